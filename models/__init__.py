@@ -1,0 +1,1 @@
+"""What signals mean: detectors and screening, without I/O and without a clock of their own."""

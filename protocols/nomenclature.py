@@ -1,0 +1,151 @@
+"""One table of what is measured and what can be wrong: MDC code, LOINC, UCUM unit, plausible range, display names.
+
+Numbers follow ISO/IEEE 11073-10101 (partition * 65536 + code) where two published lists agree; `None` where the number could
+not be verified, so that nobody sends an invented one. Terms that begin with `WDL_` are our own and stay inside Wardlink.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class TermKind(StrEnum):
+    """What a term may stand for."""
+
+    METRIC = "metric"
+    LEAD = "lead"
+    ALARM = "alarm"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One entry. `plausible` is what a sensor can truthfully report (inclusive), in `unit`; it is no alarm limit."""
+
+    code: str
+    kind: TermKind
+    en: str
+    zh_hans: str
+    number: int | None = None
+    loinc: str | None = None
+    unit: str = "1"
+    plausible: tuple[float, float] | None = None
+    short: str = ""
+
+
+HEART_RATE = "MDC_ECG_HEART_RATE"
+SPO2 = "MDC_PULS_OXIM_SAT_O2"
+
+ASYSTOLE = "MDC_EVT_ECG_ASYSTOLE"
+V_FIB = "MDC_EVT_ECG_V_FIB"
+V_TACHY = "MDC_EVT_ECG_V_TACHY"
+BRADY_EXTREME = "MDC_EVT_ECG_BRADY_EXTREME"
+TACHY_EXTREME = "MDC_EVT_ECG_TACHY_EXTREME"
+HI_GT_LIM = "MDC_EVT_HI_GT_LIM"
+LO_LT_LIM = "MDC_EVT_LO_LT_LIM"
+LEADS_OFF = "MDC_EVT_LEADS_OFF"
+SIGNAL_LOW = "MDC_EVT_SIG_LO"
+ECG_NOISE = "WDL_EVT_ECG_NOISE"
+SATURATED = "WDL_EVT_SATURATED"
+LINK_LOST = "WDL_EVT_LINK_LOST"
+
+EVT_CONNECTED = "WDL_EVT_CONNECTED"
+EVT_DISCONNECTED = "WDL_EVT_DISCONNECTED"
+EVT_CLOCK_WRONG = "WDL_EVT_CLOCK_WRONG"
+EVT_CLOCK_STEP = "WDL_EVT_CLOCK_STEP"
+EVT_FIRMWARE = "WDL_EVT_FIRMWARE"
+EVT_BATTERY_LOW = "MDC_EVT_BATT_LO"
+EVT_BUTTON = "WDL_EVT_BUTTON"
+
+LINK_LOSS = "link_loss"
+DEVICE_RESTART = "device_restart"
+AGENT_RESTART = "agent_restart"
+SPOOL_FULL = "spool_full"
+SPOOL_CORRUPT = "spool_corrupt"
+QUEUE_OVERFLOW = "queue_overflow"
+GAP_REASONS = frozenset({LINK_LOSS, DEVICE_RESTART, AGENT_RESTART, SPOOL_FULL, SPOOL_CORRUPT, QUEUE_OVERFLOW})
+
+_ELEC_POTL = 131328  # MDC_ECG_ELEC_POTL_x = 131328 + lead number (11073-10101, annex A)
+_LEADS: tuple[tuple[str, int], ...] = (
+    ("I", 1), ("II", 2), ("V1", 3), ("V2", 4), ("V3", 5), ("V4", 6), ("V5", 7), ("V6", 8),
+    ("III", 61), ("AVR", 62), ("AVL", 63), ("AVF", 64), ("V", 67), ("MCL", 75), ("MCL1", 76),
+)  # fmt: skip
+
+
+def lead(name: str) -> str:
+    """`II` -> `MDC_ECG_ELEC_POTL_II`; ValueError for a lead that the table does not have."""
+    code = f"MDC_ECG_ELEC_POTL_{name.upper()}"
+    if code not in TERMS:
+        msg = f"ECG lead {name!r}: expected one of {', '.join(n for n, _ in _LEADS)}"
+        raise ValueError(msg)
+    return code
+
+
+def _lead_name(name: str) -> str:
+    return f"a{name[1:]}" if name.startswith("AV") else name
+
+
+def _terms() -> "Iterable[Term]":
+    for name, n in _LEADS:
+        shown = _lead_name(name)
+        yield Term(
+            f"MDC_ECG_ELEC_POTL_{name}",
+            TermKind.LEAD,
+            f"ECG lead {shown}",
+            f"心电 {shown} 导联",
+            _ELEC_POTL + n,
+            unit="uV",
+            short=shown,
+        )
+    metric, alarm, event = TermKind.METRIC, TermKind.ALARM, TermKind.EVENT
+    yield Term(HEART_RATE, metric, "Heart rate", "心率", 147842, "8867-4", "/min", (0, 350), "HR")
+    yield Term(
+        "MDC_PULS_OXIM_PULS_RATE",
+        metric,
+        "Pulse rate (oximeter)",
+        "脉率（血氧）",
+        149530,
+        "8889-8",
+        "/min",
+        (0, 350),
+        "PR",
+    )
+    yield Term(SPO2, metric, "Oxygen saturation", "血氧饱和度", 150456, "59408-5", "%", (0, 100), "SpO₂")
+    yield Term("MDC_PULS_OXIM_PLETH", metric, "Plethysmogram", "容积脉搏波", 150452, None, "1", None, "Pleth")
+    yield Term("MDC_TTHOR_RESP_RATE", metric, "Respiration rate", "呼吸率", 151578, "76270-8", "/min", (0, 150), "RR")
+    yield Term(
+        "MDC_PRESS_BLD_NONINV_SYS", metric, "Systolic pressure", "收缩压", 150021, "8480-6", "mm[Hg]", (20, 300), "SYS"
+    )
+    yield Term(
+        "MDC_PRESS_BLD_NONINV_DIA", metric, "Diastolic pressure", "舒张压", 150022, "8462-4", "mm[Hg]", (10, 250), "DIA"
+    )
+    yield Term("MDC_TEMP_BODY", metric, "Body temperature", "体温", 150364, "8310-5", "Cel", (15, 45), "T")
+    yield Term("WDL_ACCELERATION_X", metric, "Acceleration, X", "加速度 X", unit="[g]", plausible=(-16, 16))
+    yield Term("WDL_ACCELERATION_Y", metric, "Acceleration, Y", "加速度 Y", unit="[g]", plausible=(-16, 16))
+    yield Term("WDL_ACCELERATION_Z", metric, "Acceleration, Z", "加速度 Z", unit="[g]", plausible=(-16, 16))
+    yield Term(V_FIB, alarm, "Ventricular fibrillation", "心室颤动", short="VF")
+    yield Term(V_TACHY, alarm, "Ventricular tachycardia", "室性心动过速", 199832, short="VT")
+    yield Term(ASYSTOLE, alarm, "Asystole", "心脏停搏", 199684, short="ASYS")
+    yield Term(BRADY_EXTREME, alarm, "Extreme bradycardia", "极度心动过缓", 199694, short="BRADY")
+    yield Term(TACHY_EXTREME, alarm, "Extreme tachycardia", "极度心动过速", 199730, short="TACHY")
+    yield Term(HI_GT_LIM, alarm, "Above the limit", "高于上限", 196650)
+    yield Term(LO_LT_LIM, alarm, "Below the limit", "低于下限", 196672)
+    yield Term(LEADS_OFF, alarm, "ECG leads off", "心电导联脱落", 196882, short="LEADS")
+    yield Term(SIGNAL_LOW, alarm, "ECG signal flat", "心电信号平直", 196988)
+    yield Term(ECG_NOISE, alarm, "ECG too noisy to judge", "心电干扰，无法判断")
+    yield Term(SATURATED, alarm, "ECG amplifier saturated", "心电放大器饱和")
+    yield Term(LINK_LOST, alarm, "Connection lost", "连接中断")
+    yield Term(EVT_CONNECTED, event, "Device connected", "设备已连接")
+    yield Term(EVT_DISCONNECTED, event, "Device disconnected", "设备已断开")
+    yield Term(EVT_CLOCK_WRONG, event, "Device clock is wrong", "设备时钟错误")
+    yield Term(EVT_CLOCK_STEP, event, "Device clock stepped", "设备时钟跳变")
+    yield Term(EVT_FIRMWARE, event, "Firmware version", "固件版本")
+    yield Term(EVT_BATTERY_LOW, event, "Battery low", "电池电量低", 196802)
+    yield Term(EVT_BUTTON, event, "Button pressed", "按键")
+
+
+TERMS: "Mapping[str, Term]" = MappingProxyType({term.code: term for term in _terms()})
