@@ -1,0 +1,96 @@
+"""A Cyton board as seen from the far end of its serial line: takes commands, gives packets of a recording.
+
+Sans-I/O and without the decoder: the layout is written here again, from OpenBCI's packet format, so that an error in one of the
+two shows. `firmware_adapters.simulate.pty` plays it over a pseudo-terminal.
+"""
+
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RATE_HZ = 250
+BANNER = b"OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nLIS3DH Device ID: 0x33\nFirmware: v3.1.2\n$$$"
+BYTES_PER_PACKET = 33
+
+_CHANNEL_COUNT = 8
+_FULL_SCALE_UV = 187500.0  # at gain 24
+_GAIN_24_UV = 4.5e6 / 24 / (2**23 - 1)
+_UPRIGHT_1_G = 8000  # 0.000125 g a count
+_FOOTER = 0xC0
+_SETTING_BYTES = 9  # x CH POWER GAIN INPUT BIAS SRB2 SRB1 X
+_SETTING, _RESET, _REGISTERS, _DEFAULTS, _START, _STOP = b"xv?dbs"
+_SILENT = frozenset(b"12345678!@#$%^&*<>")
+
+
+class Board:
+    """One board with a recording on its electrodes.
+
+    `microvolt`: shape (channels up to 8, n) at 250 Hz; channels beyond them are 0. Behind its end the board goes on with
+    whatever `loop_pause_samples` says: it stays silent for so long and begins again, as if it had been out of range.
+    """
+
+    def __init__(self, microvolt: "NDArray[np.float64]", *, loop_pause_samples: int | None = None) -> None:
+        """ValueError for another shape."""
+        if microvolt.ndim != 2 or not 0 < microvolt.shape[0] <= _CHANNEL_COUNT or not microvolt.shape[1]:  # noqa: PLR2004
+            msg = f"recording of shape {microvolt.shape}: expected (1 to {_CHANNEL_COUNT}, samples)"
+            raise ValueError(msg)
+        counts = np.zeros((microvolt.shape[1], _CHANNEL_COUNT), dtype=np.int64)
+        railed = np.clip(np.nan_to_num(microvolt), -_FULL_SCALE_UV, _FULL_SCALE_UV)
+        counts[:, : microvolt.shape[0]] = np.rint(railed.T / _GAIN_24_UV)
+        self._counts = np.clip(counts, -(2**23), 2**23 - 1)
+        self._loop_pause = loop_pause_samples
+        self._command = bytearray()
+        self.streaming = False
+        self.sample = 0  # how many samples the board has measured since it began to stream
+
+    @property
+    def counts(self) -> "NDArray[np.int64]":
+        """What the electrodes see, shape (n, 8), in counts."""
+        return self._counts
+
+    def command(self, data: bytes) -> bytes:
+        """Take command bytes; give the text that the firmware answers."""
+        answer = bytearray()
+        for byte in data:
+            if self._command:
+                self._command.append(byte)
+                if len(self._command) == _SETTING_BYTES:
+                    ok = self._command.endswith(b"X")
+                    answer += b"" if self.streaming else b"Success: channel set$$$" if ok else b"Failure: too few chars$$$"
+                    self._command.clear()
+            elif byte == _SETTING:
+                self._command.append(byte)
+            elif byte == _START:
+                self.streaming = True
+            elif byte == _STOP:
+                self.streaming = False
+            elif byte == _RESET:
+                self.streaming, self.sample = False, 0
+                answer += BANNER
+            elif byte == _REGISTERS:
+                answer += b"ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0$$$"
+            elif byte == _DEFAULTS:
+                answer += b"updating channel settings to default$$$"
+            elif byte not in _SILENT:
+                answer += b"Failure: unknown command$$$"
+        return bytes(answer)
+
+    def next_packet(self) -> bytes:
+        """Measure one sample; give its packet, or nothing during the pause of a loop or behind the end."""
+        number, self.sample = self.sample, self.sample + 1
+        length = len(self._counts)
+        if self._loop_pause is None:
+            if number >= length:
+                return b""
+            place = number
+        else:
+            place = number % (length + self._loop_pause)
+            if place >= length:
+                return b""
+        body = b"".join(int(c).to_bytes(3, "big", signed=True) for c in self._counts[place])
+        accel = struct.pack(">hhh", 0, 0, _UPRIGHT_1_G) if number % 10 == 0 else bytes(6)
+        return bytes([0xA0, number % 256]) + body + accel + bytes([_FOOTER])
