@@ -16,15 +16,15 @@ NS = 1_000_000_000
 part = st.text(st.characters(codec="utf-8", exclude_characters="/|", exclude_categories=("Z", "C")), min_size=1, max_size=12)
 
 
-def group(samples: list[list[int]], first_sample: int = 0, **changes: object) -> WaveformGroup:
+def group(rows: list[list[int]], first_sample: int = 0, **changes: object) -> WaveformGroup:
     given = {
         "source": SourcePath("amp", ("ecg",)),
-        "leads": tuple(lead(n) for n in ("I", "II", "III")[: len(samples)]),
+        "leads": tuple(lead(n) for n in ("I", "II", "III")[: len(rows)]),
         "fs_hz": 250.0,
         "first_sample": first_sample,
-        "samples": np.array(samples, "<i2").tobytes(),
+        "samples": np.array(rows, "<i2").tobytes(),
         "dtype": "<i2",
-        "scales": (Scale(2.0, 1.0, "uV"),) * len(samples),
+        "scales": (Scale(2.0, 1.0, "uV"),) * len(rows),
         "times": Times(NS + first_sample * 4_000_000),
     }
     return WaveformGroup(**{**given, **changes})  # type: ignore[arg-type]
