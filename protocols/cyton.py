@@ -222,7 +222,7 @@ class CytonDecoder:
             self._emit_all(out)
             first_ns, last_ns = self._last_ns, max(at, self._last_ns)
             out.append(
-                Gap(self._ecg, first_ns, last_ns, self._reason, False, Times(at), from_sample=self._next, to_sample=n)  # noqa: FBT003
+                Gap(self._ecg, first_ns, last_ns, self._reason, False, Times(at), from_sample=self._next, to_sample=n)
             )
         self._anchor_ns += _DRIFT_PER_S * (at - self._anchor_at)
         arrival = at - n * _NS_PER_SAMPLE
@@ -238,7 +238,9 @@ class CytonDecoder:
         elif footer in _STAMPED_ACCEL_FOOTERS:
             self._accel_bytes[aux[0]] = aux[1]
             if all(ord(c) in self._accel_bytes for c in "XxYyZz"):
-                pairs = [bytes([self._accel_bytes[ord(h)], self._accel_bytes[ord(low)]]) for h, low in ("Xx", "Yy", "Zz")]
+                pairs = [
+                    bytes([self._accel_bytes[ord(h)], self._accel_bytes[ord(low)]]) for h, low in ("Xx", "Yy", "Zz")
+                ]
                 self._accel_bytes.clear()
                 self._accel_row(n, tuple(int.from_bytes(p, signed=True) for p in pairs), at, out)
         elif footer in (_RAW_AUX_FOOTER, _USER_AUX_FOOTER):

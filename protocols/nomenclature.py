@@ -107,7 +107,7 @@ def _terms() -> "Iterable[Term]":
         "MDC_PULS_OXIM_PULS_RATE",
         metric,
         "Pulse rate (oximeter)",
-        "脉率（血氧）",
+        "脉率·血氧",
         149530,
         "8889-8",
         "/min",
@@ -136,7 +136,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(LO_LT_LIM, alarm, "Below the limit", "低于下限", 196672)
     yield Term(LEADS_OFF, alarm, "ECG leads off", "心电导联脱落", 196882, short="LEADS")
     yield Term(SIGNAL_LOW, alarm, "ECG signal flat", "心电信号平直", 196988)
-    yield Term(ECG_NOISE, alarm, "ECG too noisy to judge", "心电干扰，无法判断")
+    yield Term(ECG_NOISE, alarm, "ECG too noisy to judge", "心电干扰无法判断")
     yield Term(SATURATED, alarm, "ECG amplifier saturated", "心电放大器饱和")
     yield Term(LINK_LOST, alarm, "Connection lost", "连接中断")
     yield Term(EVT_CONNECTED, event, "Device connected", "设备已连接")

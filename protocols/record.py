@@ -191,7 +191,7 @@ class WaveformGroup:
         """Samples in the unit of each lead's scale, shape (leads, n)."""
         gain = np.array([s.gain for s in self.scales])[:, None]
         offset = np.array([s.offset for s in self.scales])[:, None]
-        return self.array() * gain + offset
+        return self.array().astype(np.float64) * gain + offset
 
     def time_of(self, sample: int) -> int:
         """Best time of a running sample number, in nanoseconds."""

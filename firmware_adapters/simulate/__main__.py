@@ -5,18 +5,22 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from protocols.ecgfile.wfdb import read_record
 
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
 from firmware_adapters.simulate.pty import PtyPlayer
-from protocols.ecgfile.wfdb import read_record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _UV_PER_MV = 1000.0
 _LOOK_AGAIN_S = 0.05
 
 
-def _microvolt(path: Path, start_s: float) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def _microvolt(path: Path, start_s: float) -> "NDArray[np.float64]":
     """All leads of a record at 250 Hz in microvolt, shape (leads, n)."""
     record = read_record(path)
     physical = record.physical() * _UV_PER_MV
@@ -33,15 +37,23 @@ def main() -> int:
     parser.add_argument("record", type=Path, help="WFDB record, without its extension")
     parser.add_argument("port", type=Path, help="where the link to the pseudo-terminal is put")
     parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the record")
-    parser.add_argument("--loop-pause-s", type=float, default=None, help="begin again after a silence of so many seconds")
+    parser.add_argument(
+        "--loop-pause-s", type=float, default=None, help="begin again after a silence of so many seconds"
+    )
     parser.add_argument("--wait-for", type=Path, default=None, help="hold the board silent until this file exists")
     given = parser.parse_args()
     pause = None if given.loop_pause_s is None else round(given.loop_pause_s * RATE_HZ)
-    player = PtyPlayer(Board(_microvolt(given.record, given.start_s), loop_pause_samples=pause), given.port, rate_hz=RATE_HZ)
+    player = PtyPlayer(
+        Board(_microvolt(given.record, given.start_s), loop_pause_samples=pause), given.port, rate_hz=RATE_HZ
+    )
 
     stopped = threading.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: stopped.set())
+
+    def stop(_signal: int, _frame: object) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     while given.wait_for is not None and not given.wait_for.exists() and not stopped.wait(_LOOK_AGAIN_S):
         pass
     player.run(lambda: not stopped.is_set())

@@ -22,8 +22,13 @@ _GAIN_24_UV = 4.5e6 / 24 / (2**23 - 1)
 _UPRIGHT_1_G = 8000  # 0.000125 g a count
 _FOOTER = 0xC0
 _SETTING_BYTES = 9  # x CH POWER GAIN INPUT BIAS SRB2 SRB1 X
-_SETTING, _RESET, _REGISTERS, _DEFAULTS, _START, _STOP = b"xv?dbs"
+_SETTING, _START, _STOP, _RESET = b"xbsv"
 _SILENT = frozenset(b"12345678!@#$%^&*<>")
+_ANSWERS = {
+    _RESET: BANNER,
+    ord("?"): b"ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0$$$",
+    ord("d"): b"updating channel settings to default$$$",
+}
 
 
 class Board:
@@ -35,7 +40,7 @@ class Board:
 
     def __init__(self, microvolt: "NDArray[np.float64]", *, loop_pause_samples: int | None = None) -> None:
         """ValueError for another shape."""
-        if microvolt.ndim != 2 or not 0 < microvolt.shape[0] <= _CHANNEL_COUNT or not microvolt.shape[1]:  # noqa: PLR2004
+        if microvolt.ndim != 2 or not 0 < microvolt.shape[0] <= _CHANNEL_COUNT or not microvolt.shape[1]:
             msg = f"recording of shape {microvolt.shape}: expected (1 to {_CHANNEL_COUNT}, samples)"
             raise ValueError(msg)
         counts = np.zeros((microvolt.shape[1], _CHANNEL_COUNT), dtype=np.int64)
@@ -54,30 +59,28 @@ class Board:
 
     def command(self, data: bytes) -> bytes:
         """Take command bytes; give the text that the firmware answers."""
-        answer = bytearray()
-        for byte in data:
-            if self._command:
-                self._command.append(byte)
-                if len(self._command) == _SETTING_BYTES:
-                    ok = self._command.endswith(b"X")
-                    answer += b"" if self.streaming else b"Success: channel set$$$" if ok else b"Failure: too few chars$$$"
-                    self._command.clear()
-            elif byte == _SETTING:
-                self._command.append(byte)
-            elif byte == _START:
-                self.streaming = True
-            elif byte == _STOP:
-                self.streaming = False
-            elif byte == _RESET:
-                self.streaming, self.sample = False, 0
-                answer += BANNER
-            elif byte == _REGISTERS:
-                answer += b"ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0$$$"
-            elif byte == _DEFAULTS:
-                answer += b"updating channel settings to default$$$"
-            elif byte not in _SILENT:
-                answer += b"Failure: unknown command$$$"
-        return bytes(answer)
+        return b"".join(self._take(byte) for byte in data)
+
+    def _take(self, byte: int) -> bytes:
+        if self._command or byte == _SETTING:
+            self._command.append(byte)
+            return self._setting() if len(self._command) == _SETTING_BYTES else b""
+        if byte == _START:
+            self.streaming = True
+        elif byte == _STOP:
+            self.streaming = False
+        elif byte == _RESET:
+            self.streaming, self.sample = False, 0
+        elif byte not in _SILENT and byte not in _ANSWERS:
+            return b"Failure: unknown command$$$"
+        return _ANSWERS.get(byte, b"")
+
+    def _setting(self) -> bytes:
+        complete = self._command.endswith(b"X")
+        self._command.clear()
+        if self.streaming:
+            return b""
+        return b"Success: channel set$$$" if complete else b"Failure: too few chars$$$"
 
     def next_packet(self) -> bytes:
         """Measure one sample; give its packet, or nothing during the pause of a loop or behind the end."""

@@ -36,7 +36,9 @@ class PtyPlayer:
     def __init__(self, board: SimulatedBoard, port: Path, *, rate_hz: float, speed: float = 1.0) -> None:
         """Create the terminal and point `port` at it."""
         self._board, self._period_s = board, 1 / (rate_hz * speed)
-        self._master, self._slave = os.openpty()  # the slave stays open here, or reading fails when the gateway closes it
+        self._master, self._slave = (
+            os.openpty()
+        )  # the slave stays open here, or reading fails when the gateway closes it
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.port = port

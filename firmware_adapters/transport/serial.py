@@ -2,8 +2,9 @@
 
 import asyncio
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import serial
 import serial_asyncio_fast
@@ -54,9 +55,10 @@ class SerialTransport:
         self._url, self._baud = url, baud
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[SerialLink]:
+    async def open(self) -> AsyncGenerator[SerialLink]:
         """Open for this process alone. Stale bytes of the driver are dropped: their time of arrival is not known."""
-        exclusive = {} if "://" in self._url else {"exclusive": True}
+        # a terminal server's socket knows no lock
+        exclusive: dict[str, Any] = {} if "://" in self._url else {"exclusive": True}
         try:
             reader, writer = await serial_asyncio_fast.open_serial_connection(
                 url=self._url, baudrate=self._baud, limit=_LIMIT_BYTES, **exclusive

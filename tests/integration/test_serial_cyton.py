@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware_adapters.adapter import ConfigError, DeviceConfig, LinkError
+from firmware_adapters.adapter import ConfigError, DeviceConfig, LinkError, OptionValue
 from firmware_adapters.registry import families, find_adapter
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
 from firmware_adapters.simulate.pty import PtyPlayer
@@ -83,9 +83,9 @@ async def test_a_port_that_does_not_exist_is_named(tmp_path: Path) -> None:
     ("options", "said"),
     [({"channels": {"9": "II"}}, "channel '9'"), ({"channels": {"1": "XX"}}, "lead 'XX'"), ({"gain": 5}, "gain = 5")],
 )
-def test_settings_that_cannot_work_say_which_device_and_option(options: dict[str, object], said: str) -> None:
+def test_settings_that_cannot_work_say_which_device_and_option(options: dict[str, OptionValue], said: str) -> None:
     with pytest.raises(ConfigError, match=said) as error:
-        find_adapter("cyton").check(DeviceConfig("amp-7", "cyton", "/dev/null", options))  # type: ignore[arg-type]
+        find_adapter("cyton").check(DeviceConfig("amp-7", "cyton", "/dev/null", options))
     assert "amp-7" in str(error.value)
 
 

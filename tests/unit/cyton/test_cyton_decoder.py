@@ -16,15 +16,13 @@ from protocols.record import DeviceEvent, Gap, Quality, Record, WaveformGroup
 NS = 1_000_000_000
 SAMPLE_NS = round(NS / FS_HZ)
 # The example of the format's description: n 42, ch1 +1000, ch2 -1000, ch3 and ch4 railed, ch5-8 0, accelerometer Z 1.000 g.
-PRINTED_PACKET = bytes.fromhex(
-    "A0 2A 00 03 E8 FF FC 18 7F FF FF 80 00 00" + " 00" * 12 + " 00 00 00 00 1F 40 C0"
-)
+PRINTED_PACKET = bytes.fromhex("A0 2A 00 03 E8 FF FC 18 7F FF FF 80 00 00" + " 00" * 12 + " 00 00 00 00 1F 40 C0")
 ALL = {c: lead(name) for c, name in enumerate(("I", "II", "III", "V1", "V2", "V3", "V4", "V5"), start=1)}
 
 
 def ramp_board(n: int = 2000) -> Board:
     """Two channels that never repeat a value within the recording."""
-    board = Board(np.vstack([np.arange(n), -2.0 * np.arange(n)]) * 0.5)
+    board = Board(np.outer([0.5, -1.0], np.arange(float(n))))
     board.command(b"b")
     return board
 

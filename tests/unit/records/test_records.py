@@ -1,7 +1,7 @@
 """The records themselves: what they refuse, what they derive, and what may never change about them."""
 
 from dataclasses import FrozenInstanceError, fields
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID
 
 import numpy as np
@@ -13,11 +13,13 @@ from protocols.nomenclature import GAP_REASONS, TERMS, TermKind, lead
 from protocols.record import Record, Scale, SourcePath, Times, WaveformGroup, alarm_id, concatenate
 
 NS = 1_000_000_000
-part = st.text(st.characters(codec="utf-8", exclude_characters="/|", exclude_categories=("Z", "C")), min_size=1, max_size=12)
+part = st.text(
+    st.characters(codec="utf-8", exclude_characters="/|", exclude_categories=("Z", "C")), min_size=1, max_size=12
+)
 
 
-def group(rows: list[list[int]], first_sample: int = 0, **changes: object) -> WaveformGroup:
-    given = {
+def group(rows: list[list[int]], first_sample: int = 0, **changes: Any) -> WaveformGroup:
+    given: dict[str, Any] = {
         "source": SourcePath("amp", ("ecg",)),
         "leads": tuple(lead(n) for n in ("I", "II", "III")[: len(rows)]),
         "fs_hz": 250.0,
@@ -27,7 +29,7 @@ def group(rows: list[list[int]], first_sample: int = 0, **changes: object) -> Wa
         "scales": (Scale(2.0, 1.0, "uV"),) * len(rows),
         "times": Times(NS + first_sample * 4_000_000),
     }
-    return WaveformGroup(**{**given, **changes})  # type: ignore[arg-type]
+    return WaveformGroup(**{**given, **changes})
 
 
 def test_the_seven_kinds_are_frozen() -> None:
@@ -74,7 +76,7 @@ def test_samples_have_leads_by_time_and_their_units() -> None:
         {"leads": (), "scales": ()},
     ],
 )
-def test_a_group_whose_shape_cannot_be_is_refused(changes: dict[str, object]) -> None:
+def test_a_group_whose_shape_cannot_be_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"dtype|bytes|scales|fs_hz"):
         group([[1], [2]], **changes)
 
