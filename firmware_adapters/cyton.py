@@ -77,7 +77,7 @@ class CytonAdapter:
     @staticmethod
     def _gain(config: DeviceConfig) -> int:
         gain = config.options.get("gain", 24)
-        if gain not in cyton.GAINS or not isinstance(gain, int):
+        if gain is True or gain not in cyton.GAINS:
             msg = f"device {config.device}: option gain = {gain!r}: expected one of {cyton.GAINS}"
             raise ConfigError(msg)
         return gain
