@@ -71,11 +71,15 @@ ADVICE: Final[tuple[tuple[str, str], ...]] = (
         "the user of the data folder has no entry in /etc/passwd; add the entry, or give a new data folder.",
     ),
     (
-        "cannot create",
+        "cannot create /",
         "the server's user may not write its log file; give the data folder back to that user, or use another data folder.",
     ),
     (
-        "cannot open",
+        "error while loading shared libraries",
+        "a library is missing from the unpacked programs; delete that folder below the cache so that it is fetched anew.",
+    ),
+    (
+        ": cannot open /",
         "a folder above the programs or the data does not let the server's user pass; run as that folder's owner, or choose folders that others may enter.",
     ),
     (
