@@ -109,13 +109,13 @@ def parse_header(data: bytes, name: str = "header") -> Header:
         raise DecodeError(name, "a record line", "an empty header", data)
     line_number, record = fields[0]
     where = f"{name} line {line_number}"
-    if len(record) < 2:  # noqa: PLR2004 (name and number of signals)
+    if len(record) < 2:
         raise DecodeError(where, "record name and number of signals", " ".join(record), data)
     if "/" in record[0]:
         raise DecodeError(where, "a single-segment record", record[0], data)
     count = _integer(record[1], f"{where} number of signals")
-    fs = _FS.fullmatch(record[2]) if len(record) > 2 else None  # noqa: PLR2004
-    if len(record) > 2 and fs is None:  # noqa: PLR2004
+    fs = _FS.fullmatch(record[2]) if len(record) > 2 else None
+    if len(record) > 2 and fs is None:
         raise DecodeError(where, "a sampling frequency", record[2], data)
     fs_hz = _number(fs[1], f"{where} sampling frequency") if fs else DEFAULT_FS_HZ
     if not fs_hz > 0:
@@ -125,7 +125,7 @@ def parse_header(data: bytes, name: str = "header") -> Header:
     return Header(
         name=record[0],
         fs_hz=fs_hz,
-        n_samples=(_integer(record[3], f"{where} number of samples") or None) if len(record) > 3 else None,  # noqa: PLR2004
+        n_samples=(_integer(record[3], f"{where} number of samples") or None) if len(record) > 3 else None,
         base_time=" ".join(record[4:]),
         signals=tuple(_signal(part, f"{name} line {n}") for n, part in fields[1 : count + 1]),
         comments=comments,
@@ -138,8 +138,8 @@ def _signal(part: list[str], where: str) -> Signal:
         raise DecodeError(where, f"a file name and one of the formats {', '.join(MISSING)}", " ".join(part[:2]))
     if storage[2] not in (None, "1"):
         raise DecodeError(where, "one sample a frame", part[1])
-    gain = _GAIN.fullmatch(part[2]) if len(part) > 2 else None  # noqa: PLR2004
-    if len(part) > 2 and gain is None:  # noqa: PLR2004
+    gain = _GAIN.fullmatch(part[2]) if len(part) > 2 else None
+    if len(part) > 2 and gain is None:
         raise DecodeError(where, "a gain such as 200(1024)/mV", part[2])
     numbers = [_integer(text, f"{where} field {n}") for n, text in enumerate(part[3:8], 4)]
     bits, zero, initial, checksum, _block = [*numbers, *[None] * (5 - len(numbers))]
@@ -217,7 +217,7 @@ def _unpack_212(body: bytes) -> "Raw":
     values = np.empty(2 * len(padded), np.int32)
     values[0::2] = padded[:, 0] | (padded[:, 1] & 0x0F) << 8
     values[1::2] = padded[:, 2] | (padded[:, 1] & 0xF0) << 4
-    values[values > 0x7FF] -= 0x1000  # noqa: PLR2004 (largest 12-bit number)
+    values[values > 0x7FF] -= 0x1000
     return values[: len(body) * 2 // 3]
 
 
