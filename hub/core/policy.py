@@ -1,0 +1,162 @@
+"""Who may do what: one table, and the two decorators by which code says which row of it applies. Denied unless listed.
+
+`@policy` guards a service method and checks; `@declares` and `@public` mark a route or gRPC method, whose service checks.
+`undeclared_routes` and `undeclared_methods` list what says neither, and a test fails on it.
+"""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from hub.core.errors import ForbiddenError, UnauthenticatedError
+from hub.core.principal import Principal, PrincipalKind, Role
+
+_BEDSIDE = frozenset({Role.NURSE, Role.DOCTOR, Role.STATION})
+_SEES_WARD = _BEDSIDE | {Role.ENGINEER, Role.ADMINISTRATOR}
+_MACHINE = frozenset({Role.OPERATOR, Role.SYSTEM})
+
+# action -> roles. An action that is not here is refused for everybody.
+ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
+    {
+        "uplink.connect": frozenset({Role.GATEWAY}),
+        "gateway.list": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "gateway.add": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+        "gateway.revoke": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+        "quarantine.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "quarantine.decide": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "audit.verify": _MACHINE | {Role.ADMINISTRATOR},
+        "account.invite": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+        "account.list": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+        "account.disable": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+        "account.purge": _MACHINE,
+        "session.end": _SEES_WARD,
+        "ward.read": _SEES_WARD,
+        "observation.read": _SEES_WARD,
+        "waveform.read": _SEES_WARD,
+        "alarm.read": _SEES_WARD,
+        "alarm.acknowledge": frozenset({Role.NURSE, Role.DOCTOR}),
+        "alarm.shown": _SEES_WARD,
+        "placement.read": _SEES_WARD | {Role.OPERATOR},
+        "placement.change": frozenset({Role.NURSE, Role.DOCTOR, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "patient.read": _BEDSIDE,
+        "limit.change": frozenset({Role.NURSE, Role.DOCTOR, Role.OPERATOR}),
+    }
+)
+
+_MARK = "__wardlink_action__"
+PUBLIC = "public"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Guarded")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class DenialLog(Protocol):
+    """Where a refusal is written down; `hub.core.audit.AuditLog` is one."""
+
+    async def denied(self, principal: Principal, action: str, reason: str) -> None:
+        """Write that `principal` tried `action`."""
+        ...
+
+
+class Guarded(Protocol):
+    """A service whose methods carry `@policy`."""
+
+    @property
+    def audit(self) -> DenialLog:
+        """Where refusals go."""
+        ...
+
+
+Method = Callable[Concatenate[S, Principal, P], Awaitable[R]]
+
+
+def allowed(principal: Principal, action: str) -> bool:
+    """Tell whether one of the principal's roles may do `action`."""
+    return not principal.roles.isdisjoint(ACTIONS.get(action, frozenset()))
+
+
+def check(principal: Principal, action: str) -> None:
+    """Raise `UnauthenticatedError` or `ForbiddenError` unless the principal may do `action`."""
+    if allowed(principal, action):
+        return
+    if principal.kind is PrincipalKind.ANONYMOUS:
+        raise UnauthenticatedError("This needs somebody who is signed in.", "Sign in and try again.")
+    raise ForbiddenError(
+        f"{principal} may not do {action}.",
+        "Ask an administrator for the role that may, or leave it to somebody who has it.",
+    )
+
+
+def policy(action: str) -> Callable[[Method[S, P, R]], Method[S, P, R]]:
+    """Guard a service method whose first argument is the principal: refuse and audit, or call it.
+
+    The method itself writes its audit entry, in the transaction of what it changes.
+    """
+    _known(action)
+
+    def decorate(method: Method[S, P, R]) -> Method[S, P, R]:
+        @functools.wraps(method)
+        async def guarded(self: S, principal: Principal, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            if not allowed(principal, action):
+                await self.audit.denied(principal, action, "role")
+            check(principal, action)
+            return await method(self, principal, *args, **kwargs)
+
+        setattr(guarded, _MARK, action)
+        return guarded
+
+    return decorate
+
+
+def declares(action: str) -> Callable[[F], F]:
+    """Mark a route or gRPC method with the action that its service checks."""
+    _known(action)
+    return functools.partial(_marked, action)
+
+
+def public(reason: str) -> Callable[[F], F]:
+    """Mark a route that anybody may call, with the reason why (sign-in page, health, the CA's certificate)."""
+    if not reason:
+        msg = "a public route needs a reason"
+        raise ValueError(msg)
+    return functools.partial(_marked, f"{PUBLIC}: {reason}")
+
+
+def declared(function: object) -> str | None:
+    """Return the action (or `public: reason`) that a function was marked with."""
+    mark = getattr(inspect.unwrap(function) if callable(function) else function, _MARK, None)
+    return mark if isinstance(mark, str) else getattr(function, _MARK, None)
+
+
+def undeclared_routes(routes: Iterable[object]) -> list[str]:
+    """List the paths of FastAPI or Starlette routes without a declared policy; looks into routers that are mounted."""
+    missing: list[str] = []
+    for route in routes:
+        inner: Iterable[object] | None = getattr(route, "routes", None)
+        if inner:
+            missing += undeclared_routes(inner)
+        else:
+            endpoint: object = getattr(route, "endpoint", None)
+            if endpoint is not None and declared(endpoint) is None:
+                missing.append(str(getattr(route, "path", route)))
+    return missing
+
+
+def undeclared_methods(servicer: object, service_methods: Iterable[str]) -> list[str]:
+    """List the gRPC methods of a servicer without a declared policy."""
+    return [name for name in service_methods if declared(getattr(servicer, name)) is None]
+
+
+def _known(action: str) -> None:
+    if action not in ACTIONS:
+        msg = f"action {action!r} is not in the table of hub.core.policy"
+        raise ValueError(msg)
+
+
+def _marked(mark: str, function: F) -> F:
+    setattr(function, _MARK, mark)
+    return function

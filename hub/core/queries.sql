@@ -1,0 +1,12 @@
+-- name: append
+select audit_append(%(instance)s, %(body)s)
+
+-- name: heads
+select writer, last_seq, last_hash from audit_writer order by writer
+
+-- name: chain
+select seq, prev_hash, hash, body
+  from audit
+ where writer = %(writer)s and seq > %(after)s and seq <= %(until)s
+ order by seq
+ limit %(batch)s

@@ -1,0 +1,1 @@
+"""The hub's numbered migrations and what runs them: plain SQL, forward only, each recorded with its checksum."""
