@@ -6,7 +6,7 @@ apt (apt-secure(8)); the files are unpacked with dpkg-deb and never installed.
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,9 @@ class Source:
 
 def tools_missing(search_path: str) -> list[str]:
     """Return what this machine lacks for fetching Debian packages; empty when it can."""
-    missing = [tool for tool in ("apt-get", "apt-config", "dpkg", "dpkg-deb") if shutil.which(tool, path=search_path) is None]
+    missing = [
+        tool for tool in ("apt-get", "apt-config", "dpkg", "dpkg-deb") if shutil.which(tool, path=search_path) is None
+    ]
     if not KEYRING.exists():
         missing.append(str(KEYRING))
     return missing
@@ -114,7 +116,9 @@ class PrivateApt:
 
     def _settings(self) -> str:
         dump = run(["apt-config", "dump"], "apt does not show its settings", environ=self.environ)
-        kept = [line for line in dump.splitlines() if line.startswith("Acquire::") and not line.startswith(_NOT_TAKEN_OVER)]
+        kept = [
+            line for line in dump.splitlines() if line.startswith("Acquire::") and not line.startswith(_NOT_TAKEN_OVER)
+        ]
         state, empty = self.state, self.state / "empty"
         own = {
             "Dir::State": state,
@@ -142,12 +146,16 @@ class PrivateApt:
             "Acquire::AllowInsecureRepositories": "false",
             "Acquire::Languages": "none",
         }
-        lines = [*kept, *(f'{key} "{value}";' for key, value in own.items()), f'APT::Architectures {{ "{self.architecture}"; }};']
+        lines = [
+            *kept,
+            *(f'{key} "{value}";' for key, value in own.items()),
+            f'APT::Architectures {{ "{self.architecture}"; }};',
+        ]
         return "\n".join(lines) + "\n"
 
 
 @contextmanager
-def private_apt(state: Path, environ: Mapping[str, str], stand_ins: Sequence[str]) -> Iterator[PrivateApt]:
+def private_apt(state: Path, environ: Mapping[str, str], stand_ins: Sequence[str]) -> Generator[PrivateApt, None, None]:
     """Give an apt of its own in `state`, and delete that folder afterwards.
 
     Raises `StackError` when the machine lacks apt, dpkg or Debian's keyring.
@@ -157,7 +165,9 @@ def private_apt(state: Path, environ: Mapping[str, str], stand_ins: Sequence[str
             f"This machine cannot fetch Debian packages: {', '.join(missing)} not found.",
             "install apt and debian-archive-keyring, or bring the programs in another way.",
         )
-    architecture = run(["dpkg", "--print-architecture"], "dpkg does not say this machine's architecture", environ=environ).strip()
+    architecture = run(
+        ["dpkg", "--print-architecture"], "dpkg does not say this machine's architecture", environ=environ
+    ).strip()
     shutil.rmtree(state, ignore_errors=True)
     try:
         apt = PrivateApt(state, environ, architecture)
@@ -172,6 +182,10 @@ def unpack(packages: Sequence[Path], into: Path, environ: Mapping[str, str]) -> 
     lines: list[str] = []
     for package in packages:
         run(["dpkg-deb", "-x", package, into], f"{package.name} cannot be unpacked", environ=environ)
-        shown = run(["dpkg-deb", "-W", "--showformat=${Package} ${Version}", package], f"{package.name} has no name", environ=environ)
+        shown = run(
+            ["dpkg-deb", "-W", "--showformat=${Package} ${Version}", package],
+            f"{package.name} has no name",
+            environ=environ,
+        )
         lines.append(shown.strip())
     return sorted(lines)

@@ -22,8 +22,29 @@ RECIPE: Final = "1"
 _INSTALLED_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PACKAGES: Final = ("chromium", "fonts-noto-cjk", "fonts-dejavu-core")
 # The C library stays the machine's own, as its loader does; the others are never run by a headless browser.
-STAND_INS: Final = ("libc6", "libc-bin", "debconf", "ucf", "fontconfig-config", "xdg-utils", "x11-utils", "systemd", "dbus", "libgl1-mesa-dri")
-_NOT_NEEDED: Final = ("etc", "bin", "sbin", "usr/bin", "usr/sbin", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian")
+STAND_INS: Final = (
+    "libc6",
+    "libc-bin",
+    "debconf",
+    "ucf",
+    "fontconfig-config",
+    "xdg-utils",
+    "x11-utils",
+    "systemd",
+    "dbus",
+    "libgl1-mesa-dri",
+)
+_NOT_NEEDED: Final = (
+    "etc",
+    "bin",
+    "sbin",
+    "usr/bin",
+    "usr/sbin",
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/lintian",
+)
 _FONTS: Final = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
@@ -89,7 +110,11 @@ def _unpack_chromium(folder: Path, codename: str, places: Places, progress: Prog
         fresh.rename(folder)
         browser = _browser_in(folder)
         try:
-            version = run([browser.executable, "--version"], "the unpacked Chromium does not run", environ={**environ, **browser.env})
+            version = run(
+                [browser.executable, "--version"],
+                "the unpacked Chromium does not run",
+                environ={**environ, **browser.env},
+            )
         except StackError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -101,7 +126,9 @@ def _unpack_chromium(folder: Path, codename: str, places: Places, progress: Prog
 def _use_own_suite(apt: PrivateApt, codename: str) -> None:
     mirrors = configured_mirrors(apt.environ)
     security = [Source(uri, f"{codename}-security") for uri in mirrors.security]
-    last = StackError("apt has no package sources.", "install chromium, or add a Debian mirror to the system's apt sources.")
+    last = StackError(
+        "apt has no package sources.", "install chromium, or add a Debian mirror to the system's apt sources."
+    )
     for uri in mirrors.main:
         try:
             apt.use([Source(uri, codename), *security])
@@ -109,7 +136,11 @@ def _use_own_suite(apt: PrivateApt, codename: str) -> None:
             last = error
         else:
             return
-    raise StackError(f"No Chromium is installed, and none can be fetched.\n{last}", "install Chromium and put it on PATH.", last.detail)
+    raise StackError(
+        f"No Chromium is installed, and none can be fetched.\n{last}",
+        "install Chromium and put it on PATH.",
+        last.detail,
+    )
 
 
 def _browser_in(folder: Path) -> Browser:

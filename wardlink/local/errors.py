@@ -145,6 +145,10 @@ ADVICE: Final[tuple[tuple[str, str], ...]] = (
         "an option of DATABASE_URL is not known; write it as postgresql://user:password@host:port/database.",
     ),
     (
+        "invalid URI query parameter",
+        "an option of DATABASE_URL is not known; write it as postgresql://user:password@host:port/database.",
+    ),
+    (
         "permission denied to create role",
         "the user of DATABASE_URL may not create roles; use a superuser for the set-up, or let an administrator create the roles.",
     ),

@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from wardlink.local.places import Progress
 
 
 @contextmanager
-def exclusive(lock: Path, progress: Progress, timeout_s: float = 300.0) -> Iterator[None]:
+def exclusive(lock: Path, progress: Progress, timeout_s: float = 300.0) -> Generator[None, None, None]:
     """Hold the lock file; waits for another holder and says so. Raises `StackError` after `timeout_s`."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a") as file:

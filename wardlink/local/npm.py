@@ -39,7 +39,12 @@ def install_javascript(places: Places, environ: Mapping[str, str], progress: Pro
         progress("installing the JavaScript parts")
         # No script of a package is run: these parts need none.
         flags = ["--no-audit", "--no-fund", "--no-progress", "--no-update-notifier", "--ignore-scripts"]
-        run([sys.executable, "-c", _NPM, "ci", *flags], "npm cannot install the JavaScript parts", environ=environ, cwd=web)
+        run(
+            [sys.executable, "-c", _NPM, "ci", *flags],
+            "npm cannot install the JavaScript parts",
+            environ=environ,
+            cwd=web,
+        )
         stamp.write_text(wanted + "\n")
         progress(f"JavaScript parts installed ({time.monotonic() - began:.1f} s)")
     return modules

@@ -36,7 +36,9 @@ def run(
     except OSError as error:
         raise failed(what, str(error)) from error
     except subprocess.TimeoutExpired as error:
-        raise StackError(f"{what}: no end after {timeout_s:.0f} s.", f"run it by hand to see: {' '.join(words)}") from error
+        raise StackError(
+            f"{what}: no end after {timeout_s:.0f} s.", f"run it by hand to see: {' '.join(words)}"
+        ) from error
     if done.returncode != 0:
         raise failed(what, done.stdout)
     return done.stdout

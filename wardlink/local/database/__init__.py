@@ -4,6 +4,25 @@ PostgreSQL with TimescaleDB, embedded or the one of `DATABASE_URL`. Leaves table
 """
 
 from wardlink.local.database.roles import DATABASE, OWNER, ROLES
-from wardlink.local.database.stack import Database, Status, create_database, remove_database, stack_down, stack_status, stack_up
+from wardlink.local.database.stack import (
+    Database,
+    Status,
+    create_database,
+    remove_database,
+    stack_down,
+    stack_status,
+    stack_up,
+)
 
-__all__ = ["DATABASE", "OWNER", "ROLES", "Database", "Status", "create_database", "remove_database", "stack_down", "stack_status", "stack_up"]
+__all__ = [
+    "DATABASE",
+    "OWNER",
+    "ROLES",
+    "Database",
+    "Status",
+    "create_database",
+    "remove_database",
+    "stack_down",
+    "stack_status",
+    "stack_up",
+]

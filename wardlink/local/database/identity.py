@@ -25,7 +25,9 @@ class Identity:
     gid: int
     namespace: bool = False
 
-    def run(self, command: Sequence[str | Path], what: str, environ: Mapping[str, str], timeout_s: float = 120.0) -> str:
+    def run(
+        self, command: Sequence[str | Path], what: str, environ: Mapping[str, str], timeout_s: float = 120.0
+    ) -> str:
         """Run a program of the server as this identity and return what it printed.
 
         Raises `StackError` with the program's message and the advice for it.
@@ -79,7 +81,8 @@ def choose_identity(program: Path, base: Path, server: Path, environ: Mapping[st
         owner = server.stat()
         if me not in (0, owner.st_uid):
             raise StackError(
-                f"{server} belongs to user {owner.st_uid}, and you are user {me}.", "run as that user, or give another data folder."
+                f"{server} belongs to user {owner.st_uid}, and you are user {me}.",
+                "run as that user, or give another data folder.",
             )
         if me != 0:
             return Identity(me, os.getegid())

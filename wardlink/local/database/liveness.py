@@ -28,7 +28,7 @@ def postmaster_pid(data: Path) -> int | None:
 
 def processes_in(data: Path) -> list[int]:
     """List the live processes whose working folder is `data`: a server and its backends."""
-    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [pid for pid in pids if _works_in(pid, data)]
 
 
@@ -49,7 +49,9 @@ def clear_stale(data: Path, sockets: Path, progress: Progress) -> None:
     deadline = time.monotonic() + _LEAVE_ALONE_S
     while left := processes_in(data):
         if time.monotonic() > deadline:
-            raise StackError(f"Processes {left} still work in {data} after SIGKILL.", "restart the machine; a disk may hang.")
+            raise StackError(
+                f"Processes {left} still work in {data} after SIGKILL.", "restart the machine; a disk may hang."
+            )
         time.sleep(0.02)
     for leftover in (data / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock", sockets / SOCKET_NAME):
         leftover.unlink(missing_ok=True)
@@ -58,6 +60,6 @@ def clear_stale(data: Path, sockets: Path, progress: Progress) -> None:
 def _works_in(pid: int, data: Path) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-        return state not in ("Z", "X") and os.path.samestat(os.stat(f"/proc/{pid}/cwd"), data.stat())
+        return state not in ("Z", "X") and os.path.samestat(Path(f"/proc/{pid}/cwd").stat(), data.stat())
     except (OSError, IndexError):
         return False

@@ -106,7 +106,9 @@ def build_prefix(places: Places, progress: Progress) -> Path:
 def use_first_that_serves(apt: PrivateApt, mirrors: Mirrors, progress: Progress) -> None:
     """Try each configured archive in turn; a machine also lists other vendors' repositories, which lack the suite or the key."""
     if not mirrors.main:
-        raise StackError("apt has no package sources.", "add a Debian mirror to the system's apt sources, or set DATABASE_URL.")
+        raise StackError(
+            "apt has no package sources.", "add a Debian mirror to the system's apt sources, or set DATABASE_URL."
+        )
     security = [Source(uri, f"{SUITE}-security") for uri in mirrors.security]
     last: StackError | None = None
     for uri in mirrors.main:
@@ -124,7 +126,10 @@ def use_first_that_serves(apt: PrivateApt, mirrors: Mirrors, progress: Progress)
 def _loader(prefix: Path) -> Path:
     found = sorted((prefix / "usr/lib").glob("*-linux-gnu*/ld-linux-*.so.*"))
     if len(found) != 1:
-        raise StackError(f"{prefix} has {len(found)} loaders instead of one.", "this architecture is not supported; set DATABASE_URL.")
+        raise StackError(
+            f"{prefix} has {len(found)} loaders instead of one.",
+            "this architecture is not supported; set DATABASE_URL.",
+        )
     return found[0]
 
 
@@ -174,6 +179,8 @@ def _strangers(lines: Sequence[str], prefix: Path) -> list[str]:
     for line in lines:
         target = line.partition("=>")[2].strip() or line.strip()
         path = target.rpartition(" (")[0]
-        if "not found" in line or (path.startswith("/") and not os.path.realpath(path).startswith(f"{os.path.realpath(prefix)}/")):
+        if "not found" in line or (
+            path.startswith("/") and not os.path.realpath(path).startswith(f"{os.path.realpath(prefix)}/")
+        ):
             strangers.append(line.strip())
     return strangers

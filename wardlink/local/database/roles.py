@@ -41,7 +41,7 @@ def make_database(admin: Connection, name: str, template: str | None = None) -> 
     if template is None:
         # template0 and the locale are said here so that another server gives the same search in Chinese.
         suffix: LiteralString = "template template0 encoding 'UTF8'"
-        if _major(admin) >= 17:  # noqa: PLR2004  the builtin provider came with PostgreSQL 17
+        if _major(admin) >= 17:
             suffix = "template template0 encoding 'UTF8' locale 'C' lc_ctype 'C.UTF-8' locale_provider builtin builtin_locale 'C.UTF-8'"
         statement = sql.SQL("create database {} owner {} " + suffix).format(sql.Identifier(name), sql.Identifier(OWNER))
     else:

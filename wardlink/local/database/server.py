@@ -100,6 +100,16 @@ def running_pid(layout: Layout) -> int | None:
     return postmaster_pid(layout.data)
 
 
+def gone_soon(layout: Layout, within_s: float = 1.0) -> bool:
+    """Tell whether the server on this layout ends within that time by itself: a killed one does."""
+    deadline = time.monotonic() + within_s
+    while running_pid(layout) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def start(layout: Layout, programs: Path, places: Places, progress: Progress) -> None:
     """Start the server unless it runs; makes a new data folder when there is none. `programs` holds `postgres`.
 
@@ -182,6 +192,8 @@ def wait_until_it_answers(url: str, timeout_s: float = _START_S) -> psycopg.Conn
             if "starting up" not in str(error) or time.monotonic() > deadline:
                 raise failed("The database does not accept the connection", str(error)) from error
             time.sleep(0.05)
+        except psycopg.ProgrammingError as error:
+            raise failed("The address of the database cannot be read", "") from error
 
 
 def _private_folder(folder: Path, identity: Identity) -> None:
@@ -190,7 +202,9 @@ def _private_folder(folder: Path, identity: Identity) -> None:
         os.chown(folder, identity.uid, identity.gid)
     seen = folder.lstat()
     if folder.is_symlink() or seen.st_uid != identity.uid:
-        raise StackError(f"{folder} belongs to another user ({seen.st_uid}).", "remove it, or give another data folder.")
+        raise StackError(
+            f"{folder} belongs to another user ({seen.st_uid}).", "remove it, or give another data folder."
+        )
     folder.chmod(0o700)
 
 
@@ -204,7 +218,9 @@ def _owned_file(path: Path, text: str, identity: Identity) -> None:
         os.chown(path, identity.uid, identity.gid)
 
 
-def _initialise(layout: Layout, programs: Path, identity: Identity, environ: Mapping[str, str], progress: Progress) -> None:
+def _initialise(
+    layout: Layout, programs: Path, identity: Identity, environ: Mapping[str, str], progress: Progress
+) -> None:
     if layout.data.exists():
         progress(f"{layout.data} was left half made; making it anew")
         shutil.rmtree(layout.data)
@@ -215,9 +231,25 @@ def _initialise(layout: Layout, programs: Path, identity: Identity, environ: Map
         identity.run(
             [
                 programs / "initdb",
-                *("-D", layout.data, "-k", "--sync-method=syncfs", "-U", SUPERUSER, "-A", "scram-sha-256", f"--pwfile={password_file}"),
+                *(
+                    "-D",
+                    layout.data,
+                    "-k",
+                    "--sync-method=syncfs",
+                    "-U",
+                    SUPERUSER,
+                    "-A",
+                    "scram-sha-256",
+                    f"--pwfile={password_file}",
+                ),
                 # Without lc-ctype C.UTF-8 pg_trgm finds nothing in Chinese text.
-                *("--encoding=UTF8", "--locale=C", "--lc-ctype=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                *(
+                    "--encoding=UTF8",
+                    "--locale=C",
+                    "--lc-ctype=C.UTF-8",
+                    "--locale-provider=builtin",
+                    "--builtin-locale=C.UTF-8",
+                ),
                 "--no-instructions",
             ],
             "PostgreSQL cannot make its data folder",

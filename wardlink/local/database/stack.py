@@ -15,7 +15,6 @@ from wardlink.local.database.choice import find_installed, find_or_build_program
 from wardlink.local.database.prefix import prefix_of, prefix_ready
 from wardlink.local.database.roles import (
     DATABASE,
-    OWNER,
     ROLES,
     Connection,
     drop_database,
@@ -28,6 +27,7 @@ from wardlink.local.database.roles import (
 from wardlink.local.database.server import (
     SUPERUSER,
     Layout,
+    gone_soon,
     make_secret,
     read_secret,
     running_pid,
@@ -91,11 +91,17 @@ def stack_up(places: Places, progress: Progress) -> Database:
     with exclusive(layout.lock, progress):
         if places.database_url is not None:
             return _prepare_given(places.database_url, layout, progress)
-        programs = find_or_build_programs(places, progress) if running_pid(layout) is None else None
-        if programs is not None:
-            start(layout, programs, places, progress)
-        else:
-            progress("PostgreSQL already runs")
+        if running_pid(layout) is not None:
+            try:
+                database = _prepare_embedded(layout)
+            except StackError:
+                # A server that was killed this moment still looks alive, and no longer answers.
+                if not gone_soon(layout):
+                    raise
+            else:
+                progress("PostgreSQL already runs")
+                return database
+        start(layout, find_or_build_programs(places, progress), places, progress)
         return _prepare_embedded(layout)
 
 
@@ -154,30 +160,38 @@ def remove_database(database: Database, name: str) -> None:
 
 
 def _prepare_embedded(layout: Layout) -> Database:
-    with closing(wait_until_it_answers(_embedded_url(layout, SUPERUSER))) as admin:
-        existing = existing_roles(admin)
-        for role in ROLES:
-            known = (layout.secrets / role).is_file()
-            if role not in existing or not known:
-                password = read_secret(layout, role) if known else make_secret(layout, role)
-                set_role(admin, role, password, exists=role in existing)
-        if not has_database(admin, DATABASE):
-            make_database(admin, DATABASE)
     database = Database(DATABASE, _embedded_url(layout, DATABASE), layout)
-    with closing(database.connect_admin()) as connection:
-        prepare_database(connection)
+    try:
+        with closing(wait_until_it_answers(_embedded_url(layout, SUPERUSER))) as admin:
+            existing = existing_roles(admin)
+            for role in ROLES:
+                known = (layout.secrets / role).is_file()
+                if role not in existing or not known:
+                    password = read_secret(layout, role) if known else make_secret(layout, role)
+                    set_role(admin, role, password, exists=role in existing)
+            if not has_database(admin, DATABASE):
+                make_database(admin, DATABASE)
+        with closing(database.connect_admin()) as connection:
+            prepare_database(connection)
+    except psycopg.Error as error:
+        raise failed("The database cannot be prepared", str(error)) from error
     return database
 
 
 def _prepare_given(url: str, layout: Layout, progress: Progress) -> Database:
+    # The text itself is not shown: what cannot be read may hold a password anywhere.
+    unreadable = StackError(
+        "DATABASE_URL cannot be read, or names no database.",
+        "write it as postgresql://user:password@host:port/database, with %40 for an @ in the password.",
+    )
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise unreadable
     try:
         name = str(conninfo.conninfo_to_dict(url).get("dbname") or "")
-    except psycopg.ProgrammingError as error:
-        raise failed("DATABASE_URL cannot be read", str(error)) from error
-    if not url.startswith(("postgresql://", "postgres://")) or not name:
-        raise StackError(
-            f"DATABASE_URL is {_without_password(url)!r}.", "write it as postgresql://user:password@host:port/database."
-        )
+    except psycopg.ProgrammingError:
+        raise unreadable from None
+    if not name:
+        raise unreadable
     # Secrets of another server must not be mixed up with those of the embedded one.
     parts = urlsplit(url)
     server = hashlib.sha256(f"{parts.netloc.rpartition('@')[2]}?{parts.query}".encode()).hexdigest()[:12]
@@ -187,7 +201,9 @@ def _prepare_given(url: str, layout: Layout, progress: Progress) -> Database:
             _make_given_roles(connection, given)
             prepare_database(connection)
     except StackError as error:
-        raise StackError(f"The database of DATABASE_URL ({_without_password(url)}) cannot be used.\n{error}", "", error.detail) from error
+        raise StackError(
+            f"The database of DATABASE_URL ({_without_password(url)}) cannot be used.\n{error}", "", error.detail
+        ) from error
     except psycopg.Error as error:
         raise failed(f"The database of DATABASE_URL ({_without_password(url)}) cannot be used", str(error)) from error
     progress(f"using the database of DATABASE_URL ({_without_password(url)})")
@@ -253,6 +269,9 @@ def _with_database(url: str, name: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    credentials, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{credentials.partition(':')[0]}{at}{host}", query=""))
+    """Make an address fit to be shown; one that cannot be read is not shown, as a password could stand anywhere in it."""
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "(an address that cannot be read)"
+    return " ".join(f"{name}={parts[name]}" for name in ("host", "port", "user", "dbname") if parts.get(name))
