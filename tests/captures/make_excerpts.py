@@ -47,7 +47,8 @@ def write(recordings: Path, excerpt: Excerpt, folder: Path) -> None:
         excerpt.name,
         fs=fs_hz,
         units=record.units,
-        sig_name=record.sig_name,
+        # vfdb calls both signals ECG; the package wants names that differ.
+        sig_name=[f"{name}{i}" if record.sig_name.count(name) > 1 else name for i, name in enumerate(record.sig_name, 1)],
         d_signal=record.d_signal,
         fmt=["212"] * record.n_sig,
         adc_gain=record.adc_gain,
