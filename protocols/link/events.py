@@ -1,0 +1,143 @@
+"""What the two ends of the link tell their shells: events from the hub, what to send next, verdicts on what arrived."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from protocols.link.lane import Connection, Lane
+from protocols.uplink_pb2 import GatewayMessage, Lost, Placement, Range, Settings
+
+if TYPE_CHECKING:
+    from protocols.link.ranges import Position
+
+
+@dataclass(frozen=True, slots=True)
+class HubReady:
+    """The hub has said hello: batches may go. `behind`: lanes of which it has less than it once acknowledged (restored)."""
+
+    connection: Connection
+    hub_ns: int
+    features: tuple[str, ...]
+    behind: tuple[Lane, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The hub has stored more; `position` is a copy of all that it has of the lane."""
+
+    lane: Lane
+    position: "Position"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """The hub put record `index` of a batch into quarantine. It counts as acknowledged."""
+
+    lane: Lane
+    n: int
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CannotResend:
+    """The hub lacks batches first to last (inclusive), and the spool no longer has them.
+
+    The agent writes Gap records for what they held, and calls `gap_recorded` when these are on disk.
+    """
+
+    lane: Lane
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementReceived:
+    """A new placement. The agent answers with PlacementApplied when it is on disk."""
+
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsReceived:
+    """New settings."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class EpochConflict:
+    """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
+
+    Going on would number new batches like stored ones, and the hub would drop them as duplicates. Close, start a new spool
+    with a new epoch, and connect again.
+    """
+
+    lane: Lane
+    hub_newest: int
+    spool_newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolViolation:
+    """The peer broke the protocol; close this connection. It names the rule."""
+
+    where: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: expected {self.expected}, found {self.found}"
+
+
+LinkEvent: TypeAlias = (
+    HubReady
+    | Acknowledged
+    | RejectedRecord
+    | CannotResend
+    | PlacementReceived
+    | SettingsReceived
+    | EpochConflict
+    | ProtocolViolation
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SendBatch:
+    """Read this batch from the spool, send it, and call `sent`."""
+
+    lane: Lane
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendLost:
+    """Send `message`, and call `sent`: the hub is told that these batches never come."""
+
+    lane: Lane
+    first: int
+    last: int
+
+    @property
+    def message(self) -> GatewayMessage:
+        """What goes on the wire."""
+        return GatewayMessage(lost=Lost(lane=self.lane.wire, range=Range(first=self.first, last=self.last)))
+
+
+Send: TypeAlias = SendBatch | SendLost
+
+
+class Verdict(Enum):
+    """What the hub does with a batch (or Lost) that arrived."""
+
+    STORE = "store it, then call committed or failed"
+    DUPLICATE = "drop it and send ack(lane)"
+    WAIT = "it is being stored already: wait for the end of that, then call receive again"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a Hello is not accepted. `code` is stable, for the audit; `text` is for a person at the gateway."""
+
+    code: str  # "version", "tenant", "gateway", "epoch", "connection"
+    text: str

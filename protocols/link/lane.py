@@ -1,0 +1,46 @@
+"""The four lanes of the uplink and the two connections that carry them (architecture.md, rules 3 and 4)."""
+
+from enum import IntEnum
+from typing import cast
+
+from protocols import uplink_pb2
+
+# The version of the protocol that this package speaks, in Hello and HubHello.
+VERSION = 1
+EPOCH_BYTES = 16
+
+
+class Lane(IntEnum):
+    """A stream of batches with numbers of its own; values are those of `Lane` in uplink.proto."""
+
+    ALARM = 1
+    EVENT = 2
+    NUMERIC = 3
+    WAVEFORM = 4
+
+    @property
+    def wire(self) -> uplink_pb2.Lane:
+        """The same value with the type of the generated module."""
+        return cast("uplink_pb2.Lane", int(self))
+
+
+class Connection(IntEnum):
+    """One of a gateway's two streams; values are those of `Connection` in uplink.proto."""
+
+    ALARM = 1
+    DATA = 2
+
+    @property
+    def wire(self) -> uplink_pb2.Connection:
+        """The same value with the type of the generated module."""
+        return cast("uplink_pb2.Connection", int(self))
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """What it carries, most urgent first."""
+        return (Lane.ALARM,) if self is Connection.ALARM else (Lane.EVENT, Lane.NUMERIC, Lane.WAVEFORM)
+
+
+def connection_of(lane: Lane) -> Connection:
+    """Which connection carries a lane."""
+    return Connection.ALARM if lane is Lane.ALARM else Connection.DATA

@@ -1,0 +1,327 @@
+"""The gateway's end of the uplink, sans-I/O: what goes next on which connection, what is acknowledged, what comes again.
+
+It opens no connection and reads no clock or spool: times come in as nanoseconds of any steady clock, batches are named by lane
+and n. One object serves both connections (docs/reference/uplink.md; architecture.md, rules 3, 4 and 7). Its memory depends on
+the number of ranges and of batches in flight, never on the length of the backlog.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from protocols.errors import DecodeError
+from protocols.link.events import (
+    Acknowledged,
+    CannotResend,
+    EpochConflict,
+    HubReady,
+    LinkEvent,
+    PlacementReceived,
+    ProtocolViolation,
+    RejectedRecord,
+    Send,
+    SendBatch,
+    SendLost,
+    SettingsReceived,
+)
+from protocols.link.lane import EPOCH_BYTES, VERSION, Connection, Lane
+from protocols.link.ranges import Position, Ranges
+from protocols.uplink_pb2 import GatewayMessage, Hello
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from protocols.uplink_pb2 import Ack, HubHello, HubMessage
+
+WINDOW_BYTES = 256 * 1024
+MAX_IN_FLIGHT = 256
+# The part of the window that a backlog may fill: the rest is free for live data at any moment.
+BACKLOG_SHARE = 0.75
+# The newest batches of a lane count as live: 40 of 250 ms are the 10 s that a page shows after a reconnection.
+LIVE_BATCHES = 40
+# Above this many ranges nothing is sent ahead of what is missing below, so that positions stay short on both sides.
+MAX_RANGES = 256
+HELLO_TIMEOUT_NS = 5_000_000_000
+ACK_TIMEOUT_NS = 10_000_000_000
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is known of one lane."""
+
+    newest: int = 0  # the highest n that the spool ever made
+    held: Ranges = field(default_factory=Ranges)  # in the spool, on disk
+    stored: Position = field(default_factory=Position)  # at the hub
+    taken: Ranges = field(default_factory=Ranges)  # stored or in flight
+    known: bool = False  # whether the hub has ever told its position
+    unsure: Ranges = field(default_factory=Ranges)  # in flight when the connection broke
+    gone: Ranges = field(default_factory=Ranges)  # reported as CannotResend
+    lost: Ranges = field(default_factory=Ranges)  # of these, what has its Gap on disk
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One connection while it is up."""
+
+    connected_ns: int
+    ready: bool = False
+    broken: bool = False
+    progress_ns: int = 0
+    in_flight: dict[tuple[Lane, int, int], tuple[int, int]] = field(
+        default_factory=dict[tuple[Lane, int, int], tuple[int, int]]
+    )  # (lane, first, last) -> (size, sent_ns), in order of sending
+    bytes_in_flight: int = 0
+
+
+class LinkSender:
+    """The gateway's end of both connections.
+
+    The shell calls `spool_opened` once a lane, `batch_ready` after each fdatasync, and for each connection in turn: `connected`,
+    then `receive` for each message and `next`/`sent` until `next` has nothing, then `disconnected`.
+    """
+
+    def __init__(
+        self, tenant: str, gateway: str, epoch: bytes, *, agent_version: str = "", features: "Iterable[str]" = ()
+    ) -> None:
+        if len(epoch) != EPOCH_BYTES:
+            msg = f"epoch of {len(epoch)} bytes: expected {EPOCH_BYTES}"
+            raise ValueError(msg)
+        self._identity = (tenant, gateway, epoch)
+        self._agent_version, self._features = agent_version, tuple(features)
+        self._lanes = {lane: _Lane() for lane in Lane}
+        self._streams: dict[Connection, _Stream] = {}
+
+    # -- what the spool says
+
+    def spool_opened(self, lane: Lane, held: "Iterable[tuple[int, int]]", newest: int) -> None:
+        """Tell, once at start, which batches are on disk, and the highest n ever made in this epoch (0: none)."""
+        state = self._lanes[lane]
+        state.held = Ranges(held)
+        state.newest = max(newest, state.held.newest)
+
+    def batch_ready(self, lane: Lane, n: int) -> None:
+        """A batch is on disk (after fdatasync); ValueError unless n follows the newest one."""
+        state = self._lanes[lane]
+        if n != state.newest + 1:
+            msg = f"batch {n} of lane {lane.name.lower()}: expected {state.newest + 1}, numbers rise by one"
+            raise ValueError(msg)
+        state.newest = n
+        state.held.add(n)
+
+    def spool_dropped(self, lane: Lane, first: int, last: int) -> list[CannotResend]:
+        """The spool has let go of batches first to last (inclusive), or cannot read them; returns what the hub will never have.
+
+        What may have reached the hub unseen is not in the list: it is reported after the next Hello, if it did not.
+        """
+        state = self._lanes[lane]
+        state.held.remove(first, last)
+        if not state.known:
+            return []
+        excluded = Ranges(state.taken)
+        excluded.update(state.unsure)
+        excluded.update(state.gone)
+        return self._report(lane, excluded, first, min(last, state.newest))
+
+    def gap_recorded(self, lane: Lane, first: int, last: int) -> None:
+        """The Gap records for a CannotResend are on disk: the hub may be told that these batches never come."""
+        self._lanes[lane].lost.add(first, last)
+
+    # -- the connections
+
+    def connected(self, connection: Connection, now_ns: int) -> GatewayMessage:
+        """A connection is up: the Hello to send as its first message."""
+        self.disconnected(connection)
+        self._streams[connection] = _Stream(connected_ns=now_ns, progress_ns=now_ns)
+        tenant, gateway, epoch = self._identity
+        hello = Hello(
+            version=VERSION,
+            tenant=tenant,
+            gateway=gateway,
+            epoch=epoch,
+            connection=connection.wire,
+            features=self._features,
+            agent_version=self._agent_version,
+        )
+        return GatewayMessage(hello=hello)
+
+    def disconnected(self, connection: Connection) -> None:
+        """A connection is down: what was in flight on it comes again unless the next Hello says that it arrived."""
+        if self._streams.pop(connection, None) is None:
+            return
+        for lane in connection.lanes:
+            state = self._lanes[lane]
+            for first, last in state.taken:
+                state.unsure.update(state.stored.missing(first, last))
+            state.taken = Ranges(state.stored)
+
+    def deadline(self, connection: Connection) -> int | None:
+        """When to give the connection up for dead if nothing arrives; None while nothing is awaited."""
+        stream = self._streams.get(connection)
+        if stream is None:
+            return None
+        if not stream.ready:
+            return stream.connected_ns + HELLO_TIMEOUT_NS
+        if not stream.in_flight:
+            return None
+        _, oldest_ns = next(iter(stream.in_flight.values()))
+        return max(oldest_ns, stream.progress_ns) + ACK_TIMEOUT_NS
+
+    # -- sending
+
+    def next(self, connection: Connection) -> Send | None:
+        """What to send now, None while the window is full or nothing is left. Changes nothing: `sent` does."""
+        stream = self._streams.get(connection)
+        if (
+            stream is None
+            or not stream.ready
+            or stream.broken
+            or len(stream.in_flight) >= MAX_IN_FLIGHT
+            or stream.bytes_in_flight >= WINDOW_BYTES
+        ):
+            return None
+        for lane in connection.lanes:
+            n = self._live(lane)
+            if n is not None:
+                return SendBatch(lane, n)
+        if stream.bytes_in_flight >= WINDOW_BYTES * BACKLOG_SHARE:
+            return None
+        for lane in connection.lanes:
+            send = self._backlog(lane)
+            if send is not None:
+                return send
+        return None
+
+    def sent(self, connection: Connection, send: Send, size: int, now_ns: int) -> None:
+        """What `next` named went out with `size` bytes."""
+        stream = self._streams.get(connection)
+        if stream is None:
+            return
+        first, last = (send.n, send.n) if isinstance(send, SendBatch) else (send.first, send.last)
+        stream.in_flight[send.lane, first, last] = (size, now_ns)
+        stream.bytes_in_flight += size
+        self._lanes[send.lane].taken.add(first, last)
+
+    def bytes_in_flight(self, connection: Connection) -> int:
+        """Bytes sent and not yet acknowledged, for the metric."""
+        stream = self._streams.get(connection)
+        return 0 if stream is None else stream.bytes_in_flight
+
+    def waiting(self, lane: Lane) -> int:
+        """Batches of the spool that the hub has not acknowledged, for the metric."""
+        state = self._lanes[lane]
+        missing = (gap for first, last in state.held for gap in state.stored.missing(first, last))
+        return sum(last - first + 1 for first, last in missing)
+
+    # -- receiving
+
+    def receive(self, connection: Connection, message: "HubMessage", now_ns: int) -> list[LinkEvent]:
+        """Take a message of the hub. A stream that is down or has broken the protocol is not listened to."""
+        stream = self._streams.get(connection)
+        if stream is None or stream.broken:
+            return []
+        kind = message.WhichOneof("message")
+        if kind != "hello" and not stream.ready:
+            return self._broken(stream, ProtocolViolation("first message of the hub", "hello", str(kind)))
+        events: list[LinkEvent] = []
+        if kind == "hello":
+            events = self._hello(connection, stream, message.hello)
+        elif kind == "ack":
+            events = self._ack(connection, stream, message.ack, now_ns)
+        elif kind == "placement":
+            events = [PlacementReceived(message.placement)]
+        elif kind == "settings":
+            events = [SettingsReceived(message.settings)]
+        return events  # none for a later hub's message, which this version need not understand
+
+    def _hello(self, connection: Connection, stream: _Stream, hello: "HubHello") -> list[LinkEvent]:
+        if stream.ready:
+            return self._broken(stream, ProtocolViolation("hello", "one a connection", "a second one"))
+        if hello.version != VERSION:
+            return self._broken(stream, ProtocolViolation("hello version", str(VERSION), str(hello.version)))
+        positions = dict.fromkeys(connection.lanes, Position())
+        for message in hello.positions:
+            try:
+                position = Position.from_proto(message)
+            except DecodeError as error:
+                return self._broken(stream, ProtocolViolation(error.where, error.expected, error.found))
+            if message.lane in set(connection.lanes):
+                positions[Lane(message.lane)] = position
+        for lane, position in positions.items():
+            if position.newest > self._lanes[lane].newest:
+                stream.broken = True
+                return [EpochConflict(lane, position.newest, self._lanes[lane].newest)]
+        stream.ready = True
+        behind = tuple(lane for lane, position in positions.items() if self._fell_back(lane, position))
+        events: list[LinkEvent] = [HubReady(connection, hello.hub_ns, tuple(hello.features), behind)]
+        for lane, position in positions.items():
+            events += self._positioned(lane, position)
+        return events
+
+    def _fell_back(self, lane: Lane, position: Position) -> bool:
+        return any(not position.contains(first, last) for first, last in self._lanes[lane].stored)
+
+    def _positioned(self, lane: Lane, position: Position) -> "Iterator[LinkEvent]":
+        state = self._lanes[lane]
+        state.stored, state.taken, state.known, state.unsure = position, Ranges(position), True, Ranges()
+        yield Acknowledged(lane, position.copy())
+        excluded = Ranges(position)
+        excluded.update(state.held)
+        excluded.update(state.gone)
+        yield from self._report(lane, excluded, 1, state.newest)
+
+    def _report(self, lane: Lane, excluded: Ranges, first: int, last: int) -> list[CannotResend]:
+        missing = list(excluded.missing(first, last))
+        self._lanes[lane].gone.update(missing)
+        return [CannotResend(lane, a, b) for a, b in missing]
+
+    def _ack(self, connection: Connection, stream: _Stream, ack: "Ack", now_ns: int) -> list[LinkEvent]:
+        if ack.position.lane not in set(connection.lanes):
+            found = f"lane {ack.position.lane}"
+            return self._broken(stream, ProtocolViolation("ack", f"a lane of connection {connection.name}", found))
+        lane = Lane(ack.position.lane)
+        state = self._lanes[lane]
+        try:
+            position = Position.from_proto(ack.position)
+        except DecodeError as error:
+            return self._broken(stream, ProtocolViolation(error.where, error.expected, error.found))
+        if position.newest > state.newest:
+            expected, found = f"at most batch {state.newest}", f"batch {position.newest}"
+            return self._broken(stream, ProtocolViolation(f"ack of lane {lane.name.lower()}", expected, found))
+        events: list[LinkEvent] = [RejectedRecord(lane, r.n, r.index, r.reason) for r in ack.rejected]
+        if all(state.stored.contains(first, last) for first, last in position):
+            return events  # a repeated or overtaken ack says nothing new
+        state.stored.update(position)
+        state.taken.update(position)
+        stream.progress_ns = now_ns
+        for key in [k for k in stream.in_flight if k[0] is lane and state.stored.contains(k[1], k[2])]:
+            size, _ = stream.in_flight.pop(key)
+            stream.bytes_in_flight -= size
+        return [*events, Acknowledged(lane, state.stored.copy())]
+
+    def _broken(self, stream: _Stream, violation: ProtocolViolation) -> list[LinkEvent]:
+        stream.broken = True
+        return [violation]
+
+    # -- the order of sending
+
+    def _live(self, lane: Lane) -> int | None:
+        """Find the newest live batch that is not sent; on the alarm lane the oldest live one, so that an end follows its onset."""
+        state = self._lanes[lane]
+        floor = max(1, state.newest - LIVE_BATCHES + 1)
+        held = state.held.within(floor, state.newest)
+        missing = [gap for first, last in held for gap in state.taken.missing(first, last)]
+        if not missing:
+            return None
+        n = missing[0][0] if lane is Lane.ALARM else missing[-1][1]
+        touches = state.taken.contains(n - 1) or state.taken.contains(n + 1)
+        return n if touches or len(state.taken) < MAX_RANGES else None
+
+    def _backlog(self, lane: Lane) -> Send | None:
+        """Find the oldest batch that is not sent, or a stretch that never comes."""
+        state = self._lanes[lane]
+        for first, last in state.lost:
+            for a, b in state.taken.missing(first, last):
+                return SendLost(lane, a, b)
+        for first, last in state.held:
+            for n, _ in state.taken.missing(first, last):
+                return SendBatch(lane, n)
+        return None
