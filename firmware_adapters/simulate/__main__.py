@@ -21,14 +21,21 @@ _LOOK_AGAIN_S = 0.05
 
 
 def _microvolt(path: Path, start_s: float) -> "NDArray[np.float64]":
-    """All leads of a record at 250 Hz in microvolt, shape (leads, n)."""
+    """Up to eight leads of a record at 250 Hz in microvolt, shape (leads, n)."""
     record = read_record(path)
-    physical = record.physical() * _UV_PER_MV
+    physical = record.physical()[:8] * _UV_PER_MV
     if record.fs_hz != RATE_HZ:
-        n = physical.shape[1]
-        at = np.arange(0, n / record.fs_hz, 1 / RATE_HZ)
-        physical = np.stack([np.interp(at, np.arange(n) / record.fs_hz, lead) for lead in physical])
-    return physical[:8, round(start_s * RATE_HZ) :]
+        physical = _resampled(physical, record.fs_hz)
+    return physical[:, round(start_s * RATE_HZ) :]
+
+
+def _resampled(physical: "NDArray[np.float64]", fs_hz: float) -> "NDArray[np.float64]":
+    n = physical.shape[1]
+    at_s = np.arange(int(n / fs_hz * RATE_HZ)) / RATE_HZ
+    resampled = np.empty((physical.shape[0], len(at_s)))
+    for row, lead in enumerate(physical):
+        resampled[row] = np.interp(at_s, np.arange(n) / fs_hz, lead)
+    return resampled
 
 
 def main() -> int:
