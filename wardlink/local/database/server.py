@@ -26,6 +26,7 @@ SUPERUSER: Final = "postgres"
 # sun_path of unix(7) has 108 bytes with the closing zero; PostgreSQL adds ".lock" to the name for its lock file only.
 _SOCKET_PATH_BYTES: Final = 107
 _START_S: Final = 60
+# The background workers are a bound, not a cost: one runs a database and job, and the tests make a database a module.
 _SETTINGS: Final = """\
 # Written at each start by `wardlink stack up`; changes here are lost.
 listen_addresses = ''
@@ -34,11 +35,11 @@ unix_socket_permissions = 0700
 shared_preload_libraries = 'timescaledb'
 timescaledb.telemetry_level = off
 timescaledb.license = 'apache'
-timescaledb.max_background_workers = {jobs}
+timescaledb.max_background_workers = 16
 jit = off
 wal_compression = lz4
 default_toast_compression = lz4
-max_worker_processes = {workers}
+max_worker_processes = 32
 recovery_init_sync_method = syncfs
 shared_buffers = 64MB
 max_connections = 50
@@ -277,9 +278,6 @@ def _compare_versions(layout: Layout, programs: Path, identity: Identity, enviro
 def _write_settings(layout: Layout, identity: Identity, *, durable: bool) -> None:
     text = _SETTINGS.format(
         sockets=str(layout.sockets).replace("'", "''"),
-        # One a database with the extension, and one a job; the tests make a database a module in the same server.
-        jobs=4 if durable else 16,
-        workers=16 if durable else 32,
         durable="on" if durable else "off",
     )
     _owned_file(layout.data / "embedded.conf", text, identity)
