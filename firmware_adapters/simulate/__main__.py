@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from protocols.ecgfile.wfdb import read_record
 
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
 from firmware_adapters.simulate.pty import PtyPlayer
+from protocols.ecgfile.wfdb import read_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,10 +31,11 @@ def _microvolt(path: Path, start_s: float) -> "NDArray[np.float64]":
 
 def _resampled(physical: "NDArray[np.float64]", fs_hz: float) -> "NDArray[np.float64]":
     n = physical.shape[1]
-    at_s = np.arange(int(n / fs_hz * RATE_HZ)) / RATE_HZ
+    sampled_s = np.arange(n, dtype=np.float64) / fs_hz
+    at_s = np.arange(int(n / fs_hz * RATE_HZ), dtype=np.float64) / RATE_HZ
     resampled = np.empty((physical.shape[0], len(at_s)))
     for row, lead in enumerate(physical):
-        resampled[row] = np.interp(at_s, np.arange(n) / fs_hz, lead)
+        resampled[row] = np.interp(at_s, sampled_s, lead)
     return resampled
 
 
