@@ -1,0 +1,63 @@
+# Everything a clone needs, with python3, make and the package registries only. A warm `make setup` is a look at two stamps.
+PY := .venv/bin/python
+UV := VIRTUAL_ENV=.venv UV_LINK_MODE=copy .venv/bin/uv
+STEP := sh .ci/step
+RUN := .venv/.stamps/run
+DEV := .venv/.stamps/dev
+PROTO := .venv/.stamps/protobuf
+LOCK := $(wildcard package-lock.json)
+NPM := $(if $(LOCK),.venv/.stamps/npm)
+
+.PHONY: help setup demo test figures lock clean
+help:
+	@echo "make demo     one bed from a recorded ECG to the nurse's page (ARGS=... are passed on)"
+	@echo "make test     everything CI runs"
+	@echo "make figures  what the product measures (ONLY=id,... LONG=1)"
+	@echo "make setup    the virtual environment; make lock: its versions anew; make clean: away with what was made"
+
+setup: $(DEV) $(PROTO) $(NPM)
+
+demo: $(RUN) $(PROTO) $(NPM)
+	@exec .venv/bin/wardlink demo $(ARGS)
+
+test: setup
+	@$(PY) -m tests.checks $(ARGS)
+
+figures: setup
+	@$(PY) -m tests.figures $(if $(ONLY),--only $(ONLY)) $(if $(LONG),--long)
+
+.venv/.stamps/uv: requirements/bootstrap.txt
+	@$(STEP) "virtual environment" python3 -m venv .venv
+	@$(STEP) "uv" .venv/bin/python -m pip install -q --require-hashes -r requirements/bootstrap.txt
+	@mkdir -p .venv/.stamps && touch $@
+
+$(RUN): requirements/run.txt pyproject.toml .venv/.stamps/uv
+	@$(STEP) "packages to run" env $(UV) pip install -q --require-hashes -r requirements/run.txt
+	@$(STEP) "wardlink itself" env $(UV) pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUN)
+	@$(STEP) "packages to develop" env $(UV) pip install -q --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(PROTO): $(wildcard protocols/*.proto) protocols/generate.py $(RUN)
+	@$(STEP) "protobuf modules" $(PY) -m protocols.generate
+	@touch $@
+
+.venv/.stamps/npm: package.json $(LOCK) $(RUN)
+	@$(STEP) "JavaScript parts" .venv/bin/npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+COMPILE = PATH=.venv/bin:$$PATH uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+lock: .venv/.stamps/uv
+	@$(STEP) "dev" sh -c '$(COMPILE) --extra dev -o requirements/dev.txt pyproject.toml'
+	@$(STEP) "run" sh -c '$(COMPILE) -c requirements/dev.txt --extra edge --extra hub --extra setup -o requirements/run.txt pyproject.toml'
+	@$(STEP) "edge" sh -c '$(COMPILE) -c requirements/dev.txt --extra edge -o requirements/edge.txt pyproject.toml'
+	@$(STEP) "hub" sh -c '$(COMPILE) -c requirements/dev.txt --extra hub -o requirements/hub.txt pyproject.toml'
+	@$(STEP) "bootstrap" sh -c 'echo uv | $(COMPILE) -c requirements/dev.txt -o requirements/bootstrap.txt -'
+	@! grep -nE '://|file:|--(extra-)?index|--find-links' requirements/*.txt
+
+clean:
+	rm -rf .venv build dist node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f protocols/*_pb2.py protocols/*_pb2.pyi

@@ -1,0 +1,1 @@
+"""Plugins of the test suite; each is tested with pytester in tests/unit/plugins."""
