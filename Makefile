@@ -5,8 +5,7 @@ STEP := sh .ci/step
 RUN := .venv/.stamps/run
 DEV := .venv/.stamps/dev
 PROTO := .venv/.stamps/protobuf
-LOCK := $(wildcard package-lock.json)
-NPM := $(if $(LOCK),.venv/.stamps/npm)
+NPM := .venv/.stamps/npm
 
 .PHONY: help setup demo test figures lock clean
 help:
@@ -44,8 +43,8 @@ $(PROTO): $(wildcard protocols/*.proto) protocols/generate.py $(RUN)
 	@$(STEP) "protobuf modules" $(PY) -m protocols.generate
 	@touch $@
 
-.venv/.stamps/npm: package.json $(LOCK) $(RUN)
-	@$(STEP) "JavaScript parts" .venv/bin/npm ci --no-audit --no-fund --loglevel=error
+$(NPM): wardlink/web/package-lock.json $(RUN)
+	@$(STEP) "JavaScript parts" .venv/bin/wardlink stack javascript
 	@touch $@
 
 COMPILE = PATH=.venv/bin:$$PATH uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 \
@@ -59,5 +58,5 @@ lock: .venv/.stamps/uv
 	@! grep -nE '://|file:|--(extra-)?index|--find-links' requirements/*.txt
 
 clean:
-	rm -rf .venv build dist node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist wardlink/web/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f protocols/*_pb2.py protocols/*_pb2.pyi
