@@ -1,0 +1,123 @@
+/** What is alarming now, in which order, and how each is called (IEC 60601-1-8: priority, acknowledgement, latching). No DOM but glyphs. */
+import { icon } from "./dom.js";
+import { has, t, term, unitName } from "./words.js";
+
+/** @typedef {import("./contract").Alarm} Alarm */
+
+const RANK = { high: 0, medium: 1, low: 2, technical: 3 };
+
+/** Triangle for high, its mirror image for medium, a round mark for low, a broken link for technical: told apart without colour. */
+const GLYPHS = {
+  high: "M12 2L23 21H1zM11 9v6h2V9zM11 16.5v2h2v-2z",
+  medium: "M12 22L1 3h22zM11 6v6h2V6zM11 13.5v2h2v-2z",
+  low: "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18zM12 8v5M12 16v.5",
+  technical: "M9 15l-2.5 2.5a3.5 3.5 0 0 1-5-5L5 9M15 9l2.5-2.5a3.5 3.5 0 0 1 5 5L19 15M8 4l1 2.5M4 8l2.5 1M16 20l-1-2.5M20 16l-2.5-1",
+};
+
+/** @param {Alarm} alarm @returns {import("./contract").Look} */
+export function look(alarm) {
+  return alarm.kind === "technical" ? "technical" : alarm.priority;
+}
+
+/** @param {import("./contract").Look} kind */
+export function glyph(kind) {
+  const mark = icon(GLYPHS[kind], "glyph");
+  mark.firstElementChild?.setAttribute("fill-rule", "evenodd");
+  return mark;
+}
+
+/** Whether somebody still has to see it. @param {Alarm} alarm */
+export function unseen(alarm) {
+  return alarm.presence !== "ended" && !alarm.acknowledged;
+}
+
+/** Unseen ones first, then by priority, patients before equipment, the newest first. @param {Alarm} a @param {Alarm} b */
+export function byUrgency(a, b) {
+  return (
+    Number(unseen(b)) - Number(unseen(a)) || RANK[a.priority] - RANK[b.priority] ||
+    Number(a.kind === "technical") - Number(b.kind === "technical") || b.onset_ms - a.onset_ms
+  );
+}
+
+/** Its name; an alarm of a limit names the measurement, the value and the limit. @param {Alarm} alarm */
+export function title(alarm) {
+  const { code, value, limit, unit } = alarm.params;
+  const key = alarm.code === "MDC_EVT_HI_GT_LIM" ? "alarm.above_limit" : alarm.code === "MDC_EVT_LO_LT_LIM" ? "alarm.below_limit" : "";
+  if (key && typeof code === "string" && typeof value === "number" && typeof limit === "number") {
+    return t(key, { what: measured(code), value: round(value), limit: round(limit), unit: unitName(String(unit ?? "1")) });
+  }
+  return term(alarm.code).name;
+}
+
+/** The name for little room. @param {Alarm} alarm */
+export function shortTitle(alarm) {
+  const { code } = alarm.params;
+  if (typeof code === "string") return measured(code);
+  return term(alarm.code).short || term(alarm.code).name;
+}
+
+/** @param {string} code */
+export function measured(code) {
+  return has(`numeric.${code}`) ? t(`numeric.${code}`) : term(code).short || term(code).name;
+}
+
+/** The measurement whose number carries the alarm's colour. @param {Alarm} alarm */
+export function concerns(alarm) {
+  if (typeof alarm.params.code === "string") return alarm.params.code;
+  return alarm.code.startsWith("MDC_EVT_ECG_") ? "MDC_ECG_HEART_RATE" : "";
+}
+
+/** @param {number} value */
+function round(value) {
+  return Number(value.toFixed(1));
+}
+
+/** All alarms that the page knows. An event is taken once, in the hub's order. */
+export class Alarms {
+  constructor() {
+    /** @type {Map<string, Alarm>} */
+    this.byId = new Map();
+    /** Newest event that is in `byId`. @type {number | null} */
+    this.lastEvent = null;
+  }
+
+  /**
+   * @param {Alarm} alarm @param {number | null} event id of the event
+   * @returns {{before: Alarm | undefined} | null} null when the event was known already
+   */
+  take(alarm, event) {
+    if (event !== null && this.lastEvent !== null && event <= this.lastEvent) return null;
+    if (event !== null) this.lastEvent = event;
+    const before = this.byId.get(alarm.id);
+    this.byId.set(alarm.id, alarm);
+    return { before };
+  }
+
+  /**
+   * Takes the whole state, unless events newer than it have been taken.
+   * @param {Alarm[]} alarms @param {number | null} event @returns {boolean}
+   */
+  replace(alarms, event) {
+    if (event !== null && this.lastEvent !== null && event < this.lastEvent) return false;
+    const now = new Map(alarms.map((alarm) => [alarm.id, alarm]));
+    for (const [id, old] of this.byId) if (!now.has(id)) now.set(id, { ...old, presence: "ended" });
+    this.byId = now;
+    this.lastEvent = event ?? this.lastEvent;
+    return true;
+  }
+
+  /** What is going on or waits to be seen, the most urgent first. */
+  get active() {
+    return [...this.byId.values()].filter((alarm) => alarm.presence !== "ended").sort(byUrgency);
+  }
+
+  /** @param {string} bed */
+  of(bed) {
+    return this.active.filter((alarm) => alarm.bed === bed);
+  }
+
+  /** All of a bed since the page was opened, the newest first; the eldest that have ended are forgotten. @param {string} bed */
+  history(bed) {
+    return [...this.byId.values()].filter((alarm) => alarm.bed === bed).sort((a, b) => b.onset_ms - a.onset_ms).slice(0, 20);
+  }
+}

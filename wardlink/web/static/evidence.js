@@ -1,0 +1,109 @@
+/** Draws the strip that decided an alarm on paper: every lead, the beats that were found, the moment of the decision. */
+import { MM_PER_MV, MM_PER_S, fit, pxPerMm, rule, token } from "./paper.js";
+import { h } from "./dom.js";
+import { clock, t } from "./words.js";
+
+/** @typedef {import("./contract").Evidence} Evidence */
+
+const HEAD_PX = 24;
+const FOOT_PX = 20;
+const LEAST_MM = 26;
+const MOST_MM = 60;
+const MISSING = -32768;
+
+/** @param {Evidence & {strip: NonNullable<Evidence["strip"]>}} evidence @returns {HTMLElement} */
+export function evidenceStrip(evidence) {
+  const { strip, beats, deciding_sample: deciding } = evidence;
+  const mm = pxPerMm();
+  const n = Math.max(...strip.leads.map((lead) => lead.samples.length));
+  const perSample = (MM_PER_S * mm) / strip.fs_hz;
+  const width = Math.ceil(n * perSample);
+  const leads = strip.leads.map((lead) => ({ lead, ...extent(lead) }));
+  const high = leads.map(({ reach }) => Math.min(MOST_MM, Math.max(LEAST_MM, Math.ceil((2 * reach * MM_PER_MV) / 1000 + 4))) * mm);
+  const height = HEAD_PX + FOOT_PX + high.reduce((a, b) => a + b, 0);
+  const timeOf = (/** @type {number} */ sample) => strip.t0_ms + ((sample - strip.first_sample) * 1000) / strip.fs_hz;
+  const decided = clock(timeOf(deciding ?? strip.first_sample + n));
+  const canvas = h("canvas", {
+    role: "img",
+    "aria-label": t("sheet.evidence_label", { seconds: Number((n / strip.fs_hz).toFixed(1)), leads: strip.leads.map((lead) => lead.short).join(", "), time: decided }),
+  });
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const c = fit(canvas, width, height);
+  rule(c, width, height, mm);
+  const font = getComputedStyle(document.body).fontFamily;
+  const x = (/** @type {number} */ sample) => (sample - strip.first_sample) * perSample;
+  const label = (/** @type {string} */ text, /** @type {number} */ at, /** @type {number} */ y, /** @type {string} */ colour, weight = 400) => {
+    c.font = `${weight} 12px ${font}`;
+    const wide = c.measureText(text).width;
+    const left = Math.max(2, Math.min(at - wide / 2, width - wide - 4));
+    c.fillStyle = token("paper");
+    c.fillRect(left - 3, y - 8, wide + 6, 16);
+    c.fillStyle = colour;
+    c.textBaseline = "middle";
+    c.fillText(text, left, y);
+  };
+  let top = HEAD_PX;
+  leads.forEach(({ lead, median }, i) => {
+    const middle = top + /** @type {number} */ (high[i]) / 2;
+    c.strokeStyle = token("ecg");
+    c.lineWidth = 1.7;
+    c.lineJoin = "round";
+    c.beginPath();
+    let pen = false;
+    lead.samples.forEach((raw, k) => {
+      const y = middle - (((raw - median) * lead.uv_per_lsb) / 1000) * MM_PER_MV * mm;
+      if (raw === MISSING) pen = false;
+      else if (pen) c.lineTo(k * perSample, y);
+      else {
+        c.moveTo(k * perSample, y);
+        pen = true;
+      }
+    });
+    c.stroke();
+    top += /** @type {number} */ (high[i]);
+  });
+  c.fillStyle = token("ink");
+  for (const beat of beats) {
+    c.beginPath();
+    c.moveTo(x(beat) - 5, 6);
+    c.lineTo(x(beat) + 5, 6);
+    c.lineTo(x(beat), 15);
+    c.fill();
+  }
+  for (let second = Math.ceil(strip.t0_ms / 1000) * 1000; second < timeOf(strip.first_sample + n); second += 1000) {
+    const at = ((second - strip.t0_ms) / 1000) * MM_PER_S * mm;
+    if (second % 5000 === 0) label(clock(second), at, height - 10, token("ink-2"));
+    else {
+      c.fillStyle = token("edge");
+      c.fillRect(Math.round(at), height - 6, 1, 6);
+    }
+  }
+  if (deciding !== null) {
+    c.strokeStyle = token("high-line");
+    c.lineWidth = 2;
+    c.setLineDash([6, 4]);
+    c.beginPath();
+    c.moveTo(x(deciding), HEAD_PX);
+    c.lineTo(x(deciding), height - FOOT_PX);
+    c.stroke();
+    c.setLineDash([]);
+    label(t("sheet.decided", { time: decided }), x(deciding), 12, token("ink"), 700);
+  }
+  const box = h("div", { class: "evidence", tabindex: "0", role: "region", "aria-label": t("sheet.evidence") }, canvas);
+  requestAnimationFrame(() => {
+    box.scrollLeft = (deciding === null ? width : x(deciding)) - 0.8 * box.clientWidth;
+  });
+  // Names of the leads stay while the paper is scrolled.
+  const names = h("div", { class: "below" }, h("span", {}, strip.leads.map((lead) => lead.short).join(" · ")), h("span", {}, t("sheet.beats_found", { n: beats.length })),
+    h("span", {}, t("strip.gain", { n: MM_PER_MV })), h("span", {}, t("strip.speed")));
+  return h("div", {}, box, names);
+}
+
+/** Middle and reach (99th percentile, microvolt) of a lead. @param {import("./contract").EvidenceLead} lead */
+function extent(lead) {
+  const sorted = lead.samples.filter((raw) => raw !== MISSING).sort((a, b) => a - b);
+  const at = (/** @type {number} */ share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+  const median = at(0.5);
+  return { median, reach: Math.max(at(0.995) - median, median - at(0.005)) * lead.uv_per_lsb };
+}

@@ -1,0 +1,55 @@
+/** The smaller side sheets: keys, matching the screen. And the bar that finds a bed. */
+import { PATHS, h, icon } from "./dom.js";
+import { CARD_MM, STANDARD_PX_PER_MM, keepPxPerMm, pxPerMm } from "./paper.js";
+import { t } from "./words.js";
+
+/** @param {string} title @param {() => void} close @param {...Node} body */
+function panel(title, close, ...body) {
+  return h("aside", { class: "sheet", "aria-label": title, tabindex: "-1" },
+    h("header", { class: "sheet-head" }, h("h2", {}, title), h("button", { class: "icon", type: "button", "aria-label": t("sheet.close"), onclick: close }, icon(PATHS.close))),
+    h("div", { class: "panel-body" }, ...body));
+}
+
+/** @param {() => void} close */
+export function keysPanel(close) {
+  /** @type {[string, string][]} */
+  const rows = [["1 … 64", "digits"], ["Enter", "enter"], ["a", "a"], ["/", "slash"], ["?", "question"], ["Esc", "escape"]];
+  return panel(t("keys.title"), close, h("dl", { class: "keys" }, ...rows.flatMap(([key, name]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(`keys.${name}`))])));
+}
+
+/** @param {() => void} close @param {() => void} changed the paper has to be ruled afresh */
+export function calibrationPanel(close, changed) {
+  const card = h("div", { class: "bank" }, t("calibration.card"));
+  const told = h("p", { role: "status" });
+  const value = h("p", {});
+  const slider = h("input", { type: "range", min: "2", max: "12", step: "0.01", "aria-label": t("calibration.slider"), oninput: () => show(Number(slider.value)) });
+  /** @param {number} px */
+  function show(px) {
+    card.style.width = `${CARD_MM * px}px`;
+    card.style.height = `${53.98 * px}px`;
+    value.textContent = t("calibration.value", { px: px.toFixed(2) });
+  }
+  /** @param {number | null} px */
+  function keep(px) {
+    told.textContent = t(keepPxPerMm(px) ? "calibration.done" : "calibration.not_kept");
+    changed();
+  }
+  slider.value = String(pxPerMm());
+  show(pxPerMm());
+  return panel(t("calibration.title"), close, h("p", {}, t("calibration.how")), h("div", { class: "scroll" }, card), slider, value,
+    h("div", { class: "row" }, h("button", { class: "plain main", type: "button", onclick: () => keep(Number(slider.value)) }, t("calibration.save")),
+      h("button", { class: "plain", type: "button", onclick: () => { slider.value = String(STANDARD_PX_PER_MM); show(STANDARD_PX_PER_MM); keep(null); } }, t("calibration.reset"))), told);
+}
+
+/** @param {{typed: (text: string) => void, chosen: () => void, close: () => void}} on */
+export function findBar(on) {
+  const input = h("input", {
+    type: "search", id: "find", placeholder: t("search.placeholder"), "aria-label": t("search.label"), autocomplete: "off", oninput: () => on.typed(input.value),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Enter") on.chosen();
+    },
+  });
+  const none = h("p", { role: "status" });
+  const root = h("div", { class: "find-bar find", role: "search" }, input, none, h("button", { class: "icon", type: "button", "aria-label": t("sheet.close"), onclick: on.close }, icon(PATHS.close)));
+  return { root, input, none };
+}

@@ -1,0 +1,68 @@
+/** When a sample is shown: turns uneven arrival into an even clock in the patient's time. One for each bed; pure. */
+
+const MIN_DELAY_MS = 120;
+const MAX_DELAY_MS = 1500;
+/** The clock may run this much faster or slower than real time while it closes in: at 25 mm/s nobody sees 4 %. */
+const SLEW = 0.04;
+/** Farther off than this it jumps. */
+const JUMP_MS = 2500;
+/** A loss is told apart from jitter after this long without data; it must show within 3 s. */
+export const SILENCE_MS = 2000;
+
+export class Playout {
+  constructor() {
+    this.offset = NaN;
+    this.jitter = 200;
+    this.shown = NaN;
+    this.seenAt = NaN;
+    this.arrivedAt = -Infinity;
+    this.newest = -Infinity;
+  }
+
+  /** @param {number} endMs time behind the newest sample of a frame @param {number} now monotonic ms */
+  observe(endMs, now) {
+    if (endMs <= this.newest && now - this.arrivedAt < SILENCE_MS) return;
+    const offset = now - endMs;
+    if (!(Math.abs(offset - this.offset) < JUMP_MS)) {
+      this.offset = offset;
+    } else {
+      // The smallest offset is the undelayed path; it may creep up, or a change of route would never be learnt.
+      this.offset = Math.min(offset, this.offset + 0.02 * (offset - this.offset));
+      const late = offset - this.offset;
+      this.jitter = Math.max(late, this.jitter + 0.01 * (late - this.jitter));
+    }
+    this.newest = Math.max(this.newest, endMs);
+    this.arrivedAt = now;
+  }
+
+  /** Delay that covers the unevenness seen lately. */
+  get delay() {
+    return Math.min(MAX_DELAY_MS, Math.max(MIN_DELAY_MS, 1.25 * this.jitter + 60));
+  }
+
+  /** @param {number} now */
+  silent(now) {
+    return now - this.arrivedAt > SILENCE_MS;
+  }
+
+  /**
+   * The patient's time that stands at the sweep's head; NaN before the first data. It never runs back, waits at the newest
+   * sample while data are merely late, and goes on over the gap once they are lost.
+   * @param {number} now
+   */
+  time(now) {
+    if (Number.isNaN(this.offset)) return NaN;
+    const target = now - this.offset - this.delay;
+    const step = Number.isNaN(this.seenAt) ? 0 : now - this.seenAt;
+    this.seenAt = now;
+    if (Number.isNaN(this.shown) || Math.abs(target - this.shown) > JUMP_MS) this.shown = Math.min(target, this.newest);
+    else {
+      const next = this.shown + step;
+      const pull = Math.max(-SLEW * step, Math.min(SLEW * step, target - next));
+      this.shown = Math.max(this.shown, next + pull);
+    }
+    if (!this.silent(now)) this.shown = Math.min(this.shown, Math.max(this.newest, 0));
+    else this.shown = Math.max(this.shown, Math.min(target, this.shown + 2 * step));
+    return this.shown;
+  }
+}

@@ -1,0 +1,77 @@
+/** The last seconds of one lead in slots of the patient's time; knows nothing of screens. A slot without a sample is NaN. */
+
+const MISSING = -32768;
+/** Sample times of one device may wander this far from the running count before the count is set anew. */
+const TOLERANCE_MS = 40;
+/** Low cut of a monitor's ECG channel (IEC 60601-2-27 allows up to 0.67 Hz in monitoring mode). */
+export const LOW_CUT_HZ = 0.5;
+
+export class Ring {
+  /** @param {number} fs samples per second @param {number} seconds how much is kept */
+  constructor(fs, seconds) {
+    this.fs = fs;
+    this.capacity = Math.ceil(fs * seconds);
+    this.values = new Float32Array(this.capacity).fill(NaN);
+    /** Slot behind the newest sample; a slot is a time in units of 1/fs. */
+    this.end = -1;
+    this.nextSample = -1;
+    this.nextSlot = -1;
+    this.keep = Math.exp((-2 * Math.PI * LOW_CUT_HZ) / fs);
+    this.base = NaN;
+  }
+
+  /**
+   * @param {number} t0 time of the first sample, ms
+   * @param {number} first running number of the first sample
+   * @param {Int16Array} samples
+   * @param {number} scale microvolt per step
+   * @returns {number} the earliest slot written behind what was known before, or Infinity when all of it is new
+   */
+  write(t0, first, samples, scale) {
+    let slot = Math.round((t0 * this.fs) / 1000);
+    const drift = Math.abs(slot - this.nextSlot);
+    const follows = first === this.nextSample && (drift * 1000) / this.fs <= TOLERANCE_MS;
+    if (follows) slot = this.nextSlot;
+    else this.base = NaN;
+    if (this.end < 0 || slot > this.end + this.capacity) this.restart(slot);
+    let late = Infinity;
+    for (let i = 0; i < samples.length; i += 1, slot += 1) {
+      const value = this.filter(samples[i] ?? MISSING, scale);
+      if (slot >= this.end) {
+        for (let hole = this.end; hole < slot; hole += 1) this.values[hole % this.capacity] = NaN;
+        this.values[slot % this.capacity] = value;
+        this.end = slot + 1;
+      } else if (slot >= this.end - this.capacity && Number.isNaN(this.values[slot % this.capacity]) && !Number.isNaN(value)) {
+        this.values[slot % this.capacity] = value;
+        late = Math.min(late, slot);
+      }
+    }
+    this.nextSample = first + samples.length;
+    this.nextSlot = slot;
+    return late;
+  }
+
+  /** @param {number} slot @returns {number} microvolt, or NaN */
+  at(slot) {
+    return slot < this.end && slot >= this.end - this.capacity ? /** @type {number} */ (this.values[slot % this.capacity]) : NaN;
+  }
+
+  /** Time behind the newest sample, ms; -Infinity before the first. */
+  get endMs() {
+    return this.end < 0 ? -Infinity : (this.end * 1000) / this.fs;
+  }
+
+  /** @param {number} slot */
+  restart(slot) {
+    this.values.fill(NaN);
+    this.end = slot;
+  }
+
+  /** Takes out the electrodes' offset and slow wander. @param {number} raw @param {number} scale */
+  filter(raw, scale) {
+    if (raw === MISSING) return NaN;
+    const x = raw * scale;
+    this.base = Number.isNaN(this.base) ? x : this.keep * this.base + (1 - this.keep) * x;
+    return x - this.base;
+  }
+}

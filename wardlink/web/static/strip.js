@@ -1,0 +1,219 @@
+/**
+ * One live strip: a sweep with an erase bar on millimetre paper at 25 mm/s and 10 mm/mV. Where the strip is high the sweep
+ * goes on in further rows (a cascade), so that the room is used. Draws only the new columns; what time it is says the bed's
+ * playout clock, what the samples are its ring.
+ */
+import { MM_PER_MV, MM_PER_S, fit, hatch, pxPerMm, rule, token } from "./paper.js";
+import { h } from "./dom.js";
+
+/** Height that one row of the cascade should have, CSS px. */
+const ROW_PX = 215;
+const MAX_ROWS = 4;
+const ERASE_MM = 6;
+const LINE_PX = 1.7;
+
+export class Strip {
+  /** @param {number} lead its index among the bed's leads @param {string} code @param {string} label what a screen reader says */
+  constructor(lead, code, label) {
+    this.lead = lead;
+    this.code = code;
+    this.paper = h("canvas", { class: "paper", "aria-hidden": "true" });
+    this.trace = h("canvas", { class: "trace", role: "img", "aria-label": label });
+    this.tag = h("div", { class: "tag" });
+    this.note = h("div", { class: "lost-note", hidden: true });
+    this.root = h("div", { class: "strip" }, this.paper, this.trace, this.note, this.tag);
+    /** @type {import("./ring.js").Ring | null} */
+    this.ring = null;
+    /** @type {{from: number, to: number, text: string}[]} */
+    this.gaps = [];
+    this.width = 0;
+    this.height = 0;
+    this.rows = 1;
+    this.mm = pxPerMm();
+    /** Patient's time up to which columns are drawn. */
+    this.drawn = NaN;
+    this.dirty = true;
+    this.lost = false;
+    /** @type {CanvasRenderingContext2D | null} */
+    this.c = null;
+    /** @type {CanvasPattern | string} */
+    this.pattern = "";
+  }
+
+  /** Milliseconds that fit on the strip. */
+  get span() {
+    return (this.width * this.rows * 1000) / (MM_PER_S * this.mm);
+  }
+
+  /** Takes a new size in CSS px; rules the paper afresh. @param {number} width @param {number} height */
+  resize(width, height) {
+    this.mm = pxPerMm();
+    this.width = width;
+    this.height = height;
+    this.c = null;
+    if (width < 8 || height < 8) return;
+    this.rows = Math.max(1, Math.min(MAX_ROWS, Math.floor(height / ROW_PX)));
+    const paper = fit(this.paper, width, height);
+    rule(paper, width, height, this.mm);
+    paper.fillStyle = token("line");
+    for (let row = 1; row < this.rows; row += 1) paper.fillRect(0, Math.round((row * height) / this.rows), width, 1);
+    this.c = fit(this.trace, width, height);
+    this.pattern = hatch(this.c);
+    this.colour = getComputedStyle(this.root).color;
+    this.dirty = true;
+  }
+
+  /** @param {number} from @param {number} to @param {string} text */
+  addGap(from, to, text) {
+    this.gaps = this.gaps.filter((gap) => gap.from !== from && gap.to > to - 120000);
+    this.gaps.push({ from, to, text });
+    if (from < this.drawn) this.dirty = true;
+  }
+
+  /** Draws up to the patient's time `now`. @param {number} now ms */
+  draw(now) {
+    const c = this.c;
+    if (!c || Number.isNaN(now)) return;
+    const oldest = now - this.span + (ERASE_MM / MM_PER_S) * 1000;
+    if (this.dirty || !(this.drawn >= oldest)) {
+      c.clearRect(0, 0, this.width, this.height);
+      this.drawn = oldest;
+      this.dirty = false;
+    }
+    if (now <= this.drawn) return;
+    this.erase(c, this.drawn, now + (ERASE_MM / MM_PER_S) * 1000);
+    this.columns(c, this.drawn, now);
+    this.drawn = now;
+  }
+
+  /** Place of a time on the endless line of rows, CSS px. @param {number} t */
+  along(t) {
+    return (t % this.span) * ((MM_PER_S * this.mm) / 1000);
+  }
+
+  /**
+   * Calls `paint(x0, x1, top, t0)` for each stretch of [from, to] that lies on one row.
+   * @param {number} from @param {number} to
+   * @param {(x0: number, x1: number, row: number, t0: number) => void} paint
+   */
+  pieces(from, to, paint) {
+    const speed = (MM_PER_S * this.mm) / 1000;
+    let t = from;
+    for (let guard = 0; t < to && guard < 3 * MAX_ROWS; guard += 1) {
+      const p = this.along(t);
+      const row = Math.min(this.rows - 1, Math.floor(p / this.width));
+      const x0 = p - row * this.width;
+      const until = Math.min(to, t + Math.max((this.width - x0) / speed, 1e-3));
+      paint(x0, x0 + (until - t) * speed, row, t);
+      t = until;
+    }
+  }
+
+  /** @param {CanvasRenderingContext2D} c @param {number} from @param {number} to */
+  erase(c, from, to) {
+    const high = this.height / this.rows;
+    this.pieces(from, to, (x0, x1, row) => c.clearRect(x0, row * high + (row ? 1 : 0), x1 - x0 + 0.5, high));
+  }
+
+  /** @param {CanvasRenderingContext2D} c @param {number} from @param {number} to */
+  columns(c, from, to) {
+    const ring = this.ring;
+    const high = this.height / this.rows;
+    this.pieces(from, to, (x0, x1, row, t0) => {
+      const speed = (MM_PER_S * this.mm) / 1000;
+      const perMv = MM_PER_MV * this.mm;
+      const middle = (row + 0.5) * high;
+      const x = (/** @type {number} */ t) => x0 + (t - t0) * speed;
+      const until = t0 + (x1 - x0) / speed;
+      c.save();
+      c.beginPath();
+      c.rect(0, row * high, this.width, high);
+      c.clip();
+      if (!ring) {
+        this.missing(c, x0, x1, row * high, high);
+        c.restore();
+        return;
+      }
+      const slotMs = 1000 / ring.fs;
+      // One sample back, so that the pieces of the line join.
+      let slot = Math.floor(t0 / slotMs) - 1;
+      const last = Math.floor(until / slotMs);
+      c.strokeStyle = this.colour ?? token("ecg");
+      c.lineWidth = LINE_PX;
+      c.lineJoin = "round";
+      c.lineCap = "round";
+      c.beginPath();
+      let pen = false;
+      let holeFrom = NaN;
+      for (; slot <= last; slot += 1) {
+        const uv = ring.at(slot);
+        if (Number.isNaN(uv)) {
+          pen = false;
+          if (Number.isNaN(holeFrom)) holeFrom = slot;
+          continue;
+        }
+        if (!Number.isNaN(holeFrom)) {
+          this.missing(c, Math.max(x0, x(holeFrom * slotMs)), x(slot * slotMs), row * high, high);
+          holeFrom = NaN;
+        }
+        const y = Math.max(row * high + 2, Math.min((row + 1) * high - 2, middle - (uv / 1000) * perMv));
+        if (pen) c.lineTo(x(slot * slotMs), y);
+        else c.moveTo(x(slot * slotMs), y);
+        pen = true;
+      }
+      if (!Number.isNaN(holeFrom)) this.missing(c, Math.max(x0, x(holeFrom * slotMs)), x1, row * high, high);
+      c.stroke();
+      for (const gap of this.gaps) {
+        if (gap.to > t0 && gap.to <= until + slotMs) this.caption(c, x(gap.to), Math.max(0, x(gap.from)), middle, gap.text);
+      }
+      c.restore();
+    });
+  }
+
+  /** @param {CanvasRenderingContext2D} c @param {number} x0 @param {number} x1 @param {number} top @param {number} high */
+  missing(c, x0, x1, top, high) {
+    if (x1 <= x0) return;
+    const path = new Path2D();
+    path.rect(x0, top, x1 - x0, high);
+    c.fillStyle = this.pattern;
+    c.fill(path);
+  }
+
+  /** Writes into a gap that has ended why and from when. @param {CanvasRenderingContext2D} c @param {number} right @param {number} left @param {number} y @param {string} text */
+  caption(c, right, left, y, text) {
+    c.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    const width = c.measureText(text).width + 12;
+    if (width > right - left) return;
+    const x = (left + right - width) / 2;
+    c.fillStyle = token("panel");
+    c.fillRect(x, y - 10, width, 20);
+    c.fillStyle = token("ink-2");
+    c.textBaseline = "middle";
+    c.fillText(text, x + 6, y);
+  }
+
+  /**
+   * Says on the strip that nothing comes, beside where it stopped.
+   * @param {string[] | null} lines null: data come @param {number} since patient's time of the last sample
+   */
+  say(lines, since) {
+    const lost = lines !== null;
+    if (lost !== this.lost) {
+      this.lost = lost;
+      this.root.classList.toggle("lost", lost);
+      this.note.hidden = !lost;
+    }
+    if (!lines) return;
+    const text = lines.join("\n");
+    if (this.note.dataset.text !== text) {
+      this.note.dataset.text = text;
+      this.note.replaceChildren(...lines.map((line) => h("span", {}, line)));
+    }
+    const started = Number.isFinite(since) && Number.isFinite(this.drawn);
+    const gone = started ? ((this.drawn - since) * MM_PER_S * this.mm) / 1000 : Infinity;
+    const x = started ? this.along(since) % this.width : 0;
+    const whole = gone >= this.width || this.rows > 1;
+    const left = whole ? (this.width - this.note.offsetWidth) / 2 : x;
+    this.note.style.left = `${Math.max(0, Math.min(left, this.width - this.note.offsetWidth))}px`;
+  }
+}

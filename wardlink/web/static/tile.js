@@ -1,0 +1,218 @@
+/** One bed on the ward page: its alarm, its strips, its numbers, the state of its link. What is drawn when is told by ward.js. */
+import { glyph, look, shortTitle, title, unseen } from "./alarms.js";
+import { h, setText } from "./dom.js";
+import { Numbers } from "./numbers.js";
+import { LOW_CUT_HZ, Ring } from "./ring.js";
+import { Playout } from "./playout.js";
+import { Strip } from "./strip.js";
+import { MM_PER_MV } from "./paper.js";
+import { age, clock, has, hour, running, t } from "./words.js";
+
+/** @typedef {import("./contract").Bed} Bed @typedef {import("./contract").Alarm} Alarm */
+
+/** More leads than this in one tile can no longer be read. */
+const MAX_STRIPS = 4;
+const STRIP_PX = 130;
+/** A sweep longer than this is not shown on any screen that we know (4 rows on a wide wall display). */
+const KEPT_S = 90;
+
+export class Tile {
+  /** @param {Bed} bed @param {{open: (alarm: Alarm) => void, pick: (bed: string) => void, since: number}} on */
+  constructor(bed, on) {
+    this.bed = bed;
+    this.on = on;
+    this.name = t("bed.name", { label: bed.label });
+    this.playout = new Playout();
+    /** @type {Map<number, Ring>} */
+    this.rings = new Map();
+    /** @type {Strip[]} */
+    this.strips = [];
+    /** Newest frame that came, until it is painted. */
+    this.frame = { number: -1, end: NaN };
+    this.numbers = new Numbers();
+    this.alarms = h("div", { class: "panel grow recent" });
+    this.signal = h("dl", { class: "signal" });
+    this.who = h("span", { class: "who" });
+    this.chip = h("button", { class: "chip", type: "button", hidden: true, onclick: () => this.shown && on.open(this.shown) });
+    this.stripBox = h("div", { class: "strips" });
+    this.root = h(
+      "article",
+      { class: "bed", tabindex: "-1", "data-bed": bed.id, "data-label": bed.label, "aria-label": this.name, onclick: () => on.pick(bed.id) },
+      h("div", { class: "inner" },
+        h("header", { class: "head" }, h("h2", { class: "id" }, bed.label), this.who, this.chip),
+        this.stripBox,
+        h("div", { class: "side" }, this.numbers.root,
+          h("div", { class: "more" }, this.alarms, h("section", { class: "panel" }, h("h3", {}, t("link.title")), this.signal)))),
+    );
+    /** @type {Alarm | null} */
+    this.shown = null;
+    this.sizes = new ResizeObserver(() => this.layStrips());
+    this.sizes.observe(this.stripBox);
+    this.describe();
+  }
+
+  /** Takes a bed's new description: patient, leads, link. @param {Bed} bed */
+  update(bed) {
+    const leads = JSON.stringify(bed.leads) !== JSON.stringify(this.bed.leads);
+    const old = new Map(this.bed.numerics.map((one) => [one.code, one]));
+    this.bed = bed;
+    // A snapshot may have been made before a value that has come meanwhile.
+    bed.numerics = bed.numerics.map((one) => ((old.get(one.code)?.at_ms ?? 0) > one.at_ms ? /** @type {any} */ (old.get(one.code)) : one));
+    this.describe();
+    if (leads) this.layStrips();
+  }
+
+  describe() {
+    const { who } = this.bed;
+    const words = who
+      ? [h("span", {}, who.masked_name), who.age !== null && h("span", { class: "age-sex" }, t("bed.years", { n: who.age })),
+         who.sex && h("span", { class: "age-sex" }, has(`bed.sex.${who.sex}`) ? t(`bed.sex.${who.sex}`) : who.sex)]
+      : [h("span", {}, t("bed.nobody"))];
+    this.who.replaceChildren(...words.filter((word) => word instanceof Node));
+  }
+
+  /** @param {import("./contract").Numeric} numeric */
+  numeric(numeric) {
+    const others = this.bed.numerics.filter((one) => one.code !== numeric.code);
+    this.bed.numerics = [...others, numeric];
+  }
+
+  /** @param {import("./contract").Frame} frame @param {number} now monotonic ms */
+  take(frame, now) {
+    const strip = this.strips.find((one) => one.lead === frame.lead);
+    if (frame.kind === "gap") {
+      const reason = has(`strip.gap.${frame.reason}`) ? t(`strip.gap.${frame.reason}`) : t("strip.gap.unknown");
+      const seconds = Number(((frame.end - frame.t0) / 1000).toFixed(1));
+      for (const one of this.strips) one.addGap(frame.t0, frame.end, t("strip.gap_from", { reason, time: clock(frame.t0), seconds }));
+      return;
+    }
+    let ring = this.rings.get(frame.lead);
+    if (!ring || ring.fs !== frame.fs) {
+      ring = new Ring(frame.fs, KEPT_S);
+      this.rings.set(frame.lead, ring);
+      if (strip) strip.ring = ring;
+    }
+    const late = ring.write(frame.t0, frame.first, frame.samples, frame.scale);
+    if (strip && (late * 1000) / ring.fs < strip.drawn) strip.dirty = true;
+    this.playout.observe(ring.endMs, now);
+    this.frame = { number: frame.number, end: ring.endMs };
+  }
+
+  /** As many strips as there is room for, the first leads first. */
+  layStrips() {
+    const width = this.stripBox.clientWidth;
+    const height = this.stripBox.clientHeight;
+    const n = Math.max(1, Math.min(this.bed.leads.length, MAX_STRIPS, Math.floor(height / STRIP_PX) || 1));
+    const leads = this.bed.leads.slice(0, n);
+    if (this.strips.map((strip) => strip.code).join() !== leads.map((lead) => lead.code).join() || !this.strips.length) {
+      this.strips = (leads.length ? leads : [{ index: 0, code: "", short: "ECG" }]).map((lead) => {
+        const strip = new Strip(lead.index, lead.code, t("strip.label", { bed: this.name, lead: lead.short }));
+        strip.ring = this.rings.get(lead.index) ?? null;
+        strip.tag.append(h("b", {}, lead.short), h("span", {}, t("strip.gain", { n: MM_PER_MV })), h("span", {}, t("strip.speed")),
+          h("span", {}, t("strip.filter", { hz: LOW_CUT_HZ })));
+        return strip;
+      });
+      this.stripBox.replaceChildren(...this.strips.map((strip) => strip.root));
+    }
+    for (const strip of this.strips) strip.resize(width, strip.root.clientHeight);
+  }
+
+  /** Draws the new columns. @param {number} now monotonic ms @returns {{number: number, end: number} | null} a frame that is now painted whole */
+  draw(now) {
+    const time = this.playout.time(now);
+    for (const strip of this.strips) strip.draw(time);
+    if (this.frame.number < 0 || !(time >= this.frame.end)) return null;
+    const done = this.frame;
+    this.frame = { number: -1, end: NaN };
+    return done;
+  }
+
+  /** Whether nothing comes from this bed. @param {number} now monotonic ms */
+  silent(now) {
+    return this.playout.silent(now);
+  }
+
+  /**
+   * Writes what is not waveform: alarm, numbers, ages, the words about the link.
+   * @param {Alarm[]} active of this bed, the most urgent first @param {Alarm[]} history
+   * @param {{now: number, mono: number, hubLost: boolean}} at
+   */
+  show(active, history, { now, mono, hubLost }) {
+    const silent = this.silent(mono);
+    const never = this.bed.link.state === "never" && !Number.isFinite(this.playout.newest);
+    const since = Number.isFinite(this.playout.newest) ? this.playout.newest : this.bed.link.since_ms;
+    const alarm = active[0] ?? null;
+    this.shown = alarm;
+    this.head(alarm, silent && !never ? now - since : null, now);
+    this.numbers.show(this.bed, active, silent, now);
+    const settling = mono < 3000 && !Number.isFinite(this.playout.newest);
+    const cause = hubLost ? "hub" : this.bed.link.state === "never" ? "live" : this.bed.link.state;
+    const lines = !silent || settling ? null
+      : never ? [t("strip.waiting"), t("strip.waiting_how")]
+      : [t("strip.no_data", { time: clock(since) }), t(`strip.cause.${cause}`)];
+    for (const strip of this.strips) strip.say(lines, never ? NaN : this.playout.newest);
+    this.root.dataset.link = silent && !settling ? (hubLost ? "hub_lost" : this.bed.link.state === "live" ? "silent" : this.bed.link.state) : "live";
+    this.listAlarms(history, now);
+    this.tellSignal(silent);
+  }
+
+  /** @param {Alarm | null} alarm @param {number | null} lostFor @param {number} now */
+  head(alarm, lostFor, now) {
+    const kind = alarm ? look(alarm) : lostFor !== null ? "technical" : null;
+    this.root.className = `bed${kind ? ` a-${kind}` : ""}${this.root.classList.contains("picked") ? " picked" : ""}${this.root.classList.contains("dim") ? " dim" : ""}`;
+    this.root.dataset.state = kind ?? "quiet";
+    this.chip.hidden = !kind;
+    if (!kind) {
+      this.chip.dataset.key = "";
+      return;
+    }
+    const flash = alarm !== null && unseen(alarm);
+    const key = `${alarm?.id} ${kind} ${flash}`;
+    if (this.chip.dataset.key !== key) {
+      this.chip.dataset.key = key;
+      this.chip.className = `chip p-${kind}${flash ? " flash" : ""}`;
+      this.chip.disabled = !alarm;
+      this.chip.replaceChildren(glyph(kind), h("span", { class: "text" }, h("span", { class: "full" }), h("span", { class: "short" })), h("span", { class: "age" }));
+      inStep(this.chip);
+    }
+    const [full, short] = alarm ? [title(alarm), shortTitle(alarm)] : Array(2).fill(t("link.chip", { age: age(lostFor ?? 0) }));
+    setText(/** @type {HTMLElement} */ (this.chip.querySelector(".full")), full ?? "");
+    setText(/** @type {HTMLElement} */ (this.chip.querySelector(".short")), short ?? "");
+    setText(/** @type {HTMLElement} */ (this.chip.querySelector(".age")), alarm ? running(now - alarm.onset_ms) : "");
+    this.chip.setAttribute("aria-label", alarm ? t("bed.open_alarm", { bed: this.name, alarm: full ?? "" }) : (full ?? ""));
+  }
+
+  /** @param {Alarm[]} history @param {number} now */
+  listAlarms(history, now) {
+    const key = history.map((one) => `${one.id}${one.presence}${one.acknowledged?.at_ms}`).join() || "none";
+    if (this.alarms.dataset.key === key) return;
+    this.alarms.dataset.key = key;
+    const rows = history.map((one) => {
+      const state = one.presence === "ended" ? "alarm.recent_ended" : one.acknowledged ? "alarm.recent_acknowledged" : "alarm.recent_open";
+      return h("li", { class: `t-${look(one)}` },
+        h("button", { type: "button", onclick: () => this.on.open(one) }, glyph(look(one)), h("b", {}, title(one)), h("small", {}, t(state, { time: hour(one.onset_ms, now) }))));
+    });
+    this.alarms.replaceChildren(h("h3", {}, t("alarm.recent")), rows.length ? h("ul", {}, ...rows) : h("p", { class: "empty" }, t("alarm.recent_none", { time: hour(this.on.since, now) })));
+  }
+
+  /** @param {boolean} silent */
+  tellSignal(silent) {
+    const { gateway, device, state } = this.bed.link;
+    const live = state === "live" && !silent;
+    const delay = Number((this.playout.delay / 1000).toFixed(1));
+    const key = [gateway, device, state, silent, live ? delay : ""].join();
+    if (this.signal.dataset.key === key) return;
+    this.signal.dataset.key = key;
+    const word = state === "live" && silent ? t("strip.cause.live") : t(`link.states.${state}`);
+    this.signal.replaceChildren(
+      h("dt", {}, t("link.state")), h("dd", { class: live ? "is-live" : "" }, word),
+      h("dt", {}, t("link.gateway")), h("dd", {}, gateway), h("dt", {}, t("link.device")), h("dd", {}, device),
+      ...(live ? [h("dt", {}, t("link.delay")), h("dd", {}, t("link.delay_value", { seconds: delay }))] : []),
+    );
+  }
+}
+
+/** Lets all that flashes flash together. @param {HTMLElement} element */
+export function inStep(element) {
+  for (const animation of element.getAnimations()) animation.startTime = 0;
+}

@@ -1,0 +1,362 @@
+/** The ward page: puts beds, alarms, sound and the connections to the hub together. One animation loop draws all beds. */
+import { Alarms, look, title, unseen } from "./alarms.js";
+import { Announcer, Banner } from "./banner.js";
+import { data, h, icon, meta, PATHS, setText } from "./dom.js";
+import { EventStream } from "./events.js";
+import { Hub, Refused } from "./hub.js";
+import { arrange, place } from "./layout.js";
+import { calibrationPanel, findBar, keysPanel } from "./panels.js";
+import { AlarmSheet } from "./sheet.js";
+import { Sound } from "./sound.js";
+import { inStep, Tile } from "./tile.js";
+import { Waves } from "./waves.js";
+import { clock, speak, t } from "./words.js";
+
+/** @typedef {import("./contract").Alarm} Alarm @typedef {import("./contract").Snapshot} Snapshot */
+
+const TICK_MS = 250;
+/** The whole state is fetched this often besides the stream: it measures the hub's answer and would mend anything missed. */
+const SNAPSHOT_MS = 15000;
+const SLOW_MS = 1000;
+const DIGITS_MS = 700;
+const PAINTED_EVERY_MS = 2000;
+
+class WardPage {
+  constructor() {
+    speak();
+    this.ward = meta("ward");
+    this.wardName = meta("ward-name");
+    this.hub = new Hub();
+    this.alarms = new Alarms();
+    /** @type {Map<string, Tile>} */
+    this.tiles = new Map();
+    /** @type {Map<number, Tile>} */
+    this.byKey = new Map();
+    this.opened = Date.now();
+    /** @type {Set<string>} */
+    this.confirmed = new Set();
+    this.beds = el("beds");
+    this.room = el("room");
+    this.banner = new Banner(el("banner"), (alarm) => this.open(alarm), (bed) => this.bedName(bed));
+    this.announcer = new Announcer(el("loud"), el("calm"));
+    this.sound = new Sound((state) => this.tellSound(state));
+    this.sheet = new AlarmSheet(this.hub, { bedName: (bed) => this.bedName(bed), changed: (alarm) => this.changed(alarm, null), close: () => this.closeSide() });
+    /** @type {HTMLElement | null} */
+    this.side = null;
+    this.picked = "";
+    this.digits = "";
+    this.digitsAt = 0;
+    this.paintedAt = 0;
+    this.notice = "";
+    this.waves = new Waves(`/ws/ward/${encodeURIComponent(this.ward)}`, (frame) => this.byKey.get(frame.bed)?.take(frame, performance.now()), () => undefined);
+    this.stream = new EventStream(`/sse/ward/${encodeURIComponent(this.ward)}`, {
+      message: (message) => this.message(message),
+      heard: () => this.hub.heard(),
+      refused: (status) => this.refused(status),
+      lastId: () => (this.alarms.lastEvent === null ? null : String(this.alarms.lastEvent)),
+    });
+  }
+
+  async start() {
+    const snapshot = /** @type {Snapshot | null} */ (data("snapshot"));
+    if (snapshot) {
+      // How long the page was on its way is not known: a later answer tells the hub's clock better.
+      this.hub.setClock(snapshot.now_ms, 2000);
+      this.take(snapshot);
+    }
+    new ResizeObserver(() => this.arrange()).observe(this.beds);
+    this.listen();
+    this.tick();
+    setInterval(() => this.tick(), TICK_MS);
+    requestAnimationFrame((now) => this.loop(now));
+    void this.stream.run();
+    this.waves.open();
+    await this.refresh();
+    setInterval(() => void this.refresh(), SNAPSHOT_MS);
+  }
+
+  /** Fetches the whole state. */
+  async refresh() {
+    try {
+      this.take(/** @type {Snapshot} */ (await this.hub.get(`/api/v1/ward/${encodeURIComponent(this.ward)}`)));
+    } catch (error) {
+      if (error instanceof Refused) this.refused(error.status);
+      else console.info("ward not fetched", error);
+    }
+  }
+
+  /** @param {number} status */
+  refused(status) {
+    if (status === 401 || status === 403) this.hub.signedOut = true;
+    // "Last-Event-ID" that the hub no longer knows
+    if (status === 410 || status === 409) void this.refresh();
+  }
+
+  /** @param {Snapshot} snapshot */
+  take(snapshot) {
+    const ids = snapshot.beds.map((bed) => bed.id).join();
+    if (ids !== [...this.tiles.keys()].join()) this.build(snapshot.beds);
+    for (const bed of snapshot.beds) {
+      this.tiles.get(bed.id)?.update(bed);
+    }
+    const before = new Map(this.alarms.byId);
+    const last = snapshot.last_event_id === null ? null : Number(snapshot.last_event_id);
+    if (this.alarms.replace(snapshot.alarms, last)) {
+      for (const alarm of this.alarms.byId.values()) this.tell(alarm, before.get(alarm.id));
+    }
+    this.tick();
+  }
+
+  /** @param {import("./contract").Bed[]} beds */
+  build(beds) {
+    const old = this.tiles;
+    this.tiles = new Map(beds.map((bed) => [bed.id, old.get(bed.id) ?? new Tile(bed, { open: (alarm) => this.open(alarm), pick: (id) => this.pick(id, false), since: this.opened })]));
+    this.byKey = new Map(beds.map((bed) => [bed.key, /** @type {Tile} */ (this.tiles.get(bed.id))]));
+    if (beds.length) this.beds.replaceChildren(...[...this.tiles.values()].map((tile) => tile.root));
+    else this.beds.replaceChildren(h("div", { class: "void" }, h("h2", {}, t("ward.empty_title")), h("p", {}, t("ward.empty_how"))));
+    setText(el("count"), t("ward.beds", { n: beds.length }));
+    this.arrange();
+  }
+
+  arrange() {
+    const roots = [...this.tiles.values()].map((tile) => tile.root);
+    const style = getComputedStyle(this.beds);
+    const phone = innerWidth < 700;
+    place(this.beds, roots, arrange(roots.length, phone ? innerWidth : this.beds.clientWidth - 2 * parseFloat(style.paddingLeft), this.beds.clientHeight));
+  }
+
+  /** @param {import("./events.js").Message} message */
+  message({ event, data: text, id }) {
+    const content = text ? JSON.parse(text) : {};
+    if (event === "alarm") this.changed(content, id === null ? null : Number(id));
+    else if (event === "numeric") this.tiles.get(content.bed)?.numeric(content);
+    else if (event === "link") {
+      const tile = this.tiles.get(content.bed);
+      if (tile) tile.bed.link = content.link;
+    } else if (event === "reset") {
+      this.alarms.lastEvent = null;
+      void this.refresh();
+    } else if (event === "hello") {
+      this.hub.setClock(content.now_ms, 1000);
+      // The page's scripts belong to one version of the hub.
+      if (this.version && content.version && this.version !== content.version) location.reload();
+      this.version = content.version;
+    }
+    this.tick();
+  }
+
+  /** @param {Alarm} alarm @param {number | null} event */
+  changed(alarm, event) {
+    const taken = this.alarms.take(alarm, event);
+    if (!taken) return;
+    this.tell(alarm, taken.before);
+    this.tick();
+  }
+
+  /** Speaks, updates the open sheet and confirms the paint of an alarm. @param {Alarm} alarm @param {Alarm | undefined} before */
+  tell(alarm, before) {
+    if (before && JSON.stringify(before) === JSON.stringify(alarm)) return;
+    this.announcer.tell(alarm, before, this.bedName(alarm.bed));
+    this.sheet.update(alarm);
+    if (alarm.presence !== "ended" && !this.confirmed.has(alarm.id)) {
+      this.confirmed.add(alarm.id);
+      // The second frame begins after the first one's paint.
+      requestAnimationFrame(() => requestAnimationFrame(() => void this.confirm(alarm.id, this.hub.now())));
+    }
+  }
+
+  /** @param {string} id @param {number} at */
+  async confirm(id, at) {
+    try {
+      await this.hub.post(`/api/v1/alarms/${encodeURIComponent(id)}/shown`, { painted_ms: Math.round(at) });
+    } catch (error) {
+      if (error instanceof Refused) console.info("hop not recorded", error);
+      else setTimeout(() => void this.confirm(id, at), 3000);
+    }
+  }
+
+  /** @param {number} now */
+  loop(now) {
+    let newest = -1;
+    for (const tile of this.tiles.values()) newest = Math.max(newest, tile.draw(now)?.number ?? -1);
+    if (newest >= 0 && now - this.paintedAt > PAINTED_EVERY_MS) {
+      this.paintedAt = now;
+      this.waves.painted(newest, this.hub.now());
+    }
+    requestAnimationFrame((next) => this.loop(next));
+  }
+
+  /** Everything that is not waveform. */
+  tick() {
+    const now = this.hub.now();
+    const mono = performance.now();
+    const hubLost = this.hub.lost;
+    const active = this.alarms.active;
+    for (const [id, tile] of this.tiles) tile.show(active.filter((alarm) => alarm.bed === id), this.alarms.history(id), { now, mono, hubLost });
+    this.banner.show(active, now);
+    this.sheet.tick();
+    const open = active.filter((alarm) => unseen(alarm) && look(alarm) !== "technical");
+    this.sound.want(open.some((alarm) => alarm.priority === "high") ? "high" : open.some((alarm) => alarm.priority === "medium") ? "medium" : null);
+    this.beds.querySelectorAll(".num.flash").forEach((one) => inStep(/** @type {HTMLElement} */ (one)));
+    setText(el("clock"), clock(now));
+    this.tellHub(hubLost);
+    const first = active[0];
+    document.title = first ? t("ward.page_title_alarm", { bed: this.bedName(first.bed), alarm: title(first), ward: this.wardName }) : t("ward.page_title", { ward: this.wardName });
+    document.documentElement.dataset.ready = this.tiles.size ? "true" : "empty";
+  }
+
+  /** @param {boolean} lost */
+  tellHub(lost) {
+    const dot = el("hub-dot");
+    dot.className = `dot${lost ? " lost" : this.hub.latency > SLOW_MS ? " slow" : ""}`;
+    setText(el("latency"), Number.isNaN(this.hub.latency) ? t("hub.connecting") : t("hub.latency", { ms: lost ? "–" : Math.max(1, Math.round(this.hub.latency)) }));
+    const what = this.hub.signedOut ? "out" : lost ? "lost" : "";
+    if (what === this.notice) return;
+    if (!what && this.notice === "lost") {
+      el("calm").textContent = t("hub.back");
+      void this.refresh();
+    }
+    this.notice = what;
+    const bar = el("notice");
+    bar.hidden = !what;
+    if (what === "out") bar.replaceChildren(h("b", {}, t("hub.signed_out")), h("a", { href: `/sign-in?next=${encodeURIComponent(location.pathname)}` }, t("nav.to_sign_in")));
+    if (what === "lost") {
+      bar.replaceChildren(h("b", {}, t("hub.lost", { time: clock(this.hub.lostSince) })), h("span", {}, t("hub.lost_how")));
+      this.stream.again();
+    }
+  }
+
+  /** @param {"on" | "off" | "none"} state */
+  tellSound(state) {
+    const button = el("sound");
+    button.className = `tool sound-${state}`;
+    button.title = state === "on" ? t("sound.on_title") : t("sound.off_title");
+    button.replaceChildren(icon(state === "on" ? PATHS.sound : PATHS.mute), h("span", { class: "word" }, t(`sound.${state}`)));
+  }
+
+  /** @param {string} bed */
+  bedName(bed) {
+    return t("bed.name", { label: this.tiles.get(bed)?.bed.label ?? bed });
+  }
+
+  /** @param {Alarm} alarm */
+  open(alarm) {
+    this.pick(alarm.bed, false);
+    this.sheet.open(this.alarms.byId.get(alarm.id) ?? alarm);
+    this.show(this.sheet.root);
+  }
+
+  /** @param {HTMLElement} side */
+  show(side) {
+    if (this.side !== side) {
+      if (!this.side) this.before = /** @type {HTMLElement | null} */ (document.activeElement);
+      this.side?.remove();
+      this.side = side;
+      this.room.append(side);
+    }
+    side.focus({ preventScroll: true });
+    if (innerWidth < 700) this.room.scrollTo({ top: 0 });
+  }
+
+  closeSide() {
+    if (!this.side) return false;
+    this.side.remove();
+    this.side = null;
+    this.sheet.close();
+    this.before?.focus({ preventScroll: true });
+    return true;
+  }
+
+  /** @param {string} id @param {boolean} focus */
+  pick(id, focus) {
+    this.picked = id;
+    for (const [bed, tile] of this.tiles) tile.root.classList.toggle("picked", bed === id && this.tiles.size > 1);
+    const root = this.tiles.get(id)?.root;
+    if (focus) root?.focus();
+    root?.scrollIntoView({ block: "nearest" });
+  }
+
+  listen() {
+    el("sound").addEventListener("click", () => void this.sound.test());
+    el("open-keys").addEventListener("click", () => this.show(keysPanel(() => this.closeSide())));
+    el("open-calibration").addEventListener("click", () => this.show(calibrationPanel(() => this.closeSide(), () => this.tiles.forEach((tile) => tile.layStrips()))));
+    el("open-find").addEventListener("click", () => this.find());
+    addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      if (!this.closeFind()) this.closeSide();
+      return;
+    }
+    if (event.target instanceof HTMLInputElement && event.target.type !== "range") return;
+    const urgent = this.alarms.of(this.picked)[0] ?? this.alarms.active[0];
+    if (/^\d$/.test(event.key)) this.digit(event.key);
+    else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.classList.contains("bed") && this.alarms.of(this.picked)[0]) this.open(/** @type {Alarm} */ (this.alarms.of(this.picked)[0]));
+    else if (event.key === "a") {
+      if (this.side === this.sheet.root) void this.sheet.acknowledge();
+      else if (urgent) this.open(urgent);
+    } else if (event.key === "/") this.find();
+    else if (event.key === "?") this.show(keysPanel(() => this.closeSide()));
+    else return;
+    event.preventDefault();
+  }
+
+  /** Digits that follow each other quickly are one number. @param {string} digit */
+  digit(digit) {
+    const now = performance.now();
+    this.digits = now - this.digitsAt < DIGITS_MS ? this.digits + digit : digit;
+    this.digitsAt = now;
+    const find = (/** @type {string} */ text) => [...this.tiles.values()].find((tile) => tile.bed.label === text || tile.bed.label.replace(/^\D+/, "") === text);
+    const tile = find(this.digits) ?? find(digit);
+    if (tile) this.pick(tile.bed.id, true);
+  }
+
+  find() {
+    if (!this.finder) {
+      this.finder = findBar({
+        typed: (text) => this.narrow(text),
+        chosen: () => {
+          const first = [...this.tiles.values()].find((tile) => !tile.root.classList.contains("dim"));
+          this.closeFind();
+          if (first) this.pick(first.bed.id, true);
+        },
+        close: () => this.closeFind(),
+      });
+      el("room").before(this.finder.root);
+    }
+    this.finder.input.focus();
+  }
+
+  /** @param {string} text */
+  narrow(text) {
+    const wanted = text.trim().toLocaleLowerCase();
+    let found = 0;
+    for (const [id, tile] of this.tiles) {
+      const words = [tile.bed.label, tile.bed.who?.masked_name ?? "", ...this.alarms.of(id).map(title)].join(" ").toLocaleLowerCase();
+      const match = words.includes(wanted);
+      found += Number(match);
+      tile.root.classList.toggle("dim", !match);
+    }
+    if (this.finder) this.finder.none.textContent = found ? "" : t("search.none");
+  }
+
+  closeFind() {
+    if (!this.finder) return false;
+    this.finder.root.remove();
+    this.finder = undefined;
+    this.narrow("");
+    return true;
+  }
+}
+
+/** @param {string} id */
+function el(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no element #${id}`);
+  return found;
+}
+
+void new WardPage().start();
