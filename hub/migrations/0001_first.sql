@@ -23,6 +23,14 @@ create table gateway (
     unique (tenant_id, name)
 );
 
+-- Tells ingest, which cuts the gateway's streams off.
+create function gateway_changed() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('gateway', new.gateway_id::text);
+    return null;
+end $$;
+create trigger gateway_changed after update of revoked_at on gateway for each row execute function gateway_changed();
+
 create table gateway_certificate (
     serial      text primary key,
     tenant_id   int not null references tenant,
@@ -97,7 +105,7 @@ create table clock_segment (
     device_id        int not null references device,
     gateway_id       int not null references gateway,
     epoch            bytea not null,
-    number           int not null,
+    number           bigint not null,
     first_seen       timestamptz not null default now(),
     unique (device_id, gateway_id, epoch, number)
 );

@@ -1,0 +1,47 @@
+-- name: tenant
+select tenant_id from tenant where name = %(name)s
+
+-- name: gateway
+select gateway_id from gateway where tenant_id = %(tenant)s and name = %(name)s
+
+-- name: add
+insert into gateway (tenant_id, name) values (%(tenant)s, %(name)s)
+on conflict (tenant_id, name) do nothing
+returning gateway_id
+
+-- name: bring_back
+update gateway set revoked_at = null, revoked_reason = null where gateway_id = %(gateway)s and revoked_at is not null
+
+-- name: add_token
+insert into enrolment_token (token_hash, tenant_id, gateway_id, expires_at)
+values (%(hash)s, %(tenant)s, %(gateway)s, now() + make_interval(secs => %(seconds)s))
+
+-- name: list
+select g.name, g.created_at, g.revoked_at,
+       (select max(c.not_after) from gateway_certificate c where c.gateway_id = g.gateway_id and c.revoked_at is null),
+       (select max(p.updated_at) from lane_position p where p.gateway_id = g.gateway_id)
+  from gateway g where g.tenant_id = %(tenant)s order by g.name
+
+-- name: revoke
+update gateway set revoked_at = now(), revoked_reason = %(reason)s
+ where tenant_id = %(tenant)s and name = %(name)s and revoked_at is null
+returning gateway_id
+
+-- name: revoke_certificates
+update gateway_certificate set revoked_at = now() where gateway_id = %(gateway)s and revoked_at is null
+
+-- name: token
+select k.tenant_id, t.name, k.gateway_id, g.name, k.used_at is not null, k.expires_at <= now(), g.revoked_at is not null
+  from enrolment_token k
+  join gateway g using (gateway_id)
+  join tenant t on t.tenant_id = k.tenant_id
+ where k.token_hash = %(hash)s
+
+-- name: use_token
+update enrolment_token set used_at = now()
+ where token_hash = %(hash)s and used_at is null and expires_at > now()
+returning true
+
+-- name: add_certificate
+insert into gateway_certificate (serial, tenant_id, gateway_id, fingerprint, not_before, not_after)
+values (%(serial)s, %(tenant)s, %(gateway)s, %(fingerprint)s, %(not_before)s, %(not_after)s)

@@ -1,0 +1,207 @@
+"""What can be done with gateways: add one (a one-time token), enrol it (a certificate), list, revoke.
+
+A token is `wl1.` and base64url JSON `{u: enrolment address, f: CA fingerprint, s: secret, g: gateway, t: tenant}`; the database
+holds the hash of its secret only.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes, serialization
+
+from hub.core.errors import ConflictError, DomainError, ForbiddenError, GoneError, InvalidError, NotFoundError
+from hub.core.policy import policy
+from hub.core.principal import ANONYMOUS, Principal
+from hub.core.sql import load_queries
+from hub.gateways.ca import read_request
+
+if TYPE_CHECKING:
+    from hub.core.audit import AuditLog
+    from hub.core.db import Connection, Database
+    from hub.gateways.ca import CertificateAuthority
+
+_QUERIES = load_queries("hub.gateways")
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+TOKEN_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What a gateway gets for its token."""
+
+    certificate_pem: str
+    ca_pem: str
+    tenant: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRow:
+    """A line of the list."""
+
+    name: str
+    added_at: datetime
+    revoked_at: datetime | None
+    certificate_until: datetime | None
+    last_stored_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a token stands for."""
+
+    tenant_id: int
+    tenant: str
+    gateway_id: int
+    gateway: str
+
+
+async def tenant_id_of(database: "Database", name: str) -> int:
+    """Look a tenant up by name; NotFoundError."""
+    async with database.connection() as connection:
+        row = await (await connection.execute(_QUERIES["tenant"], {"name": name})).fetchone()
+    if row is None:
+        raise NotFoundError(f"There is no tenant {name}.", "Check the name; a new hub has the tenant `default`.")
+    return int(row[0])
+
+
+class GatewayService:
+    """The service. `enrol` needs a database role that may write certificates (ingest)."""
+
+    def __init__(
+        self, database: "Database", audit: "AuditLog", authority: "CertificateAuthority", enrolment_url: str
+    ) -> None:
+        """`enrolment_url`: where gateways reach the enrolment door, without a trailing slash."""
+        self._database = database
+        self.audit = audit
+        self._authority = authority
+        self._enrolment_url = enrolment_url
+
+    @policy("gateway.add")
+    async def add(self, principal: Principal, tenant: str, name: str, valid_s: float = TOKEN_S) -> str:
+        """Add a gateway, or bring back a revoked one, and return its one-time token. Older tokens stay valid until they expire."""
+        if not _NAME.match(name):
+            raise InvalidError(
+                f"{name!r} is no name for a gateway.", "Use 1 to 63 letters, digits, dots, hyphens and underscores."
+            )
+        tenant_id = _tenant(principal)
+        secret = secrets.token_urlsafe(32)
+        values: dict[str, object] = {"tenant": tenant_id, "name": name}
+        async with self._database.transaction(tenant_id) as connection:
+            await connection.execute(_QUERIES["add"], values)
+            row = await (await connection.execute(_QUERIES["gateway"], values)).fetchone()
+            if row is None:
+                raise ConflictError(f"Gateway {name} was neither made nor found.", "Try again.")
+            values["gateway"] = row[0]
+            await connection.execute(_QUERIES["bring_back"], values)
+            token = {**values, "hash": _hash(secret), "seconds": valid_s}
+            await connection.execute(_QUERIES["add_token"], token)
+            await self.audit.write(connection, principal, "gateway.add", f"gateway:{name}", {"valid_s": valid_s})
+        body = {"u": self._enrolment_url, "f": self._authority.fingerprint, "s": secret, "g": name, "t": tenant}
+        return "wl1." + base64.urlsafe_b64encode(json.dumps(body).encode()).rstrip(b"=").decode()
+
+    @policy("gateway.list")
+    async def list(self, principal: Principal) -> list[GatewayRow]:
+        """List the tenant's gateways by name."""
+        tenant_id = _tenant(principal)
+        async with self._database.transaction(tenant_id) as connection:
+            rows = await (await connection.execute(_QUERIES["list"], {"tenant": tenant_id})).fetchall()
+        return [GatewayRow(*row) for row in rows]
+
+    @policy("gateway.revoke")
+    async def revoke(self, principal: Principal, name: str, reason: str) -> None:
+        """Revoke a gateway and its certificates: its streams are cut off, and it is refused from now on."""
+        tenant_id = _tenant(principal)
+        async with self._database.transaction(tenant_id) as connection:
+            values: dict[str, object] = {"tenant": tenant_id, "name": name, "reason": reason}
+            row = await (await connection.execute(_QUERIES["revoke"], values)).fetchone()
+            if row is None:
+                raise NotFoundError(f"There is no gateway {name} that is not revoked yet.", "See the list of gateways.")
+            await connection.execute(_QUERIES["revoke_certificates"], {"gateway": row[0]})
+            await self.audit.write(connection, principal, "gateway.revoke", f"gateway:{name}", {"reason": reason})
+
+    async def enrol(self, secret: str, csr_pem: str, peer: str) -> Enrolled:
+        """Give a certificate for a token's secret, once. Whoever has the secret may; every refusal is audited.
+
+        Raises ForbiddenError (wrong), GoneError (used, expired) or InvalidError (the request is none, or its key is weak).
+        """
+        target = "-"
+        try:
+            claim = await self._claim(secret)
+            target = f"gateway:{claim.gateway}"
+            certificate = self._authority.issue_gateway(read_request(csr_pem), claim.tenant, claim.gateway)
+            values: dict[str, object] = {
+                "hash": _hash(secret),
+                "serial": f"{certificate.serial_number:x}",
+                "tenant": claim.tenant_id,
+                "gateway": claim.gateway_id,
+                "fingerprint": certificate.fingerprint(hashes.SHA256()),
+                "not_before": certificate.not_valid_before_utc,
+                "not_after": certificate.not_valid_after_utc,
+            }
+            async with self._database.transaction() as connection:
+                await self._use(connection, values)
+                await connection.execute(_QUERIES["add_certificate"], values)
+                await self.audit.write(
+                    connection,
+                    ANONYMOUS,
+                    "gateway.enrol",
+                    target,
+                    {"peer": peer, "serial": str(values["serial"])},
+                    tenant_id=claim.tenant_id,
+                )
+        except DomainError as error:
+            await self.audit.record(
+                ANONYMOUS, "gateway.enrol", target, {"peer": peer, "reason": error.reason}, outcome="denied"
+            )
+            raise
+        pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+        return Enrolled(pem, self._authority.pem.decode(), claim.tenant, claim.gateway)
+
+    async def _claim(self, secret: str) -> _Claim:
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(_QUERIES["token"], {"hash": _hash(secret)})).fetchone()
+        if row is None:
+            raise ForbiddenError(
+                "This hub does not know the token.", "Copy the whole token, or make a new one.", reason="token-wrong"
+            )
+        tenant_id, tenant, gateway_id, gateway, used, expired, revoked = row
+        if used:
+            raise _used()
+        if expired:
+            raise GoneError(
+                "The token has expired.", "Make a new one with `wardlink hub gateway add`.", reason="token-expired"
+            )
+        if revoked:
+            raise ForbiddenError(
+                f"Gateway {gateway} was revoked.", "Add it again if it is to come back.", reason="gateway-revoked"
+            )
+        return _Claim(int(tenant_id), str(tenant), int(gateway_id), str(gateway))
+
+    async def _use(self, connection: "Connection", values: dict[str, object]) -> None:
+        if await (await connection.execute(_QUERIES["use_token"], values)).fetchone() is None:
+            raise _used()
+
+
+def _used() -> GoneError:
+    return GoneError(
+        "The token was used already.",
+        "If it was not you, revoke the gateway; then make a new token with `wardlink hub gateway add`.",
+        reason="token-used",
+    )
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _tenant(principal: Principal) -> int:
+    if principal.tenant_id is None:
+        raise ForbiddenError("This needs a tenant.", "Say which tenant.", reason="no-tenant")
+    return principal.tenant_id

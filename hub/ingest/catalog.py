@@ -1,0 +1,114 @@
+"""The ids of devices, sources, series, streams and clock segments, cached and made on demand.
+
+They are made in transactions of their own, committed before a row refers to them, so that a rolled-back batch never
+leaves a cached id that does not exist.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from hub.core.db import Database
+from hub.core.sql import load_queries
+from protocols.record import SourcePath
+
+_QUERIES = load_queries("hub.ingest")
+K = TypeVar("K")
+_MAX_CACHED = 200_000  # of each kind; beyond it the cache starts anew, the tables do not
+
+# source path, code, site, unit, averaging in ns, kind of value
+SeriesKey: TypeAlias = tuple[str, str, str, str, int, str]
+# source path, leads, fs_hz, dtype, gains, offsets, units
+StreamKey: TypeAlias = tuple[str, tuple[str, ...], float, str, tuple[float, ...], tuple[float, ...], tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class GatewayCatalog:
+    """The catalogue as one gateway and epoch sees it. The dictionaries are read directly on the hot path."""
+
+    database: Database
+    tenant_id: int
+    gateway_id: int
+    epoch: bytes
+    devices: dict[str, int] = field(default_factory=dict[str, int])
+    sources: dict[str, int] = field(default_factory=dict[str, int])
+    series: dict[SeriesKey, int] = field(default_factory=dict[SeriesKey, int])
+    streams: dict[StreamKey, int] = field(default_factory=dict[StreamKey, int])
+    segments: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+
+    async def device_id(self, name: str) -> int:
+        """Find or make a device, and note that it is at this gateway."""
+        found = self.devices.get(name)
+        if found is None:
+            found = await self._one("device", {"tenant": self.tenant_id, "name": name, "gateway": self.gateway_id})
+            _keep(self.devices, name, found)
+        return found
+
+    async def source_id(self, path: str) -> int:
+        """Find or make a source; ValueError when the path is none."""
+        found = self.sources.get(path)
+        if found is None:
+            device = await self.device_id(SourcePath.parse(path).device)
+            found = await self._one("source", {"tenant": self.tenant_id, "device": device, "path": path})
+            _keep(self.sources, path, found)
+        return found
+
+    async def series_id(self, key: SeriesKey) -> int:
+        """Find or make a series."""
+        path, code, site, unit, averaging, kind = key
+        values = {"code": code, "site": site, "unit": unit, "averaging": averaging, "kind": kind}
+        source = await self.source_id(path)
+        found = await self._one("series", {"tenant": self.tenant_id, "source": source, **values})
+        _keep(self.series, key, found)
+        return found
+
+    async def stream_id(self, key: StreamKey) -> int:
+        """Find or make a stream."""
+        path, leads, fs_hz, dtype, gains, offsets, units = key
+        source = await self.source_id(path)
+        found = await self._one(
+            "stream",
+            {
+                "tenant": self.tenant_id,
+                "source": source,
+                "leads": list(leads),
+                "fs_hz": fs_hz,
+                "dtype": dtype,
+                "gains": list(gains),
+                "offsets": list(offsets),
+                "units": list(units),
+            },
+        )
+        _keep(self.streams, key, found)
+        return found
+
+    async def segment_id(self, device: str, number: int) -> int:
+        """Find or make a clock segment of a device in this epoch."""
+        device_id = await self.device_id(device)
+        found = await self._one(
+            "clock_segment",
+            {
+                "tenant": self.tenant_id,
+                "device": device_id,
+                "gateway": self.gateway_id,
+                "epoch": self.epoch,
+                "number": number,
+            },
+        )
+        _keep(self.segments, (device, number), found)
+        return found
+
+    async def _one(self, query: str, parameters: dict[str, object]) -> int:
+        async with self.database.connection() as connection:
+            # An `insert ... on conflict do nothing` that lost a race sees the winner's row only in the next statement.
+            for _ in range(2):
+                row = await (await connection.execute(_QUERIES[query], parameters)).fetchone()
+                if row is not None:
+                    return int(row[0])
+        msg = f"{query} {parameters}: neither made nor found"
+        raise RuntimeError(msg)
+
+
+def _keep(cache: dict[K, int], key: K, value: int) -> None:
+    if len(cache) >= _MAX_CACHED:
+        cache.clear()
+    cache[key] = value

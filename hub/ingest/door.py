@@ -1,0 +1,386 @@
+"""The gRPC service Uplink: one object a stream, from the certificate to the acknowledgements (docs/reference/uplink.md).
+
+The protocol itself is `protocols.link`, the transactions are `writer`'s; here are the stream, its limits and its refusals.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError as ProtobufError
+from prometheus_client import Counter, Gauge
+
+from hub.core import principal as principals
+from hub.core.errors import DomainError, ForbiddenError, InvalidError, UnavailableError
+from hub.core.policy import check, declares
+from hub.core.sql import load_queries
+from hub.ingest.catalog import GatewayCatalog
+from hub.ingest.identity import GatewayIdentity, identify
+from hub.ingest.placement import placement_of
+from hub.ingest.rows import RowMaker, Rows
+from hub.ingest.writer import Pending, Remake, Writer, position_of
+from protocols.link import Connection, Lane, LinkReceiver, Position, ProtocolViolation, Refusal, Verdict, check_hello
+from protocols.uplink_pb2 import Batch, GatewayMessage, Hello, HubMessage, Lost, Rejected
+
+if TYPE_CHECKING:
+    from hub.core.audit import AuditLog
+    from hub.core.db import Database
+    from hub.core.live import LivePublisher
+    from hub.ingest.links import LinkChange, LinkWatch
+
+_QUERIES = load_queries("hub.ingest")
+
+HELLO_TIMEOUT_S = 5.0
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a document comes in one record
+MAX_RECORDS = 20_000  # in a batch: more would hold the loop for longer than 50 ms
+MAX_WAITING = 64  # batches of one stream that are not settled
+
+_STREAMS = Gauge("hub_ingest_streams", "Streams of gateways that are up", ["connection"])
+_REFUSED = Counter("hub_ingest_refused_total", "Streams refused or cut off", ["reason"])
+
+Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
+
+
+@dataclass(slots=True)
+class _Link:
+    """What the streams of one gateway and epoch share."""
+
+    identity: GatewayIdentity
+    epoch: bytes
+    receiver: LinkReceiver
+    maker: RowMaker
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """One stream: what is to be sent, and why it is to end."""
+
+    link: _Link
+    connection: Connection
+    outbox: list[HubMessage] = field(default_factory=list[HubMessage])
+    to_ack: dict[Lane, list[Rejected]] = field(default_factory=dict[Lane, list[Rejected]])
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
+    ending: DomainError | None = None
+
+    def end(self, error: DomainError) -> None:
+        """End the stream with this reason."""
+        self.ending = self.ending or error
+        self.wake.set()
+
+    def send(self, message: HubMessage) -> None:
+        """Put a message behind what waits."""
+        self.outbox.append(message)
+        self.wake.set()
+
+
+class UplinkDoor:
+    """The servicer. `alarm_writer` has a connection and a task of its own: alarms never stand behind data."""
+
+    def __init__(
+        self,
+        database: "Database",
+        audit: "AuditLog",
+        data_writers: list[Writer],
+        alarm_writer: Writer,
+        live: "LivePublisher",
+        links: "LinkWatch",
+        tell: "Callable[[list[LinkChange]], None]",
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._database = database
+        self.audit = audit
+        self._data_writers = data_writers
+        self._alarm_writer = alarm_writer
+        self._live = live
+        self._watch = links
+        self._tell = tell
+        self._now_ns = now_ns
+        self._links: dict[tuple[int, bytes], _Link] = {}
+        self._streams: set[_Stream] = set()
+        self._log = structlog.get_logger()
+
+    @declares("uplink.connect")
+    async def Connect(self, _: AsyncIterable[bytes], context: Context) -> None:  # noqa: N802  the name in uplink.proto
+        """Serve one stream until either side ends it."""
+        stream: _Stream | None = None
+        try:
+            identity = await self._admit(context)
+            stream = await self._greet(identity, context)
+            await self._serve(stream, context)
+        except DomainError as error:
+            await self._refuse(error, context)
+        finally:
+            if stream is not None:
+                self._close(stream)
+
+    async def _admit(self, context: Context) -> GatewayIdentity:
+        pem = b"".join(context.auth_context().get("x509_pem_cert", ()))
+        if not pem:
+            raise ForbiddenError("No client certificate was shown.", "Enrol the gateway.", reason="no-certificate")
+        identity = await identify(self._database, pem)
+        check(principals.gateway(identity.gateway, identity.tenant_id), "uplink.connect")
+        return identity
+
+    async def _greet(self, identity: GatewayIdentity, context: Context) -> _Stream:
+        hello = await self._read_hello(context)
+        refusal = check_hello(hello, tenant=identity.tenant, gateway=identity.gateway)
+        if refusal is None:
+            link = await self._link(identity, bytes(hello.epoch))
+            answer = link.receiver.hello(hello, self._now_ns())
+            if not isinstance(answer, Refusal):
+                stream = _Stream(link, Connection(hello.connection))
+                self._open(stream)
+                stream.send(HubMessage(hello=answer))
+                if stream.connection is Connection.DATA:
+                    stream.send(await self._placement(identity))
+                return stream
+            refusal = answer
+        raise ForbiddenError(f"Hello: {refusal.text}.", "", reason=f"hello-{refusal.code}") from None
+
+    async def _read_hello(self, context: Context) -> Hello:
+        try:
+            message = await asyncio.wait_for(_read(context), HELLO_TIMEOUT_S)
+        except TimeoutError as error:
+            raise InvalidError(
+                f"No Hello within {HELLO_TIMEOUT_S:.0f} s.", "Send Hello first.", reason="hello-missing"
+            ) from error
+        if message is None or message.WhichOneof("message") != "hello":
+            raise InvalidError("The first message is no Hello.", "Send Hello first.", reason="hello-missing")
+        return message.hello
+
+    async def _link(self, identity: GatewayIdentity, epoch: bytes) -> _Link:
+        """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up."""
+        key = (identity.gateway_id, epoch)
+        link = self._links.get(key)
+        if link is None:
+            values = {"gateway": identity.gateway_id, "epoch": epoch}
+            async with self._database.connection() as connection:
+                rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
+            positions: dict[Lane, Position] = {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
+            catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
+            receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
+            maker = RowMaker(catalog, self._now_ns, lambda: self._live.has_subscribers)
+            # Another stream may have been faster while the database was asked.
+            link = self._links.setdefault(key, _Link(identity, epoch, receiver, maker))
+        return link
+
+    def _open(self, stream: _Stream) -> None:
+        for other in self._streams:
+            if other.link is stream.link and other.connection is stream.connection:
+                other.end(
+                    UnavailableError("A newer stream of this gateway took its place.", "", reason="stream-replaced")
+                )
+        self._streams.add(stream)
+        identity = stream.link.identity
+        self._watch.connected(identity.gateway_id, identity.tenant_id, identity.gateway)
+        _STREAMS.labels(stream.connection.name.lower()).inc()
+
+    def _close(self, stream: _Stream) -> None:
+        self._streams.discard(stream)
+        identity = stream.link.identity
+        self._watch.disconnected(identity.gateway_id)
+        _STREAMS.labels(stream.connection.name.lower()).dec()
+        if not any(other.link is stream.link for other in self._streams):
+            self._links.pop((identity.gateway_id, stream.link.epoch), None)
+
+    async def _serve(self, stream: _Stream, context: Context) -> None:
+        reader = asyncio.ensure_future(self._receive(stream, context))
+        sender = asyncio.ensure_future(self._send(stream, context))
+        try:
+            await asyncio.wait((reader, sender), return_when=asyncio.FIRST_COMPLETED)
+            for task in (reader, sender):
+                if task.done():
+                    task.result()
+        finally:
+            for task in (reader, sender):
+                task.cancel()
+            await asyncio.gather(reader, sender, return_exceptions=True)
+
+    async def _send(self, stream: _Stream, context: Context) -> None:
+        while True:
+            await stream.wake.wait()
+            stream.wake.clear()
+            outbox, stream.outbox = stream.outbox, []
+            to_ack, stream.to_ack = stream.to_ack, {}
+            for lane, rejected in to_ack.items():
+                ack = stream.link.receiver.ack(lane)
+                ack.rejected.extend(rejected)
+                outbox.append(HubMessage(ack=ack))
+            for message in outbox:
+                await context.write(message.SerializeToString())
+            if stream.ending is not None:
+                raise stream.ending
+
+    async def _receive(self, stream: _Stream, context: Context) -> None:
+        while (message := await _read(context)) is not None:
+            kind = message.WhichOneof("message")
+            if kind == "batch":
+                await self._take(stream, message.batch)
+            elif kind == "lost":
+                await self._take(stream, message.lost)
+            elif kind == "placement_applied":
+                self._log.info(
+                    "placement-applied",
+                    gateway_id=stream.link.identity.gateway_id,
+                    version=message.placement_applied.version,
+                )
+            elif kind == "hello":
+                raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
+            # None of these: a message of a later version, which this one need not understand.
+
+    async def _take(self, stream: _Stream, message: Batch | Lost) -> None:
+        link = stream.link
+        verdict = await self._verdict(stream, message)
+        lane = Lane(message.lane)
+        if verdict is Verdict.DUPLICATE:
+            stream.to_ack.setdefault(lane, [])
+            stream.wake.set()
+            return
+        batch = message if isinstance(message, Batch) else None
+        first, last = (
+            (message.n, message.n) if isinstance(message, Batch) else (message.range.first, message.range.last)
+        )
+        try:
+            rows = Rows() if batch is None else await link.maker.make(batch)
+        except BaseException:
+            link.receiver.failed(lane, first, last)
+            link.settled.set()
+            raise
+        await stream.room.acquire()
+        identity = link.identity
+        pending = Pending(
+            tenant_id=identity.tenant_id,
+            gateway_id=identity.gateway_id,
+            gateway=identity.gateway,
+            epoch=link.epoch,
+            lane=lane,
+            first=first,
+            last=last,
+            rows=rows,
+            settled=lambda p, error: self._settled(stream, p, error),
+            batch=batch,
+            remake=None if batch is None else _remake(link.maker, batch),
+        )
+        if lane is Lane.ALARM:
+            await self._alarm_writer.put(pending)
+        else:
+            await self._data_writers[identity.gateway_id % len(self._data_writers)].put(pending)
+
+    async def _verdict(self, stream: _Stream, message: Batch | Lost) -> Verdict:
+        if isinstance(message, Batch) and len(message.records) > MAX_RECORDS:
+            raise InvalidError(
+                f"Batch {message.n} has {len(message.records)} records: expected at most {MAX_RECORDS}.",
+                "Close batches earlier.",
+                reason="batch-too-long",
+            )
+        while True:
+            # Cleared before the question, so that an end between question and wait is seen.
+            stream.link.settled.clear()
+            verdict = stream.link.receiver.receive(stream.connection, message)
+            if isinstance(verdict, ProtocolViolation):
+                raise InvalidError(f"{verdict}.", "Update the agent.", reason="protocol")
+            if verdict is not Verdict.WAIT:
+                return verdict
+            await stream.link.settled.wait()
+
+    def _settled(self, stream: _Stream, pending: Pending, error: Exception | None) -> None:
+        link = stream.link
+        stream.room.release()
+        if error is None:
+            ack = link.receiver.committed(
+                pending.lane, pending.first, pending.last, [(h.index, h.reason) for h in pending.rows.held]
+            )
+            stream.to_ack.setdefault(pending.lane, []).extend(ack.rejected)
+            stream.wake.set()
+            self._tell(self._watch.arrived(link.identity.gateway_id, pending.rows.newest, time.monotonic_ns()))
+        else:
+            link.receiver.failed(pending.lane, pending.first, pending.last)
+            stream.end(
+                UnavailableError(
+                    "The hub could not store a batch.", "Connect again and send it again.", reason="not-stored"
+                )
+            )
+        link.settled.set()
+
+    async def _placement(self, identity: GatewayIdentity) -> HubMessage:
+        return HubMessage(placement=await placement_of(self._database, identity.tenant_id, identity.gateway_id))
+
+    async def placement_changed(self, tenant_id: int | None) -> None:
+        """Send the placement anew to every gateway of the tenant (of all tenants, when None) that is connected."""
+        for stream in tuple(self._streams):
+            identity = stream.link.identity
+            if stream.connection is Connection.DATA and tenant_id in {None, identity.tenant_id}:
+                stream.send(await self._placement(identity))
+
+    async def gateway_changed(self, gateway_id: int | None) -> None:
+        """Cut a gateway's streams off if it was revoked (look at every gateway, when None)."""
+        for stream in tuple(self._streams):
+            found = stream.link.identity.gateway_id
+            if gateway_id not in {None, found}:
+                continue
+            async with self._database.connection() as connection:
+                row = await (await connection.execute(_QUERIES["gateway_revoked"], {"gateway": found})).fetchone()
+            if row is None or row[0]:
+                stream.end(
+                    ForbiddenError(
+                        f"Gateway {stream.link.identity.gateway} was revoked.",
+                        "If it is to come back, add it again and enrol it with the new token.",
+                        reason="gateway-revoked",
+                    )
+                )
+
+    async def _refuse(self, error: DomainError, context: Context) -> NoReturn:
+        _REFUSED.labels(error.reason).inc()
+        names = _claimed(context)
+        self._log.warning("uplink-refused", reason=error.reason, gateway=names)
+        if isinstance(error, (ForbiddenError, InvalidError)):
+            with suppress(DomainError):
+                await self.audit.record(
+                    principals.ANONYMOUS,
+                    "uplink.connect",
+                    names,
+                    {"reason": error.reason, "peer": context.peer()},
+                    outcome="denied",
+                )
+        await context.abort(error.grpc_status, error.grpc_details().strip())
+        raise error  # abort has raised; this is for the reader and the type checker
+
+
+def method_handlers(door: UplinkDoor) -> grpc.GenericRpcHandler:
+    """Bind the servicer to the service's name. Messages stay bytes here, so that what is no message gets a clear status."""
+    return grpc.method_handlers_generic_handler(
+        "wardlink.v1.Uplink", {"Connect": grpc.stream_stream_rpc_method_handler(door.Connect)}
+    )
+
+
+def _remake(maker: RowMaker, batch: Batch) -> Remake:
+    async def remake(index: int) -> Rows:
+        return await maker.make_some(batch, [(index, batch.records[index])])
+
+    return remake
+
+
+async def _read(context: Context) -> GatewayMessage | None:
+    raw = await context.read()
+    if not isinstance(raw, bytes):
+        return None
+    try:
+        return GatewayMessage.FromString(raw)
+    except ProtobufError as error:
+        raise InvalidError(
+            f"A message of {len(raw)} bytes is no GatewayMessage.",
+            "Send messages of protocols/uplink.proto, version 1.",
+            reason="garbage",
+        ) from error
+
+
+def _claimed(context: Context) -> str:
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return ",".join(name.decode("utf-8", "replace") for name in names)[:200] or "-"

@@ -1,0 +1,76 @@
+"""Who a gateway is: the URI SAN `urn:wardlink:{tenant}:gateway:{gateway}` of its certificate, as the hub's table knows it.
+
+TLS has checked that our CA signed it and that it is in date; here it is compared with what was issued and revoked.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from hub.core.errors import ForbiddenError
+from hub.core.sql import load_queries
+
+if TYPE_CHECKING:
+    from hub.core.db import Database
+
+_QUERIES = load_queries("hub.ingest")
+_SAN = re.compile(r"^urn:wardlink:([a-z0-9][a-z0-9-]{0,62}):gateway:([A-Za-z0-9][A-Za-z0-9._-]{0,62})$")
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayIdentity:
+    """A gateway that may speak."""
+
+    tenant_id: int
+    tenant: str
+    gateway_id: int
+    gateway: str
+    fingerprint: bytes
+
+
+def gateway_uri(tenant: str, gateway: str) -> str:
+    """Make the URI that stands in the certificate."""
+    return f"urn:wardlink:{tenant}:gateway:{gateway}"
+
+
+def names_in(certificate: x509.Certificate) -> tuple[str, str]:
+    """Return (tenant, gateway); ForbiddenError when the certificate is of no gateway."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    found = [match for uri in uris if (match := _SAN.match(uri))]
+    if len(found) != 1:
+        raise ForbiddenError(
+            f"The certificate names {len(found)} gateways: expected one URI urn:wardlink:TENANT:gateway:NAME.",
+            "Enrol the gateway again.",
+            reason="certificate-names-no-gateway",
+        )
+    return found[0][1], found[0][2]
+
+
+async def identify(database: "Database", pem: bytes) -> GatewayIdentity:
+    """Look the client's certificate up; ForbiddenError when it is unknown or revoked."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    tenant, gateway = names_in(certificate)
+    fingerprint = certificate.fingerprint(hashes.SHA256())
+    values = {"fingerprint": fingerprint, "tenant": tenant, "gateway": gateway}
+    async with database.connection() as connection:
+        row = await (await connection.execute(_QUERIES["gateway_of_certificate"], values)).fetchone()
+    if row is None:
+        raise ForbiddenError(
+            f"This hub has not issued that certificate to gateway {gateway} of tenant {tenant}.",
+            "Enrol the gateway again with a new token.",
+            reason="certificate-unknown",
+        )
+    if row[2]:
+        raise ForbiddenError(
+            f"Gateway {gateway} was revoked.",
+            "If it is to come back, add it again and enrol it with the new token.",
+            reason="gateway-revoked",
+        )
+    return GatewayIdentity(int(row[0]), tenant, int(row[1]), gateway, fingerprint)

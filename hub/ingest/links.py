@@ -1,0 +1,111 @@
+"""Watches whether each device's data still arrive, so that a page shows a lost link within 3 s (IEC 60601-1-8, 6.11.2.2.1).
+
+Pure: times come in as nanoseconds of a steady clock. Leaves the sending to the composition root.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SILENT_NS = 2_000_000_000
+# A device that measures once a minute is not silent between two readings.
+INTERVALS = 3
+_SMOOTHING = 0.2
+
+
+class LinkState(StrEnum):
+    """What a page can say about a device's link."""
+
+    LIVE = "live"
+    DEVICE_SILENT = "device_silent"
+    GATEWAY_LOST = "gateway_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """A device's link has another state. `since_ns`: when that began, on the steady clock."""
+
+    tenant_id: int
+    gateway: str
+    device: str
+    state: LinkState
+    since_ns: int
+
+
+@dataclass(slots=True)
+class _Device:
+    gateway_id: int
+    last_ns: int
+    newest_ns: int
+    interval_ns: float = 0.0
+    state: LinkState = LinkState.LIVE
+    since_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Gateway:
+    tenant_id: int
+    name: str
+    streams: int = 0
+
+
+@dataclass(slots=True)
+class LinkWatch:
+    """The links of all gateways that this process serves."""
+
+    _gateways: dict[int, _Gateway] = field(default_factory=dict[int, _Gateway])
+    _devices: dict[tuple[int, str], _Device] = field(default_factory=dict[tuple[int, str], _Device])
+
+    def connected(self, gateway_id: int, tenant_id: int, name: str) -> None:
+        """A stream of the gateway is up."""
+        gateway = self._gateways.setdefault(gateway_id, _Gateway(tenant_id, name))
+        gateway.streams += 1
+
+    def disconnected(self, gateway_id: int) -> None:
+        """A stream of the gateway is down."""
+        gateway = self._gateways.get(gateway_id)
+        if gateway is not None:
+            gateway.streams = max(0, gateway.streams - 1)
+
+    def arrived(self, gateway_id: int, newest: dict[str, int], now_ns: int) -> list[LinkChange]:
+        """Data of devices arrived; `newest`: device -> newest gateway time. A backlog, being older, makes nothing live."""
+        gateway = self._gateways.get(gateway_id)
+        if gateway is None:
+            return []
+        changes: list[LinkChange] = []
+        for name, newest_ns in newest.items():
+            key = (gateway.tenant_id, name)
+            device = self._devices.get(key)
+            if device is None:
+                self._devices[key] = _Device(gateway_id, now_ns, newest_ns, since_ns=now_ns)
+                changes.append(LinkChange(gateway.tenant_id, gateway.name, name, LinkState.LIVE, now_ns))
+                continue
+            if newest_ns <= device.newest_ns:
+                continue
+            if device.state is LinkState.LIVE:
+                device.interval_ns += _SMOOTHING * (now_ns - device.last_ns - device.interval_ns)
+            device.last_ns, device.newest_ns, device.gateway_id = now_ns, newest_ns, gateway_id
+            if device.state is not LinkState.LIVE:
+                device.state, device.since_ns = LinkState.LIVE, now_ns
+                changes.append(LinkChange(gateway.tenant_id, gateway.name, name, LinkState.LIVE, now_ns))
+        return changes
+
+    def look(self, now_ns: int) -> list[LinkChange]:
+        """Find links that fell silent; call it four times a second."""
+        changes: list[LinkChange] = []
+        for (tenant_id, name), device in self._devices.items():
+            silent_ns = now_ns - device.last_ns
+            if silent_ns < max(SILENT_NS, INTERVALS * device.interval_ns):
+                continue
+            gateway = self._gateways[device.gateway_id]
+            # A gateway that fell off without a word is silent first; keepalive then ends its streams.
+            state = LinkState.DEVICE_SILENT if gateway.streams else LinkState.GATEWAY_LOST
+            if state is not device.state:
+                device.state, device.since_ns = state, device.last_ns
+                changes.append(LinkChange(tenant_id, gateway.name, name, state, device.last_ns))
+        return changes
+
+    def present(self) -> Iterator[LinkChange]:
+        """Give every link's present state, for a new listener."""
+        for (tenant_id, name), device in self._devices.items():
+            yield LinkChange(tenant_id, self._gateways[device.gateway_id].name, name, device.state, device.since_ns)

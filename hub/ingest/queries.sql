@@ -1,0 +1,112 @@
+-- The SQL of ingest. Rows of time series go in by COPY (pgcopy.py).
+
+-- name: gateway_of_certificate
+select t.tenant_id, g.gateway_id, g.revoked_at is not null or c.revoked_at is not null
+  from gateway_certificate c
+  join gateway g using (gateway_id)
+  join tenant t on t.tenant_id = g.tenant_id
+ where c.fingerprint = %(fingerprint)s and t.name = %(tenant)s and g.name = %(gateway)s
+
+-- name: gateway_revoked
+select revoked_at is not null from gateway where gateway_id = %(gateway)s
+
+-- name: positions
+select lane, cumulative, stored from lane_position where gateway_id = %(gateway)s and epoch = %(epoch)s
+
+-- name: lock_position
+select cumulative, stored from lane_position
+ where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s
+   for update
+
+-- name: make_position
+insert into lane_position (gateway_id, epoch, lane, tenant_id, cumulative, stored)
+values (%(gateway)s, %(epoch)s, %(lane)s, %(tenant)s, 0, '{}')
+on conflict do nothing
+
+-- name: write_position
+update lane_position set cumulative = %(cumulative)s, stored = %(stored)s, updated_at = now()
+ where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s
+
+-- name: device
+with made as (
+    insert into device (tenant_id, name, gateway_id) values (%(tenant)s, %(name)s, %(gateway)s)
+    on conflict (tenant_id, name) do nothing returning device_id),
+moved as (
+    update device set gateway_id = %(gateway)s
+     where tenant_id = %(tenant)s and name = %(name)s and gateway_id is distinct from %(gateway)s)
+select device_id from made union all select device_id from device where tenant_id = %(tenant)s and name = %(name)s limit 1
+
+-- name: source
+with made as (
+    insert into source (tenant_id, device_id, path) values (%(tenant)s, %(device)s, %(path)s)
+    on conflict (tenant_id, path) do nothing returning source_id)
+select source_id from made union all select source_id from source where tenant_id = %(tenant)s and path = %(path)s limit 1
+
+-- name: series
+with made as (
+    insert into series (tenant_id, source_id, code, site, unit, averaging_ns, value_kind)
+    values (%(tenant)s, %(source)s, %(code)s, %(site)s, %(unit)s, %(averaging)s, %(kind)s)
+    on conflict (source_id, code, site, unit, averaging_ns, value_kind) do nothing returning series_id)
+select series_id from made union all
+select series_id from series
+ where source_id = %(source)s and code = %(code)s and site = %(site)s and unit = %(unit)s
+   and averaging_ns = %(averaging)s and value_kind = %(kind)s
+ limit 1
+
+-- name: stream
+with made as (
+    insert into stream (tenant_id, source_id, leads, fs_hz, dtype, gains, offsets, units)
+    values (%(tenant)s, %(source)s, %(leads)s, %(fs_hz)s, %(dtype)s, %(gains)s, %(offsets)s, %(units)s)
+    on conflict (source_id, leads, fs_hz, dtype, gains, offsets, units) do nothing returning stream_id)
+select stream_id from made union all
+select stream_id from stream
+ where source_id = %(source)s and leads = %(leads)s and fs_hz = %(fs_hz)s and dtype = %(dtype)s
+   and gains = %(gains)s and offsets = %(offsets)s and units = %(units)s
+ limit 1
+
+-- name: clock_segment
+with made as (
+    insert into clock_segment (tenant_id, device_id, gateway_id, epoch, number)
+    values (%(tenant)s, %(device)s, %(gateway)s, %(epoch)s, %(number)s)
+    on conflict (device_id, gateway_id, epoch, number) do nothing returning clock_segment_id)
+select clock_segment_id from made union all
+select clock_segment_id from clock_segment
+ where device_id = %(device)s and gateway_id = %(gateway)s and epoch = %(epoch)s and number = %(number)s
+ limit 1
+
+-- name: gap
+insert into gap (tenant_id, source_id, gateway_id, from_time, to_time, from_sample, to_sample, reason, recoverable)
+values (%(tenant)s, %(source)s, %(gateway)s, %(from_time)s, %(to_time)s, %(from_sample)s, %(to_sample)s, %(reason)s, %(recoverable)s)
+
+-- name: device_event
+insert into device_event (tenant_id, source_id, gateway_id, time, device_time, code, params, text)
+values (%(tenant)s, %(source)s, %(gateway)s, %(time)s, %(device_time)s, %(code)s, %(params)s, %(text)s)
+
+-- name: subject_claim
+insert into subject_claim (tenant_id, source_id, gateway_id, time, key_id, sealed)
+values (%(tenant)s, %(source)s, %(gateway)s, %(time)s, %(key_id)s, %(sealed)s)
+
+-- name: document
+insert into document (tenant_id, source_id, gateway_id, time, sha256, media_type, content)
+values (%(tenant)s, %(source)s, %(gateway)s, %(time)s, %(sha256)s, %(media_type)s, %(content)s)
+
+-- name: quarantine
+insert into quarantine (tenant_id, gateway_id, epoch, lane, n, record_index, reason, detail, bytes)
+values (%(tenant)s, %(gateway)s, %(epoch)s, %(lane)s, %(n)s, %(index)s, %(reason)s, %(detail)s, %(bytes)s)
+
+-- name: placement_version
+select coalesce((select version from placement_version where tenant_id = %(tenant)s), 0)
+
+-- name: placed_beds
+select w.slug || '/' || p.bed, array_agg(d.name order by d.name), x.pseudonym::text, x.birth_date, coalesce(x.paced, false),
+       coalesce((select jsonb_agg(jsonb_build_array(l.code, l.unit, l.low, l.high) order by l.code)
+                   from alarm_limit l where l.point_of_care_id = p.point_of_care_id), '[]')
+  from device_association a
+  join device d using (device_id)
+  join point_of_care p using (point_of_care_id)
+  join ward w using (ward_id)
+  left join patient_association pa on pa.point_of_care_id = p.point_of_care_id and pa.during @> now()
+  left join patient x on x.patient_id = pa.patient_id
+ where a.tenant_id = %(tenant)s and a.during @> now() and (d.gateway_id = %(gateway)s or d.gateway_id is null)
+ group by w.slug, p.point_of_care_id, p.bed, x.patient_id
+ order by w.slug, p.bed

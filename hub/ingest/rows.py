@@ -1,0 +1,392 @@
+"""Turns the records of a batch into rows, and says which of them cannot be stored and why.
+
+Works on the wire's messages themselves rather than on `protocols.record`, because a row then costs a third (decision 0045).
+What is refused here goes to quarantine with its bytes; leaves transactions to `writer`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from psycopg.types.json import Jsonb
+
+from hub.alarms.intake import AlarmChange
+from hub.core.live import LiveKind, LiveMessage
+from hub.ingest import pgcopy
+from protocols import device_package_pb2 as wire
+from protocols.codec import decode
+from protocols.errors import DecodeError
+from protocols.nomenclature import GAP_REASONS
+from protocols.record import NS_PER_S, SourcePath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hub.ingest.catalog import GatewayCatalog, SeriesKey, StreamKey
+    from protocols.uplink_pb2 import Batch, Envelope
+
+# A gateway whose clock is further ahead than this does not know the time; its data would hide everything that is real.
+MAX_AHEAD_NS = 24 * 3600 * NS_PER_S
+OLDEST_NS = 946_684_800 * NS_PER_S  # 2000-01-01
+MAX_TEXT = 4096
+_MAX_BIGINT = 2**63 - 1
+_DTYPES = {wire.DTYPE_INT16: "<i2", wire.DTYPE_INT32: "<i4"}
+_COMPARATORS = frozenset({"", "<", "<=", ">=", ">"})
+_PRIORITIES = {wire.PRIORITY_LOW: "low", wire.PRIORITY_MEDIUM: "medium", wire.PRIORITY_HIGH: "high"}
+_KINDS = {wire.ALARM_KIND_PHYSIOLOGICAL: "physiological", wire.ALARM_KIND_TECHNICAL: "technical"}
+_PRESENCES = {wire.PRESENCE_PRESENT: "present", wire.PRESENCE_LATCHED: "latched", wire.PRESENCE_ENDED: "ended"}
+
+Insert: TypeAlias = tuple[str, Mapping[str, object]]  # name of the query, parameters
+
+
+class RejectedError(Exception):
+    """A record that cannot be stored. `reason` is a stable word, the text is for the person who looks at the quarantine."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record for the quarantine."""
+
+    index: int
+    reason: str
+    detail: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one batch becomes."""
+
+    observations: list[bytes] = field(default_factory=list[bytes])
+    waveforms: list[bytes] = field(default_factory=list[bytes])
+    inserts: list[Insert] = field(default_factory=list[Insert])
+    alarms: list[AlarmChange] = field(default_factory=list[AlarmChange])
+    held: list[Held] = field(default_factory=list[Held])
+    live: list[LiveMessage] = field(default_factory=list[LiveMessage])
+    newest: dict[str, int] = field(default_factory=dict[str, int])  # device -> newest time of the gateway, ns
+
+    def __len__(self) -> int:
+        return len(self.observations) + len(self.waveforms) + len(self.inserts) + len(self.alarms) + len(self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class RowMaker:
+    """Makes rows for one gateway and epoch. `now_ns` is the hub's clock; `with_live` says whether anybody listens."""
+
+    catalog: "GatewayCatalog"
+    now_ns: Callable[[], int]
+    with_live: Callable[[], bool]
+
+    async def make(self, batch: "Batch") -> Rows:
+        """Take every record of the batch, in order; what is refused stands in `held`."""
+        return await self.make_some(batch, enumerate(batch.records))
+
+    async def make_some(self, batch: "Batch", numbered: "Iterable[tuple[int, Envelope]]") -> Rows:
+        """Take some records of the batch: (index in the batch, record)."""
+        rows = Rows()
+        now_ns = self.now_ns()
+        live = self.with_live()
+        for index, envelope in numbered:
+            try:
+                await self._take(rows, batch, envelope, now_ns, live=live)
+            except RejectedError as error:
+                rows.held.append(Held(index, error.reason, error.detail, envelope.SerializeToString()))
+                if error.reason == "time" and envelope.record.HasField("alarm"):
+                    # The bytes wait for a person, but a patient's alarm does not: it is raised at the hub's time, marked.
+                    rows.alarms.append(await self._alarm(envelope.record, batch, now_ns, marked=error.detail))
+        return rows
+
+    async def _take(self, rows: Rows, batch: "Batch", envelope: "Envelope", now_ns: int, *, live: bool) -> None:
+        record = envelope.record
+        times = record.times
+        gateway_ns = times.gateway_ns
+        best_ns = times.corrected_ns if times.HasField("corrected_ns") else gateway_ns
+        if not (OLDEST_NS <= gateway_ns <= now_ns + MAX_AHEAD_NS and OLDEST_NS <= best_ns <= now_ns + MAX_AHEAD_NS):
+            raise RejectedError(
+                "time",
+                f"gateway time {_shown(gateway_ns)}, corrected {_shown(best_ns)}: expected 2000 to 24 h ahead of the hub's {_shown(now_ns)}",
+            )
+        if envelope.HasField("origin"):
+            raise RejectedError(
+                "origin", "a record of another gateway: this version of the hub takes no forwarded records"
+            )
+        kind = record.WhichOneof("kind")
+        live_kind: LiveKind | None = None
+        if kind == "observation":
+            rows.observations.append(await self._observation(record, best_ns))
+            live_kind = LiveKind.NUMERIC
+        elif kind == "waveform":
+            rows.waveforms.append(await self._waveform(record, best_ns))
+            live_kind = LiveKind.WAVEFORM
+        elif kind == "alarm":
+            rows.alarms.append(await self._alarm(record, batch, now_ns))
+        elif kind == "event":
+            rows.inserts.append(await self._event(record, best_ns))
+            live_kind = LiveKind.EVENT
+        elif kind == "gap":
+            rows.inserts.append(await self._gap(record))
+            live_kind = LiveKind.GAP
+        elif kind == "subject":
+            rows.inserts.append(await self._subject(record, best_ns))
+        elif kind == "document":
+            rows.inserts.append(await self._document(record, best_ns))
+        else:
+            raise RejectedError("kind", "no kind that this version knows")
+        device = record.source.partition("/")[0]
+        if gateway_ns > rows.newest.get(device, 0):
+            rows.newest[device] = gateway_ns
+        if live and live_kind is not None:
+            rows.live.append(LiveMessage(live_kind, self.catalog.tenant_id, record.SerializeToString()))
+
+    async def _observation(self, record: wire.Record, best_ns: int) -> bytes:
+        reading = record.observation
+        held = reading.WhichOneof("value")
+        if held == "number":
+            value, text, kind = reading.number, None, "number"
+            if not math.isfinite(value):
+                raise RejectedError("value", f"{reading.code}: {value} is no number that was measured")
+        elif held is None:
+            raise RejectedError("value", f"{reading.code}: no value")
+        else:
+            kind = held
+            value, text = None, reading.text if held == "text" else reading.coded
+            _checked("value", text, empty=True)
+        comparator = reading.comparator
+        if comparator and comparator not in _COMPARATORS:
+            raise RejectedError("comparator", f"{comparator!r}: expected <, <=, >= or >")
+        quality = reading.quality
+        if not 1 <= quality <= 7:
+            raise RejectedError("quality", f"{quality}: expected 1 to 7")
+        key = (record.source, reading.code, reading.site, reading.unit, reading.averaging_ns, kind)
+        series_id = self.catalog.series.get(key)
+        if series_id is None:
+            series_id = await self._new_series(key)
+        device_offset, gateway_offset, uncertainty, segment = await self._offsets(record, best_ns)
+        return pgcopy.observation(
+            best_ns, series_id, quality, value, gateway_offset, uncertainty, device_offset, segment, comparator, text
+        )
+
+    async def _new_series(self, key: "SeriesKey") -> int:
+        path, code, site, unit, averaging, _ = key
+        _checked("code", code)
+        _checked("site", site, empty=True)
+        _checked("unit", unit)
+        if averaging > _MAX_BIGINT:
+            raise RejectedError("averaging", f"{averaging} ns is no averaging period")
+        await self._source(path)
+        return await self.catalog.series_id(key)
+
+    async def _source(self, path: str) -> int:
+        found = self.catalog.sources.get(path)
+        if found is not None:
+            return found
+        _checked("source", path)
+        try:
+            SourcePath.parse(path)
+        except ValueError as error:
+            raise RejectedError("source", str(error)) from error
+        return await self.catalog.source_id(path)
+
+    async def _offsets(self, record: wire.Record, best_ns: int) -> tuple[float | None, float, float, int | None]:
+        """Device and gateway clock as differences to the stored time, uncertainty (all ms), and the clock segment's id."""
+        times = record.times
+        segment: int | None = None
+        number = times.clock_segment
+        if number:
+            device = record.source.partition("/")[0]
+            segment = self.catalog.segments.get((device, number))
+            if segment is None:
+                segment = await self.catalog.segment_id(device, number)
+        device_offset = (times.device_ns - best_ns) / 1e6 if times.HasField("device_ns") else None
+        return device_offset, (times.gateway_ns - best_ns) / 1e6, times.uncertainty_ns / 1e6, segment
+
+    async def _waveform(self, record: wire.Record, best_ns: int) -> bytes:
+        group = record.waveform
+        dtype = _DTYPES.get(group.dtype)
+        if dtype is None:
+            raise RejectedError("dtype", f"{group.dtype}: expected 1 (int16) or 2 (int32)")
+        leads, scales, quality = tuple(group.leads), group.scales, bytes(group.quality)
+        if not leads or len(scales) != len(leads) or (quality and len(quality) != len(leads)):
+            raise RejectedError("shape", f"{len(leads)} leads with {len(scales)} scales and {len(quality)} qualities")
+        if any(not 1 <= q <= 7 for q in quality):
+            raise RejectedError("quality", f"{list(quality)}: expected 1 to 7 a lead")
+        try:
+            # Decoded to see that readers will be able to; stored as it came.
+            decode(group.codec, group.samples, leads=len(leads), n=group.n, dtype=dtype)
+        except DecodeError as error:
+            raise RejectedError("samples", str(error)) from error
+        key = (
+            record.source,
+            leads,
+            group.fs_hz,
+            dtype,
+            tuple(s.gain for s in scales),
+            tuple(s.offset for s in scales),
+            tuple(s.unit for s in scales),
+        )
+        stream_id = self.catalog.streams.get(key)
+        if stream_id is None:
+            stream_id = await self._new_stream(key)
+        device_offset, gateway_offset, uncertainty, segment = await self._offsets(record, best_ns)
+        return pgcopy.waveform(
+            best_ns,
+            stream_id,
+            group.n,
+            group.first_sample,
+            group.codec,
+            quality,
+            group.samples,
+            gateway_offset,
+            uncertainty,
+            device_offset,
+            segment,
+        )
+
+    async def _new_stream(self, key: "StreamKey") -> int:
+        path, leads, fs_hz, _, gains, offsets, units = key
+        if not 0 < fs_hz < 1e6:
+            raise RejectedError("fs_hz", f"{fs_hz}: expected more than 0 and less than 1e6")
+        if not all(math.isfinite(x) for x in (*gains, *offsets)) or 0.0 in gains:
+            raise RejectedError("scale", f"gains {gains}, offsets {offsets}: expected finite numbers, and no gain of 0")
+        for lead in leads:
+            _checked("lead", lead)
+        for unit in units:
+            _checked("unit", unit)
+        await self._source(path)
+        return await self.catalog.stream_id(key)
+
+    async def _alarm(self, record: wire.Record, batch: "Batch", now_ns: int, marked: str = "") -> AlarmChange:
+        alarm = record.alarm
+        priority, kind = _PRIORITIES.get(alarm.priority), _KINDS.get(alarm.kind)
+        presence = _PRESENCES.get(alarm.presence)
+        if len(alarm.id) != 16 or priority is None or kind is None or presence is None:
+            raise RejectedError(
+                "alarm",
+                f"id of {len(alarm.id)} bytes, priority {alarm.priority}, kind {alarm.kind}, presence {alarm.presence}",
+            )
+        _checked("code", alarm.code)
+        params = _params(alarm.params)
+        onset_ns, detected_ns, sent_ns = alarm.onset_ns, alarm.detected_ns, batch.closed_ns
+        if marked:
+            onset_ns = detected_ns = sent_ns = now_ns
+            params["time_unknown"] = marked
+        for ns in (onset_ns, detected_ns):
+            if not OLDEST_NS <= ns <= now_ns + MAX_AHEAD_NS:
+                raise RejectedError(
+                    "time", f"alarm at {_shown(ns)}: expected 2000 to 24 h ahead of the hub's {_shown(now_ns)}"
+                )
+        if not OLDEST_NS <= sent_ns <= now_ns + MAX_AHEAD_NS:
+            sent_ns = now_ns
+        return AlarmChange(
+            alarm_id=alarm.id,
+            source_id=await self._source(record.source),
+            code=alarm.code,
+            priority=priority,
+            kind=kind,
+            presence=presence,
+            onset_ns=onset_ns,
+            detected_ns=detected_ns,
+            sent_ns=sent_ns,
+            params=params,
+            evidence=alarm.evidence.SerializeToString() if alarm.HasField("evidence") else None,
+            record=record.SerializeToString(),
+        )
+
+    async def _event(self, record: wire.Record, best_ns: int) -> Insert:
+        event = record.event
+        _checked("code", event.code)
+        _checked("text", event.text, empty=True)
+        device_ns = record.times.device_ns if record.times.HasField("device_ns") else None
+        return "device_event", {
+            "source": await self._source(record.source),
+            "time": moment(best_ns),
+            # A device may say any year; one that the database can hold is kept, and the event says the rest.
+            "device_time": moment(device_ns) if device_ns is not None else None,
+            "code": event.code,
+            "params": Jsonb(_params(event.params)),
+            "text": event.text,
+        }
+
+    async def _gap(self, record: wire.Record) -> Insert:
+        gap = record.gap
+        if gap.to_ns < gap.from_ns or gap.from_ns < OLDEST_NS:
+            raise RejectedError(
+                "gap", f"from {_shown(gap.from_ns)} to {_shown(gap.to_ns)}: expected a stretch of time after 2000"
+            )
+        if gap.reason not in GAP_REASONS:
+            raise RejectedError("gap", f"reason {gap.reason!r}: expected one of {', '.join(sorted(GAP_REASONS))}")
+        return "gap", {
+            "source": await self._source(record.source),
+            "from_time": moment(gap.from_ns),
+            "to_time": moment(gap.to_ns),
+            "from_sample": gap.from_sample if gap.HasField("from_sample") else None,
+            "to_sample": gap.to_sample if gap.HasField("to_sample") else None,
+            "reason": gap.reason,
+            "recoverable": gap.recoverable,
+        }
+
+    async def _subject(self, record: wire.Record, best_ns: int) -> Insert:
+        _checked("key_id", record.subject.key_id)
+        return "subject_claim", {
+            "source": await self._source(record.source),
+            "time": moment(best_ns),
+            "key_id": record.subject.key_id,
+            "sealed": record.subject.sealed,
+        }
+
+    async def _document(self, record: wire.Record, best_ns: int) -> Insert:
+        document = record.document
+        _checked("media_type", document.media_type)
+        try:
+            sha256 = bytes.fromhex(document.sha256)
+        except ValueError as error:
+            raise RejectedError("document", f"sha256 {document.sha256!r} is not hexadecimal") from error
+        if len(sha256) != 32:
+            raise RejectedError("document", f"sha256 of {len(sha256)} bytes: expected 32")
+        return "document", {
+            "source": await self._source(record.source),
+            "time": moment(best_ns),
+            "sha256": sha256,
+            "media_type": document.media_type,
+            "content": document.content,
+        }
+
+
+def moment(ns: int) -> datetime:
+    """Nanoseconds since 1970 as a datetime in UTC, to the microsecond."""
+    whole, rest = divmod(ns, NS_PER_S)
+    return datetime.fromtimestamp(whole, UTC).replace(microsecond=rest // 1000)
+
+
+def _shown(ns: int) -> str:
+    return moment(ns).isoformat(timespec="seconds")
+
+
+def _checked(what: str, text: str, *, empty: bool = False) -> None:
+    if (not text and not empty) or len(text) > MAX_TEXT or "\x00" in text:
+        raise RejectedError(
+            what, f"{text[:40]!r}: expected {'at most' if empty else '1 to'} {MAX_TEXT} characters and no NUL"
+        )
+
+
+def _params(params: "Iterable[wire.Param]") -> dict[str, str | int | float | bool]:
+    found: dict[str, str | int | float | bool] = {}
+    for param in params:
+        kind = param.WhichOneof("value")
+        if kind is None:
+            raise RejectedError("params", f"parameter {param.key!r} has no value")
+        value = cast("str | int | float | bool", getattr(param, kind))
+        _checked("params", param.key)
+        if isinstance(value, str):
+            _checked("params", value, empty=True)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise RejectedError("params", f"parameter {param.key!r} is {value}")
+        found[param.key] = value
+    return found

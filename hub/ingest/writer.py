@@ -1,0 +1,300 @@
+"""Group commit: many batches of many gateways in one transaction, each lane's position written in it (architecture.md, rule 3).
+
+A batch is settled after the commit and never before. What the database refuses is looked for record by record and goes to
+quarantine; when the database itself fails, nothing is settled, and the gateways send again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import psycopg
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+
+from hub.alarms.intake import store_changes
+from hub.core.live import LiveKind, LiveMessage
+from hub.core.sql import load_queries
+from hub.ingest import pgcopy
+from hub.ingest.rows import Held, Rows
+from protocols.link import Lane, Position
+
+if TYPE_CHECKING:
+    from hub.core.db import Connection, Database
+    from protocols.uplink_pb2 import Batch
+
+_QUERIES = load_queries("hub.ingest")
+
+MAX_GROUP = 128  # batches in one transaction: 2 MB at the 16 KB of a batch
+QUEUE_BOUND = 512  # batches that wait; beyond it streams are not read, and the gateways' windows close
+
+_BATCHES = Counter("hub_ingest_batches_total", "Batches by what became of them", ["result"])
+_RECORDS = Counter("hub_ingest_records_total", "Records stored", ["kind"])
+_QUARANTINED = Counter("hub_ingest_quarantined_total", "Records put into quarantine", ["reason"])
+_TRANSACTION = Histogram("hub_ingest_transaction_seconds", "Time of a group's transaction", ["writer"])
+_QUEUE = Gauge("hub_ingest_queue_batches", "Batches that wait for a transaction", ["writer"])
+
+LaneKey: TypeAlias = tuple[int, bytes, Lane]
+Remake: TypeAlias = Callable[[int], Awaitable[Rows]]
+
+
+@dataclass(slots=True)
+class Pending:
+    """A batch on its way into the database, or a stretch that never comes (`rows` empty, `batch` None).
+
+    `settled(error)` is called once: with None after the commit, else with why nothing was stored. `remake(index)` makes the
+    rows of one record again, for the search of what the database refuses.
+    """
+
+    tenant_id: int
+    gateway_id: int
+    gateway: str
+    epoch: bytes
+    lane: Lane
+    first: int
+    last: int
+    rows: Rows
+    settled: "Callable[[Pending, Exception | None], None]"
+    batch: "Batch | None" = None
+    remake: Remake | None = None
+    duplicate: bool = False
+    alarm_events: list[int] = field(default_factory=list[int])
+
+    @property
+    def key(self) -> LaneKey:
+        """Whose position it moves."""
+        return self.gateway_id, self.epoch, self.lane
+
+
+class Writer:
+    """One task with one connection at a time. Batches of one lane must always go to the same writer.
+
+    `checkpoint(name)` is awaited at "before-commit" and "after-commit": the tests of power loss end the process there.
+    """
+
+    def __init__(
+        self,
+        database: "Database",
+        name: str,
+        publish: Callable[[LiveMessage], None],
+        checkpoint: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        self._database = database
+        self._name = name
+        self._publish = publish
+        self._checkpoint = checkpoint
+        self._queue: asyncio.Queue[Pending] = asyncio.Queue(QUEUE_BOUND)
+        self._log = structlog.get_logger().bind(writer=name)
+
+    async def put(self, pending: Pending) -> None:
+        """Hand in a batch; waits while the queue is full."""
+        await self._queue.put(pending)
+        _QUEUE.labels(self._name).set(self._queue.qsize())
+
+    async def run(self) -> None:
+        """Store groups until cancelled; what then waits is settled with an error."""
+        group: list[Pending] = []
+        try:
+            while True:
+                group = [await self._queue.get()]
+                while len(group) < MAX_GROUP and not self._queue.empty():
+                    group.append(self._queue.get_nowait())
+                await self._store_group(group)
+                group = []
+        finally:
+            while not self._queue.empty():
+                group.append(self._queue.get_nowait())
+            for pending in group:
+                pending.settled(pending, ConnectionError("the hub is stopping"))
+
+    async def _store_group(self, group: Sequence[Pending]) -> None:
+        try:
+            await self._store(group)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(group) > 1:
+                for pending in group:
+                    await self._store_group([pending])
+            else:
+                await self._store_all_but_the_poison(group[0], error)
+        except (psycopg.Error, OSError, ConnectionError, TimeoutError) as error:
+            self._log.error("ingest-transaction-failed", error=type(error).__name__, detail=str(error))
+            self._settle(group, error)
+        except Exception as error:  # noqa: BLE001  whatever it is, the batch must not be acknowledged, and the writer goes on
+            self._log.exception("ingest-transaction-failed")
+            self._settle(group, error)
+
+    def _settle(self, group: Sequence[Pending], error: Exception | None) -> None:
+        for pending in group:
+            _BATCHES.labels("failed" if error else "duplicate" if pending.duplicate else "stored").inc()
+            pending.settled(pending, error)
+
+    async def _store(self, group: Sequence[Pending]) -> None:
+        with _TRANSACTION.labels(self._name).time():
+            async with self._database.transaction() as connection:
+                positions = await self._lock_positions(connection, group)
+                for pending in group:
+                    position = positions[pending.key]
+                    pending.duplicate = position.contains(pending.first, pending.last)
+                    position.add(pending.first, pending.last)
+                wanted = [p for p in group if not p.duplicate]
+                await self._insert(connection, wanted)
+                await self._write_positions(connection, wanted, positions)
+                if self._checkpoint is not None:
+                    await self._checkpoint("before-commit")
+        if self._checkpoint is not None:
+            await self._checkpoint("after-commit")
+        self._settle(group, None)
+        for pending in wanted:
+            self._tell(pending)
+
+    async def _lock_positions(self, connection: "Connection", group: Sequence[Pending]) -> dict[LaneKey, Position]:
+        """Lock each lane's row in one order, so that two writers never wait for each other; what it says is the truth."""
+        positions: dict[LaneKey, Position] = {}
+        for pending in sorted(group, key=lambda p: p.key):
+            if pending.key in positions:
+                continue
+            values = _lane_values(pending)
+            row = await (await connection.execute(_QUERIES["lock_position"], values)).fetchone()
+            if row is None:
+                await connection.execute(_QUERIES["make_position"], values)
+                row = await (await connection.execute(_QUERIES["lock_position"], values)).fetchone()
+            if row is None:
+                msg = f"position of gateway {pending.gateway_id}, lane {pending.lane.name}: neither made nor found"
+                raise RuntimeError(msg)
+            positions[pending.key] = position_of(int(row[0]), row[1])
+        return positions
+
+    async def _insert(self, connection: "Connection", group: Sequence[Pending]) -> None:
+        observations = [row for p in group for row in p.rows.observations]
+        waveforms = [row for p in group for row in p.rows.waveforms]
+        for statement, rows in ((pgcopy.COPY_OBSERVATION, observations), (pgcopy.COPY_WAVEFORM, waveforms)):
+            if rows:
+                async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+                    await copy.write(pgcopy.stream(rows))
+        for p in group:
+            for query, values in p.rows.inserts:
+                await connection.execute(_QUERIES[query], {**values, "tenant": p.tenant_id, "gateway": p.gateway_id})
+            for held in p.rows.held:
+                await self._hold(connection, p, held)
+            if p.rows.alarms:
+                who = f"gateway:{p.gateway}"
+                p.alarm_events = await store_changes(connection, p.tenant_id, p.gateway_id, who, p.rows.alarms)
+
+    async def _hold(self, connection: "Connection", p: Pending, held: Held) -> None:
+        await connection.execute(
+            _QUERIES["quarantine"],
+            {
+                **_lane_values(p),
+                "n": p.first,
+                "index": held.index,
+                "reason": held.reason,
+                "detail": held.detail,
+                "bytes": held.raw,
+            },
+        )
+
+    async def _write_positions(
+        self, connection: "Connection", group: Sequence[Pending], positions: dict[LaneKey, Position]
+    ) -> None:
+        for pending in {p.key: p for p in group}.values():
+            position = positions[pending.key]
+            above = Multirange([Range(first, last + 1) for first, last in position.above])
+            values = {**_lane_values(pending), "cumulative": position.cumulative, "stored": above}
+            await connection.execute(_QUERIES["write_position"], values)
+
+    async def _store_all_but_the_poison(self, pending: Pending, error: Exception) -> None:
+        """Find by trial which records the database refuses, and store the batch without them."""
+        if pending.batch is None or pending.remake is None:
+            self._settle([pending], error)
+            return
+        refused: list[Held] = []
+        try:
+            for index, envelope in enumerate(pending.batch.records):
+                reason = await self._try(pending, await pending.remake(index))
+                if reason:
+                    refused.append(Held(index, "database", reason, envelope.SerializeToString()))
+            poisoned = {held.index for held in refused}
+            pending.rows = Rows(held=refused)
+            for index in range(len(pending.batch.records)):
+                if index not in poisoned:
+                    _append(pending.rows, await pending.remake(index))
+            await self._store([pending])
+        except Exception as again:  # noqa: BLE001  the batch must not be acknowledged, and the writer goes on
+            self._log.exception("ingest-poison-search-failed", first_error=str(error))
+            self._settle([pending], again)
+
+    async def _try(self, pending: Pending, rows: Rows) -> str:
+        """Store one record's rows and roll back; returns why the database refuses it, or nothing."""
+        probe = Pending(
+            pending.tenant_id,
+            pending.gateway_id,
+            pending.gateway,
+            pending.epoch,
+            pending.lane,
+            pending.first,
+            pending.last,
+            rows,
+            pending.settled,
+        )
+        with suppress(psycopg.Rollback):
+            try:
+                async with self._database.transaction() as connection:
+                    await self._insert(connection, [probe])
+                    raise psycopg.Rollback
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                return (error.diag.message_primary or str(error)).replace("\n", " ")
+        return ""
+
+    def _tell(self, pending: Pending) -> None:
+        rows = pending.rows
+        _RECORDS.labels("observation").inc(len(rows.observations))
+        _RECORDS.labels("waveform").inc(len(rows.waveforms))
+        _RECORDS.labels("alarm").inc(len(rows.alarms))
+        for held in rows.held:
+            _QUARANTINED.labels(held.reason).inc()
+            self._log.warning(
+                "record-in-quarantine",
+                gateway_id=pending.gateway_id,
+                lane=pending.lane.name.lower(),
+                n=pending.first,
+                index=held.index,
+                reason=held.reason,
+            )
+        for change, event_id in zip(rows.alarms, pending.alarm_events, strict=True):
+            self._publish(LiveMessage(LiveKind.ALARM, pending.tenant_id, change.record, event_id))
+        for message in rows.live:
+            self._publish(message)
+
+
+def position_of(cumulative: int, stored: "Multirange[int]") -> Position:
+    """Read a row of lane_position."""
+    position = Position()
+    if cumulative:
+        position.add(1, cumulative)
+    for part in stored:
+        if part.lower is not None and part.upper is not None:
+            position.add(part.lower, part.upper - 1)
+    return position
+
+
+def _lane_values(pending: Pending) -> dict[str, object]:
+    return {
+        "tenant": pending.tenant_id,
+        "gateway": pending.gateway_id,
+        "epoch": pending.epoch,
+        "lane": int(pending.lane),
+    }
+
+
+def _append(rows: Rows, more: Rows) -> None:
+    rows.observations += more.observations
+    rows.waveforms += more.waveforms
+    rows.inserts += more.inserts
+    rows.alarms += more.alarms
+    rows.held += more.held
+    rows.live += more.live
+    rows.newest.update(more.newest)
