@@ -7,9 +7,11 @@ message type" (a number is never used again, a type never changes, a removed fie
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2
@@ -116,14 +118,13 @@ def _add_enum(found: Contract, name: str, enum: descriptor_pb2.EnumDescriptorPro
 
 
 def _protoc(root: Path, sources: list[Path], outputs: list[str]) -> None:
-    try:
-        from grpc_tools import protoc
-    except ModuleNotFoundError:
+    if find_spec("grpc_tools") is None:
         sys.exit("protocols.generate: grpcio-tools is not installed; `make setup` installs it")
-    arguments = ["protoc", f"-I{root}", *outputs, *(str(path) for path in sources)]
-    if protoc.main(arguments) != 0:
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{root}", *outputs, *(str(path) for path in sources)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
         names = ", ".join(path.name for path in sources)
-        sys.exit(f"protocols.generate: the compiler refused {names}; its message stands above")
+        sys.exit(f"protocols.generate: the compiler refused {names}:\n{done.stderr.strip()}")
 
 
 def _main() -> None:

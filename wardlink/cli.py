@@ -22,18 +22,20 @@ class SubCommand:
 
 
 TABLE: dict[str, SubCommand] = {
-    "demo": SubCommand("wardlink.demo:app", "One bed, from a recorded ECG to the nurse's page, on this machine.", "edge,hub"),
+    "demo": SubCommand(
+        "wardlink.demo:app", "One bed, from a recorded ECG to the nurse's page, on this machine.", "edge,hub"
+    ),
     "stack": SubCommand("wardlink.local.commands:app", "The local database: up, status, down.", "hub"),
     "hub": SubCommand("hub.commands:app", "The hospital or regional platform: run, migrate, gateways, people.", "hub"),
     "edge": SubCommand("edge.commands:app", "The agent on a gateway: enrol, run, status.", "edge"),
-    "recordings": SubCommand("wardlink.recordings:app", "Published ECG recordings, fetched from their publisher."),
+    "recordings": SubCommand("wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "edge"),
 }
 
 FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 def build() -> typer.Typer:
-    """Build the command with one forwarding sub-command for each row of `TABLE` whose room this installation has."""
+    """Build the command with one forwarding sub-command for each row of `TABLE`."""
     app = typer.Typer(
         name="wardlink",
         help="Edge gateway and regional hub for medical devices.",
@@ -44,8 +46,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_options)
     for name, row in TABLE.items():
-        if _installed(row.target):
-            app.command(name, help=row.help, context_settings=FORWARD, add_help_option=False)(_forward)
+        app.command(name, help=row.help, context_settings=FORWARD, add_help_option=False)(_forward)
     return app
 
 
@@ -54,13 +55,19 @@ def main() -> None:
     build()(prog_name="wardlink")
 
 
-def _options(
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"wardlink {metadata.version('wardlink')}")
         raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version  # its callback has answered
 
 
 def _forward(context: typer.Context) -> None:
@@ -80,11 +87,3 @@ def _forward(context: typer.Context) -> None:
         )
         raise typer.Exit(2) from None
     command(args=context.args, prog_name=f"wardlink {name}")
-
-
-def _installed(target: str) -> bool:
-    module = target.partition(":")[0]
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # its package is not in this installation
-        return False

@@ -5,6 +5,7 @@ the shell stores the data and `position_with` in one transaction, and acknowledg
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from protocols.link.events import ProtocolViolation, Refusal, Verdict
 from protocols.link.lane import EPOCH_BYTES, VERSION, Connection, Lane
@@ -46,14 +47,22 @@ class LinkReceiver:
         self._storing = {lane: Ranges() for lane in Lane}
         self._greeted: set[Connection] = set()
 
-    def hello(self, hello: Hello, hub_ns: int, features: Iterable[str] = ()) -> HubHello | Refusal:
-        """Answer a Hello with what is stored of that connection's lanes, or refuse it."""
+    def hello(
+        self, hello: Hello, hub_ns: int, features: Iterable[str] = ()
+    ) -> HubHello | Refusal | Literal[Verdict.WAIT]:
+        """Answer a Hello with what is stored of that connection's lanes, or refuse it.
+
+        The shell first stops reading an older stream of the same connection. WAIT: something that came on it is still being
+        stored; call again when that has ended, so that the answer is the truth the gateway reports its gaps by.
+        """
         refusal = check_hello(hello, tenant=self._tenant, gateway=self._gateway)
         if refusal is not None:
             return refusal
         if hello.epoch != self._epoch:
             return Refusal("epoch", "another epoch: it has positions of its own")
         connection = Connection(hello.connection)
+        if any(len(self._storing[lane]) for lane in connection.lanes):
+            return Verdict.WAIT
         self._greeted.add(connection)
         positions = [self._stored[lane].to_proto(lane) for lane in connection.lanes]
         return HubHello(version=VERSION, positions=positions, features=features, hub_ns=hub_ns)

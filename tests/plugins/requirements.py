@@ -37,7 +37,9 @@ class Trace:
 
     def __init__(self, root: Path, report: Path | None) -> None:
         self._report = report
-        self._known = {row["id"] for row in json.loads((root / ROWS).read_text("utf-8"))} if (root / ROWS).exists() else None
+        self._known = (
+            {row["id"] for row in json.loads((root / ROWS).read_text("utf-8"))} if (root / ROWS).exists() else None
+        )
         self._rows: dict[str, Row] = {}
         self._by_test: dict[str, list[str]] = {}
 
@@ -73,7 +75,9 @@ class Trace:
         surface = surface or next((FOLDERS[part] for part in item.path.parts if part in FOLDERS), None)
         complaints: list[str] = []
         if len(set(names)) > MOST_IDS:
-            complaints.append(f"{item.nodeid}: names {len(set(names))} requirement rows, at most {MOST_IDS} are allowed")
+            complaints.append(
+                f"{item.nodeid}: names {len(set(names))} requirement rows, at most {MOST_IDS} are allowed"
+            )
         if surface not in SURFACES:
             complaints.append(f"{item.nodeid}: say through which surface, as surface= one of {', '.join(SURFACES)}")
         complaints += [

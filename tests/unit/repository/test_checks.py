@@ -1,0 +1,129 @@
+"""The checks of `make test`: what they count, pass and refuse."""
+
+import re
+from pathlib import Path
+
+import pytest
+from grimp import ImportGraph
+from importlinter import ContractCheck
+
+from tests.checks.import_contract import AllowedContract
+from tests.checks.licences import judge
+from tests.checks.ratchet import compare, count
+
+REQUIREMENTS = sorted(Path("requirements").glob("*.txt"))
+
+
+def names(file: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+)==", Path(f"requirements/{file}.txt").read_text(), re.MULTILINE))
+
+
+def test_silencing_comments_and_any_are_counted_where_they_stand() -> None:
+    text = (
+        "from typing import Any\n"
+        "x: Any = 1  # type: ignore[assignment]\n"
+        "def f(a: dict[str, Any]) -> None:  # noqa: D103\n"
+        '    """Any word in a text, # noqa too, counts nothing."""\n'
+        "    g(a)  # pyright: ignore[reportCall]\n"
+    )
+    assert count(text) == {"type: ignore": 1, "pyright: ignore": 1, "noqa": 1, "Any": 2}
+
+
+@pytest.mark.parametrize(("now", "words"), [(3, ["mend the cause"]), (2, []), (1, ["--lower"])])
+def test_a_count_may_neither_rise_nor_fall_unnoticed(now: int, words: list[str]) -> None:
+    sentences = compare({"Any": 2}, {"Any": now})
+    assert len(sentences) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, sentences, strict=True))
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        ["MIT"],
+        ["Apache-2.0 OR BSD-3-Clause"],
+        ["BSD License"],
+        ["GNU Lesser General Public License v3 (LGPLv3)"],
+        ["LGPL-3.0-only"],
+        ["GPL-2.0-only OR MIT"],
+        ["GNU General Public License (GPL)", "MIT License"],
+        ["MPL-2.0 AND MIT"],
+        ["PSF-2.0"],
+    ],
+)
+def test_permissive_lesser_and_chosen_licences_pass(stated: list[str]) -> None:
+    assert judge("somepackage", stated) is None
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        ["GPL-3.0-or-later"],
+        ["GNU General Public License v2 (GPLv2)"],
+        ["GNU Affero General Public License v3"],
+        ["MIT AND GPL-3.0-only"],
+        ["Proprietary"],
+        ["see LICENSE file"],
+        [""],
+        [],
+    ],
+)
+def test_gpl_only_and_unknown_licences_are_refused(stated: list[str]) -> None:
+    complaint = judge("somepackage", stated)
+    assert complaint is not None
+    assert "somepackage" in complaint
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
+def test_a_requirement_file_names_no_registry_and_hashes_everything(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"://|file:|--index|--extra-index|--find-links", text)
+    entries = re.findall(r"^[a-zA-Z0-9].*?(?=^[a-zA-Z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert entries
+    assert all("==" in entry and "--hash=sha256:" in entry for entry in entries)
+
+
+def test_a_gateway_installs_no_hub_dependency_and_the_reverse() -> None:
+    assert names("edge").isdisjoint(
+        {"fastapi", "uvicorn", "psycopg", "jinja2", "procrastinate", "argon2-cffi", "babel"}
+    )
+    assert names("hub").isdisjoint({"pyserial", "pyserial-asyncio-fast", "httpx"})
+    assert names("edge").isdisjoint({"scipy", "pandas"})
+
+
+def test_what_is_shipped_is_what_was_tested() -> None:
+    tested = set(re.findall(r"^\S+==\S+", Path("requirements/dev.txt").read_text(), re.MULTILINE))
+    for file in ("edge", "hub", "run", "bootstrap"):
+        shipped = set(re.findall(r"^\S+==\S+", Path(f"requirements/{file}.txt").read_text(), re.MULTILINE))
+        assert shipped <= tested, file
+
+
+@pytest.fixture
+def graph() -> ImportGraph:
+    graph = ImportGraph()
+    for module in ("m", "m.room", "m.room.a", "m.room.b", "p", "p.record", "p.decoder", "x"):
+        graph.add_module(module)
+    graph.add_import(importer="m.room.a", imported="m.room.b")
+    graph.add_import(importer="m.room.a", imported="p.record", line_number=3, line_contents="import p.record")
+    return graph
+
+
+def allowed(graph: ImportGraph, **options: object) -> ContractCheck:
+    contract = AllowedContract(name="c", session_options={}, contract_options={"source": "m.room", **options})
+    return contract.check(graph, verbose=False)
+
+
+def test_a_room_may_import_itself_and_what_is_allowed(graph: ImportGraph) -> None:
+    assert allowed(graph, allowed=["p.record"]).kept
+
+
+def test_any_other_import_of_a_room_is_refused_with_its_line(graph: ImportGraph) -> None:
+    graph.add_import(importer="m.room.b", imported="p.decoder", line_number=7, line_contents="import p.decoder")
+    check = allowed(graph, allowed=["p.rec*"])
+    assert not check.kept
+    assert check.metadata["refused"] == [("m.room.b", "p.decoder", 7)]
+
+
+def test_with_within_other_packages_are_free(graph: ImportGraph) -> None:
+    graph.add_import(importer="m.room.b", imported="x", line_number=1, line_contents="import x")
+    assert allowed(graph, within="p", allowed=["p.record"]).kept
+    assert not allowed(graph, allowed=["p.record"]).kept
