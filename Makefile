@@ -1,6 +1,6 @@
 # Everything a clone needs, with python3, make and the package registries only. A warm `make setup` is a look at two stamps.
 PY := .venv/bin/python
-UV := VIRTUAL_ENV=.venv UV_LINK_MODE=copy .venv/bin/uv
+UV := VIRTUAL_ENV=.venv .venv/bin/uv
 STEP := sh .ci/step
 RUN := .venv/.stamps/run
 DEV := .venv/.stamps/dev
@@ -15,6 +15,7 @@ help:
 	@echo "make setup    the virtual environment; make lock: its versions anew; make clean: away with what was made"
 
 setup: $(DEV) $(PROTO) $(NPM)
+	@:
 
 demo: $(RUN) $(PROTO) $(NPM)
 	@exec .venv/bin/wardlink demo $(ARGS)
