@@ -1,6 +1,7 @@
 # Everything a clone needs, with python3, make and the package registries only. A warm `make setup` is a look at two stamps.
+PYTHON ?= python3
 PY := .venv/bin/python
-UV := VIRTUAL_ENV=.venv .venv/bin/uv
+UV := sh .ci/uv
 STEP := sh .ci/step
 RUN := .venv/.stamps/run
 DEV := .venv/.stamps/dev
@@ -27,17 +28,19 @@ figures: setup
 	@$(PY) -m tests.figures $(if $(ONLY),--only $(ONLY)) $(if $(LONG),--long)
 
 .venv/.stamps/uv: requirements/bootstrap.txt
-	@$(STEP) "virtual environment" python3 -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python lacks venv: install python3-venv" >&2; exit 1; }
+	@$(STEP) "virtual environment" $(PYTHON) -m venv .venv
 	@$(STEP) "uv" .venv/bin/python -m pip install -q --require-hashes -r requirements/bootstrap.txt
 	@mkdir -p .venv/.stamps && touch $@
 
 $(RUN): requirements/run.txt pyproject.toml .venv/.stamps/uv
-	@$(STEP) "packages to run" env $(UV) pip install -q --require-hashes -r requirements/run.txt
-	@$(STEP) "wardlink itself" env $(UV) pip install -q --no-deps --no-build-isolation -e .
+	@$(STEP) "packages to run" $(UV) pip install -q --require-hashes -r requirements/run.txt
+	@$(STEP) "wardlink itself" $(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUN)
-	@$(STEP) "packages to develop" env $(UV) pip install -q --require-hashes -r requirements/dev.txt
+	@$(STEP) "packages to develop" $(UV) pip install -q --require-hashes -r requirements/dev.txt
 	@touch $@
 
 $(PROTO): $(wildcard protocols/*.proto) protocols/generate.py $(RUN)
@@ -48,7 +51,7 @@ $(NPM): wardlink/web/package-lock.json $(RUN)
 	@$(STEP) "JavaScript parts" .venv/bin/wardlink stack javascript
 	@touch $@
 
-COMPILE = PATH=.venv/bin:$$PATH uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 \
+COMPILE = $(UV) pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 lock: .venv/.stamps/uv
 	@$(STEP) "dev" sh -c '$(COMPILE) --extra dev -o requirements/dev.txt pyproject.toml'
