@@ -75,6 +75,11 @@ def begin() -> QrsState:
     return QrsState(np.zeros(SMOOTH + 1), np.zeros(2 * AROUND), np.zeros(2 * AROUND))
 
 
+def judged(state: QrsState) -> int:
+    """Band sample before which every beat has been decided, those of a later search-back aside."""
+    return state.done + AROUND
+
+
 def step(state: QrsState, band: "Floats") -> tuple[QrsState, tuple[Beat, ...]]:
     """Take the band of one hop, shape (90,), in millivolt; give the beats that it decides."""
     joined = np.concatenate([state.band, band])

@@ -1,0 +1,212 @@
+"""The life of an alarm condition: delay before it is raised, delay before it ends, latching, one id from onset to end.
+
+Terms are those of IEC 60601-1-8 (clauses 3 and 6.8: alarm condition delay, latching). What is wrong is decided elsewhere and
+arrives as a `Condition`; acknowledging and escalating belong to the hub.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from uuid import UUID
+
+from protocols.nomenclature import (
+    ASYSTOLE,
+    BRADY_EXTREME,
+    ECG_NOISE,
+    LEADS_OFF,
+    SATURATED,
+    SIGNAL_LOW,
+    TACHY_EXTREME,
+    V_FIB,
+    V_TACHY,
+)
+from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
+    AlarmKind,
+    Evidence,
+    Params,
+    Presence,
+    Priority,
+    SourcePath,
+    Times,
+    alarm_id,
+)
+
+VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Seconds a condition must hold before it is raised, and be gone before it ends; whether the signal stays."""
+
+    on_s: float
+    off_s: float
+    latching: bool
+
+
+# Lethal rhythms latch: one that ends by itself must still be seen (IEC 60601-1-8, 6.8.3.2 leaves it to the maker).
+LIVES: Mapping[str, Life] = MappingProxyType(
+    {
+        V_FIB: Life(0, 8, True),
+        V_TACHY: Life(0, 8, True),
+        ASYSTOLE: Life(0, 3, True),
+        BRADY_EXTREME: Life(2, 5, True),
+        TACHY_EXTREME: Life(5, 5, True),
+        LEADS_OFF: Life(1, 2, False),
+        SATURATED: Life(1, 2, False),
+        SIGNAL_LOW: Life(0, 2, False),
+        ECG_NOISE: Life(5, 5, False),
+    }
+)
+LIMIT_OFF_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Whether something is wrong at this moment. `subject` tells conditions of one code apart (which measure, say)."""
+
+    source: SourcePath
+    code: str
+    present: bool
+    priority: Priority
+    kind: AlarmKind
+    onset_ns: int
+    at_ns: int
+    rule: str
+    subject: str = ""
+    deciding_sample: int | None = None
+    params: Params = ()
+    confidence: float | None = None
+    life: Life | None = None
+
+    @property
+    def key(self) -> tuple[SourcePath, str, str]:
+        """What makes it the same condition."""
+        return self.source, self.code, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A condition that holds, or did a short while ago. `raised` is None while the delay before it runs."""
+
+    first: Condition
+    raised: AlarmCondition | None = None
+    gone_ns: int | None = None
+
+
+Key = tuple[SourcePath, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsState:
+    """All conditions that stand, by key, and signals latched after their condition has gone, by alarm id."""
+
+    standing: Mapping[Key, Standing] = field(default_factory=lambda: MappingProxyType(dict[Key, Standing]()))
+    latched: Mapping[UUID, AlarmCondition] = field(
+        default_factory=lambda: MappingProxyType(dict[UUID, AlarmCondition]())
+    )
+    seen: frozenset[UUID] = frozenset()  # acknowledged while present: these end without latching
+
+    def holds(self, source: SourcePath, code: str, subject: str = "") -> bool:
+        """Whether the condition has been raised and is present."""
+        standing = self.standing.get((source, code, subject))
+        return standing is not None and standing.raised is not None
+
+
+def restore(active: tuple[AlarmCondition, ...]) -> AlarmsState:
+    """State of an agent that starts again: what was present goes on under its id until it is seen to be gone."""
+    standing: dict[Key, Standing] = {}
+    latched: dict[UUID, AlarmCondition] = {}
+    for alarm in active:
+        if alarm.presence is Presence.LATCHED:
+            latched[alarm.id] = alarm
+        elif alarm.presence is Presence.PRESENT:
+            subject = next((str(v) for k, v in alarm.params if k == "measure"), "")
+            first = Condition(
+                alarm.source, alarm.code, True, alarm.priority, alarm.kind, alarm.onset_ns, alarm.detected_ns, "restored",
+                subject=subject, params=alarm.params,
+            )  # fmt: skip
+            standing[first.key] = Standing(first, alarm)
+    return AlarmsState(MappingProxyType(standing), MappingProxyType(latched))
+
+
+def step(
+    state: AlarmsState, condition: Condition, times: Times
+) -> tuple[AlarmsState, AlarmCondition | None, Condition | None]:
+    """Take a condition as it stands; the change to tell if there is one, and the condition that was raised by it.
+
+    A condition that says nothing (`present` false and not standing) changes nothing.
+    """
+    standing = state.standing.get(condition.key)
+    life = condition.life or LIVES[condition.code]
+    if standing is None:
+        if not condition.present:
+            return state, None, None
+        standing = Standing(condition)
+        if life.on_s > 0:
+            return _put(state, condition.key, standing), None, None
+    if condition.present:
+        if standing.raised is not None:
+            if standing.gone_ns is not None:
+                state = _put(state, condition.key, replace(standing, gone_ns=None))
+            return state, None, None
+        if condition.at_ns - standing.first.at_ns < life.on_s * NS_PER_S:
+            return state, None, None
+        alarm = _raised(standing.first, condition, times)
+        return _put(state, condition.key, Standing(standing.first, alarm)), alarm, condition
+    if standing.raised is None:
+        return _drop(state, condition.key), None, None
+    gone = condition.at_ns if standing.gone_ns is None else standing.gone_ns
+    if condition.at_ns - gone < life.off_s * NS_PER_S:
+        return _put(state, condition.key, replace(standing, gone_ns=gone)), None, None
+    latches = life.latching and standing.raised.id not in state.seen
+    presence = Presence.LATCHED if latches else Presence.ENDED
+    change = replace(
+        standing.raised,
+        presence=presence,
+        detected_ns=condition.at_ns,
+        times=times,
+        params=standing.raised.params,
+        evidence=None,
+    )
+    state = replace(_drop(state, condition.key), seen=state.seen - {change.id})
+    if latches:
+        state = replace(state, latched=MappingProxyType({**state.latched, change.id: change}))
+    return state, change, None
+
+
+def acknowledge(state: AlarmsState, alarm: UUID, times: Times) -> tuple[AlarmsState, AlarmCondition | None]:
+    """Somebody has seen it: a latched alarm ends; one whose condition holds stays until that has gone, and does not latch."""
+    latched = state.latched.get(alarm)
+    if latched is None:
+        present = any(s.raised is not None and s.raised.id == alarm for s in state.standing.values())
+        return (replace(state, seen=state.seen | {alarm}) if present else state), None
+    rest = {k: v for k, v in state.latched.items() if k != alarm}
+    ended = replace(latched, presence=Presence.ENDED, detected_ns=times.best_ns, times=times)
+    return replace(state, latched=MappingProxyType(rest)), ended
+
+
+def _raised(first: Condition, now: Condition, times: Times) -> AlarmCondition:
+    name = f"{first.code}:{first.subject}" if first.subject else first.code
+    return AlarmCondition(
+        id=alarm_id(first.source, name, first.onset_ns),
+        source=first.source,
+        code=first.code,
+        priority=now.priority,
+        kind=first.kind,
+        presence=Presence.PRESENT,
+        onset_ns=first.onset_ns,
+        detected_ns=now.at_ns,
+        times=times,
+        params=now.params,
+        evidence=Evidence(now.rule, VERSION, None, (), now.deciding_sample, now.confidence),
+    )
+
+
+def _put(state: AlarmsState, key: Key, standing: Standing) -> AlarmsState:
+    return replace(state, standing=MappingProxyType({**state.standing, key: standing}))
+
+
+def _drop(state: AlarmsState, key: Key) -> AlarmsState:
+    return replace(state, standing=MappingProxyType({k: v for k, v in state.standing.items() if k != key}))

@@ -1,0 +1,149 @@
+"""The whole screening of one device: align, assess, rhythm, limits, alarms, one record at a time.
+
+A pure step, run live by the gateway and again by the hub: `step(state, record) -> (state, records)`. The records that come
+out begin with the one that went in, now aligned and assessed; what was concluded from it follows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.screening import alarms, align, assess, limits, rhythm
+from models.screening.alarms import AlarmsState, Condition
+from models.screening.align import AlignState
+from models.screening.assess import AssessState
+from models.screening.placement import Placement
+from models.screening.rhythm import RhythmState
+from models.signal import weights
+from protocols.record import AlarmCondition, Observation, Record, SourcePath, WaveformGroup
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from models.signal.trees import Trees
+    from protocols.record import Times
+
+STRIP_S = 10.0
+
+
+@lru_cache(maxsize=1)
+def _trees() -> "Trees":
+    return weights.lethal()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """State of a device's screening: placement, one state a step, and the last ten seconds of each ECG source."""
+
+    placement: Placement
+    trees: "Trees" = field(default_factory=_trees, repr=False)
+    align: AlignState = AlignState()
+    assess: AssessState = AssessState()
+    rhythm: RhythmState = RhythmState()
+    alarms: AlarmsState = AlarmsState()
+    recent: Mapping[SourcePath, tuple[WaveformGroup, ...]] = field(
+        default_factory=lambda: MappingProxyType(dict[SourcePath, tuple[WaveformGroup, ...]]())
+    )
+
+
+def begin(placement: Placement | None = None, active: tuple[AlarmCondition, ...] = ()) -> Chain:
+    """State before the first record. `active`: alarms of this device that were present or latched when the agent stopped."""
+    return Chain(placement or Placement(), alarms=alarms.restore(active))
+
+
+def configure(state: Chain, placement: Placement) -> Chain:
+    """The same state under another placement; conditions are judged by it from the next record on."""
+    return replace(state, placement=placement)
+
+
+def acknowledge(state: Chain, alarm: "UUID", times: "Times") -> tuple[Chain, tuple[Record, ...]]:
+    """Somebody at the hub has acknowledged an alarm: a latched one ends."""
+    kept, change = alarms.acknowledge(state.alarms, alarm, times)
+    return replace(state, alarms=kept), () if change is None else (change,)
+
+
+def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
+    """Screen one record: itself as aligned and assessed, then events, observations and changes of alarm conditions."""
+    aligned, records = align.step(state.align, record)
+    state = replace(state, align=aligned)
+    first, *events = records
+    if isinstance(first, WaveformGroup) and assess.is_ecg(first):
+        return _ecg(state, first, tuple(events))
+    if isinstance(first, Observation):
+        state, changes = _settle(state, limits.conditions(state.alarms, first, state.placement), first.times)
+        return state, (first, *events, *changes)
+    return state, (first, *events)
+
+
+def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tuple[Chain, tuple[Record, ...]]:
+    assessed, group, technical = assess.step(state.assess, group)
+    recent = MappingProxyType({**state.recent, group.source: _kept(state.recent.get(group.source, ()), group)})
+    watched, found = rhythm.step(state.rhythm, group, state.placement, state.trees)
+    state = replace(state, assess=assessed, recent=recent, rhythm=watched)
+    out: list[Record] = [group, *events]
+    state, changes = _settle(state, technical, group.times)
+    out += changes
+    for item in found:
+        if isinstance(item, Condition):
+            state, changes = _settle(state, (item,), group.times)
+            out += changes
+        else:
+            out.append(item)
+            state, changes = _settle(state, limits.conditions(state.alarms, item, state.placement), item.times)
+            out += changes
+    return state, tuple(out)
+
+
+def _settle(state: Chain, conditions: tuple[Condition, ...], times: "Times") -> tuple[Chain, list[AlarmCondition]]:
+    out: list[AlarmCondition] = []
+    for condition in conditions:
+        if not condition.present and condition.key not in state.alarms.standing:
+            continue
+        kept, change, raised = alarms.step(state.alarms, condition, replace(times, corrected_ns=condition.at_ns))
+        state = replace(state, alarms=kept)
+        if change is not None:
+            out.append(change if raised is None else _with_strip(state, change))
+    return state, out
+
+
+def _kept(groups: tuple[WaveformGroup, ...], new: WaveformGroup) -> tuple[WaveformGroup, ...]:
+    """The groups that a strip ending in the newest may need; a hole or another layout begins anew."""
+    last = groups[-1] if groups else None
+    if (
+        last is None
+        or last.end_sample != new.first_sample
+        or (last.leads, last.fs_hz, last.dtype, last.scales) != (new.leads, new.fs_hz, new.dtype, new.scales)
+    ):
+        return (new,)
+    oldest = new.first_sample - STRIP_S * new.fs_hz
+    cut = 0
+    while groups[cut].end_sample <= oldest and cut < len(groups) - 1:
+        cut += 1
+    return (*groups[cut:], new)
+
+
+def _with_strip(state: Chain, alarm: AlarmCondition) -> AlarmCondition:
+    """Copy the ten seconds that end at the deciding sample, and the beats in them, into the alarm."""
+    groups = state.recent.get(alarm.source, ())
+    if not groups or alarm.evidence is None:
+        return alarm
+    newest = groups[-1]
+    deciding = alarm.evidence.deciding_sample
+    end = newest.end_sample if deciding is None else min(deciding + 1, newest.end_sample)
+    begin_at = max(groups[0].first_sample, end - round(STRIP_S * newest.fs_hz))
+    joined = np.concatenate([g.array() for g in groups], axis=1)
+    offset = groups[0].first_sample
+    cut = np.ascontiguousarray(joined[:, begin_at - offset : end - offset])
+    strip = replace(
+        newest,
+        first_sample=begin_at,
+        samples=cut.tobytes(),
+        times=replace(newest.times, corrected_ns=newest.time_of(begin_at)),
+    )
+    watch = state.rhythm.watches.get(alarm.source)
+    beats = tuple(b for b in watch.beats if begin_at <= b < end) if watch else ()
+    return replace(alarm, evidence=replace(alarm.evidence, strip=strip, beats=beats))

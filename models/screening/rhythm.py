@@ -1,0 +1,167 @@
+"""Turn one source's assessed ECG into heart rate and the conditions asystole, VF, VT, extreme brady- and tachycardia.
+
+What a signal shows is found by `models.signal.monitor`; here stand the thresholds at which a finding is a condition. Leads
+that cannot be judged are handed on as missing, so lead-off is never asystole; a hole in the sample numbers likewise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.screening.alarms import Condition
+from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE, millivolt
+from models.signal import monitor
+from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, HEART_RATE, TACHY_EXTREME, V_FIB, V_TACHY
+from protocols.record import NS_PER_S, AlarmKind, Observation, Priority, Quality, SourcePath, WaveformGroup
+
+if TYPE_CHECKING:
+    from models.screening.placement import Placement
+    from models.signal.trees import Trees
+
+LETHAL_ON = 0.6  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
+LETHAL_OFF = 0.35
+LETHAL_ONSET_S = 4.0  # a lethal rhythm fills most of the window and of the smoothing before it is decided
+FIBRILLATION = 0.5
+RATE_EVERY_HOPS = 2
+RATE_AVERAGE_NS = 6 * NS_PER_S
+BEATS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One source's stretch: sample number of its first sample, the monitor's state, the beats and what holds."""
+
+    leads: tuple[str, ...]
+    fs_hz: float
+    base: int
+    next_sample: int
+    monitor: monitor.MonitorState
+    beats: tuple[int, ...] = ()
+    holding: frozenset[str] = frozenset()
+    hops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RhythmState:
+    """A watch for each source of ECG."""
+
+    watches: Mapping[SourcePath, Watch] = field(default_factory=lambda: MappingProxyType(dict[SourcePath, Watch]()))
+
+
+def step(
+    state: RhythmState, group: WaveformGroup, placement: "Placement", trees: "Trees"
+) -> tuple[RhythmState, tuple[Observation | Condition, ...]]:
+    """Take an assessed and aligned group; heart rates about once a second, and each condition as it stands, every hop."""
+    watch = state.watches.get(group.source)
+    hole = 0 if watch is None else group.first_sample - watch.next_sample
+    if (
+        watch is None
+        or watch.leads != group.leads
+        or watch.fs_hz != group.fs_hz
+        or not 0 <= hole <= MAX_HOLE_S * group.fs_hz
+    ):
+        started = monitor.begin(len(group.leads), group.fs_hz)
+        watch, hole = Watch(group.leads, group.fs_hz, group.first_sample, group.first_sample, started), 0
+    samples = millivolt(group)[: monitor.MAX_LEADS]
+    for row, mark in enumerate(group.quality[: monitor.MAX_LEADS]):
+        if mark in UNJUDGEABLE:
+            samples[row] = np.nan
+    if hole:
+        samples = np.concatenate([np.full((len(samples), hole), np.nan), samples], axis=1)
+    watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, trees)
+    watch = replace(watch, monitor=watched, next_sample=group.end_sample)
+    out: list[Observation | Condition] = []
+    for finding in findings:
+        watch, told = _hop(watch, group, finding, placement)
+        out += told
+    return RhythmState(MappingProxyType({**state.watches, group.source: watch})), tuple(out)
+
+
+def _hop(
+    watch: Watch, group: WaveformGroup, finding: monitor.Finding, placement: "Placement"
+) -> tuple[Watch, list[Observation | Condition]]:
+    beats = (*watch.beats, *(watch.base + b for b in finding.beats))[-BEATS_KEPT:]
+    deciding = watch.base + finding.end - 1
+    out: list[Observation | Condition] = []
+    holding = watch.holding
+    if finding.usable:
+        holding = _holding(watch.holding, finding, placement)
+        since = {
+            V_FIB: finding.end - round(LETHAL_ONSET_S * watch.fs_hz),
+            V_TACHY: finding.end - round(LETHAL_ONSET_S * watch.fs_hz),
+            ASYSTOLE: finding.judged - round(finding.quiet_s * watch.fs_hz),
+        }
+        score = finding.lethal.lethal if finding.lethal else None
+        for code in (V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME):
+            present = code in holding
+            lethal = code in (V_FIB, V_TACHY)
+            out.append(
+                Condition(
+                    source=group.source,
+                    code=code,
+                    present=present,
+                    priority=Priority.HIGH,
+                    kind=AlarmKind.PHYSIOLOGICAL,
+                    onset_ns=group.time_of(watch.base + max(0, since.get(code, finding.end))),
+                    at_ns=group.time_of(deciding),
+                    rule="lethal" if lethal else "beats",
+                    deciding_sample=deciding,
+                    params=_params(code, finding) if present else (),
+                    confidence=score if lethal else None,
+                )
+            )
+    hops = watch.hops + 1
+    if hops % RATE_EVERY_HOPS == 0 and finding.rate_per_min is not None:
+        if V_FIB in holding:
+            sure = Quality.UNUSABLE  # fibrillation has waves, no beats to count
+        elif Quality.GOOD in group.quality[: monitor.MAX_LEADS]:
+            sure = Quality.GOOD
+        else:
+            sure = Quality.QUESTIONABLE
+        at = group.time_of(deciding)
+        out.append(
+            Observation(
+                group.source,
+                HEART_RATE,
+                round(finding.rate_per_min, 1),
+                "/min",
+                replace(group.times, device_ns=None, corrected_ns=at),
+                averaging_ns=RATE_AVERAGE_NS,
+                quality=sure,
+            )
+        )
+    return replace(watch, beats=beats, holding=holding, hops=hops), out
+
+
+def _params(code: str, finding: monitor.Finding) -> tuple[tuple[str, float], ...]:
+    if code == ASYSTOLE:
+        return (("pause_s", round(finding.quiet_s, 1)),)
+    return () if finding.rate_per_min is None else (("heart_rate", round(finding.rate_per_min)),)
+
+
+def _holding(before: frozenset[str], finding: monitor.Finding, placement: "Placement") -> frozenset[str]:
+    """One cause, one alarm: fibrillation goes before asystole, asystole before tachycardia, these before the extremes."""
+    lethal = before & {V_FIB, V_TACHY}
+    if finding.lethal is None:
+        current = lethal
+    elif finding.lethal.lethal >= LETHAL_ON:
+        current = frozenset({V_FIB if finding.lethal.fibrillation >= FIBRILLATION or V_FIB in lethal else V_TACHY})
+    elif finding.lethal.lethal < LETHAL_OFF:
+        current = frozenset[str]()
+    else:
+        current = lethal
+    if V_FIB in current:
+        return current
+    limits = placement.extremes
+    if finding.quiet_s > limits.asystole_s:
+        return frozenset({ASYSTOLE})
+    if current or finding.rate_per_min is None:
+        return current
+    if finding.rate_per_min < limits.low_per_min:
+        return frozenset({BRADY_EXTREME})
+    if finding.rate_per_min > limits.high_per_min:
+        return frozenset({TACHY_EXTREME})
+    return frozenset()

@@ -1,0 +1,164 @@
+"""Score how much four seconds look like ventricular fibrillation, flutter or tachycardia, every hop, for each lead.
+
+Features of a window of the slow band of `frames` go through boosted trees (models/weights/lethal.json, made by
+models/training/lethal.py). What the score means for an alarm is decided by the caller. Sources of the features: VF filter
+(Kuo & Dillman, Comput Cardiol 1978), threshold crossings (Thakor et al., IEEE Trans Biomed Eng 37:837, 1990), spectrum
+(Barro et al., J Med Eng Technol 13:100, 1989), comparison of all: Amann et al., BioMed Eng OnLine 4:60, 2005.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.signal.frames import SLOW_HOP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.signal.trees import Trees
+
+    Floats = NDArray[np.float64]
+
+WINDOW_HOPS = 8
+WINDOW = WINDOW_HOPS * SLOW_HOP  # 4 s at 90 Hz
+SMOOTH_HOPS = 4
+MAX_MISSING = 0.25
+_RATE_HZ = 90.0
+_TINY = 1e-6
+
+_N = np.arange(WINDOW) + 0.5
+_COSINES = np.cos(np.pi * np.arange(17)[:, None] * _N[None, :] / WINDOW)
+_COSINES /= np.linalg.norm(_COSINES, axis=1)[:, None]
+_BASE, _SWINGS = _COSINES[:5], _COSINES[5:]  # up to 0.5 Hz; from there to 2 Hz, where electrode movement swings
+_HANN = 0.5 - 0.5 * np.cos(2 * np.pi * _N / WINDOW)
+_PADDED = 512
+_FREQ_HZ = np.fft.rfftfreq(_PADDED, 1 / _RATE_HZ)
+_EDGES_HZ = (0.6, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 22.0, 32.0)
+_EDGES = np.searchsorted(_FREQ_HZ, _EDGES_HZ)
+_LAGS_SHORT = (9, 36)  # 100 to 400 ms
+_LAGS_LONG = (36, 117)  # 0.4 to 1.3 s
+
+FEATURES = (
+    "log_rms", "log_range", "baseline_share", *(f"share_{low:g}_hz" for low in _EDGES_HZ[:-1]), "peak_hz", "peak_share",
+    "centroid_hz", "spread_hz", "leakage", "period_s", "near_zero", "above_half", "crossings", "kurtosis", "skewness",
+    "flat", "slope_peak", "steady", "auto_short", "auto_short_lag", "auto_long", "auto_long_lag", "zero_crossings",
+    "fast_share", "fast_near_zero", "fast_kurtosis", "slope_kurtosis", "curve_kurtosis",
+)  # fmt: skip
+
+
+def features(window: "Floats") -> "Floats":
+    """Features of windows, shape (leads, 360) in millivolt at 90 Hz -> (leads, len(FEATURES))."""
+    base = window @ _BASE.T
+    x = window - base @ _BASE
+    leads = len(x)
+    energy = np.einsum("ij,ij->i", x, x) + _TINY
+    rms = np.sqrt(energy / WINDOW)
+    wander = np.einsum("ij,ij->i", base[:, 1:], base[:, 1:])
+    size = np.abs(x)
+    top = size.max(axis=1) + _TINY
+    spectrum = np.fft.rfft(x * _HANN, _PADDED)
+    power = spectrum.real**2 + spectrum.imag**2
+    low, high = int(_EDGES[0]), int(_EDGES[-1])
+    used, freq = power[:, low:high], _FREQ_HZ[low:high]
+    total = used.sum(axis=1) + _TINY
+    shares = np.add.reduceat(power[:, :high], _EDGES[:-1], axis=1) / total[:, None]
+    peak = used.argmax(axis=1)
+    near = np.abs(np.arange(high - low)[None, :] - peak[:, None]) <= 3
+    centroid = used @ freq / total
+    spread = np.sqrt(np.maximum(used @ freq**2 / total - centroid**2, 0))
+    step = np.diff(x, axis=1)
+    steep = np.abs(step)
+    travel = steep.sum(axis=1) + _TINY
+    half_period = np.clip(np.rint(np.pi * size.sum(axis=1) / travel), 3, 45).astype(int)
+    leakage = np.array(
+        [
+            np.abs(x[i, h:] + x[i, :-h]).sum() / (size[i, h:].sum() + size[i, :-h].sum() + _TINY)
+            for i, h in enumerate(half_period)
+        ]
+    )
+    fast = x - (x @ _SWINGS.T) @ _SWINGS
+    fast_power = fast * fast
+    fast_energy = fast_power.sum(axis=1) + _TINY
+    fast_top = np.sqrt(fast_power.max(axis=1)) + _TINY
+    slope_power, curve_power = step * step, np.diff(step, axis=1) ** 2
+    normal = x / rms[:, None]
+    square = normal * normal
+    over = x > 0.2 * x.max(axis=1)[:, None]
+    quarters = square[:, : WINDOW // 8 * 8].reshape(leads, 8, -1).sum(axis=2)
+    whole = np.fft.rfft(x, 2 * _PADDED)
+    auto = np.fft.irfft(whole.real**2 + whole.imag**2, 2 * _PADDED)[:, : _LAGS_LONG[1]]
+    auto /= auto[:, :1] * (1 - np.arange(_LAGS_LONG[1]) / WINDOW) + _TINY
+    short, long = auto[:, slice(*_LAGS_SHORT)], auto[:, slice(*_LAGS_LONG)]
+    return np.column_stack(
+        [
+            np.log10(rms + 1e-3),
+            np.log10(x.max(axis=1) - x.min(axis=1) + 1e-3),
+            wander / (wander + energy),
+            shares,
+            freq[peak],
+            (used * near).sum(axis=1) / total,
+            centroid,
+            spread,
+            leakage,
+            2 * half_period / _RATE_HZ,
+            (size < 0.15 * top[:, None]).mean(axis=1),
+            (size > 0.5 * top[:, None]).mean(axis=1),
+            (over[:, 1:] & ~over[:, :-1]).sum(axis=1),
+            (square * square).mean(axis=1),
+            np.abs((square * normal).mean(axis=1)),
+            (steep < 0.1 * steep.max(axis=1)[:, None] + _TINY).mean(axis=1),
+            steep.max(axis=1) * WINDOW / travel,
+            quarters.min(axis=1) / (quarters.max(axis=1) + _TINY),
+            short.max(axis=1),
+            short.argmax(axis=1) / _RATE_HZ,
+            long.max(axis=1),
+            long.argmax(axis=1) / _RATE_HZ,
+            (x[:, 1:] * x[:, :-1] < 0).sum(axis=1),
+            fast_energy / energy,
+            (np.abs(fast) < 0.15 * fast_top[:, None]).mean(axis=1),
+            (fast_power**2).sum(axis=1) * WINDOW / fast_energy**2,
+            (slope_power**2).mean(axis=1) / (slope_power.mean(axis=1) + _TINY**2) ** 2,
+            (curve_power**2).mean(axis=1) / (curve_power.mean(axis=1) + _TINY**2) ** 2,
+        ]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class LethalState:
+    """The last four seconds of the slow band, how much of it was missing, and the last scores."""
+
+    window: "Floats"
+    missing: "Floats"  # (leads, WINDOW_HOPS)
+    scores: tuple[tuple[float, float], ...] = ()  # (lethal, fibrillation) of the last hops
+
+
+@dataclass(frozen=True, slots=True)
+class LethalScore:
+    """`lethal`: probability of VF, flutter or VT over the last hops; `fibrillation`: of VF or flutter rather than VT."""
+
+    lethal: float
+    fibrillation: float
+
+
+def begin(leads: int) -> LethalState:
+    """State before the first hop."""
+    return LethalState(np.zeros((leads, WINDOW)), np.ones((leads, WINDOW_HOPS)))
+
+
+def step(
+    state: LethalState, slow: "Floats", missing: "Floats", trees: "Trees"
+) -> tuple[LethalState, LethalScore | None]:
+    """Take the slow band of one hop, shape (leads, 45), and each lead's missing share; None while too much is missing.
+
+    The score is the mean over the leads that can be judged and over the last two seconds.
+    """
+    window = np.concatenate([state.window[:, SLOW_HOP:], slow], axis=1)
+    absent = np.concatenate([state.missing[:, 1:], missing[:, None]], axis=1)
+    usable = absent.mean(axis=1) <= MAX_MISSING
+    if not usable.any():
+        return LethalState(window, absent), None
+    scores = trees.predict(features(window[usable])).mean(axis=0)
+    kept = (*state.scores, (float(scores[0]), float(scores[1])))[-SMOOTH_HOPS:]
+    lethal, fibrillation = (sum(column) / len(kept) for column in zip(*kept, strict=True))
+    return LethalState(window, absent, kept), LethalScore(lethal, fibrillation)

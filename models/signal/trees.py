@@ -1,0 +1,73 @@
+"""Boosted trees read from a table: complete binary trees of one depth, summed, turned into probabilities."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+class WeightsError(ValueError):
+    """A weights file is not the one that its card and code belong to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """`feature`, `threshold`: (outputs, trees, nodes), node i has children 2i+1 (value <= threshold) and 2i+2; `leaf`."""
+
+    version: str
+    sha256: str
+    feature: "NDArray[np.intp]"
+    threshold: "Floats"
+    leaf: "Floats"
+    bias: "Floats"
+
+    def predict(self, values: "Floats") -> "Floats":
+        """Probabilities, shape (rows, outputs), for feature rows, shape (rows, features)."""
+        outputs, trees, nodes = self.feature.shape
+        row = np.arange(len(values))[:, None]
+        base = (np.arange(outputs * trees) * nodes)[None, :]
+        feature, threshold = self.feature.ravel(), self.threshold.ravel()
+        node = np.zeros((len(values), outputs * trees), np.intp)
+        while True:
+            at = base + node
+            node = 2 * node + 1 + (values[row, feature[at]] > threshold[at])
+            if node[0, 0] >= nodes:
+                break
+        leaf_base = (np.arange(outputs * trees) * (nodes + 1))[None, :]
+        total = self.leaf.ravel()[leaf_base + node - nodes].reshape(len(values), outputs, trees).sum(axis=2)
+        return 1 / (1 + np.exp(-(total + self.bias)))
+
+
+def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
+    """Read a table; WeightsError when its hash or its features are not the expected ones."""
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected_sha256:
+        msg = f"weights have SHA-256 {digest}, expected {expected_sha256}: install the package again"
+        raise WeightsError(msg)
+    table: dict[str, Any] = json.loads(data)
+    if tuple(table["features"]) != feature_names:
+        msg = (
+            f"weights of version {table['version']} were trained on other features than the code computes: train again"
+        )
+        raise WeightsError(msg)
+    return Trees(
+        version=str(table["version"]),
+        sha256=digest,
+        feature=np.array(table["feature"], np.intp),
+        threshold=np.array(table["threshold"], np.float64),
+        leaf=np.array(table["leaf"], np.float64),
+        bias=np.array(table["bias"], np.float64),
+    )
+
+
+def load(name: str, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
+    """Read `models/weights/NAME`."""
+    return parse((files("models") / "weights" / name).read_bytes(), expected_sha256, feature_names)
