@@ -78,7 +78,7 @@ class GatewayService:
         self, database: "Database", audit: "AuditLog", authority: "CertificateAuthority", enrolment_url: str
     ) -> None:
         """`enrolment_url`: where gateways reach the enrolment door, without a trailing slash."""
-        self._database = database
+        self.database = database
         self.audit = audit
         self._authority = authority
         self._enrolment_url = enrolment_url
@@ -93,7 +93,7 @@ class GatewayService:
         tenant_id = _tenant(principal)
         secret = secrets.token_urlsafe(32)
         values: dict[str, object] = {"tenant": tenant_id, "name": name}
-        async with self._database.transaction(tenant_id) as connection:
+        async with self.database.transaction(tenant_id) as connection:
             await connection.execute(_QUERIES["add"], values)
             row = await (await connection.execute(_QUERIES["gateway"], values)).fetchone()
             if row is None:
@@ -110,7 +110,7 @@ class GatewayService:
     async def list(self, principal: Principal) -> list[GatewayRow]:
         """List the tenant's gateways by name."""
         tenant_id = _tenant(principal)
-        async with self._database.transaction(tenant_id) as connection:
+        async with self.database.transaction(tenant_id) as connection:
             rows = await (await connection.execute(_QUERIES["list"], {"tenant": tenant_id})).fetchall()
         return [GatewayRow(*row) for row in rows]
 
@@ -118,7 +118,7 @@ class GatewayService:
     async def revoke(self, principal: Principal, name: str, reason: str) -> None:
         """Revoke a gateway and its certificates: its streams are cut off, and it is refused from now on."""
         tenant_id = _tenant(principal)
-        async with self._database.transaction(tenant_id) as connection:
+        async with self.database.transaction(tenant_id) as connection:
             values: dict[str, object] = {"tenant": tenant_id, "name": name, "reason": reason}
             row = await (await connection.execute(_QUERIES["revoke"], values)).fetchone()
             if row is None:
@@ -145,7 +145,7 @@ class GatewayService:
                 "not_before": certificate.not_valid_before_utc,
                 "not_after": certificate.not_valid_after_utc,
             }
-            async with self._database.transaction() as connection:
+            async with self.database.transaction() as connection:
                 await self._use(connection, values)
                 await connection.execute(_QUERIES["add_certificate"], values)
                 await self.audit.write(
@@ -165,7 +165,7 @@ class GatewayService:
         return Enrolled(pem, self._authority.pem.decode(), claim.tenant, claim.gateway)
 
     async def _claim(self, secret: str) -> _Claim:
-        async with self._database.connection() as connection:
+        async with self.database.connection() as connection:
             row = await (await connection.execute(_QUERIES["token"], {"hash": _hash(secret)})).fetchone()
         if row is None:
             raise ForbiddenError(

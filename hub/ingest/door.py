@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 import grpc
 import structlog
@@ -25,7 +25,7 @@ from hub.ingest.placement import placement_of
 from hub.ingest.rows import RowMaker, Rows
 from hub.ingest.writer import Pending, Remake, Writer, position_of
 from protocols.link import Connection, Lane, LinkReceiver, Position, ProtocolViolation, Refusal, Verdict, check_hello
-from protocols.uplink_pb2 import Batch, GatewayMessage, Hello, HubMessage, Lost, Rejected
+from protocols.uplink_pb2 import Batch, GatewayMessage, Hello, HubHello, HubMessage, Lost, Rejected
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -133,16 +133,30 @@ class UplinkDoor:
         refusal = check_hello(hello, tenant=identity.tenant, gateway=identity.gateway)
         if refusal is None:
             link = await self._link(identity, bytes(hello.epoch))
-            answer = link.receiver.hello(hello, self._now_ns())
+            stream = _Stream(link, Connection(hello.connection))
+            self._open(stream)
+            try:
+                answer = await self._positions(link, hello)
+            except BaseException:
+                self._close(stream)
+                raise
             if not isinstance(answer, Refusal):
-                stream = _Stream(link, Connection(hello.connection))
-                self._open(stream)
                 stream.send(HubMessage(hello=answer))
                 if stream.connection is Connection.DATA:
                     stream.send(await self._placement(identity))
                 return stream
+            self._close(stream)
             refusal = answer
-        raise ForbiddenError(f"Hello: {refusal.text}.", "", reason=f"hello-{refusal.code}") from None
+        raise ForbiddenError(f"Hello: {refusal.text}.", "", reason=f"hello-{refusal.code}")
+
+    async def _positions(self, link: _Link, hello: Hello) -> HubHello | Refusal:
+        """Answer the Hello once nothing that came on an older stream of the connection is still being stored."""
+        while True:
+            link.settled.clear()
+            answer = link.receiver.hello(hello, self._now_ns())
+            if not isinstance(answer, Verdict):
+                return answer
+            await link.settled.wait()
 
     async def _read_hello(self, context: Context) -> Hello:
         try:
@@ -236,6 +250,8 @@ class UplinkDoor:
             # None of these: a message of a later version, which this one need not understand.
 
     async def _take(self, stream: _Stream, message: Batch | Lost) -> None:
+        if stream.ending is not None:
+            return
         link = stream.link
         verdict = await self._verdict(stream, message)
         lane = Lane(message.lane)
@@ -368,7 +384,7 @@ def _remake(maker: RowMaker, batch: Batch) -> Remake:
 
 
 async def _read(context: Context) -> GatewayMessage | None:
-    raw = await context.read()
+    raw = cast("object", await context.read())
     if not isinstance(raw, bytes):
         return None
     try:

@@ -38,6 +38,13 @@ _PRIORITIES = {wire.PRIORITY_LOW: "low", wire.PRIORITY_MEDIUM: "medium", wire.PR
 _KINDS = {wire.ALARM_KIND_PHYSIOLOGICAL: "physiological", wire.ALARM_KIND_TECHNICAL: "technical"}
 _PRESENCES = {wire.PRESENCE_PRESENT: "present", wire.PRESENCE_LATCHED: "latched", wire.PRESENCE_ENDED: "ended"}
 
+_LIVE: dict[str, LiveKind] = {
+    "observation": LiveKind.NUMERIC,
+    "waveform": LiveKind.WAVEFORM,
+    "event": LiveKind.EVENT,
+    "gap": LiveKind.GAP,
+}  # alarms are told by the writer, with the ids of their events
+
 Insert: TypeAlias = tuple[str, Mapping[str, object]]  # name of the query, parameters
 
 
@@ -118,32 +125,30 @@ class RowMaker:
                 "origin", "a record of another gateway: this version of the hub takes no forwarded records"
             )
         kind = record.WhichOneof("kind")
-        live_kind: LiveKind | None = None
         if kind == "observation":
             rows.observations.append(await self._observation(record, best_ns))
-            live_kind = LiveKind.NUMERIC
         elif kind == "waveform":
             rows.waveforms.append(await self._waveform(record, best_ns))
-            live_kind = LiveKind.WAVEFORM
         elif kind == "alarm":
             rows.alarms.append(await self._alarm(record, batch, now_ns))
-        elif kind == "event":
-            rows.inserts.append(await self._event(record, best_ns))
-            live_kind = LiveKind.EVENT
-        elif kind == "gap":
-            rows.inserts.append(await self._gap(record))
-            live_kind = LiveKind.GAP
-        elif kind == "subject":
-            rows.inserts.append(await self._subject(record, best_ns))
-        elif kind == "document":
-            rows.inserts.append(await self._document(record, best_ns))
         else:
-            raise RejectedError("kind", "no kind that this version knows")
+            rows.inserts.append(await self._insert(record, kind or "", best_ns))
         device = record.source.partition("/")[0]
         if gateway_ns > rows.newest.get(device, 0):
             rows.newest[device] = gateway_ns
-        if live and live_kind is not None:
-            rows.live.append(LiveMessage(live_kind, self.catalog.tenant_id, record.SerializeToString()))
+        if live and kind in _LIVE:
+            rows.live.append(LiveMessage(_LIVE[kind], self.catalog.tenant_id, record.SerializeToString()))
+
+    async def _insert(self, record: wire.Record, kind: str, best_ns: int) -> Insert:
+        if kind == "event":
+            return await self._event(record, best_ns)
+        if kind == "gap":
+            return await self._gap(record)
+        if kind == "subject":
+            return await self._subject(record, best_ns)
+        if kind == "document":
+            return await self._document(record, best_ns)
+        raise RejectedError("kind", "no kind that this version knows")
 
     async def _observation(self, record: wire.Record, best_ns: int) -> bytes:
         reading = record.observation

@@ -454,7 +454,7 @@ grant update (priority, presence, params, detected_at, changed_at) on alarm to w
 grant update (used_at) on enrolment_token to wardlink_ingest;
 
 grant select on tenant, gateway, gateway_certificate, device, source, series, stream, clock_segment, gap, device_event, document,
-    ward, point_of_care, patient, device_association, patient_association, alarm_limit, placement_version, alarm, alarm_event, quarantine, audit
+    lane_position, ward, point_of_care, patient, device_association, patient_association, alarm_limit, placement_version, alarm, alarm_event, quarantine, audit
     to wardlink_web;
 grant insert on alarm_event, ward, point_of_care, patient, device, device_association, patient_association, alarm_limit, gateway, enrolment_token to wardlink_web;
 grant update (acknowledged_at, acknowledged_by) on alarm to wardlink_web;

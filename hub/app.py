@@ -1,0 +1,253 @@
+"""The hub's composition root: settings in, the roles ingest, web and worker out. Nothing else reads settings or opens a connection.
+
+Each role is a process; `run_all` starts several and ends them together. A role says on standard output when it is ready.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import start_http_server
+
+from hub.core.audit import AuditLog
+from hub.core.db import Database
+from hub.core.errors import InvalidError
+from hub.settings import HubSettings, split_address
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from hub.gateways.service import GatewayService
+
+# Taken at the first handshake in a process. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
+# ciphers these are, always fails: only TLS 1.3 is left, whose ciphers this does not touch (gRPC has no setting for versions).
+TLS13_ONLY = {"GRPC_SSL_CIPHER_SUITES": "ECDHE-RSA-AES256-GCM-SHA384"}
+
+_STOP_S = 10.0
+_AGAIN_S = 1.0
+
+
+class HubRole(StrEnum):
+    """The three processes of a hub."""
+
+    INGEST = "ingest"
+    WEB = "web"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the web application is built of; its features make their own services from it."""
+
+    database: Database
+    audit: AuditLog
+    live_path: Path
+
+
+def instance() -> str:
+    """Tell replicas apart in the audit. A restart goes on with its own chain."""
+    return os.environ.get("HOSTNAME", "1")
+
+
+def set_up_logging() -> None:
+    """JSON lines on standard output."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(),
+    )
+
+
+def required(value: "SecretStr | None", name: str) -> str:
+    """Return a database address; InvalidError names the setting that is missing."""
+    if value is None:
+        raise InvalidError(
+            f"The setting {name} is missing.",
+            f"Set HUB_{name.upper()}, or run `wardlink stack up`, which makes a database with its roles.",
+            reason="setting",
+        )
+    return value.get_secret_value()
+
+
+@asynccontextmanager
+async def gateway_service(settings: HubSettings, url: str) -> AsyncGenerator["GatewayService"]:
+    """Open what the commands about gateways need, with the rights of `url`."""
+    from hub.gateways.ca import load_or_make  # noqa: PLC0415  the role worker needs neither
+    from hub.gateways.service import GatewayService  # noqa: PLC0415
+
+    async with Database(url, "wardlink command", max_size=2) as database:
+        audit = AuditLog(database, instance())
+        yield GatewayService(database, audit, load_or_make(settings.state_dir), enrolment_url(settings))
+
+
+def enrolment_url(settings: HubSettings, port: int | None = None) -> str:
+    """Where gateways reach the enrolment door."""
+    host, listened = split_address(settings.enrolment_listen)
+    name = settings.host_names[0] if settings.host_names else host
+    return settings.enrolment_public or f"https://{name}:{port or listened}"
+
+
+async def run_role(role: HubRole, settings: HubSettings) -> None:
+    """Run one role until SIGTERM or SIGINT, or until standard input ends when the starter said so."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if os.environ.get("HUB_STARTER") == "pipe":
+        loop.add_reader(sys.stdin.fileno(), stop.set)
+    if settings.metrics_listen:
+        host, port = split_address(settings.metrics_listen)
+        start_http_server(port, addr=host)
+    runners: dict[HubRole, Callable[[HubSettings], contextlib.AbstractAsyncContextManager[Awaitable[None]]]] = {
+        HubRole.INGEST: _ingest,
+        HubRole.WEB: _web,
+        HubRole.WORKER: _worker,
+    }
+    async with runners[role](settings) as work:
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            working.result()
+        else:
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+
+
+@asynccontextmanager
+async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
+    os.environ.update(TLS13_ONLY)
+    from hub.gateways.ca import load_or_make  # noqa: PLC0415  gRPC is loaded by the role that needs it
+    from hub.gateways.service import GatewayService  # noqa: PLC0415
+    from hub.ingest.server import IngestParts, IngestServer  # noqa: PLC0415
+
+    url = required(settings.ingest_url, "ingest_url")
+    authority = load_or_make(settings.state_dir)
+    async with (
+        Database(url, "wardlink ingest", max_size=settings.data_writers + 3) as database,
+        Database(url, "wardlink ingest alarms", max_size=2) as alarm_database,
+    ):
+        audit = AuditLog(database, instance())
+        server = IngestServer(
+            IngestParts(
+                database=database,
+                alarm_database=alarm_database,
+                listen_url=url,
+                audit=audit,
+                authority=authority,
+                gateways=GatewayService(database, audit, authority, enrolment_url(settings)),
+                uplink_listen=split_address(settings.uplink_listen),
+                enrolment_listen=split_address(settings.enrolment_listen),
+                host_names=settings.host_names,
+                uplink_public=settings.uplink_public,
+                live_path=settings.live_path,
+                folder=settings.state_dir,
+                data_writers=settings.data_writers,
+            )
+        )
+        await server.start()
+        _ready(HubRole.INGEST, uplink_port=server.uplink_port, enrolment_port=server.enrolment_port)
+        try:
+            yield server.wait()
+        finally:
+            await server.stop()
+
+
+@asynccontextmanager
+async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
+    import uvicorn  # noqa: PLC0415  only this role needs them
+
+    from hub.core.http import QuietServer  # noqa: PLC0415
+    from hub.core.loop import watch_loop  # noqa: PLC0415
+    from hub.web.app import create_app  # noqa: PLC0415
+
+    host, port = split_address(settings.web_listen)
+    async with Database(required(settings.web_url, "web_url"), "wardlink web", max_size=10) as database:
+        services = Services(database, AuditLog(database, instance()), settings.live_path)
+        config = uvicorn.Config(
+            create_app(services, settings), host=host, port=port, log_config=None, access_log=False, server_header=False
+        )
+        server = QuietServer(config)
+        serving = await server.begin()
+        lag = asyncio.create_task(watch_loop())
+        _ready(HubRole.WEB, web_port=server.port)
+        try:
+            yield serving
+        finally:
+            lag.cancel()
+            server.should_exit = True
+            await asyncio.wait((serving,), timeout=_STOP_S)
+
+
+@asynccontextmanager
+async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
+    from hub.worker import build_jobs  # noqa: PLC0415  only this role needs the queue
+
+    url = required(settings.worker_url, "worker_url")
+    async with Database(url, "wardlink worker", max_size=3) as database:
+        jobs = build_jobs(url, database, AuditLog(database, instance()))
+        async with jobs.open_async():
+            _ready(HubRole.WORKER)
+            yield jobs.run_worker_async(install_signal_handlers=False, shutdown_graceful_timeout=_STOP_S)
+
+
+def run_all(roles: Sequence[HubRole], arguments: Sequence[str]) -> int:
+    """Run several roles as processes of their own until SIGTERM or SIGINT; one that ends by itself is started again.
+
+    `arguments` go to each. They end with this process whatever becomes of it: their standard input is a pipe from it.
+    """
+    stopping: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopping.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    running = {role: _start(role, arguments) for role in roles}
+    while not stopping:
+        for role, process in running.items():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(_AGAIN_S / len(running))
+                if not stopping:
+                    structlog.get_logger().error(
+                        "role-ended", role=str(role), code=code, what_to_do="see its last lines; it is started again"
+                    )
+                    running[role] = _start(role, arguments)
+    for process in running.values():
+        process.terminate()
+    for process in running.values():
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return 0
+
+
+def _start(role: HubRole, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "hub", "run", "--role", str(role), *arguments]
+    environment = {**os.environ, "HUB_STARTER": "pipe"}
+    # A session of its own: Ctrl-C reaches this process, which then ends them in order.
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+
+
+def _ready(role: HubRole, **ports: int) -> None:
+    structlog.get_logger().info("ready", role=str(role), **ports)
+    sys.stdout.flush()

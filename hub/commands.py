@@ -1,0 +1,145 @@
+"""The command `wardlink hub`: run, migrate, gateways, settings. Prints what a person does next; leaves the work to services.
+
+`wardlink hub account` is in hub/accounts/commands.py, if that is installed.
+"""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from hub.app import HubRole, gateway_service, required, run_all, run_role, set_up_logging
+from hub.core import principal
+from hub.core.errors import DomainError
+from hub.settings import HubSettings, load_settings
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="hub",
+    help="The hospital or regional platform.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+gateways = typer.Typer(help="Gateways: add, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(gateways, name="gateway")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with the settings.")]
+TenantOption = Annotated[str, typer.Option("--tenant", help="Which hospital or region.")]
+
+
+@app.command()
+def run(
+    role: Annotated[list[HubRole] | None, typer.Option("--role", help="Which roles [default: all three].")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run the hub until Ctrl-C or SIGTERM."""
+    set_up_logging()
+    roles = role or list(HubRole)
+    arguments = ["--config", str(config.absolute())] if config else []
+    if len(roles) > 1:
+        raise typer.Exit(run_all(roles, arguments))
+    _run(run_role(roles[0], _settings(config)))
+
+
+@app.command()
+def migrate(config: ConfigOption = None) -> None:
+    """Bring the database to this version; does nothing that is already done."""
+    from hub.migrations.runner import migrate as apply
+
+    try:
+        applied = apply(required(_settings(config).owner_url, "owner_url"))
+    except DomainError as error:
+        _fail(error)
+    print("\n".join(f"applied {name}" for name in applied) or "The database is up to date.")
+
+
+@app.command()
+def settings() -> None:
+    """List every setting with its default."""
+    for name, field in HubSettings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        print(
+            f"HUB_{name.upper():20} {field.description} [default: {default if default not in (None, '', []) else 'none'}]"
+        )
+
+
+@gateways.command()
+def add(
+    name: str,
+    tenant: TenantOption = "default",
+    hours: Annotated[float, typer.Option(help="How long the token is valid.", min=0.01, max=168)] = 1.0,
+    config: ConfigOption = None,
+) -> None:
+    """Add a gateway and print its one-time token."""
+    from hub.gateways.service import tenant_id_of
+
+    async def work() -> str:
+        settings = _settings(config)
+        url = required(settings.web_url, "web_url")
+        async with gateway_service(settings, url) as service:
+            tenant_id = await tenant_id_of(service.database, tenant)
+            return await service.add(principal.operator("gateway add", tenant_id), tenant, name, hours * 3600)
+
+    token = _run(work())
+    print(token)
+    print(f"Valid {hours:g} h, once. On the gateway: wardlink edge enrol TOKEN", file=sys.stderr)
+
+
+@gateways.command("list")
+def list_(tenant: TenantOption = "default", config: ConfigOption = None) -> None:
+    """List gateways: name, when added, certificate valid until, last data stored."""
+    from hub.gateways.service import GatewayRow, tenant_id_of
+
+    async def work() -> list[GatewayRow]:
+        settings = _settings(config)
+        async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
+            tenant_id = await tenant_id_of(service.database, tenant)
+            return await service.list(principal.operator("gateway list", tenant_id))
+
+    for row in _run(work()):
+        state = "revoked" if row.revoked_at else "enrolled" if row.certificate_until else "not enrolled"
+        until = f"{row.certificate_until:%Y-%m-%d}" if row.certificate_until else "-"
+        last = f"{row.last_stored_at:%Y-%m-%d %H:%M:%S}" if row.last_stored_at else "-"
+        print(f"{row.name:24} {state:13} certificate until {until:10}  last data {last}")
+
+
+@gateways.command()
+def revoke(
+    name: str,
+    reason: Annotated[str, typer.Option(help="Why; stands in the audit.")] = "",
+    tenant: TenantOption = "default",
+    config: ConfigOption = None,
+) -> None:
+    """Revoke a gateway: it is cut off at once and refused from now on."""
+    from hub.gateways.service import tenant_id_of
+
+    async def work() -> None:
+        settings = _settings(config)
+        async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
+            tenant_id = await tenant_id_of(service.database, tenant)
+            await service.revoke(principal.operator("gateway revoke", tenant_id), name, reason)
+
+    _run(work())
+    print(f"{name} is revoked.")
+
+
+def _settings(config: Path | None) -> HubSettings:
+    return load_settings(config)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except DomainError as error:
+        _fail(error)
+
+
+def _fail(error: DomainError) -> NoReturn:
+    print(f"{error.detail}\n{error.what_to_do}".strip(), file=sys.stderr)
+    raise typer.Exit(1) from error

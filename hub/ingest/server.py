@@ -1,0 +1,182 @@
+"""The role ingest as one object: gRPC server, enrolment door, writers, live push, link watch. Composed by `hub.app`.
+
+Leaves what each does to its module; here is only in which order they start and stop.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+import uvicorn
+
+from hub.core.http import QuietServer
+from hub.core.live import LiveMessage, LivePublisher, link_message
+from hub.core.loop import watch_loop
+from hub.gateways.enrolment import create_app
+from hub.ingest.door import MAX_MESSAGE_BYTES, UplinkDoor, method_handlers
+from hub.ingest.links import LinkChange, LinkWatch
+from hub.ingest.listener import listen
+from hub.ingest.writer import Writer
+
+if TYPE_CHECKING:
+    from hub.core.audit import AuditLog
+    from hub.core.db import Database
+    from hub.gateways.ca import CertificateAuthority
+    from hub.gateways.service import GatewayService
+
+_LOOK_S = 0.25
+_GRACE_S = 2.0
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+    # A dead link is seen within 4 s; the silence watch is what pages show, this is what frees the stream.
+    ("grpc.keepalive_time_ms", 2_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
+    ("grpc.max_concurrent_streams", 16),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestParts:
+    """What the composition root hands in."""
+
+    database: "Database"
+    alarm_database: "Database"
+    listen_url: str
+    audit: "AuditLog"
+    authority: "CertificateAuthority"
+    gateways: "GatewayService"
+    uplink_listen: tuple[str, int]
+    enrolment_listen: tuple[str, int]
+    host_names: Sequence[str]
+    uplink_public: str  # empty: made from the first host name and the port
+    live_path: Path
+    folder: Path  # for the server's certificate, as uvicorn reads it from files
+    data_writers: int = 2
+    checkpoint: Callable[[str], Awaitable[None]] | None = None
+
+
+class IngestServer:
+    """Start it, read `uplink_port` and `enrolment_port`, stop it."""
+
+    def __init__(self, parts: IngestParts) -> None:
+        self._parts = parts
+        self._watch = LinkWatch()
+        self._live = LivePublisher(parts.live_path, self._links_now)
+        self._data = [
+            Writer(parts.database, f"data-{i}", self._live.publish, parts.checkpoint) for i in range(parts.data_writers)
+        ]
+        self._alarms = Writer(parts.alarm_database, "alarm", self._live.publish, parts.checkpoint)
+        self._door = UplinkDoor(
+            parts.database, parts.audit, self._data, self._alarms, self._live, self._watch, self._tell
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._grpc: grpc.aio.Server | None = None
+        self._web: QuietServer | None = None
+        self.uplink_port = 0
+        self.enrolment_port = 0
+
+    async def start(self) -> None:
+        """Open the doors, the uplink last."""
+        key, certificate = self._parts.authority.issue_server(self._parts.host_names)
+        await self._live.start()
+        for writer in (*self._data, self._alarms):
+            self._spawn(writer.run())
+        self._spawn(watch_loop())
+        self._spawn(self._look())
+        handlers = {"placement": self._door.placement_changed, "gateway": self._door.gateway_changed}
+        self._spawn(listen(self._parts.listen_url, handlers))
+        await self._open_uplink(key, certificate)
+        await self._open_enrolment(key, certificate)
+
+    async def stop(self) -> None:
+        """Close the doors, let what is being stored end, stop the rest."""
+        if self._web is not None:
+            self._web.should_exit = True
+        if self._grpc is not None:
+            await self._grpc.stop(_GRACE_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._live.stop()
+
+    async def wait(self) -> None:
+        """Return when a task has ended, which none should; raises what ended it."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _open_uplink(self, key: bytes, certificate: bytes) -> None:
+        host, port = self._parts.uplink_listen
+        server = grpc.aio.server(options=_OPTIONS)
+        server.add_generic_rpc_handlers((method_handlers(self._door),))
+        credentials = grpc.ssl_server_credentials(
+            [(key, certificate + self._parts.authority.pem)],
+            root_certificates=self._parts.authority.pem,
+            require_client_auth=True,
+        )
+        self.uplink_port = server.add_secure_port(f"{host}:{port}", credentials)
+        await server.start()
+        self._grpc = server
+
+    async def _open_enrolment(self, key: bytes, certificate: bytes) -> None:
+        host, port = self._parts.enrolment_listen
+        folder = self._parts.folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key_path, certificate_path = folder / "server.key", folder / "server.pem"
+        key_path.touch(mode=0o600)
+        key_path.write_bytes(key)
+        certificate_path.write_bytes(certificate + self._parts.authority.pem)
+        name = self._parts.host_names[0] if self._parts.host_names else "127.0.0.1"
+        uplink = self._parts.uplink_public or f"{name}:{self.uplink_port}"
+        config = uvicorn.Config(
+            create_app(self._parts.gateways, self._parts.authority, uplink),
+            host=host,
+            port=port,
+            ssl_keyfile=key_path,
+            ssl_certfile=certificate_path,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            limit_concurrency=32,
+            h11_max_incomplete_event_size=16 * 1024,
+            timeout_keep_alive=2,
+        )
+        config.load()
+        if isinstance(config.ssl, ssl.SSLContext):
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._web = QuietServer(config)
+        self._tasks.append(await self._web.begin())
+        self.enrolment_port = self._web.port
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._tell(self._watch.look(time.monotonic_ns()))
+
+    def _tell(self, changes: list[LinkChange]) -> None:
+        for change in changes:
+            structlog.get_logger().info("link", gateway=change.gateway, device=change.device, state=str(change.state))
+            self._live.publish(_message(change))
+
+    def _links_now(self) -> list[LiveMessage]:
+        return [_message(change) for change in self._watch.present()]
+
+
+def _message(change: LinkChange) -> LiveMessage:
+    since_ms = (time.time_ns() - (time.monotonic_ns() - change.since_ns)) // 1_000_000
+    return link_message(change.tenant_id, change.gateway, change.device, str(change.state), since_ms)

@@ -1,0 +1,74 @@
+"""Every setting of the hub, from `HUB_*` in the environment, else from a TOML file; read by `hub.app` alone.
+
+docs/reference/hub-settings.md lists them, and a test compares.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+class HubSettings(BaseSettings):
+    """Addresses, folders and names. Database addresses are one a role, so that each process has its role's rights only."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="HUB_", extra="forbid")
+
+    state_dir: Path = Field(Path("/var/lib/wardlink/hub"), description="Folder of the CA's key and of the live socket")
+    owner_url: SecretStr | None = Field(None, description="Database address of the owner role; for migrations only")
+    ingest_url: SecretStr | None = Field(None, description="Database address of the role ingest")
+    web_url: SecretStr | None = Field(None, description="Database address of the role web")
+    worker_url: SecretStr | None = Field(None, description="Database address of the role worker")
+    host_names: list[str] = Field(
+        default_factory=list, description="Names and addresses by which gateways reach the hub, in its certificates"
+    )
+    uplink_listen: str = Field(
+        "127.0.0.1:7401", description="Address and port of the gRPC uplink; port 0: any free one"
+    )
+    uplink_public: str = Field("", description="host:port told to gateways; empty: the first host name and the port")
+    enrolment_listen: str = Field("127.0.0.1:7402", description="Address and port of the HTTPS enrolment door")
+    enrolment_public: str = Field("", description="https address told to gateways; empty: made like `uplink_public`")
+    live_socket: Path | None = Field(
+        None, description="Socket from ingest to web; empty: live.sock in the state folder"
+    )
+    web_listen: str = Field("127.0.0.1:7400", description="Address and port of the pages and the API")
+    web_public: str = Field("", description="Address of the pages as people type it; empty: http:// and `web_listen`")
+    metrics_listen: str = Field("", description="Address and port of the Prometheus metrics of each role; empty: none")
+    data_writers: int = Field(2, ge=1, le=16, description="Transactions of data at once")
+
+    @property
+    def live_path(self) -> Path:
+        """Where the live socket is."""
+        return self.live_socket or self.state_dir / "live.sock"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file; no .env and no secrets folder, so that there is one way each."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(toml: Path | None = None) -> HubSettings:
+    """Read the settings; `toml` is the file of `--config`."""
+
+    class FromFile(HubSettings):
+        model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(toml_file=toml)
+
+    return FromFile()  # pyright: ignore[reportCallIssue]  every field has a default
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`host:port` -> (host, port); ValueError says what is expected."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
+        msg = f"{text!r}: expected host:port"
+        raise ValueError(msg)
+    return host.strip("[]"), int(port)
