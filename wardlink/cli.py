@@ -23,12 +23,14 @@ class SubCommand:
 
 TABLE: dict[str, SubCommand] = {
     "demo": SubCommand(
-        "wardlink.demo:app", "One bed, from a recorded ECG to the nurse's page, on this machine.", "edge,hub"
+        "wardlink.demo.commands:app", "One bed, from a recorded ECG to the nurse's page, on this machine.", "edge,hub"
     ),
     "stack": SubCommand("wardlink.local.commands:app", "The local database: up, status, down.", "hub"),
     "hub": SubCommand("hub.commands:app", "The hospital or regional platform: run, migrate, gateways, people.", "hub"),
     "edge": SubCommand("edge.commands:app", "The agent on a gateway: enrol, run, status.", "edge"),
-    "recordings": SubCommand("wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "edge"),
+    "recordings": SubCommand(
+        "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "edge"
+    ),
 }
 
 FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
