@@ -1,0 +1,246 @@
+"""The spool as the event loop sees it: append and be told when it is durable, read, acknowledge.
+
+Batches in four lanes, durable before anybody hears of them, kept until acknowledged and a day longer (rules 2 to 4 and 6 of the
+architecture). Two writer threads do the work of store.py, so that an alarm never waits behind a waveform's commit.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from edge.spool.frame import Frame, FrameError
+from edge.spool.gaps import gaps_of, records_of, source_ends
+from edge.spool.index import AlarmRow, SourceEnd
+from edge.spool.limits import Limits
+from edge.spool.recovery import Recovered, alarm_rows
+from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, SpoolStats, Store
+from edge.spool.writer import GroupWriter
+from protocols.device_package_pb2 import Record as WireRecord
+from protocols.link import Lane, Position
+from protocols.nomenclature import QUEUE_OVERFLOW
+from protocols.record import AlarmCondition, Gap, Record
+from protocols.wire import decode_record, encode_batch
+
+_RETIRE_EVERY_S = 60.0
+
+OnDropped: TypeAlias = Callable[[Lane, int, int], None]
+
+
+@dataclass(slots=True)
+class _Item:
+    """A batch on its way to the disk."""
+
+    frame: Frame
+    done: "asyncio.Future[int]"
+    sources: list[SourceEnd] = field(default_factory=list[SourceEnd])
+    alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
+
+
+@dataclass(slots=True)
+class _Call:
+    """Work for the thread that owns the segments."""
+
+    run: Callable[[], None]
+    done: "Future[None]"
+
+
+_Work: TypeAlias = _Item | _Call
+
+
+class Spool:
+    """Made by `Spool.open`; ended by `close`. `on_dropped(lane, first, last)` is called in the event loop."""
+
+    def __init__(
+        self, directory: Path, clock_ns: Callable[[], int], limits: Limits, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Use `open`."""
+        self.on_dropped: OnDropped = lambda _lane, _first, _last: None
+        self._clock, self._loop = clock_ns, loop
+        self._store = Store(directory, limits, clock_ns, self._tell_dropped)
+        self._retired_at = {ALARM_LOG: 0.0, WAVEFORM_LOG: 0.0}
+        self._alarm_writer = GroupWriter[_Work]("spool-alarm", self._commit_alarms, self._idle_alarms)
+        self._bulk_writer = GroupWriter[_Work]("spool-bulk", self._commit_bulk, self._idle_bulk)
+
+    @classmethod
+    async def open(cls, directory: Path, clock_ns: Callable[[], int], limits: Limits | None = None) -> "Spool":
+        """Open or make the spool of a directory; reads, off the event loop, whatever the index does not know."""
+        loop = asyncio.get_running_loop()
+        spool = await asyncio.to_thread(cls, directory, clock_ns, limits or Limits(), loop)
+        spool._alarm_writer.start()  # noqa: SLF001 - the constructor of this class
+        spool._bulk_writer.start()  # noqa: SLF001
+        return spool
+
+    async def close(self) -> None:
+        """Make durable what waits, write the index, end the threads."""
+        await asyncio.to_thread(self._alarm_writer.stop)
+        await asyncio.to_thread(self._bulk_writer.stop)
+        await asyncio.to_thread(self._store.close)
+
+    @property
+    def epoch(self) -> bytes:
+        """16 random bytes made with this spool: with lane and n they name a batch for ever."""
+        return self._store.epoch
+
+    @property
+    def stats(self) -> SpoolStats:
+        """Counters for the metrics."""
+        return self._store.stats
+
+    @property
+    def recovered(self) -> Recovered:
+        """What opening found."""
+        return self._store.recovered
+
+    def append(self, lane: Lane, records: Iterable[Record]) -> "asyncio.Future[int]":
+        """Number a batch and hand it to its writer; resolved with n when it is durable, in the order of n.
+
+        A waveform batch for which the writer has no room becomes the Gap of what it held.
+        """
+        n, closed_ns = self._store.newest[lane] + 1, self._clock()
+        writer = self._writer(lane)
+        payload = encode_batch(lane.wire, n, closed_ns, records)
+        if lane is Lane.WAVEFORM and writer.waiting() >= self._store.limits.queue_batches:
+            gaps = gaps_of([records_of(payload)], QUEUE_OVERFLOW, recoverable=False, at_ns=closed_ns)
+            payload = encode_batch(lane.wire, n, closed_ns, gaps)
+            self.stats.overflowed_batches += 1
+        self._store.newest[lane] = n
+        item = _Item(Frame(lane, n, closed_ns, payload), self._loop.create_future())
+        if lane is Lane.WAVEFORM:
+            item.sources = source_ends(records_of(payload))
+        elif lane is Lane.ALARM:
+            item.alarms = alarm_rows(records_of(payload), 0)
+        writer.put(item)
+        return item.done
+
+    def read(self, lane: Lane, n: int) -> bytes | None:
+        """The encoded batch; None when it is not there (any more). Reads the disk: call it from a thread unless `is_recent`.
+
+        A batch whose bytes turn out to be damaged becomes a hole, which `on_dropped` tells.
+        """
+        try:
+            return self._store.read(lane, n)
+        except (FrameError, OSError):
+            self._in_writer(lane, lambda: self._store.give_up(lane, n, n))
+            return None
+
+    def is_recent(self, lane: Lane, n: int) -> bool:
+        """Whether `read` finds the batch in memory."""
+        return self._store.is_recent(lane, n)
+
+    def held(self, lane: Lane) -> list[tuple[int, int]]:
+        """The numbers that are durable, as closed ranges."""
+        return self._store.held(lane)
+
+    def newest(self, lane: Lane) -> int:
+        """The highest number ever given in this epoch."""
+        return self._store.newest[lane]
+
+    def stored(self, lane: Lane) -> Position:
+        """What the hub last said that it has."""
+        return self._store.stored(lane)
+
+    def acknowledged(self, lane: Lane, position: Position) -> None:
+        """The hub has this of a lane. It is kept on disk all the same; a restored hub may state less."""
+        self._store.acknowledged(lane, position)
+
+    async def gaps_for(self, lane: Lane, first: int, last: int) -> list[Gap]:
+        """What these numbers held, as far as no Gap was recorded for it yet."""
+        records = await asyncio.to_thread(self._store.gaps_for, lane, first, last)
+        return [r for r in (decode_record(m) for m in records) if isinstance(r, Gap)]
+
+    async def gaps_recorded(self, lane: Lane, first: int, last: int) -> None:
+        """The Gap records of these numbers are durable in lane event: they are not to be made again."""
+        await asyncio.wrap_future(self._in_writer(lane, lambda: self._store.empty_holes(lane, first, last)))
+
+    def last_waveforms(self) -> Mapping[str, SourceEnd]:
+        """Where the stored samples of each source end, by source path."""
+        return self._store.source_ends()
+
+    def active_alarms(self) -> list[AlarmCondition]:
+        """The alarms that had not ended when the spool was opened."""
+        records = [decode_record(WireRecord.FromString(row.record)) for row in self._store.index.alarms()]
+        return [r for r in records if isinstance(r, AlarmCondition)]
+
+    def allocated_bytes(self) -> int:
+        """Bytes of all segments on disk."""
+        return self._store.allocated_bytes()
+
+    def waiting(self, lane: Lane) -> int:
+        """Batches that wait for the lane's writer."""
+        return self._writer(lane).waiting()
+
+    # -- the writer threads
+
+    def _writer(self, lane: Lane) -> GroupWriter[_Work]:
+        return self._alarm_writer if lane is Lane.ALARM else self._bulk_writer
+
+    def _in_writer(self, lane: Lane, run: Callable[[], None]) -> "Future[None]":
+        call = _Call(run, Future())
+        self._writer(lane).put(call)
+        return call.done
+
+    def _commit_alarms(self, work: Sequence[_Work]) -> None:
+        self._commit(work, self._alarm_writer)
+
+    def _commit_bulk(self, work: Sequence[_Work]) -> None:
+        self._commit(work, self._bulk_writer)
+
+    def _commit(self, work: Sequence[_Work], writer: GroupWriter[_Work]) -> None:
+        items = [w for w in work if isinstance(w, _Item)]
+        for key in (ALARM_LOG, RECORD_LOG, WAVEFORM_LOG):
+            group = [i for i in items if LOG_OF[Lane(i.frame.lane)] == key]
+            if group:
+                self._commit_group(key, group, writer)
+        for call in (w for w in work if isinstance(w, _Call)):
+            try:
+                call.run()
+            except Exception as error:  # noqa: BLE001 - the caller is told through its future; the writer has to go on
+                call.done.set_exception(error)
+            else:
+                call.done.set_result(None)
+
+    def _commit_group(self, key: int, group: Sequence[_Item], writer: GroupWriter[_Work]) -> None:
+        sources = [s for i in group for s in i.sources]
+        alarms = [a for i in group for a in i.alarms]
+        try:
+            self._store.write(key, [i.frame for i in group], sources, alarms, lambda: writer.stopping)
+        except OSError as error:
+            self._loop.call_soon_threadsafe(_fail, group, error)
+        else:
+            self._loop.call_soon_threadsafe(_resolve, group)
+
+    def _idle_alarms(self) -> None:
+        self._store.keep_spare()
+        self._retire(ALARM_LOG, (ALARM_LOG,))
+
+    def _idle_bulk(self) -> None:
+        self._store.flush()
+        self._retire(WAVEFORM_LOG, (RECORD_LOG, WAVEFORM_LOG))
+
+    def _retire(self, clock: int, keys: Sequence[int]) -> None:
+        now = time.monotonic()
+        if now - self._retired_at[clock] >= _RETIRE_EVERY_S:
+            self._retired_at[clock] = now
+            self._store.retire(keys)
+
+    def _tell_dropped(self, lane: Lane, first: int, last: int) -> None:
+        self._loop.call_soon_threadsafe(self._call_dropped, lane, first, last)
+
+    def _call_dropped(self, lane: Lane, first: int, last: int) -> None:
+        self.on_dropped(lane, first, last)
+
+
+def _resolve(group: Sequence[_Item]) -> None:
+    for item in group:
+        if not item.done.done():
+            item.done.set_result(item.frame.n)
+
+
+def _fail(group: Sequence[_Item], error: OSError) -> None:
+    for item in group:
+        if not item.done.done():
+            item.done.set_exception(error)

@@ -1,0 +1,231 @@
+"""SQLite index of the spool: where each batch lies, what is acknowledged, where each source ends, which alarms are active.
+
+It is a convenience: all but the acknowledged positions can be rebuilt from the segments, and those the hub states again.
+It is written behind the segments, so that no append waits for it. One writing thread; reads may come from any.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.spool.log import Location
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = f"""
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS batch (lane INTEGER, n INTEGER, last INTEGER, closed_ns INTEGER, log INTEGER, segment INTEGER,
+    offset INTEGER, size INTEGER, PRIMARY KEY (lane, n)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hole (lane INTEGER, n INTEGER, last INTEGER, closed_ns INTEGER, log INTEGER, segment INTEGER,
+    offset INTEGER, size INTEGER, PRIMARY KEY (lane, last)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scanned (log INTEGER PRIMARY KEY, segment INTEGER, used INTEGER);
+CREATE TABLE IF NOT EXISTS acknowledged (lane INTEGER, first INTEGER, last INTEGER, PRIMARY KEY (lane, first));
+CREATE TABLE IF NOT EXISTS source (source TEXT PRIMARY KEY, end_sample INTEGER, end_ns INTEGER);
+CREATE TABLE IF NOT EXISTS alarm (id BLOB PRIMARY KEY, segment INTEGER, record BLOB);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A batch, or a hole from `n` to `last` (0: a batch)."""
+
+    lane: int
+    n: int
+    last: int
+    closed_ns: int
+    log: int
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnd:
+    """Where the stored samples of a source end."""
+
+    source: str
+    end_sample: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRow:
+    """The newest stored record of an alarm; `record` is empty when the alarm has ended."""
+
+    id: bytes
+    segment: int
+    record: bytes
+
+
+class Index:
+    """The index file. A file that SQLite cannot read, or of another version, is begun anew (`fresh`)."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make it."""
+        self._path = path
+        self._lock = threading.Lock()
+        self.fresh = not path.exists()
+        try:
+            self._db = self._open()
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone() if version else ("ok",)
+            damaged = version not in (0, SCHEMA_VERSION) or verdict != "ok"
+        except sqlite3.DatabaseError:
+            damaged = True
+        if damaged:
+            self.clear()
+        self._db.executescript(_SCHEMA)
+
+    def clear(self) -> None:
+        """Begin anew with an empty file."""
+        if hasattr(self, "_db"):
+            self._db.close()
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        self._db = self._open()
+        self._db.executescript(_SCHEMA)
+        self.fresh = True
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def write(
+        self,
+        entries: Iterable[Entry] = (),
+        scanned: Iterable[tuple[int, int, int]] = (),
+        sources: Iterable[SourceEnd] = (),
+        alarms: Iterable[AlarmRow] = (),
+    ) -> None:
+        """Take in what was written to segments; `scanned` says up to which byte of which segment of each log."""
+        rows = [(e.lane, e.n, e.last, e.closed_ns, e.log, *_where(e.location)) for e in entries]
+        with self._lock, self._db:
+            execute = self._db.executemany
+            execute("INSERT OR REPLACE INTO batch VALUES (?,?,?,?,?,?,?,?)", (r for r in rows if not r[2]))
+            execute("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?,?,?,?)", (r for r in rows if r[2]))
+            execute("INSERT OR REPLACE INTO scanned VALUES (?,?,?)", scanned)
+            execute(
+                "INSERT OR REPLACE INTO source VALUES (?,?,?)", ((s.source, s.end_sample, s.end_ns) for s in sources)
+            )
+            for a in alarms:
+                if a.record:
+                    self._db.execute("INSERT OR REPLACE INTO alarm VALUES (?,?,?)", (a.id, a.segment, a.record))
+                else:
+                    self._db.execute("DELETE FROM alarm WHERE id = ?", (a.id,))
+
+    def forget(self, log: int, segment: int) -> None:
+        """A segment was deleted."""
+        with self._lock, self._db:
+            self._db.execute("DELETE FROM batch WHERE log = ? AND segment = ?", (log, segment))
+            self._db.execute("DELETE FROM hole WHERE log = ? AND segment = ?", (log, segment))
+
+    def find(self, lane: int, n: int) -> Entry | None:
+        """The batch with this number, or the hole that covers it."""
+        with self._lock:
+            row = self._db.execute("SELECT * FROM batch WHERE lane = ? AND n = ?", (lane, n)).fetchone()
+            if row is None:
+                query = "SELECT * FROM hole WHERE lane = ? AND last >= ? AND n <= ? ORDER BY last LIMIT 1"
+                row = self._db.execute(query, (lane, n, n)).fetchone()
+        return None if row is None else _entry(row)
+
+    def remove(self, lane: int, first: int, last: int) -> None:
+        """These batches cannot be read any more."""
+        with self._lock, self._db:
+            self._db.execute("DELETE FROM batch WHERE lane = ? AND n BETWEEN ? AND ?", (lane, first, last))
+
+    def held(self, lane: int) -> list[tuple[int, int]]:
+        """The batches of a lane, without holes, as closed ranges in order."""
+        query = """
+            SELECT MIN(n), MAX(n) FROM (SELECT n, n - ROW_NUMBER() OVER (ORDER BY n) AS island FROM batch WHERE lane = ?)
+            GROUP BY island ORDER BY 1"""
+        with self._lock:
+            return [(int(a), int(b)) for a, b in self._db.execute(query, (lane,)).fetchall()]
+
+    def holes(self, lane: int, first: int, last: int) -> list[Entry]:
+        """Holes that overlap these numbers."""
+        with self._lock:
+            query = "SELECT * FROM hole WHERE lane = ? AND last >= ? AND n <= ? ORDER BY last"
+            rows = self._db.execute(query, (lane, first, last)).fetchall()
+        return [_entry(r) for r in rows]
+
+    def holes_in(self, log: int, segment: int) -> list[Entry]:
+        """Holes whose frame lies in a segment."""
+        with self._lock:
+            rows = self._db.execute("SELECT * FROM hole WHERE log = ? AND segment = ?", (log, segment)).fetchall()
+        return [_entry(r) for r in rows]
+
+    def neighbours(self, lane: int, first: int, last: int, most: int) -> tuple[list[Entry], list[Entry]]:
+        """Up to `most` batches before `first` (newest first) and behind `last` (oldest first)."""
+        with self._lock:
+            before = self._db.execute(
+                "SELECT * FROM batch WHERE lane = ? AND n < ? ORDER BY n DESC LIMIT ?", (lane, first, most)
+            ).fetchall()
+            behind = self._db.execute(
+                "SELECT * FROM batch WHERE lane = ? AND n > ? ORDER BY n LIMIT ?", (lane, last, most)
+            ).fetchall()
+        return [_entry(r) for r in before], [_entry(r) for r in behind]
+
+    def ranges(self, lane: int) -> list[tuple[int, int]]:
+        """The numbers of a lane that are there as batch or hole, as closed ranges in order."""
+        query = """
+            WITH both AS (SELECT n, n AS last FROM batch WHERE lane = ?1 UNION ALL SELECT n, last FROM hole WHERE lane = ?1),
+            marked AS (SELECT n, last, n > 1 + COALESCE(MAX(last) OVER
+                (ORDER BY n, last ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1) AS begins FROM both),
+            grouped AS (SELECT n, last, SUM(begins) OVER (ORDER BY n, last) AS island FROM marked)
+            SELECT MIN(n), MAX(last) FROM grouped GROUP BY island ORDER BY 1"""
+        with self._lock:
+            return [(int(a), int(b)) for a, b in self._db.execute(query, (lane,)).fetchall()]
+
+    def segments(self) -> list[tuple[int, int, int, int, int, int]]:
+        """(log, segment, lane, first n, last n, newest closed_ns) of all batches."""
+        query = "SELECT log, segment, lane, MIN(n), MAX(n), MAX(closed_ns) FROM batch GROUP BY log, segment, lane"
+        with self._lock:
+            return self._db.execute(query).fetchall()
+
+    def scanned(self) -> dict[int, tuple[int, int]]:
+        """Log to (segment, byte) up to which the index knows it."""
+        with self._lock:
+            rows = self._db.execute("SELECT log, segment, used FROM scanned").fetchall()
+        return {log: (segment, used) for log, segment, used in rows}
+
+    def sources(self) -> list[SourceEnd]:
+        """The end of each waveform source."""
+        with self._lock:
+            return [SourceEnd(*row) for row in self._db.execute("SELECT source, end_sample, end_ns FROM source")]
+
+    def alarms(self) -> list[AlarmRow]:
+        """Alarms that have not ended."""
+        with self._lock:
+            return [AlarmRow(*row) for row in self._db.execute("SELECT id, segment, record FROM alarm ORDER BY rowid")]
+
+    def acknowledged(self) -> dict[int, list[tuple[int, int]]]:
+        """Lane to acknowledged ranges."""
+        result: dict[int, list[tuple[int, int]]] = {}
+        with self._lock:
+            for lane, first, last in self._db.execute(
+                "SELECT lane, first, last FROM acknowledged ORDER BY lane, first"
+            ):
+                result.setdefault(lane, []).append((first, last))
+        return result
+
+    def acknowledge(self, lanes: dict[int, list[tuple[int, int]]]) -> None:
+        """Replace the acknowledged ranges of lanes."""
+        with self._lock, self._db:
+            for lane, ranges in lanes.items():
+                self._db.execute("DELETE FROM acknowledged WHERE lane = ?", (lane,))
+                self._db.executemany("INSERT INTO acknowledged VALUES (?,?,?)", [(lane, a, b) for a, b in ranges])
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, check_same_thread=False, timeout=10)
+
+
+def _where(location: Location) -> tuple[int, int, int]:
+    return location.segment, location.offset, location.size
+
+
+def _entry(row: tuple[int, int, int, int, int, int, int, int]) -> Entry:
+    lane, n, last, closed_ns, log, segment, offset, size = row
+    return Entry(lane, n, last, closed_ns, log, Location(segment, offset, size))

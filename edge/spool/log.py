@@ -1,0 +1,179 @@
+"""Segment files of one kind of lane: preallocated, written by one thread, durable after each group (fdatasync).
+
+Leaves to the spool which segments may go. Preallocation makes a write change no file size, so fdatasync has one journal less to wait for.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.spool.frame import Found, Frame, FrameError, decode, encode
+
+_SUFFIX = ".seg"
+_SPARE = "spare"
+
+
+@dataclass(slots=True)
+class Segment:
+    """What is known of one file: `spans` holds the first and last n of each lane, `used` the bytes behind the last frame."""
+
+    number: int
+    size: int
+    used: int = 0
+    newest_ns: int = 0
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+
+    def note(self, frame: Frame, end: int) -> None:
+        """Take a frame that was written or found into account."""
+        self.used = max(self.used, end)
+        self.newest_ns = max(self.newest_ns, frame.closed_ns)
+        if not frame.is_hole:
+            first, last = self.spans.get(frame.lane, (frame.n, frame.n))
+            self.spans[frame.lane] = (min(first, frame.n), max(last, frame.n))
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a frame lies."""
+
+    segment: int
+    offset: int
+    size: int
+
+
+class SegmentLog:
+    """The files `00000001.seg` ... of one directory. Appends come from one thread only; reads may come from any."""
+
+    def __init__(self, directory: Path, epoch: bytes, segment_bytes: int, *, spare: bool) -> None:
+        """Open what is there; nothing is written yet. `spare`: keep one empty segment ready for a full disk."""
+        self.directory = directory
+        self._epoch, self._segment_bytes, self._spare = epoch, segment_bytes, spare
+        self._fd = -1
+        directory.mkdir(parents=True, exist_ok=True)
+        self.segments: dict[int, Segment] = {}
+        for path in sorted(directory.glob(f"*{_SUFFIX}")):
+            if path.stem.isdecimal():
+                self.segments[int(path.stem)] = Segment(int(path.stem), path.stat().st_size)
+
+    @property
+    def allocated(self) -> int:
+        """Bytes on disk, the spare included."""
+        spare = self.directory / _SPARE
+        return sum(s.size for s in list(self.segments.values())) + (spare.stat().st_size if spare.exists() else 0)
+
+    @property
+    def current(self) -> int:
+        """Number of the segment that is written to (0: none yet)."""
+        return max(self.segments, default=0)
+
+    def path(self, number: int) -> Path:
+        """The file of a segment."""
+        return self.directory / f"{number:08d}{_SUFFIX}"
+
+    def needs_segment(self, frame_bytes: int) -> bool:
+        """Whether frames of so many bytes will begin a new segment."""
+        return self._fd < 0 or self.segments[self.current].used + frame_bytes > self.segments[self.current].size
+
+    def go_on(self) -> None:
+        """Write on behind the last frame of the newest segment (its rest is known to be zeros)."""
+        if self.current and self._fd < 0:
+            self._fd = os.open(self.path(self.current), os.O_WRONLY)
+
+    def append(self, frames: Sequence[Frame]) -> list[Location]:
+        """Write and make durable; OSError when the disk refuses (then none of the frames counts as written)."""
+        locations: list[Location] = []
+        pending = bytearray()
+        begin = self._position()
+        for frame in frames:
+            data = encode(frame, self._epoch)
+            if self._fd < 0 or begin + len(pending) + len(data) > self.segments[self.current].size:
+                self._write(pending, begin)
+                pending.clear()
+                self._rotate(len(data))
+                begin = 0
+            end = begin + len(pending) + len(data)
+            locations.append(Location(self.current, end - len(data), len(data)))
+            self.segments[self.current].note(frame, end)
+            pending += data
+        self._write(pending, begin)
+        return locations
+
+    def read(self, location: Location) -> Found:
+        """One frame; FrameError when its bytes are damaged, FileNotFoundError when the segment is gone."""
+        with self.path(location.segment).open("rb", buffering=0) as file:
+            data = os.pread(file.fileno(), location.size, location.offset)
+        found = decode(data, 0, self._epoch)
+        if found.size != location.size:
+            msg = f"segment {location.segment}, byte {location.offset}: {found.size} bytes instead of {location.size}"
+            raise FrameError(msg)
+        return Found(found.frame, location.offset, found.size)
+
+    def content(self, number: int) -> bytes:
+        """A whole segment."""
+        return self.path(number).read_bytes()
+
+    def delete(self, number: int) -> None:
+        """Remove a segment that is not written to."""
+        self.path(number).unlink(missing_ok=True)
+        self.segments.pop(number, None)
+
+    def seal(self) -> None:
+        """Write no more to the current segment: the next append begins a new one."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def prepare_spare(self) -> None:
+        """Have the spare segment ready; OSError when there is no room for it."""
+        if self._spare and not (self.directory / _SPARE).exists():
+            self._allocate(self.directory / _SPARE, self._segment_bytes)
+
+    def _position(self) -> int:
+        return self.segments[self.current].used if self._fd >= 0 else 0
+
+    def _write(self, data: bytearray, offset: int) -> None:
+        if not data:
+            return
+        view = memoryview(bytes(data))
+        try:
+            while view:
+                written = os.pwrite(self._fd, view, offset)
+                view, offset = view[written:], offset + written
+            os.fdatasync(self._fd)
+        except OSError:
+            self.seal()  # what the disk holds of this segment is not known any more
+            raise
+
+    def _rotate(self, at_least: int) -> None:
+        self.seal()
+        size = max(self._segment_bytes, at_least)
+        number = self.current + 1
+        spare = self.directory / _SPARE
+        if at_least <= self._segment_bytes and spare.exists():
+            spare.rename(self.path(number))
+        else:
+            self._allocate(self.path(number), size)
+        self._sync_directory()
+        self._fd = os.open(self.path(number), os.O_WRONLY)
+        self.segments[number] = Segment(number, size)
+
+    def _allocate(self, path: Path, size: int) -> None:
+        partial = path.with_suffix(".new")
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, size)
+            os.fsync(fd)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(fd)
+        partial.rename(path)
+
+    def _sync_directory(self) -> None:
+        fd = os.open(self.directory, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,349 @@
+"""The blocking half of the spool: segments, index, and what is given up when there is no room or bytes are damaged.
+
+Each log is written by one thread only (core.py sees to it). What goes leaves a hole: a frame that names the missing numbers and
+the Gap records that they make, so that the hub can be told exactly once.
+"""
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.spool.frame import Damage, Found, Frame, FrameError, scan
+from edge.spool.gaps import gaps_between, gaps_of, records_of
+from edge.spool.index import AlarmRow, Entry, Index, SourceEnd
+from edge.spool.limits import Limits
+from edge.spool.log import SegmentLog
+from edge.spool.recovery import recover, spool_epoch
+from protocols.device_package_pb2 import Record as WireRecord
+from protocols.link import Lane, Position, Ranges
+from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
+from protocols.record import Gap
+from protocols.wire import encode_batch
+
+ALARM_LOG, RECORD_LOG, WAVEFORM_LOG = 1, 2, 3
+LOG_NAMES = {ALARM_LOG: "alarm", RECORD_LOG: "record", WAVEFORM_LOG: "waveform"}
+LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LOG, Lane.WAVEFORM: WAVEFORM_LOG}
+_RETRY_S = 1.0
+_NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(slots=True)
+class SpoolStats:
+    """Counters for the metrics; they only rise."""
+
+    appended_bytes: int = 0
+    commits: int = 0
+    slowest_commit_s: float = 0.0
+    disk_errors: int = 0
+    dropped_batches: int = 0
+    damaged_batches: int = 0
+    overflowed_batches: int = 0
+
+
+@dataclass(slots=True)
+class _Behind:
+    """What is durable and not yet in the index."""
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    sources: dict[str, SourceEnd] = field(default_factory=dict[str, SourceEnd])
+    alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
+    positions: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
+
+
+class Store:
+    """Opens what is there and reports damage as holes. `dropped(lane, first, last)` is called from writer threads."""
+
+    def __init__(
+        self, directory: Path, limits: Limits, clock_ns: Callable[[], int], dropped: Callable[[Lane, int, int], None]
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.limits, self.stats = limits, SpoolStats()
+        self._clock, self._dropped = clock_ns, dropped
+        self._lock, self._flushing = threading.Lock(), threading.Lock()
+        self._recent: dict[tuple[int, int], bytes] = {}
+        self._behind = _Behind()
+        self.epoch = spool_epoch(directory, LOG_NAMES)
+        self._logs = {
+            key: SegmentLog(
+                directory / name,
+                self.epoch,
+                limits.alarm_segment_bytes if key == ALARM_LOG else limits.segment_bytes,
+                spare=key == ALARM_LOG,
+            )
+            for key, name in LOG_NAMES.items()
+        }
+        self.index = Index(directory / "index.sqlite3")
+        acknowledged = self.index.acknowledged()
+        self.recovered = recover(self.index, self._logs, self.epoch, lambda lane: lane in set(Lane))
+        self._stored = {lane: Position(acknowledged.get(lane, [])) for lane in Lane}
+        self._held = {lane: Ranges(self.index.held(lane)) for lane in Lane}
+        self.newest = {lane: self._find_newest(lane) for lane in Lane}
+        self._logs[ALARM_LOG].prepare_spare()
+
+    # -- from any thread
+
+    def read(self, lane: Lane, n: int) -> bytes | None:
+        """The encoded batch, None when it is not there; FrameError when its bytes are damaged."""
+        with self._lock:
+            recent = self._recent.get((lane, n))
+        if recent is not None:
+            return recent
+        entry = self.index.find(lane, n)
+        if entry is None or entry.last:
+            return None
+        try:
+            return self._logs[entry.log].read(entry.location).frame.payload
+        except FileNotFoundError:
+            return None  # dropped since it was looked up
+
+    def is_recent(self, lane: Lane, n: int) -> bool:
+        """Whether `read` finds the batch in memory."""
+        with self._lock:
+            return (lane, n) in self._recent
+
+    def held(self, lane: Lane) -> list[tuple[int, int]]:
+        """The numbers that are durable, as closed ranges."""
+        with self._lock:
+            return list(self._held[lane])
+
+    def stored(self, lane: Lane) -> Position:
+        """What the hub last said that it has."""
+        with self._lock:
+            return self._stored[lane].copy()
+
+    def acknowledged(self, lane: Lane, position: Position) -> None:
+        """The hub has this of the lane."""
+        with self._lock:
+            self._stored[lane] = position.copy()
+            self._behind.positions[lane] = list(position)
+
+    def source_ends(self) -> dict[str, SourceEnd]:
+        """Where the durable samples of each source end."""
+        ends = {s.source: s for s in self.index.sources()}
+        with self._lock:
+            return {**ends, **self._behind.sources}
+
+    def allocated_bytes(self) -> int:
+        """Bytes of all segments on disk."""
+        return sum(log.allocated for log in self._logs.values())
+
+    def gaps_for(self, lane: Lane, first: int, last: int) -> list[WireRecord]:
+        """The Gap records that stand for these numbers and were not made yet."""
+        gaps: list[WireRecord] = []
+        for entry in self.index.holes(lane, first, last):
+            payload = self._logs[entry.log].read(entry.location).frame.payload
+            gaps += records_of(payload) if payload else []
+        return gaps
+
+    def flush(self) -> None:
+        """Bring the index up to what is durable."""
+        with self._flushing:
+            with self._lock:
+                behind, self._behind = self._behind, _Behind()
+            if behind.positions:
+                self.index.acknowledge(behind.positions)
+            ends = {e.log: (e.log, e.location.segment, e.location.offset + e.location.size) for e in behind.entries}
+            self.index.write(behind.entries, ends.values(), behind.sources.values(), behind.alarms)
+            with self._lock:
+                for entry in behind.entries:
+                    self._recent.pop((entry.lane, entry.n), None)
+
+    def close(self) -> None:
+        """Flush and close the files; the writers have ended."""
+        self.flush()
+        self.index.close()
+        for log in self._logs.values():
+            log.seal()
+
+    # -- from the thread that owns the log
+
+    def write(
+        self,
+        key: int,
+        frames: Sequence[Frame],
+        sources: Iterable[SourceEnd],
+        alarms: Iterable[AlarmRow],
+        give_up: Callable[[], bool],
+    ) -> None:
+        """Make frames durable, making room and trying again as long as it takes; OSError once `give_up` says so."""
+        begun = time.monotonic()
+        entries = self._append(key, frames, give_up)
+        with self._lock:
+            for entry, frame in zip(entries, frames, strict=True):
+                self._recent[frame.lane, frame.n] = frame.payload
+                self._held[Lane(frame.lane)].add(frame.n)
+                self._behind.entries.append(entry)
+                self.stats.appended_bytes += entry.location.size
+            self._behind.sources.update((s.source, s) for s in sources)
+            self._behind.alarms += [AlarmRow(a.id, entries[-1].location.segment, a.record) for a in alarms]
+            self.stats.commits += 1
+            self.stats.slowest_commit_s = max(self.stats.slowest_commit_s, time.monotonic() - begun)
+
+    def retire(self, keys: Iterable[int]) -> None:
+        """Drop closed segments that are acknowledged and older than the limits keep them."""
+        oldest_ns = self._clock() - self.limits.keep_ns
+        alive = {row.segment for row in self.index.alarms()}
+        for key in keys:
+            log = self._logs[key]
+            for segment in list(log.segments.values()):
+                old = segment.newest_ns < oldest_ns and segment.number != log.current
+                if old and self._is_acknowledged(segment.spans) and not (key == ALARM_LOG and segment.number in alive):
+                    self._drop(key, segment.number)
+
+    def keep_spare(self) -> None:
+        """Have an empty alarm segment ready, as far as the disk lets us."""
+        try:
+            self._logs[ALARM_LOG].prepare_spare()
+        except OSError:
+            self.stats.disk_errors += 1
+
+    def give_up(self, lane: Lane, first: int, last: int, *, begin_at: int = 0) -> None:
+        """Batches that cannot be read: a hole with what their neighbours tell. `begin_at`: nothing to tell below it."""
+        self.flush()
+        before, behind = self.index.neighbours(lane, first, last, _NEIGHBOURS)
+        gaps = gaps_between(self._batches(reversed(before)), self._batches(behind), SPOOL_CORRUPT, self._clock())
+        self.index.remove(lane, first, last)
+        self._make_holes(lane, [self._hole(lane, first, last, gaps)])
+        with self._lock:
+            self._held[lane].remove(first, last)
+        self.stats.damaged_batches += last - first + 1 - begin_at
+        self._dropped(lane, first, last)
+
+    def empty_holes(self, lane: Lane, first: int, last: int) -> None:
+        """The Gap records of these numbers are durable elsewhere: the holes need not hold them any more."""
+        holes = self.index.holes(lane, first, last)
+        self._make_holes(lane, [Frame(lane, h.n, h.closed_ns, b"", h.last) for h in holes])
+
+    # -- room
+
+    def _append(self, key: int, frames: Sequence[Frame], give_up: Callable[[], bool]) -> list[Entry]:
+        log = self._logs[key]
+        size = sum(len(f.payload) + 64 for f in frames)
+        while True:
+            if key != ALARM_LOG and log.needs_segment(size):
+                self._make_room(max(size, self.limits.segment_bytes))
+            try:
+                return [
+                    Entry(f.lane, f.n, f.last, f.closed_ns, key, where)
+                    for f, where in zip(frames, log.append(frames), strict=True)
+                ]
+            except OSError as error:
+                self.stats.disk_errors += 1
+                if give_up():
+                    raise
+                if key == ALARM_LOG or error.errno not in _FULL or not self._drop_victim():
+                    time.sleep(_RETRY_S)
+
+    def _make_room(self, size: int) -> None:
+        while self.allocated_bytes() + size > self.limits.total_bytes:
+            if not self._drop_victim():
+                return
+
+    def _drop_victim(self) -> bool:
+        """The oldest acknowledged segment goes, else the oldest of waveforms, else the oldest of events and numbers."""
+        closed = [
+            (key, segment)
+            for key in (WAVEFORM_LOG, RECORD_LOG)
+            for segment in self._logs[key].segments.values()
+            if segment.number != self._logs[key].current
+        ]
+        done = [(s.newest_ns, key, s.number) for key, s in closed if s.spans and self._is_acknowledged(s.spans)]
+        order = min(done) if done else min(((-key, s.number, s.number) for key, s in closed), default=None)
+        if order is None:
+            return False
+        key = order[1] if done else -order[0]
+        self._drop(key, order[2])
+        return True
+
+    def _is_acknowledged(self, spans: dict[int, tuple[int, int]]) -> bool:
+        with self._lock:
+            return all(self._stored[Lane(lane)].contains(*span) for lane, span in spans.items())
+
+    def _drop(self, key: int, number: int) -> None:
+        self.flush()
+        log = self._logs[key]
+        found: dict[Lane, list[Frame]] = {}
+        for item in scan(log.content(number), self.epoch):
+            if isinstance(item, Found) and not item.frame.is_hole:
+                found.setdefault(Lane(item.frame.lane), []).append(item.frame)
+        for name, span in log.segments[number].spans.items():
+            self._give_up_unread(Lane(name), Ranges((f.n, f.n) for f in found.get(Lane(name), [])), span)
+        carried = self.index.holes_in(key, number)
+        holes: dict[Lane, list[Frame]] = {}
+        for hole in carried:
+            holes.setdefault(Lane(hole.lane), []).append(log.read(hole.location).frame)
+        dropped: list[tuple[Lane, int, int]] = []
+        for lane, frames in found.items():
+            for run in self._runs(lane, frames):
+                gaps = gaps_of((records_of(f.payload) for f in run), SPOOL_FULL, recoverable=False, at_ns=self._clock())
+                holes.setdefault(lane, []).append(self._hole(lane, run[0].n, run[-1].n, gaps))
+                dropped.append((lane, run[0].n, run[-1].n))
+        for lane, made in holes.items():
+            self._make_holes(lane, made)
+        self.index.forget(key, number)
+        log.delete(number)
+        with self._lock:
+            for lane, first, last in dropped:
+                self._held[lane].remove(first, last)
+        for lane, first, last in dropped:
+            self.stats.dropped_batches += last - first + 1
+            self._dropped(lane, first, last)
+
+    def _runs(self, lane: Lane, frames: list[Frame]) -> list[list[Frame]]:
+        """Frames whose numbers follow each other and which the hub all has, or all has not."""
+        stored, runs = self.stored(lane), list[list[Frame]]()
+        for frame in sorted({f.n: f for f in frames}.values(), key=lambda f: f.n):
+            last = runs[-1][-1].n if runs else None
+            if last is not None and last == frame.n - 1 and stored.contains(last) == stored.contains(frame.n):
+                runs[-1].append(frame)
+            else:
+                runs.append([frame])
+        return runs
+
+    def _give_up_unread(self, lane: Lane, found: Ranges, span: tuple[int, int]) -> None:
+        with self._lock:
+            unread = [part for a, b in found.missing(*span) for part in self._held[lane].within(a, b)]
+        for first, last in unread:
+            self.give_up(lane, first, last)
+
+    # -- holes
+
+    def _find_newest(self, lane: Lane) -> int:
+        """The highest number of the lane; what is missing below it, or may have been torn off above it, becomes holes."""
+        covered = Ranges(self.index.ranges(lane))
+        newest = max(covered.newest, self._stored[lane].newest)
+        torn = sum(t.batches for t in self.recovered.torn if LOG_OF[lane] == t.log)
+        for first, last in list(covered.missing(1, newest + torn)):
+            self.give_up(lane, first, last)
+        return newest + torn
+
+    def _hole(self, lane: Lane, first: int, last: int, gaps: Sequence[Gap]) -> Frame:
+        now_ns = self._clock()
+        return Frame(lane, first, now_ns, encode_batch(lane.wire, last, now_ns, gaps) if gaps else b"", last)
+
+    def _make_holes(self, lane: Lane, holes: Sequence[Frame]) -> None:
+        if not holes:
+            return
+        key = ALARM_LOG if lane is Lane.ALARM else RECORD_LOG
+        log = self._logs[key]
+        locations = log.append(holes)
+        entries = [
+            Entry(f.lane, f.n, f.last, f.closed_ns, key, where) for f, where in zip(holes, locations, strict=True)
+        ]
+        self.index.write(entries)
+
+    def _batches(self, entries: Iterable[Entry]) -> list[list[WireRecord]]:
+        batches: list[list[WireRecord]] = []
+        for entry in entries:
+            try:
+                batches.append(records_of(self._logs[entry.log].read(entry.location).frame.payload))
+            except (FrameError, OSError):
+                continue  # a neighbour that is damaged as well says nothing; it gets a hole of its own when it is read
+        return batches
+
+
+__all__ = ["Damage", "SpoolStats", "Store"]

@@ -1,0 +1,64 @@
+"""A thread that makes groups of items durable: whatever waits while one group is written becomes the next group.
+
+Alarms and the other lanes each have one, so that an alarm's fdatasync waits for no waveform's.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+IDLE_S = 1.0
+
+
+class GroupWriter(Generic[T]):
+    """Calls `commit(items)` in its thread for all that was put since the last call, and `idle()` about once a second."""
+
+    def __init__(self, name: str, commit: Callable[[Sequence[T]], None], idle: Callable[[], None]) -> None:
+        """Starts with `start`."""
+        self._commit, self._idle = commit, idle
+        self._items: list[T] = []
+        self._condition = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, item: T) -> None:
+        """Hand over an item; its order is kept."""
+        with self._condition:
+            self._items.append(item)
+            self._condition.notify()
+
+    def waiting(self) -> int:
+        """Items that no group has taken yet."""
+        return len(self._items)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called: retries should end."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Write what waits, then end. Blocks."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                if not self._items and not self._stopping:
+                    self._condition.wait(IDLE_S)
+                items, self._items = self._items, []
+                stopping = self._stopping
+            if items:
+                self._commit(items)
+            self._idle()
+            if stopping and not items:
+                return

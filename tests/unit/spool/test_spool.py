@@ -1,0 +1,265 @@
+"""The spool: what was reported durable is there, what had to go leaves a Gap, alarms never go."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.spool import Limits, Spool
+from protocols.link import Lane, Position
+from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
+from protocols.record import NS_PER_S, Gap, Presence, WaveformGroup
+from protocols.wire import decode_batch, decode_record
+from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, noisy_waveform, waveform
+
+SMALL = Limits(total_bytes=6 * 65536, segment_bytes=65536, alarm_segment_bytes=32768)
+
+
+@asynccontextmanager
+async def opened(directory: Path, limits: Limits = SMALL, now_ns: int = T0_NS) -> AsyncIterator[Spool]:
+    spool = await Spool.open(directory, lambda: now_ns, limits)
+    try:
+        yield spool
+    finally:
+        await spool.close()
+
+
+def records(spool: Spool, lane: Lane, n: int):
+    data = spool.read(lane, n)
+    assert data is not None, f"{lane.name} {n} is missing"
+    return [decode_record(e.record) for e in decode_batch(data).records]
+
+
+async def fill(spool: Spool, batches: int, *, samples: int = 500, first: int = 0) -> None:
+    for i in range(batches):
+        await spool.append(Lane.WAVEFORM, [noisy_waveform((first + i) * samples, samples)])
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not check():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_durable_batch_reads_back_as_its_records_after_a_restart(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        assert await spool.append(Lane.WAVEFORM, [waveform(0)]) == 1
+        assert await spool.append(Lane.WAVEFORM, [waveform(25)]) == 2
+        assert await spool.append(Lane.NUMERIC, [heart_rate(61)]) == 1
+        epoch = spool.epoch
+    async with opened(tmp_path) as spool:
+        assert spool.epoch == epoch
+        assert records(spool, Lane.WAVEFORM, 2) == [waveform(25)]
+        assert records(spool, Lane.NUMERIC, 1) == [heart_rate(61)]
+        assert spool.held(Lane.WAVEFORM) == [(1, 2)]
+        assert await spool.append(Lane.WAVEFORM, [waveform(50)]) == 3
+
+
+async def test_each_new_spool_has_an_epoch_of_its_own(tmp_path: Path):
+    async with opened(tmp_path / "a") as one, opened(tmp_path / "b") as other:
+        assert len(one.epoch) == 16
+        assert one.epoch != other.epoch
+
+
+async def test_the_end_of_each_source_is_known_after_a_restart_so_that_numbering_goes_on(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.WAVEFORM, [waveform(0), waveform(25)])
+    async with opened(tmp_path) as spool:
+        end = spool.last_waveforms()[str(ECG)]
+        assert (end.end_sample, end.end_ns) == (50, T0_NS + NS_PER_S // 5)
+
+
+async def test_alarms_that_have_not_ended_are_reloaded(tmp_path: Path):
+    going, gone = alarm(), alarm()
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.ALARM, [going, gone])
+        await spool.append(Lane.ALARM, [alarm(Presence.ENDED, id=gone.id)])
+    async with opened(tmp_path) as spool:
+        assert spool.active_alarms() == [going]
+
+
+async def test_the_index_is_rebuilt_from_the_segments_when_it_is_gone_or_damaged(tmp_path: Path):
+    going = alarm()
+    async with opened(tmp_path) as spool:
+        await fill(spool, 40)
+        await spool.append(Lane.ALARM, [going])
+        before = [spool.read(Lane.WAVEFORM, n) for n in range(1, 41)]
+        epoch = spool.epoch
+    for damage in (lambda p: p.unlink(), lambda p: p.write_bytes(b"not a database" * 1000)):
+        for suffix in ("-wal", "-shm"):
+            (tmp_path / f"index.sqlite3{suffix}").unlink(missing_ok=True)
+        damage(tmp_path / "index.sqlite3")
+        (tmp_path / "epoch").unlink()
+        async with opened(tmp_path) as spool:
+            assert spool.recovered.rebuilt
+            assert spool.epoch == epoch
+            assert [spool.read(Lane.WAVEFORM, n) for n in range(1, 41)] == before
+            assert spool.active_alarms() == [going]
+            assert spool.last_waveforms()[str(ECG)].end_sample == 40 * 500
+
+
+@pytest.mark.parametrize("keep_index", [True, False])
+async def test_damaged_bytes_leave_one_gap_with_the_samples_that_they_held(tmp_path: Path, keep_index: bool):
+    async with opened(tmp_path) as spool:
+        for i in range(9):
+            await spool.append(Lane.WAVEFORM, [waveform(25 * i)])
+    segment = next((tmp_path / "waveform").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    frames = [i for i in range(len(data)) if data.startswith(b"WLF1", i)]
+    data[frames[4] + 60] ^= 0xFF  # batch 5: samples 100 to 125
+    segment.write_bytes(data)
+    if not keep_index:
+        (tmp_path / "index.sqlite3").unlink()
+    async with opened(tmp_path) as spool:
+        dropped: list[tuple[Lane, int, int]] = []
+        spool.on_dropped = lambda *what: dropped.append(what)
+        assert spool.read(Lane.WAVEFORM, 5) is None
+        if keep_index:
+            await until(lambda: bool(dropped))
+            assert dropped == [(Lane.WAVEFORM, 5, 5)]
+        [gap] = await spool.gaps_for(Lane.WAVEFORM, 5, 5)
+        assert (gap.source, gap.reason, gap.from_sample, gap.to_sample) == (ECG, SPOOL_CORRUPT, 100, 125)
+        assert spool.held(Lane.WAVEFORM) == [(1, 4), (6, 9)]
+        assert records(spool, Lane.WAVEFORM, 6) == [waveform(125)]
+        await spool.gaps_recorded(Lane.WAVEFORM, 5, 5)
+        assert await spool.gaps_for(Lane.WAVEFORM, 5, 5) == []
+
+
+async def test_a_torn_tail_gives_no_number_a_second_meaning(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        for i in range(3):
+            await spool.append(Lane.WAVEFORM, [waveform(25 * i)])
+    segment = next((tmp_path / "waveform").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    last = data.rfind(b"WLF1")
+    data[last + 70] ^= 0x01
+    segment.write_bytes(data)
+    (tmp_path / "index.sqlite3").unlink()
+    async with opened(tmp_path) as spool:
+        assert spool.held(Lane.WAVEFORM) == [(1, 2)]
+        assert spool.last_waveforms()[str(ECG)].end_sample == 50  # the decoder reports the rest when the device is back
+        assert await spool.append(Lane.WAVEFORM, [waveform(75)]) > 3
+
+
+async def test_random_damage_loses_no_more_than_the_batches_it_touches(tmp_path: Path):
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    async with opened(tmp_path) as spool:
+        for i in range(60):
+            await spool.append(Lane.WAVEFORM, [noisy_waveform(25 * i)])
+    segment = next((tmp_path / "waveform").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    starts = [i for i in range(len(data)) if data.startswith(b"WLF1", i)]
+    hit: set[int] = set()
+    for _ in range(5):
+        at = rng.randrange(starts[-1])
+        data[at] ^= 1 << rng.randrange(8)
+        hit.add(sum(s <= at for s in starts))
+    segment.write_bytes(data)
+    (tmp_path / "index.sqlite3").unlink()
+    async with opened(tmp_path) as spool:
+        there = {n for n in range(1, 61) if spool.read(Lane.WAVEFORM, n) is not None}
+        assert there == set(range(1, 61)) - hit
+        gaps = await spool.gaps_for(Lane.WAVEFORM, 1, 60)
+        covered = {s for g in gaps for s in range(g.from_sample or 0, g.to_sample or 0)}
+        missing = {s for n in hit if n > 1 for s in range(25 * (n - 1), 25 * n)}
+        assert missing <= covered or 1 in hit
+
+
+async def test_a_full_spool_gives_up_the_oldest_waveforms_as_gaps_and_never_an_alarm(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        dropped: list[tuple[Lane, int, int]] = []
+        spool.on_dropped = lambda *what: dropped.append(what)
+        going = [alarm() for _ in range(5)]
+        for one in going:
+            await spool.append(Lane.ALARM, [one])
+        await spool.append(Lane.NUMERIC, [heart_rate(60)])
+        await fill(spool, 300)
+        await until(lambda: bool(dropped))
+        assert spool.allocated_bytes() <= SMALL.total_bytes
+        assert {lane for lane, _, _ in dropped} == {Lane.WAVEFORM}
+        first, last = dropped[0][1], dropped[-1][2]
+        assert first == 1
+        assert spool.read(Lane.WAVEFORM, last) is None
+        assert spool.held(Lane.WAVEFORM) == [(last + 1, 300)]
+        gaps = await spool.gaps_for(Lane.WAVEFORM, first, last)
+        assert {g.reason for g in gaps} == {SPOOL_FULL}
+        assert sorted((g.from_sample, g.to_sample) for g in gaps)[0][0] == 0
+        assert max(g.to_sample or 0 for g in gaps) == last * 500
+        assert sum((g.to_sample or 0) - (g.from_sample or 0) for g in gaps) == last * 500
+        assert [records(spool, Lane.ALARM, n) for n in range(1, 6)] == [[a] for a in going]
+        assert records(spool, Lane.NUMERIC, 1) == [heart_rate(60)]
+
+
+async def test_what_the_hub_has_goes_before_what_it_has_not(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        await fill(spool, 31)
+        newer = Position([(1, 31)])
+        await spool.append(Lane.NUMERIC, [heart_rate(60)])
+        spool.acknowledged(Lane.WAVEFORM, newer)
+        dropped: list[tuple[Lane, int, int]] = []
+        spool.on_dropped = lambda *what: dropped.append(what)
+        await fill(spool, 90, first=31)
+        await until(lambda: bool(dropped))
+        assert dropped[0][1] == 1
+        assert all(await spool.gaps_for(lane, a, b) for lane, a, b in dropped)
+
+
+async def test_acknowledged_data_stay_for_a_day_while_there_is_room(tmp_path: Path):
+    now = [T0_NS]
+    spool = await Spool.open(tmp_path, lambda: now[0], SMALL)
+    try:
+        await fill(spool, 60)
+        spool.acknowledged(Lane.WAVEFORM, Position([(1, 60)]))
+        spool._store.retire((3,))
+        assert spool.read(Lane.WAVEFORM, 1) is not None
+        now[0] += 25 * 3600 * NS_PER_S
+        spool._store.retire((3,))
+        assert spool.read(Lane.WAVEFORM, 1) is None
+        assert spool.read(Lane.WAVEFORM, 60) is not None
+    finally:
+        await spool.close()
+
+
+async def test_acknowledged_positions_survive_a_restart(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.NUMERIC, [heart_rate(60)])
+        spool.acknowledged(Lane.NUMERIC, Position([(1, 1)]))
+    async with opened(tmp_path) as spool:
+        assert list(spool.stored(Lane.NUMERIC)) == [(1, 1)]
+
+
+async def test_batches_are_durable_in_the_order_of_their_numbers(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        order: list[int] = []
+        waiting: list[Awaitable[int]] = []
+        for i in range(200):
+            future = spool.append(Lane.NUMERIC, [heart_rate(i)])
+            future.add_done_callback(lambda f: order.append(f.result()))
+            waiting.append(future)
+        await asyncio.gather(*waiting)
+        assert order == list(range(1, 201))
+        assert spool.stats.commits < 200  # one fdatasync serves a group
+
+
+async def test_a_writer_that_falls_behind_turns_waveforms_into_their_gaps(tmp_path: Path):
+    async with opened(tmp_path, Limits(6 * 65536, 65536, 32768, queue_batches=3)) as spool:
+        waiting = [spool.append(Lane.WAVEFORM, [waveform(25 * i)]) for i in range(30)]
+        await asyncio.gather(*waiting)
+        kept = [records(spool, Lane.WAVEFORM, n)[0] for n in range(1, 31)]
+        assert any(isinstance(r, Gap) for r in kept)
+        spans = [
+            (r.first_sample, r.end_sample) if isinstance(r, WaveformGroup) else (r.from_sample, r.to_sample)
+            for r in kept
+            if isinstance(r, WaveformGroup | Gap)
+        ]
+        assert spans == [(25 * i, 25 * i + 25) for i in range(30)]
+
+
+def test_a_limit_without_room_for_the_open_segments_is_refused():
+    with pytest.raises(ValueError, match="expected at least"):
+        Limits(total_bytes=1 << 20)
