@@ -36,7 +36,7 @@ export class Banner {
       : alarm.presence === "latched" ? t("alarm.banner_latched") : t("alarm.banner_open");
     return h("button", { class: `lead p-${look(alarm)}${unseen(alarm) ? " flash" : ""}`, type: "button", "data-alarm": alarm.id, onclick: () => this.open(alarm) },
       glyph(look(alarm)), h("span", { class: "what" }, t("alarm.title", { bed: this.bedName(alarm.bed), alarm: title(alarm) })),
-      h("span", { class: "more" }, h("span", { class: "age" }), h("span", {}, state), h("span", {}, t("alarm.banner_evidence"))));
+      h("span", { class: "more" }, h("span", { class: "age" }), h("span", { class: "state-word" }, state), h("span", { class: "evidence-word" }, t("alarm.banner_evidence"))));
   }
 
   /** @param {Alarm} alarm the most urgent of them @param {number} n */

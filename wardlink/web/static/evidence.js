@@ -7,8 +7,9 @@ import { clock, t } from "./words.js";
 
 const HEAD_PX = 24;
 const FOOT_PX = 20;
-const LEAST_MM = 26;
-const MOST_MM = 60;
+const LEAST_MM = 20;
+/** Height for all leads together: the reasons below must stay in sight. */
+const ALL_MM = 76;
 const MISSING = -32768;
 
 /** @param {Evidence & {strip: NonNullable<Evidence["strip"]>}} evidence @returns {HTMLElement} */
@@ -19,8 +20,11 @@ export function evidenceStrip(evidence) {
   const perSample = (MM_PER_S * mm) / strip.fs_hz;
   const width = Math.ceil(n * perSample);
   const leads = strip.leads.map((lead) => ({ lead, ...extent(lead) }));
-  const high = leads.map(({ reach }) => Math.min(MOST_MM, Math.max(LEAST_MM, Math.ceil((2 * reach * MM_PER_MV) / 1000 + 4))) * mm);
-  const height = HEAD_PX + FOOT_PX + high.reduce((a, b) => a + b, 0);
+  const need = (/** @type {number} */ gain) => leads.map(({ reach }) => Math.max(LEAST_MM, Math.ceil((2 * reach * gain) / 1000 + 4)));
+  // Half the gain, as on a recorder, before anything is cut off.
+  const gain = sum(need(MM_PER_MV)) <= ALL_MM ? MM_PER_MV : MM_PER_MV / 2;
+  const high = need(gain).map((millimetres) => millimetres * mm);
+  const height = HEAD_PX + FOOT_PX + sum(high);
   const timeOf = (/** @type {number} */ sample) => strip.t0_ms + ((sample - strip.first_sample) * 1000) / strip.fs_hz;
   const decided = clock(timeOf(deciding ?? strip.first_sample + n));
   const canvas = h("canvas", {
@@ -52,7 +56,7 @@ export function evidenceStrip(evidence) {
     c.beginPath();
     let pen = false;
     lead.samples.forEach((raw, k) => {
-      const y = middle - (((raw - median) * lead.uv_per_lsb) / 1000) * MM_PER_MV * mm;
+      const y = middle - (((raw - median) * lead.uv_per_lsb) / 1000) * gain * mm;
       if (raw === MISSING) pen = false;
       else if (pen) c.lineTo(k * perSample, y);
       else {
@@ -95,9 +99,18 @@ export function evidenceStrip(evidence) {
     box.scrollLeft = (deciding === null ? width : x(deciding)) - 0.8 * box.clientWidth;
   });
   // Names of the leads stay while the paper is scrolled.
-  const names = h("div", { class: "below" }, h("span", {}, strip.leads.map((lead) => lead.short).join(" · ")), h("span", {}, t("sheet.beats_found", { n: beats.length })),
-    h("span", {}, t("strip.gain", { n: MM_PER_MV })), h("span", {}, t("strip.speed")));
-  return h("div", {}, box, names);
+  const names = strip.leads.map((lead, i) => {
+    const name = h("b", { "aria-hidden": "true" }, lead.short);
+    name.style.top = `${HEAD_PX + sum(high.slice(0, i)) + 4}px`;
+    return name;
+  });
+  const facts = h("div", { class: "below" }, h("span", {}, t("sheet.beats_found", { n: beats.length })), h("span", {}, t("strip.gain", { n: gain })), h("span", {}, t("strip.speed")));
+  return h("div", { class: "evidence-box" }, box, ...names, facts);
+}
+
+/** @param {number[]} values */
+function sum(values) {
+  return values.reduce((a, b) => a + b, 0);
 }
 
 /** Middle and reach (99th percentile, microvolt) of a lead. @param {import("./contract").EvidenceLead} lead */

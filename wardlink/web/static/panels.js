@@ -1,5 +1,5 @@
 /** The smaller side sheets: keys, matching the screen. And the bar that finds a bed. */
-import { PATHS, h, icon } from "./dom.js";
+import { PATHS, h, icon, meta } from "./dom.js";
 import { CARD_MM, STANDARD_PX_PER_MM, keepPxPerMm, pxPerMm } from "./paper.js";
 import { t } from "./words.js";
 
@@ -10,11 +10,21 @@ function panel(title, close, ...body) {
     h("div", { class: "panel-body" }, ...body));
 }
 
-/** @param {() => void} close */
-export function keysPanel(close) {
+/**
+ * Keys, screen, language, sign-out.
+ * @param {{close: () => void, calibrate: () => void}} on
+ */
+export function menuPanel(on) {
   /** @type {[string, string][]} */
   const rows = [["1 … 64", "digits"], ["Enter", "enter"], ["a", "a"], ["/", "slash"], ["?", "question"], ["Esc", "escape"]];
-  return panel(t("keys.title"), close, h("dl", { class: "keys" }, ...rows.flatMap(([key, name]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(`keys.${name}`))])));
+  const next = encodeURIComponent(location.pathname);
+  const person = meta("person");
+  return panel(t("menu.title"), on.close,
+    h("h3", {}, t("keys.title")), h("dl", { class: "keys" }, ...rows.flatMap(([key, name]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(`keys.${name}`))])),
+    h("h3", {}, t("menu.screen")), h("div", { class: "row" }, h("button", { class: "plain", type: "button", onclick: on.calibrate }, t("calibration.open")),
+      ...["zh_Hans", "en"].map((lang) => h("a", { class: "plain", href: `/lang/${lang}?next=${next}`, lang: lang === "en" ? "en" : "zh-Hans" }, t(`language.${lang}`)))),
+    ...(person ? [h("h3", {}, t("menu.person")), h("div", { class: "row" }, h("span", {}, person),
+      h("form", { method: "post", action: "/sign-out" }, h("input", { type: "hidden", name: "csrf", value: meta("csrf") }), h("button", { class: "plain", type: "submit" }, t("nav.sign_out"))))] : []));
 }
 
 /** @param {() => void} close @param {() => void} changed the paper has to be ruled afresh */

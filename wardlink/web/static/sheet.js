@@ -75,7 +75,10 @@ export class AlarmSheet {
     this.act = h("div", { class: "act", "aria-live": "polite" });
     this.strip = h("div", {}, h("p", {}, t("sheet.evidence_loading")));
     this.below = h("div", {});
-    this.root.replaceChildren(this.top, this.act, h("div", { class: "sheet-body" }, h("section", {}, h("h3", {}, t("sheet.evidence")), this.strip), this.below));
+    const why = has(`why.${this.alarm?.code}`) ? `why.${this.alarm?.code}` : "why.unknown";
+    this.root.replaceChildren(this.top, this.act, h("div", { class: "sheet-body" },
+      h("section", {}, h("h3", {}, t("sheet.why")), h("p", { class: "why" }, t(why))),
+      h("section", {}, h("h3", {}, t("sheet.evidence")), this.strip), this.below));
     this.head();
     if (this.detail) this.evidence(false);
     this.rest();
@@ -157,9 +160,8 @@ export class AlarmSheet {
       facts.push([t("sheet.confidence"), evidence.confidence === null ? t("sheet.confidence_none") : t("sheet.confidence_value", { percent: Math.round(100 * evidence.confidence) })]);
     }
     facts.push([t("sheet.onset"), clock(alarm.onset_ms)], [t("sheet.detected"), t("sheet.detected_value", { time: clock(alarm.detected_ms), seconds: took })], [t("sheet.source"), alarm.source]);
-    const why = has(`why.${alarm.code}`) ? `why.${alarm.code}` : "why.unknown";
     this.below.replaceChildren(
-      h("section", {}, h("h3", {}, t("sheet.why")), h("p", { class: "why" }, t(why)), h("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
+      h("section", {}, h("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
       this.detail ? h("section", {}, h("h3", {}, t("sheet.history")), h("ol", { class: "story" }, ...story(this.detail.events).map((event) => this.happened(event, now)))) : "",
     );
   }

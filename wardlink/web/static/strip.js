@@ -5,23 +5,30 @@
  */
 import { MM_PER_MV, MM_PER_S, fit, hatch, pxPerMm, rule, token } from "./paper.js";
 import { h } from "./dom.js";
+import { LOW_CUT_HZ } from "./ring.js";
+import { t } from "./words.js";
 
 /** Height that one row of the cascade should have, CSS px. */
 const ROW_PX = 215;
 const MAX_ROWS = 4;
 const ERASE_MM = 6;
 const LINE_PX = 1.7;
+/** Below this height of a row half the gain is used, and said. */
+const LOW_ROW_MM = 24;
+/** Where the zero line stands in a row: an ECG reaches farther up than down. */
+const ZERO = 0.58;
 
 export class Strip {
-  /** @param {number} lead its index among the bed's leads @param {string} code @param {string} label what a screen reader says */
-  constructor(lead, code, label) {
-    this.lead = lead;
-    this.code = code;
+  /** @param {import("./contract").Lead} lead @param {string} label what a screen reader says */
+  constructor(lead, label) {
+    this.lead = lead.index;
+    this.code = lead.code;
+    this.short = lead.short;
     this.paper = h("canvas", { class: "paper", "aria-hidden": "true" });
     this.trace = h("canvas", { class: "trace", role: "img", "aria-label": label });
     this.tag = h("div", { class: "tag" });
     this.note = h("div", { class: "lost-note", hidden: true });
-    this.root = h("div", { class: "strip" }, this.paper, this.trace, this.note, this.tag);
+    this.root = h("div", { class: "strip" }, this.paper, this.tag, this.trace, this.note);
     /** @type {import("./ring.js").Ring | null} */
     this.ring = null;
     /** @type {{from: number, to: number, text: string}[]} */
@@ -29,6 +36,7 @@ export class Strip {
     this.width = 0;
     this.height = 0;
     this.rows = 1;
+    this.gain = MM_PER_MV;
     this.mm = pxPerMm();
     /** Patient's time up to which columns are drawn. */
     this.drawn = NaN;
@@ -53,13 +61,26 @@ export class Strip {
     this.c = null;
     if (width < 8 || height < 8) return;
     this.rows = Math.max(1, Math.min(MAX_ROWS, Math.floor(height / ROW_PX)));
+    this.gain = height / this.rows < LOW_ROW_MM * this.mm ? MM_PER_MV / 2 : MM_PER_MV;
+    this.name();
     const paper = fit(this.paper, width, height);
     rule(paper, width, height, this.mm);
     paper.fillStyle = token("line");
     for (let row = 1; row < this.rows; row += 1) paper.fillRect(0, Math.round((row * height) / this.rows), width, 1);
     this.c = fit(this.trace, width, height);
     this.pattern = hatch(this.c);
-    this.colour = getComputedStyle(this.root).color;
+    this.ink();
+  }
+
+  /** Lead, gain, speed and low cut, as they are now. */
+  name() {
+    const extra = [t("strip.speed"), t("strip.filter", { hz: LOW_CUT_HZ })];
+    this.tag.replaceChildren(h("b", {}, this.short), h("span", {}, t("strip.gain", { n: this.gain })), ...extra.map((text) => h("span", { class: "extra" }, text)));
+  }
+
+  /** What is old is grey, never as if live. */
+  ink() {
+    this.colour = this.lost ? token("stale") : getComputedStyle(this.root).color;
     this.dirty = true;
   }
 
@@ -121,8 +142,8 @@ export class Strip {
     const high = this.height / this.rows;
     this.pieces(from, to, (x0, x1, row, t0) => {
       const speed = (MM_PER_S * this.mm) / 1000;
-      const perMv = MM_PER_MV * this.mm;
-      const middle = (row + 0.5) * high;
+        const perMv = this.gain * this.mm;
+      const middle = (row + ZERO) * high;
       const x = (/** @type {number} */ t) => x0 + (t - t0) * speed;
       const until = t0 + (x1 - x0) / speed;
       c.save();
@@ -202,15 +223,17 @@ export class Strip {
       this.lost = lost;
       this.root.classList.toggle("lost", lost);
       this.note.hidden = !lost;
+      this.ink();
     }
+    const started = Number.isFinite(since) && Number.isFinite(this.drawn);
+    const gone = started ? ((this.drawn - since) * MM_PER_S * this.mm) / 1000 : Infinity;
+    this.root.classList.toggle("gone", lost && gone >= this.width * this.rows);
     if (!lines) return;
     const text = lines.join("\n");
     if (this.note.dataset.text !== text) {
       this.note.dataset.text = text;
       this.note.replaceChildren(...lines.map((line) => h("span", {}, line)));
     }
-    const started = Number.isFinite(since) && Number.isFinite(this.drawn);
-    const gone = started ? ((this.drawn - since) * MM_PER_S * this.mm) / 1000 : Infinity;
     const x = started ? this.along(since) % this.width : 0;
     const whole = gone >= this.width || this.rows > 1;
     const left = whole ? (this.width - this.note.offsetWidth) / 2 : x;

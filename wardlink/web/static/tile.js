@@ -2,10 +2,9 @@
 import { glyph, look, shortTitle, title, unseen } from "./alarms.js";
 import { h, setText } from "./dom.js";
 import { Numbers } from "./numbers.js";
-import { LOW_CUT_HZ, Ring } from "./ring.js";
+import { Ring } from "./ring.js";
 import { Playout } from "./playout.js";
 import { Strip } from "./strip.js";
-import { MM_PER_MV } from "./paper.js";
 import { age, clock, has, hour, running, t } from "./words.js";
 
 /** @typedef {import("./contract").Bed} Bed @typedef {import("./contract").Alarm} Alarm */
@@ -106,10 +105,8 @@ export class Tile {
     const leads = this.bed.leads.slice(0, n);
     if (this.strips.map((strip) => strip.code).join() !== leads.map((lead) => lead.code).join() || !this.strips.length) {
       this.strips = (leads.length ? leads : [{ index: 0, code: "", short: "ECG" }]).map((lead) => {
-        const strip = new Strip(lead.index, lead.code, t("strip.label", { bed: this.name, lead: lead.short }));
+        const strip = new Strip(lead, t("strip.label", { bed: this.name, lead: lead.short }));
         strip.ring = this.rings.get(lead.index) ?? null;
-        strip.tag.append(h("b", {}, lead.short), h("span", {}, t("strip.gain", { n: MM_PER_MV })), h("span", {}, t("strip.speed")),
-          h("span", {}, t("strip.filter", { hz: LOW_CUT_HZ })));
         return strip;
       });
       this.stripBox.replaceChildren(...this.strips.map((strip) => strip.root));
@@ -153,13 +150,13 @@ export class Tile {
     for (const strip of this.strips) strip.say(lines, never ? NaN : this.playout.newest);
     this.root.dataset.link = silent && !settling ? (hubLost ? "hub_lost" : this.bed.link.state === "live" ? "silent" : this.bed.link.state) : "live";
     this.listAlarms(history, now);
-    this.tellSignal(silent);
+    this.tellSignal(silent, cause);
   }
 
   /** @param {Alarm | null} alarm @param {number | null} lostFor @param {number} now */
   head(alarm, lostFor, now) {
     const kind = alarm ? look(alarm) : lostFor !== null ? "technical" : null;
-    this.root.className = `bed${kind ? ` a-${kind}` : ""}${this.root.classList.contains("picked") ? " picked" : ""}${this.root.classList.contains("dim") ? " dim" : ""}`;
+    for (const one of ["high", "medium", "low", "technical"]) this.root.classList.toggle(`a-${one}`, one === kind);
     this.root.dataset.state = kind ?? "quiet";
     this.chip.hidden = !kind;
     if (!kind) {
@@ -179,7 +176,7 @@ export class Tile {
     setText(/** @type {HTMLElement} */ (this.chip.querySelector(".full")), full ?? "");
     setText(/** @type {HTMLElement} */ (this.chip.querySelector(".short")), short ?? "");
     setText(/** @type {HTMLElement} */ (this.chip.querySelector(".age")), alarm ? running(now - alarm.onset_ms) : "");
-    this.chip.setAttribute("aria-label", alarm ? t("bed.open_alarm", { bed: this.name, alarm: full ?? "" }) : (full ?? ""));
+    this.chip.title = alarm ? t("bed.open_alarm", { bed: this.name, alarm: full ?? "" }) : "";
   }
 
   /** @param {Alarm[]} history @param {number} now */
@@ -195,15 +192,15 @@ export class Tile {
     this.alarms.replaceChildren(h("h3", {}, t("alarm.recent")), rows.length ? h("ul", {}, ...rows) : h("p", { class: "empty" }, t("alarm.recent_none", { time: hour(this.on.since, now) })));
   }
 
-  /** @param {boolean} silent */
-  tellSignal(silent) {
+  /** @param {boolean} silent @param {string} cause of the silence */
+  tellSignal(silent, cause) {
     const { gateway, device, state } = this.bed.link;
     const live = state === "live" && !silent;
     const delay = Number((this.playout.delay / 1000).toFixed(1));
-    const key = [gateway, device, state, silent, live ? delay : ""].join();
+    const key = [gateway, device, state, silent, cause, live ? delay : ""].join();
     if (this.signal.dataset.key === key) return;
     this.signal.dataset.key = key;
-    const word = state === "live" && silent ? t("strip.cause.live") : t(`link.states.${state}`);
+    const word = silent && state !== "never" ? t(`strip.cause.${cause}`) : t(`link.states.${state}`);
     this.signal.replaceChildren(
       h("dt", {}, t("link.state")), h("dd", { class: live ? "is-live" : "" }, word),
       h("dt", {}, t("link.gateway")), h("dd", {}, gateway), h("dt", {}, t("link.device")), h("dd", {}, device),

@@ -5,7 +5,7 @@ import { data, h, icon, meta, PATHS, setText } from "./dom.js";
 import { EventStream } from "./events.js";
 import { Hub, Refused } from "./hub.js";
 import { arrange, place } from "./layout.js";
-import { calibrationPanel, findBar, keysPanel } from "./panels.js";
+import { calibrationPanel, findBar, menuPanel } from "./panels.js";
 import { AlarmSheet } from "./sheet.js";
 import { Sound } from "./sound.js";
 import { inStep, Tile } from "./tile.js";
@@ -278,10 +278,16 @@ class WardPage {
 
   listen() {
     el("sound").addEventListener("click", () => void this.sound.test());
-    el("open-keys").addEventListener("click", () => this.show(keysPanel(() => this.closeSide())));
-    el("open-calibration").addEventListener("click", () => this.show(calibrationPanel(() => this.closeSide(), () => this.tiles.forEach((tile) => tile.layStrips()))));
+    el("open-menu").addEventListener("click", () => this.menu());
     el("open-find").addEventListener("click", () => this.find());
     addEventListener("keydown", (event) => this.key(event));
+  }
+
+  menu() {
+    const close = () => this.closeSide();
+    const relay = () => this.tiles.forEach((tile) => tile.layStrips());
+    this.sheet.close();
+    this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)) }));
   }
 
   /** @param {KeyboardEvent} event */
@@ -299,7 +305,7 @@ class WardPage {
       if (this.side === this.sheet.root) void this.sheet.acknowledge();
       else if (urgent) this.open(urgent);
     } else if (event.key === "/") this.find();
-    else if (event.key === "?") this.show(keysPanel(() => this.closeSide()));
+    else if (event.key === "?") this.menu();
     else return;
     event.preventDefault();
   }
@@ -317,9 +323,9 @@ class WardPage {
   find() {
     if (!this.finder) {
       this.finder = findBar({
-        typed: (text) => this.narrow(text),
+        typed: (text) => this.mark(text),
         chosen: () => {
-          const first = [...this.tiles.values()].find((tile) => !tile.root.classList.contains("dim"));
+          const first = [...this.tiles.values()].find((tile) => tile.root.classList.contains("found"));
           this.closeFind();
           if (first) this.pick(first.bed.id, true);
         },
@@ -330,24 +336,24 @@ class WardPage {
     this.finder.input.focus();
   }
 
-  /** @param {string} text */
-  narrow(text) {
+  /** Marks the beds that match; the others stay as they are, for one of them may be alarming. @param {string} text */
+  mark(text) {
     const wanted = text.trim().toLocaleLowerCase();
     let found = 0;
     for (const [id, tile] of this.tiles) {
       const words = [tile.bed.label, tile.bed.who?.masked_name ?? "", ...this.alarms.of(id).map(title)].join(" ").toLocaleLowerCase();
-      const match = words.includes(wanted);
+      const match = wanted !== "" && words.includes(wanted);
       found += Number(match);
-      tile.root.classList.toggle("dim", !match);
+      tile.root.classList.toggle("found", match);
     }
-    if (this.finder) this.finder.none.textContent = found ? "" : t("search.none");
+    if (this.finder) this.finder.none.textContent = found || !wanted ? "" : t("search.none");
   }
 
   closeFind() {
     if (!this.finder) return false;
     this.finder.root.remove();
     this.finder = undefined;
-    this.narrow("");
+    this.mark("");
     return true;
   }
 }
