@@ -40,19 +40,25 @@ class Chain:
     """State of a device's screening: placement, one state a step, and the last ten seconds of each ECG source."""
 
     placement: Placement
-    trees: "Trees" = field(default_factory=_trees, repr=False)
-    align: AlignState = AlignState()
-    assess: AssessState = AssessState()
-    rhythm: RhythmState = RhythmState()
-    alarms: AlarmsState = AlarmsState()
+    trees: "Trees" = field(repr=False)
+    align: AlignState = field(default_factory=AlignState)
+    assess: AssessState = field(default_factory=AssessState)
+    rhythm: RhythmState = field(default_factory=RhythmState)
+    alarms: AlarmsState = field(default_factory=AlarmsState)
     recent: Mapping[SourcePath, tuple[WaveformGroup, ...]] = field(
         default_factory=lambda: MappingProxyType(dict[SourcePath, tuple[WaveformGroup, ...]]())
     )
 
 
-def begin(placement: Placement | None = None, active: tuple[AlarmCondition, ...] = ()) -> Chain:
-    """State before the first record. `active`: alarms of this device that were present or latched when the agent stopped."""
-    return Chain(placement or Placement(), alarms=alarms.restore(active))
+def begin(
+    placement: Placement | None = None, active: tuple[AlarmCondition, ...] = (), trees: "Trees | None" = None
+) -> Chain:
+    """State before the first record.
+
+    `active`: alarms of this device that were present or latched when the agent stopped. `trees`: other weights than the
+    product's, for held-out figures.
+    """
+    return Chain(placement or Placement(), trees or _trees(), alarms=alarms.restore(active))
 
 
 def configure(state: Chain, placement: Placement) -> Chain:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LETHAL_ON = 0.6  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
 LETHAL_OFF = 0.35
-LETHAL_ONSET_S = 4.0  # a lethal rhythm fills most of the window and of the smoothing before it is decided
+LETHAL_ONSET_S = 3.0  # half the window and half the smoothing: how far a score lies behind its cause
 FIBRILLATION = 0.5
 RATE_EVERY_HOPS = 2
 RATE_AVERAGE_NS = 6 * NS_PER_S

@@ -8,11 +8,10 @@ after its cause at the latest; four seconds are needed before a lethal rhythm is
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from models.signal import frames, lethal, qrs, rate
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from models.signal.trees import Trees
@@ -90,8 +89,8 @@ def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, trees: "Trees"
     end = (hop.number + 1) * plan.hop
     found: list[tuple[int, ...]] = []
     judged = end
-    for lead, detector in enumerate(state.qrs):
-        detector, beats = qrs.step(detector, hop.band[lead])
+    for lead, before in enumerate(state.qrs):
+        detector, beats = qrs.step(before, hop.band[lead])
         detectors.append(detector)
         judged = max(0, plan.sample_of(qrs.judged(detector)))
         samples = tuple(plan.sample_of(beat.at) for beat in beats) if usable[lead] else ()
@@ -122,3 +121,14 @@ def _new(beats: tuple[int, ...], known: rate.RateState, fs_hz: float) -> tuple[i
     """Without those that another lead has told before the lead that is followed changed."""
     near = SAME_BEAT_S * fs_hz
     return tuple(b for b in beats if b > 0 and all(abs(b - k) >= near for k in known.beats))
+
+
+def find_beats(lead: "Floats", fs_hz: float) -> tuple[int, ...]:
+    """Sample numbers of the R waves of one lead, shape (n,), in millivolt: the streaming detector fed in one piece."""
+    _, hops = frames.feed(frames.begin(1, fs_hz), lead[None, :], fs_hz)
+    detector, plan = qrs.begin(), frames.plan(fs_hz)
+    found: list[int] = []
+    for hop in hops:
+        detector, beats = qrs.step(detector, hop.band[0])
+        found += [plan.sample_of(beat.at) for beat in beats]
+    return tuple(sorted(found))

@@ -152,8 +152,9 @@ def main() -> None:
         records = pool.map(_job, jobs, chunksize=1)
         made: list[tuple[Path, list[Windows]]] = [(out / "lethal.json", records)]
         if folds:
-            for name in VFDB:
-                made.append((out / "folds" / f"lethal-{name}.json", [w for w in records if w.record != f"vfdb/{name}"]))
+            made += [
+                (out / "folds" / f"lethal-{name}.json", [w for w in records if w.record != f"vfdb/{name}"]) for name in VFDB
+            ]
             for k in range(4):
                 held = {f"mitdb/{r}" for r in DS1[k::4]}
                 made.append((out / "folds" / f"lethal-ds1-{k}.json", [w for w in records if w.record not in held]))

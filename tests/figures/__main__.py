@@ -1,0 +1,84 @@
+"""`python -m tests.figures [ONLY]`: a table on the terminal, build/figures.json for machines."""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+
+from tests.figures.catalogue import chosen
+from tests.figures.entry import Entry, Figure
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build"
+
+
+def recordings() -> Path:
+    """RECORDINGS, else ../shared/data beside the checkout."""
+    return Path(os.environ.get("RECORDINGS") or ROOT.parent / "shared" / "data")
+
+
+def fingerprint(figure: Figure, data: Path) -> str:
+    """Hash of the code and the recordings that a figure depends on."""
+    digest = hashlib.sha256(figure.id.encode())
+    for part in figure.code:
+        for path in sorted((ROOT / part).rglob("*")):
+            if path.suffix in (".py", ".json") and "__pycache__" not in path.parts:
+                digest.update(path.relative_to(ROOT).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
+    for folder in figure.data:
+        for path in sorted((data / folder).iterdir()):
+            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def run(figure: Figure, data: Path) -> list[dict[str, object]]:
+    """Measure, or take the result of the same code on the same data."""
+    kept = BUILD / "figures-cache" / f"{figure.id}-{fingerprint(figure, data)[:24]}.json"
+    if figure.cached and kept.is_file():
+        rows: list[dict[str, object]] = json.loads(kept.read_text())
+        return rows
+    start = monotonic()
+    entries = figure.measure(data)
+    seconds = round(monotonic() - start, 1)
+    rows = [_row(entry, seconds) for entry in entries]
+    if figure.cached:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(rows))
+    return rows
+
+
+def _row(entry: Entry, seconds: float) -> dict[str, object]:
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return {**asdict(entry), "passes": entry.passes, "reaches": entry.reaches, "machine": machine, "seconds": seconds}
+
+
+def main() -> int:
+    """0 when every gate is met."""
+    data = recordings()
+    rows: list[dict[str, object]] = []
+    print(f"{'figure':<18}{'value':>10}  {'unit':<28}{'gate':>8}{'goal':>8}  {'':<10}{'n':>8}{'s':>8}")
+    for figure in chosen(",".join(sys.argv[1:])):
+        missing = [folder for folder in figure.data if not (data / folder).is_dir()]
+        if missing:
+            print(f"{figure.id:<18}not run: no {', '.join(missing)} in {data}; set RECORDINGS=DIR")
+            return 1
+        for row in run(figure, data):
+            rows.append(row)
+            state = "goal" if row["reaches"] else "gate" if row["passes"] else "NOT MET"
+            print(
+                f"{row['id']:<18}{row['value']:>10}  {row['unit']:<28}{row['gate']!s:>8}{row['goal']!s:>8}"
+                f"  {state:<10}{row['n']:>8}{row['seconds']:>8}  {row['note']}",
+                flush=True,
+            )
+            for key, value in dict(row["details"]).items():  # type: ignore[call-overload]
+                print(f"    {key}: {value}")
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "figures.json").write_text(json.dumps(rows, indent=1))
+    return 0 if all(row["passes"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

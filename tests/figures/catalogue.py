@@ -1,0 +1,17 @@
+"""Every figure that the harness knows. Add a module's `FIGURES` here."""
+
+from tests.figures import cost, heart, lethal
+from tests.figures.entry import Figure
+
+FIGURES: tuple[Figure, ...] = (*heart.FIGURES, *lethal.FIGURES, *cost.FIGURES)
+
+
+def chosen(only: str) -> list[Figure]:
+    """Figures by group, id or one of their entries, comma-separated; all when empty."""
+    names = {name.strip() for name in only.split(",") if name.strip()}
+    found = [f for f in FIGURES if not names or names & {f.id, f.group, *f.yields}]
+    unknown = names - {n for f in FIGURES for n in (f.id, f.group, *f.yields)}
+    if unknown:
+        msg = f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(f.id for f in FIGURES)}"
+        raise SystemExit(msg)
+    return found

@@ -1,0 +1,88 @@
+"""Recordings as the product sees them: waveform groups of half a second through the whole screening."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.screening import chain
+from models.signal.trees import Trees
+from protocols.ecgfile.wfdb import Annotation, WfdbRecord, read_annotations, read_record
+from protocols.nomenclature import lead
+from protocols.record import NS_PER_S, AlarmCondition, Scale, SourcePath, Times, WaveformGroup
+
+DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split()
+DS2 = "100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split()
+PACED = "102 104 107 217".split()
+VFDB = "419 421 422 424 427 428 430 602 607 611 615".split()
+BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
+START_NS = 1_700_000_000 * NS_PER_S
+SOURCE = SourcePath("recording", ("ecg",))
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A record through the chain. `holding`: seconds at the end of each group, and the codes that hold there."""
+
+    beats_s: tuple[float, ...]
+    alarms: tuple[AlarmCondition, ...]
+    holding: tuple[tuple[float, frozenset[str]], ...]
+
+    def seconds(self, ns: int) -> float:
+        """Time in the record."""
+        return (ns - START_NS) / NS_PER_S
+
+
+def groups(record: WfdbRecord, from_s: float = 0, to_s: float | None = None, group_s: float = 0.5) -> Iterator[WaveformGroup]:
+    """A record's stretch as groups; the sample numbers are the record's own."""
+    fs_hz = record.fs_hz
+    first = round(from_s * fs_hz)
+    last = record.raw.shape[1] if to_s is None else min(round(to_s * fs_hz), record.raw.shape[1])
+    n = round(group_s * fs_hz)
+    leads = (lead("II"), lead("V1"))[: len(record.raw)]
+    scales = tuple(Scale(1 / s.gain, -s.baseline / s.gain, s.unit) for s in record.header.signals)
+    for at in range(first, last, n):
+        part = np.ascontiguousarray(record.raw[:, at : min(at + n, last)], "<i2")
+        yield WaveformGroup(SOURCE, leads, fs_hz, at, part.tobytes(), "<i2", scales, Times(START_NS + round(at / fs_hz * NS_PER_S)))
+
+
+def screen(record: WfdbRecord, trees: Trees | None = None, from_s: float = 0, to_s: float | None = None) -> Screened:
+    """Play a stretch of a record through the whole chain, as fast as it goes."""
+    state = chain.begin(trees=trees)
+    alarms: list[AlarmCondition] = []
+    holding: list[tuple[float, frozenset[str]]] = []
+    beats: set[int] = set()
+    for group in groups(record, from_s, to_s):
+        state, out = chain.step(state, group)
+        alarms += [r for r in out if isinstance(r, AlarmCondition)]
+        watch = state.rhythm.watches[SOURCE]
+        beats.update(watch.beats[-8:])
+        holding.append((group.end_sample / group.fs_hz, watch.holding))
+    return Screened(tuple(b / record.fs_hz for b in sorted(beats)), tuple(alarms), tuple(holding))
+
+
+def load(recordings: Path, name: str) -> tuple[WfdbRecord, tuple[Annotation, ...]]:
+    """Signals and annotations of `mitdb/100` and the like."""
+    return read_record(recordings / name), read_annotations(recordings / name)
+
+
+def reference_beats(fs_hz: float, annotations: tuple[Annotation, ...]) -> tuple[list[float], list[tuple[float, float]]]:
+    """Times of the beats, and the stretches of ventricular flutter that EC57 leaves out (`[` to `]`)."""
+    beats = [a.sample / fs_hz for a in annotations if a.symbol in BEATS]
+    flutter: list[tuple[float, float]] = []
+    start = None
+    for a in annotations:
+        if a.symbol == "[":
+            start = a.sample / fs_hz
+        elif a.symbol == "]" and start is not None:
+            flutter.append((start, a.sample / fs_hz))
+            start = None
+    return beats, flutter
+
+
+def rhythms(fs_hz: float, n: int, annotations: tuple[Annotation, ...]) -> list[tuple[float, float, str]]:
+    """Start, end and name of each annotated rhythm, seconds."""
+    marks = [(a.sample / fs_hz, a.aux[1:]) for a in annotations if a.aux.startswith("(")]
+    ends = [at for at, _ in marks[1:]] + [n / fs_hz]
+    return [(at, end, name) for (at, name), end in zip(marks, ends, strict=True)]

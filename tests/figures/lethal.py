@@ -1,0 +1,177 @@
+"""Figures `vf`, `vf-mit` and `alarm-time`: lethal rhythms, each record judged by weights that never saw it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import Pool
+from pathlib import Path
+
+from models.screening.rhythm import LETHAL_ONSET_S
+from models.signal import weights
+from protocols.nomenclature import ASYSTOLE, V_FIB, V_TACHY
+from protocols.record import Presence
+from tests.figures import corpus
+from tests.figures.entry import Entry, Figure
+from tests.figures.scoring import LEARNING_S, DurationScore, Interval, score_duration
+
+FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
+LETHAL = FIBRILLATION | {"VT"}
+NOT_COUNTED = frozenset({"NOISE", "ASYS"})
+LEAD_IN_S = 30.0
+EPISODE_S = 5.0
+LIMIT_S = 9.0
+
+
+def claimed(screened: corpus.Screened) -> list[Interval]:
+    """Stretches that the screening calls VF or VT, moved by its known delay."""
+    out: list[Interval] = []
+    before = 0.0
+    for end, codes in screened.holding:
+        if codes & {V_FIB, V_TACHY}:
+            out.append((before - LETHAL_ONSET_S, end - LETHAL_ONSET_S))
+        before = end
+    return out
+
+
+def score_record(recordings: Path, name: str) -> tuple[DurationScore, DurationScore]:
+    """A record of vfdb by duration: VF, flutter and VT together; VF and flutter alone."""
+    record, annotations = corpus.load(recordings, f"vfdb/{name}")
+    screened = corpus.screen(record, weights.lethal_without(name))
+    rhythms = corpus.rhythms(record.fs_hz, record.raw.shape[1], annotations)
+    counted = [(max(a, LEARNING_S), b, r) for a, b, r in rhythms if r not in NOT_COUNTED]
+    negative = [(a, b) for a, b, r in counted if r not in LETHAL]
+    found = claimed(screened)
+    return (
+        score_duration([(a, b) for a, b, r in counted if r in LETHAL], negative, found),
+        score_duration([(a, b) for a, b, r in counted if r in FIBRILLATION], negative, found),
+    )
+
+
+@dataclass(frozen=True)
+class Episode:
+    """An annotated episode of VF or flutter of five seconds or more; `delay_s` is None when it was missed."""
+
+    record: str
+    onset_s: float
+    length_s: float
+    delay_s: float | None
+    raised_before: bool
+
+
+def episodes(recordings: Path, name: str) -> list[tuple[float, float]]:
+    """Onset and length of a record's episodes; stretches that touch are one."""
+    record, annotations = corpus.load(recordings, f"vfdb/{name}")
+    found = corpus.rhythms(record.fs_hz, record.raw.shape[1], annotations)
+    return [(a, b - a) for a, b, r in found if r in FIBRILLATION and b - a >= EPISODE_S]
+
+
+def play_episode(recordings: Path, name: str, onset_s: float, length_s: float, lead_in_s: float = LEAD_IN_S) -> Episode:
+    """Play from before the onset; the delay to VF or VT being present. An alarm that stands already counts as 0."""
+    record, _ = corpus.load(recordings, f"vfdb/{name}")
+    start = max(0.0, onset_s - lead_in_s)
+    end = onset_s + min(length_s, LIMIT_S + 3)
+    screened = corpus.screen(record, weights.lethal_without(name), start, end)
+    standing: set[object] = set()
+    before = False
+    delay = None
+    for alarm in screened.alarms:
+        if alarm.code not in (V_FIB, V_TACHY):
+            continue
+        at = screened.seconds(alarm.detected_ns)
+        if alarm.presence is Presence.PRESENT:
+            if at < onset_s:
+                standing.add(alarm.id)
+            elif delay is None:
+                delay = at - onset_s
+        elif at < onset_s:
+            standing.discard(alarm.id)
+    if standing:
+        before, delay = True, 0.0
+    return Episode(name, onset_s, length_s, delay, before)
+
+
+def _vf_job(job: tuple[Path, str]) -> tuple[str, tuple[DurationScore, DurationScore]]:
+    return job[1], score_record(*job)
+
+
+def _episode_job(job: tuple[Path, str, float, float]) -> Episode:
+    return play_episode(*job)
+
+
+def _mit_job(job: tuple[Path, str]) -> tuple[str, list[tuple[str, float, float | None]], list[Interval]]:
+    recordings, name = job
+    record, annotations = corpus.load(recordings, f"mitdb/{name}")
+    trees = weights.lethal_without(f"ds1-{corpus.DS1.index(name) % 4}") if name in corpus.DS1 else None
+    screened = corpus.screen(record, trees)
+    raised = [
+        (a.code, screened.seconds(a.detected_ns), a.evidence.confidence if a.evidence else None)
+        for a in screened.alarms
+        if a.presence is Presence.PRESENT and a.code in (V_FIB, V_TACHY, ASYSTOLE)
+    ]
+    true = [(a, b) for a, b, r in corpus.rhythms(record.fs_hz, record.raw.shape[1], annotations) if r in LETHAL]
+    return name, raised, true
+
+
+def measure_vf(recordings: Path) -> Sequence[Entry]:
+    """By duration over the 11 records."""
+    with Pool(2) as pool:
+        scores = dict(pool.map(_vf_job, [(recordings, r) for r in corpus.VFDB], chunksize=1))
+    total = sum((s for s, _ in scores.values()), DurationScore(0, 0, 0, 0))
+    fibrillation = sum((f for _, f in scores.values()), DurationScore(0, 0, 0, 0))
+    per_record = {r: [round(s.sensitivity, 1), round(s.specificity, 1)] for r, (s, _) in scores.items()}
+    common = {"group": "accuracy", "unit": "%", "higher_is_better": True, "n": len(scores)}
+    return [
+        Entry(
+            id="vf-se", value=round(total.sensitivity, 2), gate=93, goal=97, reference="96", **common,
+            details={"vf_and_flutter_alone": round(fibrillation.sensitivity, 2), "per_record_se_sp": per_record},
+        ),
+        Entry(
+            id="vf-sp", value=round(total.specificity, 2), gate=97, goal=99.5, reference="99", **common,
+            details={"hours": round(total.negative_s / 3600, 2)},
+        ),
+    ]  # fmt: skip
+
+
+def measure_mit(recordings: Path) -> Sequence[Entry]:
+    """Lethal alarms in mitdb that meet no annotated VF, flutter or VT within ten seconds."""
+    names = [*corpus.DS1, *corpus.DS2, *corpus.PACED]
+    with Pool(2) as pool:
+        found = pool.map(_mit_job, [(recordings, r) for r in names], chunksize=1)
+    false = [
+        (name, code, round(at, 1), c)
+        for name, raised, true in found
+        for code, at, c in raised
+        if not any(a - 1 <= at <= b + 10 for a, b in true)
+    ]
+    return [
+        Entry(
+            id="vf-mit", group="accuracy", value=len(false), unit="false alarms in 24 h", gate=5, goal=1, reference="",
+            higher_is_better=False, n=len(names), details={"false": [list(f) for f in false]},
+        )
+    ]  # fmt: skip
+
+
+def measure_time(recordings: Path) -> Sequence[Entry]:
+    """Onset to alarm of every episode of VF and flutter of five seconds or more."""
+    jobs = [(recordings, r, a, n) for r in corpus.VFDB for a, n in episodes(recordings, r)]
+    with Pool(2) as pool:
+        played = pool.map(_episode_job, jobs, chunksize=1)
+    delays = [e.delay_s for e in played if e.delay_s is not None]
+    missed = sum(e.delay_s is None for e in played)
+    details: dict[str, object] = {
+        "missed": missed,
+        "alarm_stood_already": sum(e.raised_before for e in played),
+        "episodes": [[e.record, round(e.onset_s, 1), None if e.delay_s is None else round(e.delay_s, 1)] for e in played],
+    }
+    common = {"group": "accuracy", "unit": "s", "higher_is_better": False, "n": len(played)}
+    note = f"{missed} episodes missed" if missed else ""
+    return [
+        Entry(id="alarm-time-mean", value=round(sum(delays) / len(delays), 2), gate=7, goal=5, reference="5.7-7.2", **common, note=note),
+        Entry(id="alarm-time-max", value=round(max(delays), 2), gate=10, goal=7, reference="limit 10", **common, note=note, details=details),
+    ]
+
+
+FIGURES = (
+    Figure("vf", "accuracy", measure_vf, ("vfdb",), yields=("vf-se", "vf-sp")),
+    Figure("vf-mit", "accuracy", measure_mit, ("mitdb",), yields=("vf-mit",)),
+    Figure("alarm-time", "accuracy", measure_time, ("vfdb",), yields=("alarm-time-mean", "alarm-time-max")),
+)
