@@ -60,6 +60,7 @@ EVT_CLOCK_STEP = "WDL_EVT_CLOCK_STEP"
 EVT_FIRMWARE = "WDL_EVT_FIRMWARE"
 EVT_BATTERY_LOW = "MDC_EVT_BATT_LO"
 EVT_BUTTON = "WDL_EVT_BUTTON"
+EVT_FAULT = "WDL_EVT_FAULT"
 
 LINK_LOSS = "link_loss"
 DEVICE_RESTART = "device_restart"
@@ -146,6 +147,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_FIRMWARE, event, "Firmware version", "固件版本")
     yield Term(EVT_BATTERY_LOW, event, "Battery low", "电池电量低", 196802)
     yield Term(EVT_BUTTON, event, "Button pressed", "按键")
+    yield Term(EVT_FAULT, event, "Data that cannot be read", "无法解析的数据")
 
 
 TERMS: "Mapping[str, Term]" = MappingProxyType({term.code: term for term in _terms()})

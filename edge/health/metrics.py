@@ -1,0 +1,17 @@
+"""The agent's metrics for Prometheus. Labels name devices, lanes and kinds, never a person."""
+
+from prometheus_client import Counter, Gauge
+
+LINK_UP = Gauge("edge_link_up", "Whether the link to a device is open", ["device"])
+LINK_BYTES = Counter("edge_link_bytes", "Bytes received from a device", ["device"])
+RECORDS = Counter("edge_records", "Records handed on", ["device", "kind"])
+FAULTS = Counter("edge_faults", "Stretches of bytes that made no record", ["device"])
+BATCHES = Counter("edge_batches", "Batches closed", ["lane"])
+SPOOL_WAITING = Gauge("edge_spool_waiting", "Batches that wait for the disk", ["lane"])
+SPOOL_BYTES = Gauge("edge_spool_bytes", "Bytes of all segments of the spool")
+UPLINK_UP = Gauge("edge_uplink_up", "Whether a connection to the hub is ready", ["connection"])
+UPLINK_IN_FLIGHT = Gauge("edge_uplink_in_flight_bytes", "Bytes sent and not yet acknowledged", ["connection"])
+UPLINK_WAITING = Gauge("edge_uplink_waiting", "Batches that the hub has not acknowledged", ["lane"])
+UPLINK_REJECTED = Counter("edge_uplink_rejected", "Records that the hub put into quarantine", ["lane"])
+TASK_RESTARTS = Counter("edge_task_restarts", "Tasks of the agent that failed and were started again", ["task"])
+CLOCK_STEPS = Counter("edge_clock_steps", "Steps of the gateway's clock")

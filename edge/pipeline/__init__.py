@@ -1,0 +1,1 @@
+"""From a device's bytes to durable batches: link, decoder, screening, queues, lanes."""

@@ -1,0 +1,151 @@
+"""One device's pipeline: open its link, decode, screen, and hand the records on; for ever, whatever the link does.
+
+A failure stays with its device: the link is opened again with growing pauses, what was pending in the decoder comes out, and
+the silence becomes an event.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edge.health.metrics import FAULTS, LINK_BYTES, LINK_UP, RECORDS
+from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, LinkError, Resume
+from models.screening import chain
+from models.screening.placement import Placement
+from protocols.errors import Fault
+from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_CONNECTED, EVT_DISCONNECTED, EVT_FAULT
+from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Record, SourcePath, Times, WaveformGroup
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+WAKE_AFTER_S = 0.5  # a board that streams already is not disturbed
+CLOCK_WRONG_NS = 3600 * NS_PER_S  # a device further from the gateway's time than this does not know the time
+CLOCK_TOLD_EVERY_NS = 3600 * NS_PER_S
+_RAW_SHOWN = 64
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """What a pipeline hands its records to, and the gateway's clock."""
+
+    add: Callable[[Iterable[Record]], None]
+    now_ns: Callable[[], int]
+
+
+class DevicePipeline:
+    """A device from its link to the lanes."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        config: DeviceConfig,
+        sink: Sink,
+        *,
+        placement: Placement,
+        resume: Mapping[SourcePath, Resume],
+        active: tuple[AlarmCondition, ...] = (),
+    ) -> None:
+        """`resume` and `active`: what the spool knows of this device from before the start."""
+        self._adapter, self._config, self._sink = adapter, config, sink
+        self._source = SourcePath(config.device)
+        self._resume = dict(resume)
+        self._chain = chain.begin(placement, active)
+        self._clock_told_ns: int | None = None
+
+    def place(self, placement: Placement) -> None:
+        """Go on under another placement."""
+        self._chain = chain.configure(self._chain, placement)
+
+    def acknowledge(self, alarm: "UUID") -> None:
+        """Somebody at the hub has acknowledged an alarm of this device."""
+        self._chain, records = chain.acknowledge(self._chain, alarm, Times(self._sink.now_ns()))
+        self._sink.add(records)
+
+    async def run(self) -> None:
+        """Until cancelled; then what was pending has been handed on."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began_s = time.monotonic()
+            try:
+                await self._connected()
+            except LinkError as error:
+                _log.warning("link-lost", device=self._config.device, error=str(error), again_in_s=round(pause_s, 1))
+            LINK_UP.labels(device=self._config.device).set(0)
+            if time.monotonic() - began_s > LONGEST_PAUSE_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _connected(self) -> None:
+        decoder = self._adapter.decoder(self._config, self._resume)
+        async with self._adapter.transport(self._config).open() as link:
+            self._event(EVT_CONNECTED)
+            LINK_UP.labels(device=self._config.device).set(1)
+            try:
+                await self._read(link, decoder)
+            finally:
+                self._take(decoder.flush(self._sink.now_ns()))
+                self._event(EVT_DISCONNECTED)
+
+    async def _read(self, link: Link, decoder: Decoder) -> None:
+        patience_s = WAKE_AFTER_S
+        while True:
+            try:
+                data = await asyncio.wait_for(link.receive(), patience_s)
+            except TimeoutError:
+                self._take(decoder.flush(self._sink.now_ns()))
+                for command in self._adapter.wake(self._config):
+                    await link.send(command)
+                patience_s = self._adapter.silence_ns / NS_PER_S
+                continue
+            patience_s = self._adapter.silence_ns / NS_PER_S
+            LINK_BYTES.labels(device=self._config.device).inc(len(data))
+            self._take(decoder.feed(data, self._sink.now_ns()))
+
+    def _take(self, decoded: Iterable[Record | Fault]) -> None:
+        out: list[Record] = []
+        for item in decoded:
+            for record in self._with_fault_told(item):
+                self._chain, screened = chain.step(self._chain, record)
+                out += screened
+        for record in out:
+            RECORDS.labels(device=self._config.device, kind=type(record).__name__).inc()
+            if isinstance(record, WaveformGroup):
+                end_ns = record.time_of(record.end_sample)
+                self._resume[record.source] = Resume(record.end_sample, end_ns)
+        self._sink.add(out)
+
+    def _with_fault_told(self, item: Record | Fault) -> list[Record]:
+        """A fault becomes an event with its bytes; a device time that cannot be becomes an event beside its record."""
+        if isinstance(item, Fault):
+            FAULTS.labels(device=self._config.device).inc()
+            params = (
+                ("where", item.where),
+                ("expected", item.expected),
+                ("found", item.found),
+                ("bytes", len(item.raw)),
+            )
+            return [
+                DeviceEvent(self._source, EVT_FAULT, Times(item.gateway_ns), params, item.raw[:_RAW_SHOWN].hex(" "))
+            ]
+        device_ns, gateway_ns = item.times.device_ns, item.times.gateway_ns
+        if device_ns is None or abs(device_ns - gateway_ns) < CLOCK_WRONG_NS:
+            return [item]
+        # the device's own time stays in the record as it was seen; the gateway's is used
+        item = replace(item, times=replace(item.times, corrected_ns=gateway_ns))
+        if self._clock_told_ns is not None and gateway_ns - self._clock_told_ns < CLOCK_TOLD_EVERY_NS:
+            return [item]
+        self._clock_told_ns = gateway_ns
+        ahead_s = (device_ns - gateway_ns) / NS_PER_S
+        return [item, DeviceEvent(self._source, EVT_CLOCK_WRONG, item.times, (("ahead_s", ahead_s),))]
+
+    def _event(self, code: str) -> None:
+        self._sink.add([DeviceEvent(self._source, code, Times(self._sink.now_ns()))])

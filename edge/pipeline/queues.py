@@ -1,0 +1,81 @@
+"""Every queue of the agent, a row each: its bound, what happens when it is full, and the metric that shows it.
+
+Queues are made from this table alone, so that back-pressure is a decision that can be read (architecture.md, rule 7).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class WhenFull(Enum):
+    """What a full queue does."""
+
+    WAIT = "the one who puts waits; the next buffer upstream fills"
+    GAP = "the new item becomes the Gap of what it held"
+    NEVER = "it is bounded by what puts into it"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A row of the table."""
+
+    name: str
+    bound: int
+    unit: str
+    when_full: WhenFull
+    metric: str
+    why: str
+
+
+QUEUES: "Mapping[str, Queue]" = MappingProxyType(
+    {
+        q.name: q
+        for q in (
+            Queue(
+                "link",
+                64 * 1024,
+                "bytes",
+                WhenFull.WAIT,
+                "edge_link_bytes_total",
+                "the serial driver's buffer is next; what it drops is a Gap",
+            ),
+            Queue(
+                "open-batch",
+                16 * 1024,
+                "bytes",
+                WhenFull.WAIT,
+                "edge_batches_total",
+                "a batch closes at this size or after 250 ms",
+            ),
+            Queue(
+                "spool-waveform",
+                256,
+                "batches",
+                WhenFull.GAP,
+                "edge_spool_waiting",
+                "a disk slower than the devices must not fill the memory",
+            ),
+            Queue(
+                "spool-other",
+                0,
+                "batches",
+                WhenFull.NEVER,
+                "edge_spool_waiting",
+                "events, numerics and alarms are few and are never given up in memory",
+            ),
+            Queue(
+                "in-flight",
+                256 * 1024,
+                "bytes",
+                WhenFull.WAIT,
+                "edge_uplink_in_flight_bytes",
+                "the rest lies in the spool",
+            ),
+        )
+    }
+)

@@ -1,0 +1,6 @@
+"""The two gRPC connections to the hub: a thin shell around `protocols.link.LinkSender`."""
+
+from edge.uplink.client import Uplink
+from edge.uplink.security import ClientPapers, make_channel
+
+__all__ = ["ClientPapers", "Uplink", "make_channel"]

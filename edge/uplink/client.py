@@ -1,0 +1,206 @@
+"""Keeps both connections to the hub up and moves bytes between the spool and them; the rules are in `protocols.link`.
+
+Reconnects for ever with growing, jittered pauses. A connection is given up when nothing comes back in time.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+import structlog
+
+from edge.health.metrics import UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP
+from protocols.link import (
+    Acknowledged,
+    CannotResend,
+    Connection,
+    EpochConflict,
+    HubReady,
+    Lane,
+    LinkEvent,
+    LinkSender,
+    PlacementReceived,
+    ProtocolViolation,
+    RejectedRecord,
+    SendBatch,
+    SettingsReceived,
+)
+from protocols.uplink_pb2 import GatewayMessage, HubMessage, Placement, PlacementApplied
+
+if TYPE_CHECKING:
+    from edge.spool import Spool
+
+METHOD = "/wardlink.v1.Uplink/Connect"
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+_BATCH_TAG = 0x12  # field 2 of GatewayMessage, length-delimited: a batch goes out as it lies in the spool
+
+_log = structlog.get_logger()
+
+
+class EpochConflictError(RuntimeError):
+    """The hub knows batches that this spool never made: a copied disk. The agent starts a new spool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downlink:
+    """What the agent does with what the hub sends. `placed` returns when the placement is on disk."""
+
+    placed: Callable[[Placement], Awaitable[None]]
+    cannot_resend: Callable[[CannotResend], Awaitable[None]]
+
+
+class Uplink:
+    """Both connections. `open_channel` makes a channel with the papers of the moment."""
+
+    def __init__(
+        self, link: LinkSender, spool: "Spool", open_channel: Callable[[], grpc.aio.Channel], downlink: Downlink
+    ) -> None:
+        self._link, self._spool, self._open_channel, self._downlink = link, spool, open_channel, downlink
+        self._news = {connection: asyncio.Event() for connection in Connection}
+
+    def wake(self, connection: Connection) -> None:
+        """There is something new to send."""
+        self._news[connection].set()
+
+    async def run(self, connection: Connection) -> None:
+        """Keep one connection up until cancelled; EpochConflictError when this spool must not go on."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began_s = time.monotonic()
+            try:
+                await self._once(connection)
+            except grpc.aio.AioRpcError as error:
+                _log.warning(
+                    "uplink-down", connection=connection.name.lower(), code=error.code().name, details=error.details()
+                )
+            except _HubSilentError as error:
+                _log.warning("uplink-down", connection=connection.name.lower(), code="SILENT", details=str(error))
+            finally:
+                self._link.disconnected(connection)
+                UPLINK_UP.labels(connection=connection.name.lower()).set(0)
+            if time.monotonic() - began_s > LONGEST_PAUSE_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _once(self, connection: Connection) -> None:
+        async with self._open_channel() as channel:
+            method = channel.stream_stream(
+                METHOD, request_serializer=_as_it_is, response_deserializer=HubMessage.FromString
+            )
+            call = method()
+            hello = self._link.connected(connection, time.monotonic_ns())
+            await call.write(hello.SerializeToString())
+            reading = asyncio.create_task(self._read(connection, call))
+            sending = asyncio.create_task(self._send(connection, call))
+            try:
+                done, _ = await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                call.cancel()
+                for task in (reading, sending):
+                    task.cancel()
+                await asyncio.gather(reading, sending, return_exceptions=True)
+
+    async def _read(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]") -> None:
+        async for message in call:
+            for event in self._link.receive(connection, message, time.monotonic_ns()):
+                if isinstance(event, ProtocolViolation):
+                    _log.error("hub-broke-the-protocol", connection=connection.name.lower(), rule=str(event))
+                    return
+                await self._heard(connection, event, call)
+            self._news[connection].set()
+
+    async def _heard(
+        self, connection: Connection, event: LinkEvent, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]"
+    ) -> None:
+        match event:
+            case Acknowledged():
+                self._spool.acknowledged(event.lane, event.position)
+            case HubReady():
+                UPLINK_UP.labels(connection=connection.name.lower()).set(1)
+                _log.info(
+                    "uplink-up", connection=connection.name.lower(), behind=[lane.name.lower() for lane in event.behind]
+                )
+            case RejectedRecord():
+                UPLINK_REJECTED.labels(lane=event.lane.name.lower()).inc()
+                _log.error(
+                    "record-quarantined",
+                    lane=event.lane.name.lower(),
+                    n=event.n,
+                    index=event.index,
+                    reason=event.reason,
+                )
+            case CannotResend():
+                await self._downlink.cannot_resend(event)
+            case PlacementReceived():
+                await self._downlink.placed(event.placement)
+                applied = GatewayMessage(placement_applied=PlacementApplied(version=event.placement.version))
+                await call.write(applied.SerializeToString())
+            case SettingsReceived():
+                _log.info("settings-received", version=event.settings.version)
+            case EpochConflict():
+                msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
+                raise EpochConflictError(msg)
+            case ProtocolViolation():
+                return
+
+    async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]") -> None:
+        news = self._news[connection]
+        gauge = UPLINK_IN_FLIGHT.labels(connection=connection.name.lower())
+        while True:
+            news.clear()
+            while (send := self._link.next(connection)) is not None:
+                if isinstance(send, SendBatch):
+                    batch = await self._batch(send.lane, send.n)
+                    if batch is None:
+                        await asyncio.sleep(0)  # the spool tells the link that it is gone
+                        break
+                    data = _wrapped(batch)
+                else:
+                    data = send.message.SerializeToString()
+                self._link.sent(connection, send, len(data), time.monotonic_ns())
+                await call.write(data)
+            gauge.set(self._link.bytes_in_flight(connection))
+            await self._until_news(connection, news)
+
+    async def _until_news(self, connection: Connection, news: asyncio.Event) -> None:
+        deadline_ns = self._link.deadline(connection)
+        left_s = None if deadline_ns is None else (deadline_ns - time.monotonic_ns()) / 1e9
+        try:
+            await asyncio.wait_for(news.wait(), left_s)
+        except TimeoutError:
+            deadline_ns = self._link.deadline(connection)
+            if deadline_ns is not None and deadline_ns <= time.monotonic_ns():
+                msg = "the hub answers nothing in time"
+                raise _HubSilentError(msg) from None
+
+    async def _batch(self, lane: Lane, n: int) -> bytes | None:
+        if self._spool.is_recent(lane, n):
+            return self._spool.read(lane, n)
+        return await asyncio.to_thread(self._spool.read, lane, n)
+
+
+class _HubSilentError(RuntimeError):
+    """The connection is up and nothing comes back."""
+
+
+def _as_it_is(message: bytes) -> bytes:
+    return message
+
+
+def _wrapped(batch: bytes) -> bytes:
+    """GatewayMessage{batch} around the bytes of a Batch (protobuf encoding: tag, varint length, bytes)."""
+    head = bytearray([_BATCH_TAG])
+    size = len(batch)
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + batch
