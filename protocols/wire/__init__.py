@@ -1,0 +1,37 @@
+"""Records on the wire: the messages of device_package.proto and the batches of uplink.proto, both ways.
+
+Encoding is deterministic. Decoding raises DecodeError alone, and judges each record of a batch or package by itself.
+"""
+
+from protocols.wire.batch import (
+    Item,
+    Package,
+    Received,
+    decode_batch,
+    decode_package,
+    encode_batch,
+    encode_package,
+    lane_of,
+    records_of,
+)
+from protocols.wire.decode import decode_record, parse_record
+from protocols.wire.encode import encode_record
+from protocols.wire.tables import MAX_MESSAGE_BYTES, MAX_RECORDS, PACKAGE_VERSION
+
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "MAX_RECORDS",
+    "PACKAGE_VERSION",
+    "Item",
+    "Package",
+    "Received",
+    "decode_batch",
+    "decode_package",
+    "decode_record",
+    "encode_batch",
+    "encode_package",
+    "encode_record",
+    "lane_of",
+    "parse_record",
+    "records_of",
+]

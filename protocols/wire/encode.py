@@ -1,0 +1,135 @@
+"""Records to the messages of device_package.proto. It checks nothing: the reader does, and keeps what it cannot read."""
+
+from collections.abc import Iterable
+
+from protocols import codec
+from protocols import device_package_pb2 as pb
+from protocols.record import (
+    AlarmCondition,
+    DeviceEvent,
+    Document,
+    Evidence,
+    Gap,
+    Observation,
+    Params,
+    Record,
+    SubjectClaim,
+    Times,
+    WaveformGroup,
+)
+from protocols.wire.tables import DTYPE, KIND, PRESENCE, PRIORITY, QUALITY
+
+_CODEC = {codec.RAW: pb.CODEC_RAW, codec.DELTA_DEFLATE: pb.CODEC_DELTA_DEFLATE}
+
+
+def encode_record(record: Record) -> pb.Record:
+    """Write one record as a message; ValueError where an integer does not fit its field (64 bits)."""
+    message = pb.Record(source=str(record.source), times=_times(record.times))
+    match record:
+        case Observation():
+            message.observation.CopyFrom(_observation(record))
+        case WaveformGroup():
+            message.waveform.CopyFrom(_waveform(record))
+        case DeviceEvent():
+            message.event.CopyFrom(pb.DeviceEvent(code=record.code, params=_params(record.params), text=record.text))
+        case AlarmCondition():
+            message.alarm.CopyFrom(_alarm(record))
+        case Gap():
+            message.gap.CopyFrom(_gap(record))
+        case SubjectClaim():
+            message.subject.CopyFrom(pb.SubjectClaim(sealed=record.sealed, key_id=record.key_id))
+        case Document():
+            document = pb.Document(sha256=record.sha256, media_type=record.media_type, content=record.content)
+            message.document.CopyFrom(document)
+    return message
+
+
+def _times(times: Times) -> pb.Times:
+    return pb.Times(
+        gateway_ns=times.gateway_ns,
+        device_ns=times.device_ns,
+        corrected_ns=times.corrected_ns,
+        uncertainty_ns=times.uncertainty_ns,
+        clock_segment=times.clock_segment,
+    )
+
+
+def _observation(record: Observation) -> pb.Observation:
+    message = pb.Observation(
+        code=record.code,
+        comparator=record.comparator,
+        unit=record.unit,
+        site=record.site,
+        averaging_ns=record.averaging_ns,
+        quality=QUALITY[record.quality],
+    )
+    if not isinstance(record.value, str):
+        message.number = record.value
+    elif record.coded:
+        message.coded = record.value
+    else:
+        message.text = record.value
+    return message
+
+
+def _waveform(record: WaveformGroup) -> pb.WaveformGroup:
+    number, samples = codec.encode(record.array())
+    return pb.WaveformGroup(
+        leads=record.leads,
+        fs_hz=record.fs_hz,
+        first_sample=record.first_sample,
+        dtype=DTYPE[record.dtype],
+        codec=_CODEC[number],
+        n=record.n,
+        samples=samples,
+        scales=[pb.Scale(gain=s.gain, offset=s.offset, unit=s.unit) for s in record.scales],
+        quality=[QUALITY[quality] for quality in record.quality],
+    )
+
+
+def _alarm(record: AlarmCondition) -> pb.AlarmCondition:
+    return pb.AlarmCondition(
+        id=record.id.bytes,
+        code=record.code,
+        priority=PRIORITY[record.priority],
+        kind=KIND[record.kind],
+        presence=PRESENCE[record.presence],
+        onset_ns=record.onset_ns,
+        detected_ns=record.detected_ns,
+        params=_params(record.params),
+        evidence=None if record.evidence is None else _evidence(record.evidence),
+    )
+
+
+def _evidence(evidence: Evidence) -> pb.Evidence:
+    return pb.Evidence(
+        rule=evidence.rule,
+        rule_version=evidence.rule_version,
+        strip=None if evidence.strip is None else encode_record(evidence.strip),
+        beats=evidence.beats,
+        deciding_sample=evidence.deciding_sample,
+        confidence=evidence.confidence,
+    )
+
+
+def _gap(record: Gap) -> pb.Gap:
+    return pb.Gap(
+        from_ns=record.from_ns,
+        to_ns=record.to_ns,
+        reason=record.reason,
+        recoverable=record.recoverable,
+        from_sample=record.from_sample,
+        to_sample=record.to_sample,
+    )
+
+
+def _params(params: Params) -> Iterable[pb.Param]:
+    for key, value in params:
+        if isinstance(value, bool):
+            yield pb.Param(key=key, flag=value)
+        elif isinstance(value, int):
+            yield pb.Param(key=key, integer=value)
+        elif isinstance(value, float):
+            yield pb.Param(key=key, number=value)
+        else:
+            yield pb.Param(key=key, text=value)
