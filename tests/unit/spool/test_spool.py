@@ -206,7 +206,7 @@ async def test_what_the_hub_has_goes_before_what_it_has_not(tmp_path: Path):
         await fill(spool, 90, first=31)
         await until(lambda: bool(dropped))
         assert dropped[0][1] == 1
-        assert all(await spool.gaps_for(lane, a, b) for lane, a, b in dropped)
+        assert all([await spool.gaps_for(lane, a, b) for lane, a, b in dropped])
 
 
 async def test_acknowledged_data_stay_for_a_day_while_there_is_room(tmp_path: Path):

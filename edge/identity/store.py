@@ -1,0 +1,119 @@
+"""The gateway's identity on disk: key (0600), certificate, authority, and where the hub's uplink is.
+
+Checked before every connection: TLS reports a certificate that has expired only as a closed socket.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+URI_FORM = "urn:wardlink:{tenant}:gateway:{gateway}"
+_FILES = ("key.pem", "certificate.pem", "ca.pem", "identity.json")
+
+
+class IdentityError(RuntimeError):
+    """The gateway has no usable identity: says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """PEM texts and names. `uplink` is host:port."""
+
+    tenant: str
+    gateway: str
+    uplink: str
+    key_pem: bytes
+    certificate_pem: bytes
+    ca_pem: bytes
+
+    def check(self, now: datetime) -> None:
+        """IdentityError when the certificate is not valid now, is another's, or does not fit key and authority."""
+        again = f"ask the hub's administrator for a new token (wardlink hub gateway add {self.gateway}) and run wardlink edge enrol"
+        try:
+            certificate = x509.load_pem_x509_certificate(self.certificate_pem)
+            authority = x509.load_pem_x509_certificate(self.ca_pem)
+            key = serialization.load_pem_private_key(self.key_pem, None)
+        except ValueError as error:
+            msg = f"the gateway's key or certificate cannot be read ({error}); {again}"
+            raise IdentityError(msg) from error
+        if now > certificate.not_valid_after_utc:
+            msg = f"the gateway's certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; {again}"
+            raise IdentityError(msg)
+        if now < certificate.not_valid_before_utc:
+            msg = (
+                f"the gateway's certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, "
+                f"but the gateway's clock says {now:%Y-%m-%d %H:%M}; set the clock"
+            )
+            raise IdentityError(msg)
+        public = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        if certificate.public_key().public_bytes(*public) != key.public_key().public_bytes(*public):
+            msg = f"the gateway's certificate does not belong to its key; {again}"
+            raise IdentityError(msg)
+        try:
+            certificate.verify_directly_issued_by(authority)
+        except (InvalidSignature, ValueError, TypeError) as error:
+            msg = f"the gateway's certificate was not issued by the authority that it trusts; {again}"
+            raise IdentityError(msg) from error
+        expected = URI_FORM.format(tenant=self.tenant, gateway=self.gateway)
+        if expected not in _uris(certificate):
+            msg = f"the gateway's certificate does not name {expected}; {again}"
+            raise IdentityError(msg)
+
+    def expires_in(self, now: datetime) -> timedelta:
+        """How long the certificate is still valid."""
+        return x509.load_pem_x509_certificate(self.certificate_pem).not_valid_after_utc - now
+
+
+def load_identity(state_dir: Path) -> Identity:
+    """Read it; IdentityError when the gateway is not enrolled."""
+    folder = state_dir / "identity"
+    missing = [name for name in _FILES if not (folder / name).exists()]
+    if missing:
+        msg = f"this gateway is not enrolled ({folder} lacks {', '.join(missing)}); run wardlink edge enrol TOKEN"
+        raise IdentityError(msg)
+    if (folder / "key.pem").stat().st_mode & 0o077:
+        msg = f"{folder / 'key.pem'} may be read by others; run chmod 600 on it, or enrol again if it was copied"
+        raise IdentityError(msg)
+    key, certificate, ca, names = ((folder / name).read_bytes() for name in _FILES)
+    try:
+        fields = cast("dict[str, str]", json.loads(names))
+        return Identity(fields["tenant"], fields["gateway"], fields["uplink"], key, certificate, ca)
+    except (ValueError, KeyError) as error:
+        msg = f"{folder / 'identity.json'} cannot be read ({error}); run wardlink edge enrol TOKEN"
+        raise IdentityError(msg) from error
+
+
+def save_identity(state_dir: Path, identity: Identity) -> None:
+    """Write it durably; the key is readable by its owner alone from the first byte on."""
+    folder = state_dir / "identity"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    names = {"tenant": identity.tenant, "gateway": identity.gateway, "uplink": identity.uplink}
+    contents = (identity.key_pem, identity.certificate_pem, identity.ca_pem, json.dumps(names).encode())
+    for name, content in zip(_FILES, contents, strict=True):
+        partial = folder / f"{name}.new"
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(folder / name)
+
+
+def utc_now() -> datetime:
+    """The system's time, as the TLS library will compare it."""
+    return datetime.now(UTC)
+
+
+def _uris(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
