@@ -7,7 +7,7 @@ the silence becomes an event.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +17,7 @@ from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, Link
 from models.screening import chain
 from models.screening.placement import Placement
 from protocols.errors import Fault
-from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_CONNECTED, EVT_DISCONNECTED, EVT_FAULT
+from protocols.nomenclature import EVT_CONNECTED, EVT_DISCONNECTED, EVT_FAULT
 from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 WAKE_AFTER_S = 0.5  # a board that streams already is not disturbed
-CLOCK_WRONG_NS = 3600 * NS_PER_S  # a device further from the gateway's time than this does not know the time
-CLOCK_TOLD_EVERY_NS = 3600 * NS_PER_S
 _RAW_SHOWN = 64
 
 _log = structlog.get_logger()
@@ -58,7 +56,6 @@ class DevicePipeline:
         self._source = SourcePath(config.device)
         self._resume = dict(resume)
         self._chain = chain.begin(placement, active)
-        self._clock_told_ns: int | None = None
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
@@ -70,12 +67,16 @@ class DevicePipeline:
         self._sink.add(records)
 
     async def run(self) -> None:
-        """Until cancelled; then what was pending has been handed on."""
+        """Until cancelled; then what was pending has been handed on.
+
+        One decoder serves every link of this run, so that it knows which hole a lost link left; `resume` is for a new run.
+        """
+        decoder = self._adapter.decoder(self._config, self._resume)
         pause_s = FIRST_PAUSE_S
         while True:
             began_s = time.monotonic()
             try:
-                await self._connected()
+                await self._connected(decoder)
             except LinkError as error:
                 _log.warning("link-lost", device=self._config.device, error=str(error), again_in_s=round(pause_s, 1))
             LINK_UP.labels(device=self._config.device).set(0)
@@ -84,8 +85,7 @@ class DevicePipeline:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _connected(self) -> None:
-        decoder = self._adapter.decoder(self._config, self._resume)
+    async def _connected(self, decoder: Decoder) -> None:
         async with self._adapter.transport(self._config).open() as link:
             self._event(EVT_CONNECTED)
             LINK_UP.labels(device=self._config.device).set(1)
@@ -124,7 +124,7 @@ class DevicePipeline:
         self._sink.add(out)
 
     def _with_fault_told(self, item: Record | Fault) -> list[Record]:
-        """A fault becomes an event with its bytes; a device time that cannot be becomes an event beside its record."""
+        """A fault becomes an event with its bytes."""
         if isinstance(item, Fault):
             FAULTS.labels(device=self._config.device).inc()
             params = (
@@ -136,16 +136,7 @@ class DevicePipeline:
             return [
                 DeviceEvent(self._source, EVT_FAULT, Times(item.gateway_ns), params, item.raw[:_RAW_SHOWN].hex(" "))
             ]
-        device_ns, gateway_ns = item.times.device_ns, item.times.gateway_ns
-        if device_ns is None or abs(device_ns - gateway_ns) < CLOCK_WRONG_NS:
-            return [item]
-        # the device's own time stays in the record as it was seen; the gateway's is used
-        item = replace(item, times=replace(item.times, corrected_ns=gateway_ns))
-        if self._clock_told_ns is not None and gateway_ns - self._clock_told_ns < CLOCK_TOLD_EVERY_NS:
-            return [item]
-        self._clock_told_ns = gateway_ns
-        ahead_s = (device_ns - gateway_ns) / NS_PER_S
-        return [item, DeviceEvent(self._source, EVT_CLOCK_WRONG, item.times, (("ahead_s", ahead_s),))]
+        return [item]
 
     def _event(self, code: str) -> None:
         self._sink.add([DeviceEvent(self._source, code, Times(self._sink.now_ns()))])

@@ -1,0 +1,67 @@
+"""The newest placement on disk, and what it means for the screening of a device. A pseudonym at most, no identity."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import structlog
+from google.protobuf.message import DecodeError as ProtobufError
+
+from models.screening.placement import AgeGroup, Limit, Placement
+from protocols.uplink_pb2 import PlacedBed
+from protocols.uplink_pb2 import Placement as PlacementMessage
+
+_log = structlog.get_logger()
+
+
+class PlacementStore:
+    """Read once at start; `save` is durable when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.current = PlacementMessage()
+        try:
+            self.current = PlacementMessage.FromString(path.read_bytes())
+        except FileNotFoundError:
+            return
+        except ProtobufError:
+            _log.error("placement-damaged", path=str(path), what_to_do="nothing: the hub sends it again on connecting")
+
+    async def save(self, placement: PlacementMessage) -> bool:
+        """Keep a placement, unless a newer one is there; whether it was taken."""
+        if placement.version < self.current.version:
+            return False
+        await asyncio.to_thread(self._write, placement.SerializeToString())
+        self.current = placement
+        return True
+
+    def of(self, device: str) -> Placement:
+        """What screening is told about a device; the defaults when it is at no bed."""
+        for bed in self.current.beds:
+            if device in bed.devices:
+                return _screening(bed, self.current.version)
+        return Placement()
+
+    def _write(self, data: bytes) -> None:
+        partial = self._path.with_suffix(".new")
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(self._path)
+
+
+def _screening(bed: PlacedBed, version: int) -> Placement:
+    known = {group.value for group in AgeGroup}
+    age_group = AgeGroup(bed.age_group) if bed.age_group in known else AgeGroup.ADULT
+    limits = tuple(
+        Limit(
+            limit.code,
+            limit.low if limit.HasField("low") else None,
+            limit.high if limit.HasField("high") else None,
+        )
+        for limit in bed.limits
+    )
+    if not limits:
+        return Placement(age_group, bed.paced, version=version)
+    return Placement(age_group, bed.paced, limits, version)

@@ -1,0 +1,65 @@
+"""Runs the agent's tasks: one that fails is reported and started again with growing pauses; the others do not notice."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+import structlog
+
+from edge.health.metrics import TASK_RESTARTS
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+_CALM_S = 60.0  # a task that ran so long begins with the short pause again
+
+_log = structlog.get_logger()
+
+
+class Supervisor:
+    """An async context: its tasks are cancelled, in the reverse of their order, when it is left."""
+
+    def __init__(self, fatal: tuple[type[Exception], ...] = ()) -> None:
+        """`fatal`: errors that no restart can mend; `failed` gives out the first of them."""
+        self._fatal = fatal
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> "Supervisor":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a task for as long as the supervisor lives."""
+        self._tasks.append(asyncio.create_task(self._supervise(name, run), name=name))
+
+    async def stop(self) -> None:
+        """Cancel all tasks, one after the other, and wait for their ends."""
+        while self._tasks:
+            task = self._tasks.pop()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self.failed.cancel()
+
+    async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began_s = time.monotonic()
+            try:
+                await run()
+            except self._fatal as error:
+                if not self.failed.done():
+                    self.failed.set_result(error)
+                return
+            except Exception as error:  # noqa: BLE001 - the boundary of a task: whatever it is, it is told and the task begins anew
+                _log.exception("task-failed", task=name, error=str(error), again_in_s=pause_s)
+                TASK_RESTARTS.labels(task=name).inc()
+            else:
+                return
+            if time.monotonic() - began_s > _CALM_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
