@@ -24,6 +24,7 @@ WINDOW_HOPS = 8
 WINDOW = WINDOW_HOPS * SLOW_HOP  # 4 s at 90 Hz
 SMOOTH_HOPS = 4
 MAX_MISSING = 0.25
+MIN_RANGE_MV = 0.1  # peak to peak; below it a line is asystole or nothing, whatever its shape
 _RATE_HZ = 90.0
 _TINY = 1e-6
 
@@ -45,6 +46,8 @@ FEATURES = (
     "flat", "slope_peak", "steady", "auto_short", "auto_short_lag", "auto_long", "auto_long_lag", "zero_crossings",
     "fast_share", "fast_near_zero", "fast_kurtosis", "slope_kurtosis", "curve_kurtosis",
 )  # fmt: skip
+
+_LOG_RANGE = FEATURES.index("log_range")
 
 
 def features(window: "Floats") -> "Floats":
@@ -158,7 +161,9 @@ def step(
     usable = absent.mean(axis=1) <= MAX_MISSING
     if not usable.any():
         return LethalState(window, absent), None
-    scores = trees.predict(features(window[usable])).mean(axis=0)
+    values = features(window[usable])
+    waves = values[:, _LOG_RANGE] >= np.log10(MIN_RANGE_MV)
+    scores = (trees.predict(values) * waves[:, None]).mean(axis=0)
     kept = (*state.scores, (float(scores[0]), float(scores[1])))[-SMOOTH_HOPS:]
     lethal, fibrillation = (sum(column) / len(kept) for column in zip(*kept, strict=True))
     return LethalState(window, absent, kept), LethalScore(lethal, fibrillation)

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-HR_BEATS = 6
+HR_BEATS = 5
 MAX_INTERVAL_S = 4.0
 
 

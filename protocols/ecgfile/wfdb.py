@@ -266,7 +266,8 @@ def decode_annotations(data: bytes, name: str = "annotations") -> tuple[Annotati
                 channel = value & 0xFF
             else:
                 subtype = _signed_byte(value)
-        found.append(Annotation(sample, _SYMBOLS.get(code, f"[{code}]"), subtype, channel, number, aux))
+        if code != 0:  # NOTQRS: a place holder behind the definitions
+            found.append(Annotation(sample, _SYMBOLS.get(code, f"[{code}]"), subtype, channel, number, aux))
     raise DecodeError(f"{name} byte {len(data)}", "a closing zero", "the end of the file")
 
 

@@ -1,0 +1,112 @@
+"""Our WFDB reader against the published `wfdb` package, and against files that are wrong."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.ecgfile.wfdb import decode_annotations, decode_signals, parse_header, read_annotations, read_record
+from protocols.errors import DecodeError
+
+with warnings.catch_warnings():  # its use of pandas warns of a future version
+    warnings.simplefilter("ignore")
+    import wfdb
+
+HEADER = b"r 2 250 3\nr.dat 16 200(10)/mV 12 10 7 6 0 one\nr.dat 16 100/uV 12 0 -1 65533 0 two\n"
+SAMPLES = np.array([[7, -1], [8, -2], [-9, 0]], "<i2").tobytes()
+
+
+def same_as_the_package(path: Path) -> None:
+    ours, theirs = read_record(path), wfdb.rdrecord(str(path.with_suffix("")), physical=False)
+    assert np.array_equal(ours.raw, theirs.d_signal.T)
+    assert ours.fs_hz == theirs.fs
+    physical = wfdb.rdrecord(str(path.with_suffix(""))).p_signal.T
+    assert np.allclose(ours.physical(), physical, equal_nan=True)
+
+
+def test_excerpts_read_as_the_published_package_reads_them(captures: Path):
+    for path in sorted(captures.glob("*.hea")):
+        same_as_the_package(path)
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize("folder", ["mitdb", "vfdb", "nstdb", "bidmc"])
+def test_full_records_and_their_annotations_read_as_the_package_reads_them(recordings: Path, folder: str):
+    for path in sorted((recordings / folder).glob("*.hea")):
+        same_as_the_package(path)
+        if path.with_suffix(".atr").exists():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                theirs = wfdb.rdann(str(path.with_suffix("")), "atr")
+            ours = read_annotations(path)
+            assert [a.sample for a in ours] == theirs.sample.tolist()
+            assert [a.symbol for a in ours] == theirs.symbol
+            assert [a.aux for a in ours] == [text.rstrip("\0") for text in theirs.aux_note]
+            assert [(a.subtype, a.channel, a.number) for a in ours] == list(
+                zip(theirs.subtype.tolist(), theirs.chan.tolist(), theirs.num.tolist(), strict=True)
+            )
+
+
+def test_baseline_gain_and_unit_of_each_signal_are_used():
+    record = decode_signals(parse_header(HEADER), {"r.dat": SAMPLES})
+    assert np.allclose(record.physical(), [[-0.015, -0.01, -0.095], [-0.01, -0.02, 0]])
+    assert [s.unit for s in record.header.signals] == ["mV", "uV"]
+
+
+def test_skew_is_taken_out_and_what_it_uncovers_is_missing():
+    header = parse_header(HEADER.replace(b"two", b"two").replace(b"r.dat 16 100", b"r.dat 16:1 100"))
+    record = decode_signals(header, {"r.dat": SAMPLES})
+    assert record.raw[1].tolist() == [-2, 0, -32768]
+    assert np.isnan(record.physical()[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("header", "samples", "says"),
+    [
+        (b"", SAMPLES, "empty header"),
+        (b"r/3 2 250 3\n", SAMPLES, "single-segment"),
+        (HEADER.replace(b"dat 16 200", b"dat 80 200"), SAMPLES, "line 2: expected a file name and one of the formats 212, 16"),
+        (HEADER.replace(b" 250 ", b" fast "), SAMPLES, "line 1: expected a sampling frequency, found fast"),
+        (HEADER.replace(b"200(10)/mV", b"(10)"), SAMPLES, "line 2: expected a gain"),
+        (HEADER, SAMPLES[:8], "expected 3 samples a signal, found 2"),
+        (HEADER, b"\x08" + SAMPLES[1:], "signal 0 (one): expected a first sample of 7, found 8"),
+        (HEADER, SAMPLES[:4] + b"\xff" + SAMPLES[5:], "expected checksum 6"),
+        (HEADER.rpartition(b"r.dat")[0], SAMPLES, "expected 2 signal lines, found 1"),
+    ],
+)
+def test_a_wrong_record_is_refused_with_place_and_reason(header: bytes, samples: bytes, says: str):
+    with pytest.raises(DecodeError, match=".*") as refusal:
+        decode_signals(parse_header(header, "r.hea"), {"r.dat": samples})
+    assert says in str(refusal.value)
+
+
+def test_a_missing_signal_file_is_named():
+    with pytest.raises(DecodeError, match=r"signal file r\.dat"):
+        decode_signals(parse_header(HEADER), {})
+
+
+@given(st.binary(max_size=200))
+def test_annotation_bytes_of_any_kind_decode_or_are_refused(data: bytes):
+    try:
+        found = decode_annotations(data)
+    except DecodeError as refusal:
+        assert "annotations byte" in str(refusal)
+    else:
+        assert len(found) <= len(data) // 2
+
+
+@given(st.binary(max_size=300))
+def test_header_bytes_of_any_kind_parse_or_are_refused(data: bytes):
+    try:
+        parse_header(b"r 1 250\n" + data)
+    except DecodeError as refusal:
+        assert "expected" in str(refusal)
+
+
+def test_an_annotation_file_cut_short_is_refused(captures: Path):
+    data = (captures / "mitdb-100-normal.atr").read_bytes()
+    with pytest.raises(DecodeError, match="closing zero"):
+        decode_annotations(data[:-2])

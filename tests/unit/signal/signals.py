@@ -1,0 +1,26 @@
+"""Signals with known contents for the detectors; made here, so that no recording is needed."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def heartbeats(fs_hz: float, beats_s: list[float], length_s: float, noise_mv: float = 0.01, height_mv: float = 1.0) -> NDArray[np.float64]:
+    """Narrow QRS complexes and slow T waves at the given times, with a little noise, millivolt."""
+    t = np.arange(round(length_s * fs_hz)) / fs_hz
+    x = np.random.default_rng(1).normal(0, noise_mv, len(t))
+    for beat in beats_s:
+        x += height_mv * np.exp(-(((t - beat) / 0.012) ** 2)) + 0.25 * height_mv * np.exp(-(((t - beat - 0.28) / 0.06) ** 2))
+    return x
+
+
+def regular(rate_per_min: float, length_s: float, from_s: float = 0.5) -> list[float]:
+    """Times of a steady rhythm."""
+    return list(np.arange(from_s, length_s - 0.3, 60 / rate_per_min))
+
+
+def fibrillation(fs_hz: float, length_s: float) -> NDArray[np.float64]:
+    """Waves of 5 Hz whose frequency and height wander, millivolt."""
+    t = np.arange(round(length_s * fs_hz)) / fs_hz
+    phase = 2 * np.pi * np.cumsum(5 + np.sin(2 * np.pi * 0.3 * t) + 0.5 * np.sin(2 * np.pi * 0.11 * t)) / fs_hz
+    noise = np.random.default_rng(2).normal(0, 0.01, len(t))
+    return 0.5 * (1 + 0.4 * np.sin(2 * np.pi * 0.4 * t)) * np.sin(phase) + noise
