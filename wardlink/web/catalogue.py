@@ -78,9 +78,8 @@ def choose(cookie: str | None, accept_language: str | None) -> str:
             q = float(weight.strip().removeprefix("q=")) if weight else 1.0
         except ValueError:
             continue
-        for lang in LANGUAGES:
-            if q > 0 and tag.strip().lower().split("-")[0] == lang.lower().split("_")[0]:
-                wanted.append((-q, place, lang))
+        primary = tag.strip().lower().partition("-")[0]
+        wanted += [(-q, place, lang) for lang in LANGUAGES if q > 0 and lang.lower().partition("_")[0] == primary]
     return min(wanted)[2] if wanted else LANGUAGES[0]
 
 

@@ -1,4 +1,4 @@
-/** Makes elements without innerHTML: text from the network can never become markup. */
+/** Makes elements from parts, never from markup: text from the network can never become markup. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} K

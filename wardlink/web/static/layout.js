@@ -42,7 +42,7 @@ function spread(beds, rows) {
 export function place(grid, tiles, plan) {
   const columns = plan.rows.reduce((a, b) => (a * b) / gcd(a, b), 1);
   grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-  grid.style.gridAutoRows = plan.minHeight ? `${plan.minHeight}px` : "minmax(0, 1fr)";
+  grid.style.gridAutoRows = `minmax(${plan.minHeight}px, 1fr)`;
   let tile = 0;
   for (const n of plan.rows) for (let i = 0; i < n; i += 1, tile += 1) if (tiles[tile]) tiles[tile].style.gridColumn = `span ${columns / n}`;
 }

@@ -12,7 +12,8 @@ export const SILENCE_MS = 2000;
 export class Playout {
   constructor() {
     this.offset = NaN;
-    this.jitter = 200;
+    /** How far real time had outrun the data when the next ones came: frame length and unevenness together. */
+    this.need = 300;
     this.shown = NaN;
     this.seenAt = NaN;
     this.arrivedAt = -Infinity;
@@ -28,16 +29,16 @@ export class Playout {
     } else {
       // The smallest offset is the undelayed path; it may creep up, or a change of route would never be learnt.
       this.offset = Math.min(offset, this.offset + 0.02 * (offset - this.offset));
-      const late = offset - this.offset;
-      this.jitter = Math.max(late, this.jitter + 0.01 * (late - this.jitter));
+      const outrun = now - this.offset - this.newest;
+      if (outrun < SILENCE_MS) this.need = Math.max(outrun, this.need + 0.01 * (outrun - this.need));
     }
     this.newest = Math.max(this.newest, endMs);
     this.arrivedAt = now;
   }
 
-  /** Delay that covers the unevenness seen lately. */
+  /** Delay that covers what was seen lately. */
   get delay() {
-    return Math.min(MAX_DELAY_MS, Math.max(MIN_DELAY_MS, 1.25 * this.jitter + 60));
+    return Math.min(MAX_DELAY_MS, Math.max(MIN_DELAY_MS, this.need + 60));
   }
 
   /** @param {number} now */

@@ -14,6 +14,8 @@ export class Ring {
     this.values = new Float32Array(this.capacity).fill(NaN);
     /** Slot behind the newest sample; a slot is a time in units of 1/fs. */
     this.end = -1;
+    /** Earliest slot that the page has heard of: what was before is unknown here, not missing. */
+    this.begin = Infinity;
     this.nextSample = -1;
     this.nextSlot = -1;
     this.keep = Math.exp((-2 * Math.PI * LOW_CUT_HZ) / fs);
@@ -34,6 +36,7 @@ export class Ring {
     if (follows) slot = this.nextSlot;
     else this.base = NaN;
     if (this.end < 0 || slot > this.end + this.capacity) this.restart(slot);
+    this.begin = Math.min(this.begin, slot);
     let late = Infinity;
     for (let i = 0; i < samples.length; i += 1, slot += 1) {
       const value = this.filter(samples[i] ?? MISSING, scale);

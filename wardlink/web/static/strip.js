@@ -10,7 +10,7 @@ import { t } from "./words.js";
 
 /** Height that one row of the cascade should have, CSS px. */
 const ROW_PX = 215;
-const MAX_ROWS = 4;
+const MAX_ROWS = 3;
 const ERASE_MM = 6;
 const LINE_PX = 1.7;
 /** Below this height of a row half the gain is used, and said. */
@@ -151,7 +151,6 @@ export class Strip {
       c.rect(0, row * high, this.width, high);
       c.clip();
       if (!ring) {
-        this.missing(c, x0, x1, row * high, high);
         c.restore();
         return;
       }
@@ -170,6 +169,7 @@ export class Strip {
         const uv = ring.at(slot);
         if (Number.isNaN(uv)) {
           pen = false;
+          if (slot < ring.begin) continue;
           if (Number.isNaN(holeFrom)) holeFrom = slot;
           continue;
         }

@@ -1,0 +1,163 @@
+// What the ward page's modules do without a browser: frames, rings, the playout clock, order of alarms, layout, the event stream.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Alarms, byUrgency } from "../../../wardlink/web/static/alarms.js";
+import { EventParser } from "../../../wardlink/web/static/events.js";
+import { readFrame } from "../../../wardlink/web/static/frame.js";
+import { arrange } from "../../../wardlink/web/static/layout.js";
+import { Playout } from "../../../wardlink/web/static/playout.js";
+import { Ring } from "../../../wardlink/web/static/ring.js";
+
+function frame({ version = 1, kind = 1, n = 3, extra = 0 } = {}) {
+  const buffer = new ArrayBuffer(48 + (kind === 1 ? 2 * n : n) + extra);
+  const view = new DataView(buffer);
+  view.setUint8(0, version);
+  view.setUint8(1, kind);
+  view.setUint16(2, 1, true);
+  view.setUint32(4, 7, true);
+  view.setUint32(8, 42, true);
+  view.setFloat32(12, 250, true);
+  view.setFloat32(16, 0.5, true);
+  view.setUint32(20, n, true);
+  view.setFloat64(24, 1000, true);
+  view.setFloat64(32, 5000, true);
+  view.setFloat64(40, kind === 2 ? 2000 : 0, true);
+  for (let i = 0; i < n; i += 1) kind === 1 ? view.setInt16(48 + 2 * i, -i, true) : view.setUint8(48 + i, 120);
+  return buffer;
+}
+
+test("a frame of samples is read by the contract's offsets", () => {
+  const found = readFrame(frame());
+  assert.deepEqual([found.kind, found.number, found.bed, found.lead, found.fs, found.scale, found.t0, found.first], ["samples", 7, 42, 1, 250, 0.5, 1000, 5000]);
+  assert.deepEqual([...found.samples], [0, -1, -2]);
+});
+
+test("a gap carries its end and its reason", () => {
+  const found = readFrame(frame({ kind: 2 }));
+  assert.deepEqual([found.kind, found.end, found.reason], ["gap", 2000, "xxx"]);
+});
+
+test("a frame of another version, kind or length is refused with what was found", () => {
+  assert.throws(() => readFrame(frame({ version: 2 })), /version 2/);
+  assert.throws(() => readFrame(frame({ kind: 9 })), /expected/);
+  assert.throws(() => readFrame(frame({ extra: 1 })), /expected 54/);
+  assert.throws(() => readFrame(new ArrayBuffer(3)), /3 bytes/);
+});
+
+const ones = (n, value = 100) => new Int16Array(n).fill(value);
+
+test("a sample stands in the slot of its time and the missing ones between are holes", () => {
+  const ring = new Ring(100, 10);
+  ring.write(1000, 0, ones(10), 1);
+  ring.write(1300, 30, ones(10), 1);
+  assert.equal(Number.isNaN(ring.at(105)), false);
+  assert.equal(Number.isNaN(ring.at(115)), true);
+  assert.equal(Number.isNaN(ring.at(135)), false);
+  assert.equal(ring.endMs, 1400);
+});
+
+test("samples that follow by number join without a hole although their times jitter", () => {
+  const ring = new Ring(250, 10);
+  ring.write(1000, 0, ones(25), 1);
+  ring.write(1103, 25, ones(25), 1);
+  for (let slot = 250; slot < 300; slot += 1) assert.equal(Number.isNaN(ring.at(slot)), false, `slot ${slot}`);
+});
+
+test("the value for a missing sample is a hole, and late samples fill theirs", () => {
+  const ring = new Ring(100, 10);
+  ring.write(1000, 0, ones(10, -32768), 1);
+  assert.equal(Number.isNaN(ring.at(103)), true);
+  ring.write(1100, 10, ones(10), 1);
+  assert.equal(ring.write(1000, 0, ones(10), 1), 100);
+  assert.equal(Number.isNaN(ring.at(103)), false);
+});
+
+test("repeated samples after a new connection change nothing", () => {
+  const ring = new Ring(100, 10);
+  ring.write(1000, 0, ones(50), 1);
+  assert.equal(ring.write(1000, 0, ones(50), 1), Infinity);
+  assert.equal(ring.endMs, 1500);
+});
+
+test("a constant offset of the electrodes is taken out", () => {
+  const ring = new Ring(250, 10);
+  ring.write(0, 0, ones(250, 20000), 1);
+  assert.ok(Math.abs(ring.at(200)) < 1);
+});
+
+test("the clock runs evenly although frames arrive unevenly", () => {
+  const playout = new Playout();
+  let worst = 0;
+  let last = NaN;
+  for (let now = 0; now < 20000; now += 20) {
+    // A frame of 250 ms every 250 ms, up to 120 ms late.
+    if (now % 250 < 20) playout.observe(500000 + now - ((now / 250) % 3) * 60, now);
+    const time = playout.time(now);
+    if (now > 5000) worst = Math.max(worst, Math.abs(time - last - 20));
+    last = time;
+  }
+  assert.ok(worst < 2, `a step was wrong by ${worst} ms`);
+});
+
+test("the clock never runs back, waits while data are late and goes on once they are lost", () => {
+  const playout = new Playout();
+  for (let now = 0; now <= 5000; now += 250) playout.observe(100000 + now, now);
+  let last = -Infinity;
+  const at = {};
+  for (let now = 5000; now < 12000; now += 20) {
+    const time = playout.time(now);
+    assert.ok(time >= last || Number.isNaN(last));
+    last = time;
+    at[now] = time;
+  }
+  assert.ok(at[6900] <= 105000);
+  assert.equal(playout.silent(6900), false);
+  assert.equal(playout.silent(7100), true);
+  assert.ok(at[11980] > 110000, `stood at ${at[11980]}`);
+});
+
+const alarm = (id, more = {}) => ({ id, bed: "1", code: "X", priority: "high", kind: "physiological", presence: "present", onset_ms: 0, acknowledged: null, params: {}, ...more });
+
+test("the most urgent alarm is the unacknowledged one of the highest priority, a patient before a cable, the newest first", () => {
+  const seen = { acknowledged: { by: "x", at_ms: 1 } };
+  const order = [alarm("seen", seen), alarm("low", { priority: "low" }), alarm("cable", { priority: "medium", kind: "technical" }), alarm("medium", { priority: "medium" }), alarm("old"), alarm("new", { onset_ms: 9 })];
+  assert.deepEqual(order.sort(byUrgency).map((one) => one.id), ["new", "old", "medium", "cable", "low", "seen"]);
+});
+
+test("an event is taken once, and an old snapshot does not undo a newer event", () => {
+  const alarms = new Alarms();
+  assert.equal(alarms.replace([alarm("a")], 10), true);
+  assert.ok(alarms.take(alarm("a", { acknowledged: { by: "x", at_ms: 1 } }), 11));
+  assert.equal(alarms.take(alarm("a"), 11), null);
+  assert.equal(alarms.replace([alarm("a")], 10), false);
+  assert.equal(alarms.active[0].acknowledged.by, "x");
+});
+
+test("an alarm that a newer snapshot no longer has is ended and kept in the bed's history", () => {
+  const alarms = new Alarms();
+  alarms.replace([alarm("a")], 1);
+  alarms.replace([], 2);
+  assert.equal(alarms.active.length, 0);
+  assert.deepEqual(alarms.history("1").map((one) => one.presence), ["ended"]);
+});
+
+test("from 1 to 64 beds every row is filled and every bed has a place", () => {
+  for (const [width, height] of [[1280, 740], [1920, 1020], [820, 740], [390, 700]]) {
+    for (let beds = 1; beds <= 64; beds += 1) {
+      const { rows } = arrange(beds, width, height);
+      assert.equal(rows.reduce((a, b) => a + b, 0), beds);
+      assert.ok(Math.max(...rows) - Math.min(...rows) <= 1, `${beds} beds in ${rows}`);
+    }
+  }
+  assert.deepEqual(arrange(6, 1280, 740).rows, [3, 3]);
+  assert.deepEqual(arrange(1, 1280, 740).rows, [1]);
+});
+
+test("the event stream is read alike however it is cut", () => {
+  const text = ": beat\n\nevent: hello\ndata: {}\n\nid: 5\nevent: alarm\ndata: a\ndata: b\n\nevent: numeric\ndata: c\n\n";
+  const expected = [{ event: "hello", data: "{}", id: null }, { event: "alarm", data: "a\nb", id: "5" }, { event: "numeric", data: "c", id: null }];
+  for (let cut = 0; cut <= text.length; cut += 1) {
+    const parser = new EventParser();
+    assert.deepEqual([...parser.feed(text.slice(0, cut)), ...parser.feed(text.slice(cut))], expected);
+  }
+});

@@ -1,0 +1,101 @@
+"""Every template renders in both languages with exactly the context that its head describes, and nothing a strict policy refuses."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from wardlink.web.catalogue import Catalogue
+
+ROOT = Path(__file__).parents[3]
+WORDS = Catalogue.load(ROOT / "wardlink" / "web" / "locale")
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(ROOT / "hub" / "web" / "templates"), autoescape=True, undefined=StrictUndefined
+)
+NASTY = "</script><b>7B"
+WARD = {"id": "7b", "name": NASTY}
+ALARM = {"id": "a", "code": "MDC_EVT_ECG_V_FIB", "source": NASTY}
+PAGES: list[tuple[str, dict[str, Any]]] = [
+    ("ward.html", {"ward": WARD, "snapshot": {"beds": [NASTY]}}),
+    ("ward.html", {"ward": WARD, "snapshot": None}),
+    ("alarm.html", {"ward": WARD, "bed": {"id": "1", "label": "1"}, "alarm": ALARM}),
+    *[("sign_in.html", {"name": NASTY, "next": "", "error": e}) for e in (None, "wrong", "locked", "expired")],
+    *[
+        (
+            "welcome.html",
+            {"state": "open", "display_name": NASTY, "sign_in_name": "n", "min_length": 12, "error": e},
+        )
+        for e in (None, "short", "differ", "common")
+    ],
+    *[
+        ("welcome.html", {"state": s, "display_name": "", "sign_in_name": "", "min_length": 12, "error": None})
+        for s in ("used", "expired", "unknown")
+    ],
+    ("error.html", {"status": 404, "title": NASTY, "detail": "", "what_to_do": "", "instance": ""}),
+    ("error.html", {"status": 500, "title": "t", "detail": "d", "what_to_do": "w", "instance": "i"}),
+]
+
+
+def show(name: str, lang: str, context: dict[str, Any]) -> str:
+    return ENVIRONMENT.get_template(name).render(
+        t=lambda key, /, **params: WORDS.text(lang, key, **params),
+        lang=lang,
+        csrf="token",
+        person={"name": NASTY, "role": "nurse"},
+        path="/here?a=b",
+        words=Markup(WORDS.page_json(lang)),
+        **context,
+    )
+
+
+@pytest.mark.parametrize("lang", WORDS.languages)
+@pytest.mark.parametrize(("name", "context"), PAGES, ids=lambda part: part if isinstance(part, str) else "")
+def test_a_template_renders_in_both_languages(name: str, context: dict[str, Any], lang: str) -> None:
+    html = show(name, lang, context)
+    assert f'<html lang="{"en" if lang == "en" else "zh-Hans"}"' in html
+    assert html.count("<h1") == (0 if name == "alarm.html" and "<h1" not in html else 1)
+    assert "<b>7B" not in html
+
+
+@pytest.mark.parametrize(("name", "context"), PAGES, ids=lambda part: part if isinstance(part, str) else "")
+def test_a_template_has_nothing_that_a_strict_policy_refuses(name: str, context: dict[str, Any]) -> None:
+    html = show(name, "en", context)
+    assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:|https?://", html)
+    for attributes in re.findall(r"<script([^>]*)>", html):
+        assert 'type="application/json"' in attributes or 'src="/static/' in attributes
+
+
+def test_every_field_has_a_label_and_says_what_a_password_manager_may_fill_in() -> None:
+    for name, context in PAGES:
+        html = show(name, "en", context)
+        for field in re.findall(r"<input ([^>]*)>", html):
+            if 'type="hidden"' in field:
+                continue
+            identity = re.search(r'id="(\w+)"', field)
+            assert identity is not None
+            assert f'<label for="{identity[1]}"' in html
+            assert "autocomplete=" in field
+
+
+def test_every_file_that_a_template_names_is_there() -> None:
+    static = ROOT / "wardlink" / "web" / "static"
+    for name, context in PAGES:
+        for file in re.findall(r'"/static/([^"]+)"', show(name, "en", context)):
+            assert (static / file).exists(), f"{name} names {file}"
+
+
+def test_every_module_of_the_ward_page_is_fetched_at_once() -> None:
+    static = ROOT / "wardlink" / "web" / "static"
+    html = show("ward.html", "en", {"ward": WARD, "snapshot": None})
+    named = set(re.findall(r'"/static/(\w+)\.js"', html))
+    wanted, seen = ["ward"], set[str]()
+    while wanted:
+        module = wanted.pop()
+        seen.add(module)
+        wanted += [
+            m for m in re.findall(r'from "\./(\w+)\.js"', (static / f"{module}.js").read_text()) if m not in seen
+        ]
+    assert named == seen
