@@ -1,0 +1,59 @@
+"""A browser for the session, and pages in both languages and sizes."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from wardlink.local.debs import find_or_unpack_chromium
+from wardlink.local.places import Places
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PICTURES = Path(__file__).parents[2] / "build" / "pictures"
+LOCALES = {"en": "en-GB", "zh_Hans": "zh-CN"}
+
+
+@pytest.fixture(scope="session")
+def chromium(usual_places: Places) -> Iterator[Browser]:
+    found = find_or_unpack_chromium(usual_places, lambda _line: None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(found.executable), env={**os.environ, **found.env}, args=FLAGS
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """A page of its own visitor; fails the test at the end when a script of it failed."""
+    contexts = []
+    troubles: list[str] = []
+
+    def make(lang: str = "en", width: int = 1280, height: int = 800) -> Page:
+        context = chromium.new_context(locale=LOCALES[lang], viewport={"width": width, "height": height})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    return PICTURES

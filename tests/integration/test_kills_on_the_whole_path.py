@@ -1,0 +1,139 @@
+"""Processes killed anywhere between the serial line and the table: what is stored is compared sample by sample with what was sent."""
+
+import hashlib
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+
+from firmware_adapters.simulate.cyton import Board
+from protocols import codec
+from protocols.ecgfile.wfdb import read_record
+from protocols.nomenclature import AGENT_RESTART
+from wardlink.demo.one_bed import DEVICE, OneBed, Recording
+from wardlink.local.database import Database
+from wardlink.local.places import Places
+
+pytestmark = pytest.mark.integration
+
+FS_HZ = 250
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the hub has of the amplifier's ECG: running number to sample (both leads), and its gaps."""
+
+    samples: dict[int, tuple[int, ...]]
+    gaps: list[tuple[int, int, str]]
+
+    def digest(self) -> str:
+        return digest([self.samples[n] for n in sorted(self.samples)])
+
+
+def digest(rows: list[tuple[int, ...]]) -> str:
+    return hashlib.sha256(np.array(rows, dtype="<i4").tobytes()).hexdigest()
+
+
+def read_stored(database: Database) -> Stored:
+    samples: dict[int, tuple[int, ...]] = {}
+    with closing(psycopg.connect(database.admin_url)) as connection:
+        rows = connection.execute(
+            "select w.first_sample, w.n, w.codec, w.samples, cardinality(s.leads), s.dtype from waveform w"
+            " join stream s using (stream_id) join source p using (source_id) where p.path = %s",
+            (f"{DEVICE}/ecg",),
+        ).fetchall()
+        gaps = connection.execute(
+            "select from_sample, to_sample, reason from gap join source p using (source_id) where p.path = %s order by 1",
+            (f"{DEVICE}/ecg",),
+        ).fetchall()
+    for first, n, number, data, leads, dtype in rows:
+        plain = codec.decode(number, bytes(data), leads=leads, n=n, dtype=dtype)
+        for i, row in enumerate(np.frombuffer(plain, dtype).reshape(leads, n).T.tolist()):
+            assert first + i not in samples, f"sample {first + i} is stored twice"
+            samples[first + i] = tuple(row)
+    return Stored(samples, gaps)
+
+
+def wait_until_drained(bed: OneBed) -> Stored:
+    """The amplifier is silent: wait until nothing new comes in."""
+    before = -1
+    until_s = time.monotonic() + 30
+    while time.monotonic() < until_s:
+        bed.processes.check()
+        stored = read_stored(bed.database)
+        if len(stored.samples) == before:
+            return stored
+        before = len(stored.samples)
+        time.sleep(3)
+    pytest.fail("data still come in 30 s after the amplifier fell silent")
+
+
+@pytest.fixture
+def seed() -> random.Random:
+    number = secrets.randbits(32)
+    print(f"seed {number}")
+    return random.Random(number)
+
+
+@pytest.fixture
+def expected(captures: Path) -> list[tuple[int, ...]]:
+    """What the amplifier measures, in counts, from sample 0 on."""
+    board = Board(read_record(captures / "vfdb-419-vf").physical() * 1000)
+    return [tuple(row) for row in board.counts[:, :2].tolist()]
+
+
+@pytest.fixture
+def bed(
+    usual_places: Places,
+    short_folder: Callable[[], Path],
+    make_database: Callable[[Database | None], Database],
+    migrated_template: Database,
+    captures: Path,
+) -> Iterator[OneBed]:
+    recording = Recording(captures / "vfdb-419-vf", loop_pause_s=None)
+    with OneBed(usual_places, short_folder(), recording, database=make_database(migrated_template)) as up:
+        up.switch_on()
+        yield up
+
+
+def test_a_hub_that_is_killed_again_and_again_has_every_sample_once(
+    bed: OneBed, expected: list[tuple[int, ...]], seed: random.Random
+) -> None:
+    for _ in range(5):
+        time.sleep(seed.uniform(0.5, 3.0))
+        bed.processes.kill("ingest")
+        time.sleep(seed.uniform(0.0, 1.0))
+        bed.start_role("ingest")
+    time.sleep(2)
+    bed.processes.stop("amplifier")
+    stored = wait_until_drained(bed)
+    assert stored.gaps == []
+    assert sorted(stored.samples) == list(range(len(stored.samples)))
+    assert len(stored.samples) > 5 * FS_HZ
+    assert stored.digest() == digest(expected[: len(stored.samples)])
+
+
+def test_an_agent_that_is_killed_leaves_exactly_the_gaps_that_it_reports(
+    bed: OneBed, expected: list[tuple[int, ...]], seed: random.Random
+) -> None:
+    for _ in range(4):
+        time.sleep(seed.uniform(1.5, 4.0))
+        bed.processes.kill("agent")
+        time.sleep(seed.uniform(0.0, 2.5))
+        bed.start_agent()
+    time.sleep(3)
+    bed.processes.stop("amplifier")
+    stored = wait_until_drained(bed)
+    assert all(stored.samples[n] == expected[n] for n in stored.samples)
+    reported = {n for first, last, _ in stored.gaps for n in range(first, last)}
+    assert reported.isdisjoint(stored.samples)
+    assert reported | set(stored.samples) == set(range(max(stored.samples) + 1))
+    assert {reason for _, _, reason in stored.gaps} == {AGENT_RESTART}
+    assert len(stored.gaps) == 4
