@@ -25,6 +25,7 @@ from protocols.link.events import (
 )
 from protocols.link.lane import EPOCH_BYTES, VERSION, Connection, Lane
 from protocols.link.ranges import Position, Ranges
+from protocols.link.window import Window
 from protocols.uplink_pb2 import GatewayMessage, Hello
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
     from protocols.uplink_pb2 import Ack, HubHello, HubMessage
 
-WINDOW_BYTES = 256 * 1024
-MAX_IN_FLIGHT = 256
-# The part of the window that a backlog may fill: the rest is free for live data at any moment.
-BACKLOG_SHARE = 0.75
 # The newest batches of a lane count as live: 40 of 250 ms are the 10 s that a page shows after a reconnection.
 LIVE_BATCHES = 40
 # Above this many ranges nothing is sent ahead of what is missing below, so that positions stay short on both sides.
@@ -66,10 +63,7 @@ class _Stream:
     ready: bool = False
     broken: bool = False
     progress_ns: int = 0
-    in_flight: dict[tuple[Lane, int, int], tuple[int, int]] = field(
-        default_factory=dict[tuple[Lane, int, int], tuple[int, int]]
-    )  # (lane, first, last) -> (size, sent_ns), in order of sending
-    bytes_in_flight: int = 0
+    window: Window = field(default_factory=Window)
 
 
 class LinkSender:
@@ -160,29 +154,21 @@ class LinkSender:
             return None
         if not stream.ready:
             return stream.connected_ns + HELLO_TIMEOUT_NS
-        if not stream.in_flight:
-            return None
-        _, oldest_ns = next(iter(stream.in_flight.values()))
-        return max(oldest_ns, stream.progress_ns) + ACK_TIMEOUT_NS
+        oldest_ns = stream.window.oldest_ns()
+        return None if oldest_ns is None else max(oldest_ns, stream.progress_ns) + ACK_TIMEOUT_NS
 
     # -- sending
 
     def next(self, connection: Connection) -> Send | None:
         """What to send now, None while the window is full or nothing is left. Changes nothing: `sent` does."""
         stream = self._streams.get(connection)
-        if (
-            stream is None
-            or not stream.ready
-            or stream.broken
-            or len(stream.in_flight) >= MAX_IN_FLIGHT
-            or stream.bytes_in_flight >= WINDOW_BYTES
-        ):
+        if stream is None or not stream.ready or stream.broken or not stream.window.has_room():
             return None
         for lane in connection.lanes:
             n = self._live(lane)
             if n is not None:
                 return SendBatch(lane, n)
-        if stream.bytes_in_flight >= WINDOW_BYTES * BACKLOG_SHARE:
+        if not stream.window.has_room(for_backlog=True):
             return None
         for lane in connection.lanes:
             send = self._backlog(lane)
@@ -196,14 +182,13 @@ class LinkSender:
         if stream is None:
             return
         first, last = (send.n, send.n) if isinstance(send, SendBatch) else (send.first, send.last)
-        stream.in_flight[send.lane, first, last] = (size, now_ns)
-        stream.bytes_in_flight += size
+        stream.window.sent(send.lane, first, last, size, now_ns)
         self._lanes[send.lane].taken.add(first, last)
 
     def bytes_in_flight(self, connection: Connection) -> int:
         """Bytes sent and not yet acknowledged, for the metric."""
         stream = self._streams.get(connection)
-        return 0 if stream is None else stream.bytes_in_flight
+        return 0 if stream is None else stream.window.bytes_in_flight
 
     def waiting(self, lane: Lane) -> int:
         """Batches of the spool that the hub has not acknowledged, for the metric."""
@@ -292,9 +277,10 @@ class LinkSender:
         state.stored.update(position)
         state.taken.update(position)
         stream.progress_ns = now_ns
-        for key in [k for k in stream.in_flight if k[0] is lane and state.stored.contains(k[1], k[2])]:
-            size, _ = stream.in_flight.pop(key)
-            stream.bytes_in_flight -= size
+        arrived = [
+            item for item in stream.window.items() if item[0] is lane and state.stored.contains(item[1], item[2])
+        ]
+        stream.window.acknowledged(arrived, now_ns)
         return [*events, Acknowledged(lane, state.stored.copy())]
 
     def _broken(self, stream: _Stream, violation: ProtocolViolation) -> list[LinkEvent]:

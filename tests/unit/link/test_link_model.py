@@ -30,7 +30,8 @@ from protocols.link import (
     Verdict,
     connection_of,
 )
-from protocols.link.sender import LIVE_BATCHES, MAX_IN_FLIGHT, WINDOW_BYTES
+from protocols.link.sender import LIVE_BATCHES
+from protocols.link.window import MAX_BATCHES, MAX_BYTES
 from protocols.uplink_pb2 import Ack, Batch, GatewayMessage, HubHello, HubMessage
 
 BATCH_BYTES = (200, 16 * 1024, 80 * 1024)
@@ -401,8 +402,8 @@ class UplinkModel(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         for connection in Connection:
-            assert self.sender.bytes_in_flight(connection) < WINDOW_BYTES + max(BATCH_BYTES)
-        assert len(self.transactions) <= 4 * MAX_IN_FLIGHT
+            assert self.sender.bytes_in_flight(connection) < MAX_BYTES + max(BATCH_BYTES)
+        assert len(self.transactions) <= 4 * MAX_BATCHES
 
     # -- and at the end, when nothing goes wrong any more
 

@@ -1,0 +1,358 @@
+"""The uplink's rules one by one: order, window, refusals, what comes again and what never comes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from protocols.link import (
+    Acknowledged,
+    CannotResend,
+    Connection,
+    EpochConflict,
+    HubReady,
+    Lane,
+    LinkReceiver,
+    LinkSender,
+    Position,
+    ProtocolViolation,
+    Refusal,
+    RejectedRecord,
+    SendBatch,
+    SendLost,
+    Verdict,
+    check_hello,
+)
+from protocols.link.window import MAX_BYTES, MIN_BYTES
+from protocols.uplink_pb2 import (
+    Ack,
+    Batch,
+    Hello,
+    HubHello,
+    HubMessage,
+    LanePosition,
+    Lost,
+    Placement,
+    Range,
+    Setting,
+    Settings,
+)
+
+EPOCH = bytes(range(16))
+S = 1_000_000_000
+DATA, ALARM = Connection.DATA, Connection.ALARM
+
+
+def sender_with(**newest: int) -> LinkSender:
+    sender = LinkSender("ward", "g-1", EPOCH)
+    for name, last in newest.items():
+        sender.spool_opened(Lane[name.upper()], [(1, last)] if last else [], last)
+    return sender
+
+
+def say_hello(sender: LinkSender, connection: Connection = DATA, **stored: Position) -> list[object]:
+    sender.connected(connection, 0)
+    positions = [position.to_proto(Lane[name.upper()]) for name, position in stored.items()]
+    return list(sender.receive(connection, HubMessage(hello=HubHello(version=1, positions=positions)), 0))
+
+
+def ack(lane: Lane, *stored: tuple[int, int]) -> HubMessage:
+    return HubMessage(ack=Ack(position=Position(stored).to_proto(lane)))
+
+
+def send_all(sender: LinkSender, connection: Connection = DATA, size: int = 100) -> list[tuple[Lane, int]]:
+    sent: list[tuple[Lane, int]] = []
+    while isinstance(send := sender.next(connection), SendBatch):
+        sender.sent(connection, send, size, 0)
+        sent.append((send.lane, send.n))
+    return sent
+
+
+def test_live_data_go_by_lane_and_newest_first_and_the_backlog_oldest_first():
+    sender = sender_with(event=2, waveform=43)
+    say_hello(sender)
+    expected = [(Lane.EVENT, 2), (Lane.EVENT, 1), *((Lane.WAVEFORM, n) for n in range(43, 3, -1))]
+    assert send_all(sender) == [*expected, *((Lane.WAVEFORM, n) for n in (1, 2, 3))]
+
+
+def test_alarms_go_oldest_first_so_that_an_end_follows_its_onset():
+    sender = sender_with(alarm=3)
+    say_hello(sender, ALARM)
+    assert send_all(sender, ALARM) == [(Lane.ALARM, 1), (Lane.ALARM, 2), (Lane.ALARM, 3)]
+
+
+def test_an_alarm_goes_at_once_whatever_the_data_backlog_is():
+    sender = sender_with(waveform=1_000_000)
+    say_hello(sender, ALARM)
+    say_hello(sender)
+    send_all(sender, size=16 * 1024)
+    assert sender.next(DATA) is None
+    sender.batch_ready(Lane.ALARM, 1)
+    assert sender.next(ALARM) == SendBatch(Lane.ALARM, 1)
+
+
+def test_a_backlog_leaves_room_for_live_data():
+    sender = sender_with(waveform=10_000)
+    say_hello(sender, waveform=Position([(9_900, 10_000)]))
+    send_all(sender, size=16 * 1024)
+    assert sender.bytes_in_flight(DATA) == pytest.approx(MAX_BYTES * 0.75, abs=16 * 1024)
+    sender.batch_ready(Lane.WAVEFORM, 10_001)
+    assert sender.next(DATA) == SendBatch(Lane.WAVEFORM, 10_001)
+
+
+def test_the_window_is_half_a_second_of_the_measured_rate():
+    sender = sender_with(waveform=1000)
+    say_hello(sender)
+    for n in range(1000, 996, -1):
+        sender.sent(DATA, SendBatch(Lane.WAVEFORM, n), 16_000, 0)
+    sender.receive(DATA, ack(Lane.WAVEFORM, (997, 1000)), S // 2)  # 128 kB/s
+    send_all(sender, size=1000)
+    assert sender.bytes_in_flight(DATA) == 64_000 * 0.75, "the backlog's share of half a second"
+    sender.receive(DATA, ack(Lane.WAVEFORM, (1, 1000)), 100 * S)
+    assert sender.bytes_in_flight(DATA) == 0
+    for n in range(1001, 1101):
+        sender.batch_ready(Lane.WAVEFORM, n)
+    send_all(sender, size=1000)
+    assert sender.bytes_in_flight(DATA) == pytest.approx(MIN_BYTES, abs=1000)
+
+
+def test_what_was_in_flight_comes_again_unless_the_hub_has_it():
+    sender = sender_with(numeric=3)
+    say_hello(sender)
+    send_all(sender)
+    sender.disconnected(DATA)
+    assert sender.next(DATA) is None
+    events = say_hello(sender, numeric=Position([(2, 2)]))
+    assert isinstance(events[0], HubReady)
+    assert send_all(sender) == [(Lane.NUMERIC, 3), (Lane.NUMERIC, 1)]
+
+
+def test_a_restored_hub_gets_the_rest_again_and_is_known_for_it():
+    sender = sender_with(numeric=9)
+    say_hello(sender, numeric=Position([(1, 9)]))
+    assert sender.waiting(Lane.NUMERIC) == 0
+    ready, *_ = say_hello(sender, numeric=Position([(1, 4)]))
+    assert isinstance(ready, HubReady)
+    assert ready.behind == (Lane.NUMERIC,)
+    assert send_all(sender) == [(Lane.NUMERIC, n) for n in (9, 8, 7, 6, 5)]
+
+
+def test_what_the_spool_no_longer_has_is_reported_once_and_told_to_the_hub_after_its_gap():
+    sender = LinkSender("ward", "g-1", EPOCH)
+    sender.spool_opened(Lane.WAVEFORM, [(6, 9)], 9)
+    events = say_hello(sender, waveform=Position([(1, 2), (6, 9)]))
+    assert CannotResend(Lane.WAVEFORM, 3, 5) in events
+    assert sender.next(DATA) is None
+    sender.gap_recorded(Lane.WAVEFORM, 3, 5)
+    assert sender.next(DATA) == SendLost(Lane.WAVEFORM, 3, 5)
+    again = say_hello(sender, waveform=Position([(1, 2), (6, 9)]))
+    assert not [event for event in again if isinstance(event, CannotResend)]
+    assert sender.next(DATA) == SendLost(Lane.WAVEFORM, 3, 5)
+
+
+def test_a_batch_that_may_have_arrived_is_no_gap_until_the_hub_says_so():
+    sender = sender_with(waveform=4)
+    say_hello(sender)
+    sender.sent(DATA, SendBatch(Lane.WAVEFORM, 4), 100, 0)
+    sender.disconnected(DATA)
+    assert sender.spool_dropped(Lane.WAVEFORM, 3, 4) == [CannotResend(Lane.WAVEFORM, 3, 3)]
+    assert CannotResend(Lane.WAVEFORM, 4, 4) in say_hello(sender)
+
+
+def test_a_spool_that_went_back_in_time_is_told_to_start_a_new_epoch():
+    sender = sender_with(event=5)
+    assert say_hello(sender, event=Position([(1, 8)])) == [EpochConflict(Lane.EVENT, 8, 5)]
+    assert sender.next(DATA) is None
+
+
+def test_repeated_and_overtaken_acknowledgements_say_nothing_new():
+    sender = sender_with(event=5)
+    say_hello(sender)
+    send_all(sender)
+    (event,) = sender.receive(DATA, ack(Lane.EVENT, (1, 5)), 0)
+    assert isinstance(event, Acknowledged)
+    assert sender.receive(DATA, ack(Lane.EVENT, (1, 5)), 0) == []
+    assert sender.receive(DATA, ack(Lane.EVENT, (1, 3)), 0) == []
+    assert sender.waiting(Lane.EVENT) == 0
+
+
+def test_a_rejected_record_is_reported_and_counts_as_acknowledged():
+    sender = sender_with(event=1)
+    say_hello(sender)
+    send_all(sender)
+    receiver = LinkReceiver("ward", "g-1", EPOCH, {})
+    message = HubMessage(ack=receiver.committed(Lane.EVENT, 1, rejected=[(0, "gap.reason")]))
+    rejected, acknowledged = sender.receive(DATA, message, 0)
+    assert rejected == RejectedRecord(Lane.EVENT, 1, 0, "gap.reason")
+    assert isinstance(acknowledged, Acknowledged)
+    assert acknowledged.position.contains(1)
+
+
+def test_a_hub_that_does_not_answer_is_given_up():
+    sender = sender_with(event=2)
+    assert sender.deadline(DATA) is None
+    sender.connected(DATA, 7 * S)
+    assert sender.deadline(DATA) == 12 * S
+    say_hello(sender)
+    assert sender.deadline(DATA) is None
+    sender.sent(DATA, SendBatch(Lane.EVENT, 2), 100, 20 * S)
+    sender.sent(DATA, SendBatch(Lane.EVENT, 1), 100, 21 * S)
+    assert sender.deadline(DATA) == 30 * S
+    sender.receive(DATA, ack(Lane.EVENT, (2, 2)), 25 * S)
+    assert sender.deadline(DATA) == 35 * S, "something arrived at 25 s"
+    sender.receive(DATA, ack(Lane.EVENT, (1, 2)), 26 * S)
+    assert sender.deadline(DATA) is None
+
+
+def test_placement_and_settings_are_handed_on():
+    sender = sender_with()
+    say_hello(sender)
+    (placement,) = sender.receive(DATA, HubMessage(placement=Placement(version=3)), 0)
+    (settings,) = sender.receive(DATA, HubMessage(settings=Settings(version=1, settings=[Setting(key="a")])), 0)
+    assert placement.placement.version == 3  # type: ignore[union-attr]
+    assert settings.settings.settings[0].key == "a"  # type: ignore[union-attr]
+    assert sender.receive(DATA, HubMessage(), 0) == [], "a message of a later hub"
+
+
+@pytest.mark.parametrize(
+    ("message", "where"),
+    [
+        (HubMessage(hello=HubHello(version=1)), "hello"),
+        (ack(Lane.ALARM, (1, 1)), "ack"),
+        (ack(Lane.EVENT, (1, 6)), "ack of lane event"),
+        (HubMessage(ack=Ack()), "ack"),
+        (
+            HubMessage(ack=Ack(position=LanePosition(lane=Lane.EVENT.wire, stored=[Range(first=1, last=2)]))),
+            "position of",
+        ),
+    ],
+)
+def test_a_hub_that_breaks_the_protocol_is_not_listened_to_any_more(message: HubMessage, where: str):
+    sender = sender_with(event=5)
+    say_hello(sender)
+    (violation,) = sender.receive(DATA, message, 0)
+    assert isinstance(violation, ProtocolViolation)
+    assert violation.where.startswith(where)
+    assert sender.next(DATA) is None
+    assert sender.receive(DATA, ack(Lane.EVENT, (1, 1)), 0) == []
+
+
+@pytest.mark.parametrize("message", [HubMessage(hello=HubHello(version=2)), ack(Lane.EVENT, (1, 1)), HubMessage()])
+def test_the_first_message_is_a_hello_of_our_version(message: HubMessage):
+    sender = sender_with(event=5)
+    sender.connected(DATA, 0)
+    (violation,) = sender.receive(DATA, message, 0)
+    assert isinstance(violation, ProtocolViolation)
+
+
+def test_a_batch_number_that_does_not_follow_is_an_error_of_the_spool():
+    with pytest.raises(ValueError, match="expected 6, numbers rise by one"):
+        sender_with(event=5).batch_ready(Lane.EVENT, 7)
+
+
+Change = Callable[[Hello], object]
+
+
+def setting(name: str, value: object) -> Change:
+    return lambda hello: setattr(hello, name, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (setting("version", 2), "version"),
+        (setting("tenant", "other"), "tenant"),
+        (setting("gateway", "g-2"), "gateway"),
+        (setting("epoch", b"short"), "epoch"),
+        (setting("epoch", bytes(16)), "epoch"),
+        (setting("connection", 0), "connection"),
+        (setting("connection", 9), "connection"),
+    ],
+)
+def test_a_hello_that_is_not_the_certificates_is_refused_with_the_reason(change: Change, code: str):
+    hello = sender_with().connected(DATA, 0).hello
+    assert check_hello(hello, tenant="ward", gateway="g-1") is None
+    change(hello)
+    answer = LinkReceiver("ward", "g-1", EPOCH, {}).hello(hello, 0)
+    assert isinstance(answer, Refusal)
+    assert answer.code == code
+    assert answer.text
+
+
+def receiver_after_hello(**stored: Position) -> LinkReceiver:
+    receiver = LinkReceiver("ward", "g-1", EPOCH, {Lane[name.upper()]: at for name, at in stored.items()})
+    receiver.hello(sender_with().connected(DATA, 0).hello, 0)
+    return receiver
+
+
+def test_the_hub_states_what_is_stored_of_the_connections_lanes():
+    receiver = LinkReceiver("ward", "g-1", EPOCH, {Lane.EVENT: Position([(1, 3), (7, 8)])})
+    answer = receiver.hello(sender_with().connected(DATA, 0).hello, 99)
+    assert isinstance(answer, HubHello)
+    assert answer.hub_ns == 99
+    assert {Lane(p.lane): list(Position.from_proto(p)) for p in answer.positions} == {
+        Lane.EVENT: [(1, 3), (7, 8)],
+        Lane.NUMERIC: [],
+        Lane.WAVEFORM: [],
+    }
+
+
+def test_a_batch_is_stored_once_and_waits_while_it_is_being_stored():
+    receiver = receiver_after_hello()
+    batch = Batch(lane=Lane.EVENT.wire, n=1)
+    assert receiver.receive(DATA, batch) is Verdict.STORE
+    assert receiver.receive(DATA, batch) is Verdict.WAIT
+    assert receiver.hello(sender_with().connected(DATA, 0).hello, 0) is Verdict.WAIT
+    assert not receiver.ack(Lane.EVENT).position.cumulative, "not before the commit"
+    assert receiver.committed(Lane.EVENT, 1).position.cumulative == 1
+    assert receiver.receive(DATA, batch) is Verdict.DUPLICATE
+
+
+def test_a_batch_whose_transaction_failed_may_come_again():
+    receiver = receiver_after_hello()
+    receiver.receive(DATA, Batch(lane=Lane.EVENT.wire, n=1))
+    receiver.failed(Lane.EVENT, 1)
+    assert receiver.receive(DATA, Batch(lane=Lane.EVENT.wire, n=1)) is Verdict.STORE
+
+
+def test_lost_batches_close_the_position():
+    receiver = receiver_after_hello(waveform=Position([(1, 2), (6, 9)]))
+    lost = Lost(lane=Lane.WAVEFORM.wire, range=Range(first=3, last=5))
+    assert receiver.receive(DATA, lost) is Verdict.STORE
+    assert list(receiver.position_with(Lane.WAVEFORM, (3, 5))) == [(1, 9)]
+    receiver.committed(Lane.WAVEFORM, 3, 5)
+    assert receiver.receive(DATA, lost) is Verdict.DUPLICATE
+    assert receiver.receive(DATA, Batch(lane=Lane.WAVEFORM.wire, n=4)) is Verdict.DUPLICATE
+
+
+@pytest.mark.parametrize(
+    ("connection", "message"),
+    [
+        (ALARM, Batch(lane=Lane.ALARM.wire, n=1)),  # no hello on that connection
+        (DATA, Batch(lane=Lane.ALARM.wire, n=1)),
+        (DATA, Batch(n=1)),
+        (DATA, Batch(lane=Lane.EVENT.wire)),
+        (DATA, Batch(lane=Lane.EVENT.wire, n=2**63)),
+        (DATA, Lost(lane=Lane.EVENT.wire, range=Range(first=3, last=2))),
+        (DATA, Lost(lane=Lane.EVENT.wire)),
+    ],
+)
+def test_a_gateway_that_breaks_the_protocol_is_told_which_rule(connection: Connection, message: Batch | Lost):
+    assert isinstance(receiver_after_hello().receive(connection, message), ProtocolViolation)
+
+
+def test_a_gateway_cannot_fill_the_hubs_memory_with_holes():
+    receiver = receiver_after_hello()
+    for n in range(1, 1025):
+        assert receiver.receive(DATA, Batch(lane=Lane.EVENT.wire, n=2 * n)) is Verdict.STORE
+        receiver.committed(Lane.EVENT, 2 * n)
+    refused = receiver.receive(DATA, Batch(lane=Lane.EVENT.wire, n=5000))
+    assert isinstance(refused, ProtocolViolation)
+    assert refused.expected == "at most 1024 ranges in a position"
+    assert receiver.receive(DATA, Batch(lane=Lane.EVENT.wire, n=1)) is Verdict.STORE
+
+
+def test_a_gateway_with_many_holes_fills_them_before_it_sends_ahead():
+    sender = LinkSender("ward", "g-1", EPOCH)
+    sender.spool_opened(Lane.WAVEFORM, [(1, 2000)], 2000)
+    say_hello(sender, waveform=Position((n, n) for n in range(2, 1000, 2)))
+    assert send_all(sender)[:3] == [(Lane.WAVEFORM, 1), (Lane.WAVEFORM, 3), (Lane.WAVEFORM, 5)]
