@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -24,7 +25,7 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
-    async def __aenter__(self) -> "Supervisor":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -15,6 +15,7 @@ import grpc.aio
 import structlog
 
 from edge.health.metrics import UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP
+from edge.identity import IdentityError
 from protocols.link import (
     Acknowledged,
     CannotResend,
@@ -78,6 +79,9 @@ class Uplink:
                 _log.warning(
                     "uplink-down", connection=connection.name.lower(), code=error.code().name, details=error.details()
                 )
+            except IdentityError as error:
+                _log.error("uplink-not-possible", connection=connection.name.lower(), reason=str(error))
+                pause_s = LONGEST_PAUSE_S
             except _HubSilentError as error:
                 _log.warning("uplink-down", connection=connection.name.lower(), code="SILENT", details=str(error))
             finally:

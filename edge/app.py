@@ -1,0 +1,244 @@
+"""The agent's composition root: reads settings, opens the spool, joins devices, screening, spool and uplink, stops cleanly.
+
+Nothing else of the agent opens a connection or knows of all parts. One process, one event loop, two writer threads.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import structlog
+
+from edge.clock import GatewayClock
+from edge.health.metrics import CLOCK_STEPS, SPOOL_BYTES, SPOOL_WAITING, UPLINK_WAITING
+from edge.identity import IdentityError, load_identity
+from edge.identity.store import utc_now
+from edge.pipeline.batcher import Batcher
+from edge.pipeline.device import DevicePipeline, Sink
+from edge.placement import PlacementStore
+from edge.settings import EdgeSettings
+from edge.spool import Spool
+from edge.spool.succession import finish_succession, succeed
+from edge.supervisor import Supervisor
+from edge.uplink import ClientPapers, Uplink, make_channel
+from edge.uplink.client import Downlink, EpochConflictError
+from edge.uplink.losses import Losses
+from firmware_adapters.adapter import ConfigError, Resume
+from firmware_adapters.registry import find_adapter
+from protocols.link import Connection, Lane, LinkSender
+from protocols.nomenclature import EVT_CLOCK_STEP
+from protocols.record import DeviceEvent, SourcePath, Times
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    from edge.identity import Identity
+    from protocols.link import CannotResend
+    from protocols.uplink_pb2 import Placement
+
+_LOOK_EVERY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+class AgentError(RuntimeError):
+    """The agent cannot start: says why and what to do."""
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What one life of the spool joins."""
+
+    identity: "Identity"
+    spool: Spool
+    link: LinkSender
+    uplink: Uplink
+    batcher: Batcher
+    losses: Losses
+    pipelines: Mapping[str, DevicePipeline]
+
+
+class Agent:
+    """`run(stop)` ends after `stop` is set: links closed, batches durable, index written."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._settings = settings
+        self._clock = GatewayClock()
+        self._spool_dir = settings.state_dir / "spool"
+        self._limits = settings.spool.limits()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """AgentError or IdentityError when it cannot start."""
+        self._settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(self._settings.state_dir):
+            if self._settings.metrics.port:
+                _serve_metrics(self._settings.metrics.host, self._settings.metrics.port)
+            await finish_succession(self._spool_dir, self._clock.now_ns, self._limits)
+            while not await self._life(stop):
+                batches = await succeed(self._spool_dir, self._clock.now_ns, self._limits)
+                _log.warning("spool-begun-anew", batches_carried_over=batches)
+
+    async def _life(self, stop: asyncio.Event) -> bool:
+        """One spool's life; False when it has to be begun anew."""
+        identity = load_identity(self._settings.state_dir)
+        spool = await Spool.open(self._spool_dir, self._clock.now_ns, self._limits)
+        try:
+            self._tell_recovery(spool)
+            placements = PlacementStore(self._settings.state_dir / "placement.pb")
+            parts = self._join(identity, spool, placements)
+            async with Supervisor(fatal=(EpochConflictError,)) as services:
+                for connection in Connection:
+                    services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
+                services.start("losses", parts.losses.run)
+                services.start("watch", lambda: self._watch(parts))
+                async with Supervisor() as devices:
+                    for name, pipeline in parts.pipelines.items():
+                        devices.start(f"device-{name}", pipeline.run)
+                    _log.info("agent-started", gateway=identity.gateway, devices=list(parts.pipelines))
+                    stopping = asyncio.create_task(stop.wait())
+                    await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
+                    stopping.cancel()
+                    conflict = services.failed.result() if services.failed.done() else None
+                await parts.batcher.close_all()
+            if conflict is not None:
+                _log.error("epoch-conflict", reason=str(conflict))
+            return conflict is None
+        finally:
+            await spool.close()
+            _log.info("agent-stopped")
+
+    def _join(self, identity: "Identity", spool: Spool, placements: PlacementStore) -> _Parts:
+        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version())
+        for lane in Lane:
+            link.spool_opened(lane, spool.held(lane), spool.newest(lane))
+        pipelines: dict[str, DevicePipeline] = {}
+
+        async def placed(placement: "Placement") -> None:
+            if await placements.save(placement):
+                for name, pipeline in pipelines.items():
+                    pipeline.place(placements.of(name))
+
+        async def cannot_resend(event: "CannotResend") -> None:
+            await losses.report(event)
+
+        uplink = Uplink(link, spool, self._open_channel, Downlink(placed, cannot_resend))
+        batcher = Batcher(spool, link, uplink.wake)
+        losses = Losses(spool, link, batcher.record, uplink.wake)
+        spool.on_dropped = losses.dropped
+        pipelines.update(self._pipelines(spool, placements, Sink(batcher.add, self._clock.now_ns)))
+        return _Parts(identity, spool, link, uplink, batcher, losses, pipelines)
+
+    def _pipelines(self, spool: Spool, placements: PlacementStore, sink: Sink) -> dict[str, DevicePipeline]:
+        ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
+        active = spool.active_alarms()
+        pipelines: dict[str, DevicePipeline] = {}
+        for device in self._settings.devices:
+            config = device.config()
+            try:
+                adapter = find_adapter(config.family)
+                adapter.check(config)
+            except ConfigError as error:
+                _log.error("device-not-usable", device=device.id, reason=str(error))
+                continue
+            pipelines[device.id] = DevicePipeline(
+                adapter,
+                config,
+                sink,
+                placement=placements.of(device.id),
+                resume={source: end for source, end in ends.items() if source.device == device.id},
+                active=tuple(a for a in active if a.source.device == device.id),
+            )
+        return pipelines
+
+    def _open_channel(self) -> "grpc.aio.Channel":
+        """With the papers of this moment: a gateway that was enrolled again needs no restart."""
+        identity = load_identity(self._settings.state_dir)
+        identity.check(utc_now())
+        papers = ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem)
+        return make_channel(self._settings.hub or identity.uplink, papers)
+
+    async def _watch(self, parts: _Parts) -> None:
+        """Look at clock and spool about once a second."""
+        source = SourcePath(parts.identity.gateway)
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            step = self._clock.look()
+            if step is not None:
+                CLOCK_STEPS.inc()
+                _log.warning("clock-stepped", by_ns=step.by_ns)
+                times = Times(self._clock.now_ns())
+                parts.batcher.add([DeviceEvent(source, EVT_CLOCK_STEP, times, (("shift_ns", step.by_ns),))])
+            SPOOL_BYTES.set(parts.spool.allocated_bytes())
+            for lane in Lane:
+                SPOOL_WAITING.labels(lane=lane.name.lower()).set(parts.spool.waiting(lane))
+                UPLINK_WAITING.labels(lane=lane.name.lower()).set(parts.link.waiting(lane))
+
+    @staticmethod
+    def _tell_recovery(spool: Spool) -> None:
+        found = spool.recovered
+        if found.rebuilt or found.damages:
+            damaged = [
+                f"log {log} segment {segment}: {d.size} bytes at {d.offset}" for log, segment, d in found.damages
+            ]
+            _log.warning("spool-recovered", index_rebuilt=found.rebuilt, damaged=damaged)
+
+
+async def run_agent(settings: EdgeSettings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Agent(settings).run(stop)
+
+
+def configure_logging() -> None:
+    """One JSON object a line on standard error, without identifying data."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=_standard_error()),
+    )
+
+
+def _standard_error() -> TextIO:
+    return os.fdopen(os.dup(2), "w", buffering=1)
+
+
+@contextmanager
+def _alone(state_dir: Path) -> Generator[None]:
+    """Two agents on one spool would give numbers twice."""
+    with (state_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"another agent works with {state_dir}; stop it, or give this one a state_dir of its own"
+            raise AgentError(msg) from error
+        yield
+
+
+def _serve_metrics(host: str, port: int) -> None:
+    from prometheus_client import start_http_server  # noqa: PLC0415 - only where metrics are served
+
+    start_http_server(port, host)
+
+
+def _version() -> str:
+    try:
+        return version("wardlink")
+    except PackageNotFoundError:
+        return "0"
+
+
+__all__ = ["Agent", "AgentError", "IdentityError", "configure_logging", "run_agent"]

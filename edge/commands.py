@@ -1,0 +1,79 @@
+"""The command `wardlink edge`: enrol this gateway, run its agent. Texts for a person at a terminal; logs are JSON on standard error."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="wardlink edge",
+    help="The agent on a gateway.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_STATE = Path("/var/lib/wardlink-edge")
+
+
+@app.command()
+def enrol(
+    token: Annotated[str, typer.Argument(help="The one-time token of `wardlink hub gateway add`.")],
+    state: Annotated[
+        Path, typer.Option("--state", metavar="DIR", help="Where the agent keeps its data.")
+    ] = DEFAULT_STATE,
+) -> None:
+    """Make this gateway's key and get its certificate from the hub."""
+    from edge.identity import EnrolmentError, IdentityError, TokenError, parse_token, save_identity
+    from edge.identity import enrol as ask
+
+    try:
+        parsed = parse_token(token)
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        identity = ask(parsed)
+        save_identity(state, identity)
+    except (TokenError, EnrolmentError, IdentityError, OSError) as error:
+        _fail(str(error))
+    print(f"Enrolled as {identity.gateway} of {identity.tenant}; the hub's uplink is {identity.uplink}.")
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="TOML file with the settings.")],
+) -> None:
+    """Run the agent until SIGTERM or Ctrl-C."""
+    from edge.app import AgentError, IdentityError, configure_logging, run_agent
+    from edge.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(config)
+        configure_logging()
+        asyncio.run(run_agent(settings))
+    except (SettingsError, AgentError, IdentityError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def status(
+    state: Annotated[
+        Path, typer.Option("--state", metavar="DIR", help="Where the agent keeps its data.")
+    ] = DEFAULT_STATE,
+) -> None:
+    """Say who this gateway is and how long its certificate is valid."""
+    from edge.identity import IdentityError, load_identity
+    from edge.identity.store import utc_now
+
+    try:
+        identity = load_identity(state)
+        identity.check(utc_now())
+    except IdentityError as error:
+        _fail(str(error))
+    days = identity.expires_in(utc_now()).days
+    print(f"{identity.gateway} of {identity.tenant}; uplink {identity.uplink}; certificate valid for {days} days.")
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(f"error: {text}", err=True)
+    raise typer.Exit(1)

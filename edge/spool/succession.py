@@ -1,0 +1,70 @@
+"""Begins a spool anew, with another epoch, when the hub knows batches that this one never made (a copied or restored disk).
+
+What the hub had not acknowledged goes over into the new spool. May be broken off anywhere and begun again.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.spool.core import Spool
+from edge.spool.limits import Limits
+from protocols.errors import DecodeError
+from protocols.link import Lane
+from protocols.record import Record
+from protocols.wire import decode_batch, decode_record
+
+
+async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits) -> int:
+    """Replace the (closed) spool of a directory; how many batches went over."""
+    aside = _aside(directory)
+    await asyncio.to_thread(directory.rename, aside)
+    return await _carry_over(directory, aside, clock_ns, limits)
+
+
+async def finish_succession(directory: Path, clock_ns: Callable[[], int], limits: Limits) -> None:
+    """At start: end a replacement that was broken off."""
+    aside = _aside(directory)
+    if not await asyncio.to_thread(aside.exists):
+        return
+    if await asyncio.to_thread(directory.exists):
+        await asyncio.to_thread(shutil.rmtree, aside)
+    else:
+        await _carry_over(directory, aside, clock_ns, limits)
+
+
+def _aside(directory: Path) -> Path:
+    return directory.with_name(directory.name + ".superseded")
+
+
+async def _carry_over(directory: Path, aside: Path, clock_ns: Callable[[], int], limits: Limits) -> int:
+    partial = directory.with_name(directory.name + ".new")
+    await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
+    old, new = await Spool.open(aside, clock_ns, limits), await Spool.open(partial, clock_ns, limits)
+    batches = 0
+    try:
+        for lane in Lane:
+            stored = old.stored(lane)
+            due = [n for a, b in old.held(lane) for x, y in stored.missing(a, b) for n in range(x, y + 1)]
+            for n in due:
+                data = await asyncio.to_thread(old.read, lane, n)
+                if data is not None:
+                    await new.append(lane, _records(data))
+                    batches += 1
+    finally:
+        await old.close()
+        await new.close()
+    await asyncio.to_thread(partial.rename, directory)
+    await asyncio.to_thread(shutil.rmtree, aside)
+    return batches
+
+
+def _records(data: bytes) -> list[Record]:
+    records: list[Record] = []
+    for envelope in decode_batch(data).records:
+        try:
+            records.append(decode_record(envelope.record))
+        except DecodeError:
+            continue  # what this agent itself cannot read, the hub would put into quarantine
+    return records
