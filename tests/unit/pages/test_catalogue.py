@@ -39,10 +39,24 @@ SAME = {
     "ward.page_title_alarm": "names only",
 }
 # Keys that are put together at run time: the beginning, and what may follow.
-BUILT = {
+BUILT: dict[str, list[str]] = {
     "why.": [],
     "param.": [],
-    "event.": [],
+    "rule.": ["lethal", "beats", "limit", "quality"],
+    "event.": [
+        "detected",
+        "changed",
+        "latched",
+        "ended",
+        "sent",
+        "stored",
+        "shown",
+        "heard",
+        "acknowledged",
+        "escalated",
+        "paused",
+        "other",
+    ],
     "unit.": [],
     "numeric.": [],
     "strip.gap.": [],

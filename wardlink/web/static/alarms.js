@@ -41,18 +41,18 @@ export function byUrgency(a, b) {
 
 /** Its name; an alarm of a limit names the measurement, the value and the limit. @param {Alarm} alarm */
 export function title(alarm) {
-  const { code, value, limit, unit } = alarm.params;
+  const { measure, value, limit, unit } = alarm.params;
   const key = alarm.code === "MDC_EVT_HI_GT_LIM" ? "alarm.above_limit" : alarm.code === "MDC_EVT_LO_LT_LIM" ? "alarm.below_limit" : "";
-  if (key && typeof code === "string" && typeof value === "number" && typeof limit === "number") {
-    return t(key, { what: measured(code), value: round(value), limit: round(limit), unit: unitName(String(unit ?? "1")) });
+  if (key && typeof measure === "string" && typeof value === "number" && typeof limit === "number") {
+    return t(key, { what: measured(measure), value: round(value), limit: round(limit), unit: unitName(String(unit ?? "1")) });
   }
   return term(alarm.code).name;
 }
 
 /** The name for little room. @param {Alarm} alarm */
 export function shortTitle(alarm) {
-  const { code } = alarm.params;
-  if (typeof code === "string") return measured(code);
+  const { measure } = alarm.params;
+  if (typeof measure === "string") return measured(measure);
   return term(alarm.code).short || term(alarm.code).name;
 }
 
@@ -63,7 +63,7 @@ export function measured(code) {
 
 /** The measurement whose number carries the alarm's colour. @param {Alarm} alarm */
 export function concerns(alarm) {
-  if (typeof alarm.params.code === "string") return alarm.params.code;
+  if (typeof alarm.params.measure === "string") return alarm.params.measure;
   return alarm.code.startsWith("MDC_EVT_ECG_") ? "MDC_ECG_HEART_RATE" : "";
 }
 

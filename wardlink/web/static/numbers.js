@@ -1,6 +1,6 @@
 /** The numbers of a bed: one box a measurement, with its limits, its age when it is old, grey when it is no longer live. */
 import { h, setText } from "./dom.js";
-import { look } from "./alarms.js";
+import { concerns, look } from "./alarms.js";
 import { age, has, hour, t, term, unitName } from "./words.js";
 
 /** @typedef {import("./contract").Bed} Bed @typedef {import("./contract").Numeric} Numeric */
@@ -9,6 +9,8 @@ const HR = "MDC_ECG_HEART_RATE";
 const SYS = "MDC_PRESS_BLD_NONINV_SYS";
 const DIA = "MDC_PRESS_BLD_NONINV_DIA";
 const MINUTE = 60000;
+/** A value of this quality is not shown at all: a rate counted in fibrillation would look like a heart that beats. */
+const UNSHOWN = new Set(["lead_off", "flat", "saturated", "noise", "unusable"]);
 
 /** Order, signal colour, and for how long a value may be shown without its age and as live: `old`, `stale` ms. */
 const KINDS = new Map([
@@ -68,7 +70,7 @@ export class Numbers {
     if (!box) return;
     const kind = KINDS.get(code) ?? { look: "other", old: 10000, stale: 60000, spot: false };
     const passed = now - numeric.at_ms;
-    const nothing = numeric.value === null;
+    const nothing = empty(numeric);
     const stale = (lost && !kind.spot) || (!nothing && passed > kind.stale);
     setText(box.name, code === SYS ? t("numeric.MDC_PRESS_BLD_NONINV") : name(code));
     setText(box.unit, unitName(numeric.unit));
@@ -86,8 +88,13 @@ export class Numbers {
 
 /** @param {import("./contract").Alarm} alarm @param {string} code */
 function concernsCode(alarm, code) {
-  if (typeof alarm.params.code === "string") return alarm.params.code === code || (alarm.params.code === DIA && code === SYS);
-  return code === HR && alarm.code.startsWith("MDC_EVT_ECG_");
+  const concerned = concerns(alarm);
+  return concerned === code || (concerned === DIA && code === SYS);
+}
+
+/** @param {Numeric} numeric */
+function empty(numeric) {
+  return numeric.value === null || UNSHOWN.has(numeric.quality);
 }
 
 /** @param {string} code */
@@ -99,7 +106,7 @@ function name(code) {
 function value(numeric, second) {
   const digits = numeric.code === "MDC_TEMP_BODY" ? 1 : 0;
   const first = Number(numeric.value).toFixed(digits);
-  return second && second.value !== null ? `${first}/${second.value.toFixed(digits)}` : first;
+  return second && !empty(second) ? `${first}/${Number(second.value).toFixed(digits)}` : first;
 }
 
 /** @param {import("./contract").Limit | undefined} limit */
@@ -112,7 +119,7 @@ function limits(limit) {
 
 /** @param {Numeric} numeric @param {{old: number, spot: boolean}} kind @param {number} passed @param {boolean} lost @param {number} now */
 function note(numeric, kind, passed, lost, now) {
-  if (numeric.value === null) return has(`numeric.quality.${numeric.quality}`) ? t(`numeric.quality.${numeric.quality}`) : "";
+  if (empty(numeric)) return has(`numeric.quality.${numeric.quality}`) ? t(`numeric.quality.${numeric.quality}`) : "";
   if (kind.spot) return hour(numeric.at_ms, now);
   if (passed > kind.old || (lost && passed > 3000)) return t("time.ago", { age: age(passed) });
   return has(`numeric.quality.${numeric.quality}`) ? t(`numeric.quality.${numeric.quality}`) : "";

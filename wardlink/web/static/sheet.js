@@ -156,7 +156,7 @@ export class AlarmSheet {
       if (value !== null && name !== "unit") facts.push([has(`param.${name}`) ? t(`param.${name}`) : name, parameter(name, value, alarm.params.unit)]);
     }
     if (evidence) {
-      facts.push([t("sheet.rule"), t("sheet.rule_value", { rule: evidence.rule, version: evidence.rule_version })]);
+      facts.push([t("sheet.rule"), t("sheet.rule_value", { rule: has(`rule.${evidence.rule}`) ? t(`rule.${evidence.rule}`) : evidence.rule, version: evidence.rule_version })]);
       facts.push([t("sheet.confidence"), evidence.confidence === null ? t("sheet.confidence_none") : t("sheet.confidence_value", { percent: Math.round(100 * evidence.confidence) })]);
     }
     facts.push([t("sheet.onset"), clock(alarm.onset_ms)], [t("sheet.detected"), t("sheet.detected_value", { time: clock(alarm.detected_ms), seconds: took })], [t("sheet.source"), alarm.source]);
@@ -174,12 +174,12 @@ export class AlarmSheet {
   }
 }
 
-/** The same event of many screens is told once, at its first time. @param {import("./contract").AlarmEvent[]} events */
+/** What happens again and again (a hop of each change, a paint of each screen) is told once, at its first time. @param {import("./contract").AlarmEvent[]} events */
 function story(events) {
   /** @type {(import("./contract").AlarmEvent & {times: number})[]} */
   const told = [];
   for (const event of [...events].sort((a, b) => a.at_ms - b.at_ms)) {
-    const same = ["shown", "heard"].includes(event.kind) ? told.find((one) => one.kind === event.kind) : undefined;
+    const same = ["changed", "sent", "stored", "shown", "heard"].includes(event.kind) ? told.find((one) => one.kind === event.kind) : undefined;
     if (same) same.times += 1;
     else told.push({ ...event, times: 1 });
   }
@@ -188,9 +188,9 @@ function story(events) {
 
 /** @param {string} name @param {string | number | boolean} value @param {unknown} unit */
 function parameter(name, value, unit) {
-  if (typeof value === "string") return term(value).name;
+  if (typeof value === "string") return value.split(" ").map((code) => term(code).short || term(code).name).join(", ");
   if (typeof value === "boolean") return value ? "✓" : "–";
   const text = String(Number(value.toFixed(2)));
-  const own = UNITS.find(([end]) => name.endsWith(/** @type {string} */ (end)))?.[1] ?? (["value", "limit"].includes(name) ? String(unit ?? "") : ["rate", "hr"].includes(name) ? "/min" : "");
+  const own = UNITS.find(([end]) => name.endsWith(/** @type {string} */ (end)))?.[1] ?? (["value", "limit"].includes(name) ? String(unit ?? "") : name === "heart_rate" ? "/min" : "");
   return own ? `${text} ${unitName(own)}` : text;
 }
