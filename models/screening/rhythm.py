@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from models.screening.placement import Placement
     from models.signal.trees import Trees
 
-LETHAL_ON = 0.6  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
-LETHAL_OFF = 0.35
+LETHAL_ON = 0.85  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
+LETHAL_OFF = 0.4
 LETHAL_ONSET_S = 3.0  # half the window and half the smoothing: how far a score lies behind its cause
 FIBRILLATION = 0.5
 RATE_EVERY_HOPS = 2

@@ -153,7 +153,8 @@ def main() -> None:
         made: list[tuple[Path, list[Windows]]] = [(out / "lethal.json", records)]
         if folds:
             made += [
-                (out / "folds" / f"lethal-{name}.json", [w for w in records if w.record != f"vfdb/{name}"]) for name in VFDB
+                (out / "folds" / f"lethal-{name}.json", [w for w in records if w.record != f"vfdb/{name}"])
+                for name in VFDB
             ]
             for k in range(4):
                 held = {f"mitdb/{r}" for r in DS1[k::4]}

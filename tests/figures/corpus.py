@@ -34,7 +34,9 @@ class Screened:
         return (ns - START_NS) / NS_PER_S
 
 
-def groups(record: WfdbRecord, from_s: float = 0, to_s: float | None = None, group_s: float = 0.5) -> Iterator[WaveformGroup]:
+def groups(
+    record: WfdbRecord, from_s: float = 0, to_s: float | None = None, group_s: float = 0.5
+) -> Iterator[WaveformGroup]:
     """A record's stretch as groups; the sample numbers are the record's own."""
     fs_hz = record.fs_hz
     first = round(from_s * fs_hz)
@@ -44,7 +46,9 @@ def groups(record: WfdbRecord, from_s: float = 0, to_s: float | None = None, gro
     scales = tuple(Scale(1 / s.gain, -s.baseline / s.gain, s.unit) for s in record.header.signals)
     for at in range(first, last, n):
         part = np.ascontiguousarray(record.raw[:, at : min(at + n, last)], "<i2")
-        yield WaveformGroup(SOURCE, leads, fs_hz, at, part.tobytes(), "<i2", scales, Times(START_NS + round(at / fs_hz * NS_PER_S)))
+        yield WaveformGroup(
+            SOURCE, leads, fs_hz, at, part.tobytes(), "<i2", scales, Times(START_NS + round(at / fs_hz * NS_PER_S))
+        )
 
 
 def screen(record: WfdbRecord, trees: Trees | None = None, from_s: float = 0, to_s: float | None = None) -> Screened:

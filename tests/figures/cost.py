@@ -20,7 +20,9 @@ def measure(recordings: Path) -> Sequence[Entry]:
     """Five minutes of record 100's first lead in groups of 100 ms, as the Cyton gives them; median of five runs."""
     record, _ = corpus.load(recordings, "mitdb/100")
     one = replace(
-        record, header=replace(record.header, signals=record.header.signals[:1]), raw=np.ascontiguousarray(record.raw[:1])
+        record,
+        header=replace(record.header, signals=record.header.signals[:1]),
+        raw=np.ascontiguousarray(record.raw[:1]),
     )
     played = list(corpus.groups(one, 0, SIGNAL_S, 0.1))
     costs: list[float] = []

@@ -6,6 +6,7 @@ from multiprocessing import Pool
 from pathlib import Path
 
 from models.screening.rhythm import LETHAL_ONSET_S
+from models.screening.placement import EXTREMES, AgeGroup
 from models.signal import weights
 from protocols.nomenclature import ASYSTOLE, V_FIB, V_TACHY
 from protocols.record import Presence
@@ -108,6 +109,8 @@ def _mit_job(job: tuple[Path, str]) -> tuple[str, list[tuple[str, float, float |
         if a.presence is Presence.PRESENT and a.code in (V_FIB, V_TACHY, ASYSTOLE)
     ]
     true = [(a, b) for a, b, r in corpus.rhythms(record.fs_hz, record.raw.shape[1], annotations) if r in LETHAL]
+    beats, _ = corpus.reference_beats(record.fs_hz, annotations)
+    true += [(a, b) for a, b in zip(beats, beats[1:], strict=False) if b - a >= EXTREMES[AgeGroup.ADULT].asystole_s]
     return name, raised, true
 
 
@@ -132,7 +135,7 @@ def measure_vf(recordings: Path) -> Sequence[Entry]:
 
 
 def measure_mit(recordings: Path) -> Sequence[Entry]:
-    """Lethal alarms in mitdb that meet no annotated VF, flutter or VT within ten seconds."""
+    """Lethal alarms in mitdb that meet no annotated VF, flutter, VT, or pause of four seconds, within ten seconds."""
     names = [*corpus.DS1, *corpus.DS2, *corpus.PACED]
     with Pool(2) as pool:
         found = pool.map(_mit_job, [(recordings, r) for r in names], chunksize=1)
@@ -160,13 +163,32 @@ def measure_time(recordings: Path) -> Sequence[Entry]:
     details: dict[str, object] = {
         "missed": missed,
         "alarm_stood_already": sum(e.raised_before for e in played),
-        "episodes": [[e.record, round(e.onset_s, 1), None if e.delay_s is None else round(e.delay_s, 1)] for e in played],
+        "episodes": [
+            [e.record, round(e.onset_s, 1), None if e.delay_s is None else round(e.delay_s, 1)] for e in played
+        ],
     }
     common = {"group": "accuracy", "unit": "s", "higher_is_better": False, "n": len(played)}
     note = f"{missed} episodes missed" if missed else ""
     return [
-        Entry(id="alarm-time-mean", value=round(sum(delays) / len(delays), 2), gate=7, goal=5, reference="5.7-7.2", **common, note=note),
-        Entry(id="alarm-time-max", value=round(max(delays), 2), gate=10, goal=7, reference="limit 10", **common, note=note, details=details),
+        Entry(
+            id="alarm-time-mean",
+            value=round(sum(delays) / len(delays), 2),
+            gate=7,
+            goal=5,
+            reference="5.7-7.2",
+            **common,
+            note=note,
+        ),
+        Entry(
+            id="alarm-time-max",
+            value=round(max(delays), 2),
+            gate=10,
+            goal=7,
+            reference="limit 10",
+            **common,
+            note=note,
+            details=details,
+        ),
     ]
 
 

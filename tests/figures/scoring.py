@@ -112,7 +112,9 @@ class DurationScore:
         return 100 * (1 - self.claimed_negative_s / self.negative_s) if self.negative_s else 100.0
 
 
-def score_duration(positive: Iterable[Interval], negative: Iterable[Interval], claimed: Iterable[Interval]) -> DurationScore:
+def score_duration(
+    positive: Iterable[Interval], negative: Iterable[Interval], claimed: Iterable[Interval]
+) -> DurationScore:
     """What is in neither is not counted (noise)."""
     positive, negative, claimed = union(positive), union(negative), union(claimed)
     return DurationScore(
