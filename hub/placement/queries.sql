@@ -1,0 +1,72 @@
+-- The SQL of placement. Triggers count the placement up and tell ingest, which sends it to the gateways.
+
+-- name: wards
+select ward_id, slug, name from ward where tenant_id = %(tenant)s order by slug
+
+-- name: add_ward
+insert into ward (tenant_id, slug, name) values (%(tenant)s, %(slug)s, %(name)s) on conflict (tenant_id, slug) do nothing
+
+-- name: add_bed
+insert into point_of_care (tenant_id, ward_id, bed) values (%(tenant)s, %(ward)s, %(bed)s) on conflict (ward_id, bed) do nothing
+
+-- name: points
+select p.point_of_care_id, p.bed, w.ward_id, w.slug, w.name
+  from point_of_care p
+  join ward w using (ward_id)
+ where p.tenant_id = %(tenant)s
+
+-- name: placed_devices
+select d.device_id, a.point_of_care_id, d.name, coalesce(g.name, '')
+  from device_association a
+  join device d using (device_id)
+  left join gateway g on g.gateway_id = d.gateway_id
+ where a.tenant_id = %(tenant)s and a.during @> now()
+ order by d.name
+
+-- name: patients
+select a.point_of_care_id, p.name, p.sex, p.birth_date
+  from patient_association a
+  join patient p using (patient_id)
+ where a.point_of_care_id = any(%(points)s) and a.during @> now()
+
+-- name: limits
+select point_of_care_id, code, unit, low, high from alarm_limit where point_of_care_id = any(%(points)s) order by code
+
+-- name: add_device
+insert into device (tenant_id, name) values (%(tenant)s, %(name)s) on conflict (tenant_id, name) do nothing
+
+-- name: device
+select device_id from device where tenant_id = %(tenant)s and name = %(name)s
+
+-- name: device_is_at
+select point_of_care_id from device_association where device_id = %(device)s and during @> now()
+
+-- name: device_leaves
+update device_association set during = tstzrange(lower(during), now()) where device_id = %(device)s and during @> now()
+
+-- name: device_comes
+insert into device_association (tenant_id, device_id, point_of_care_id, during)
+values (%(tenant)s, %(device)s, %(point)s, tstzrange(now(), null))
+
+-- name: keep_patient
+insert into patient (tenant_id, hospital_number, name, sex, birth_date, paced)
+values (%(tenant)s, %(hospital_number)s, %(name)s, %(sex)s, %(birth_date)s, %(paced)s)
+on conflict (tenant_id, hospital_number) do update set
+    name = excluded.name, sex = excluded.sex, birth_date = excluded.birth_date, paced = excluded.paced
+returning patient_id
+
+-- name: patient_is_at
+select point_of_care_id from patient_association where patient_id = %(patient)s and during @> now()
+
+-- name: patients_leave
+update patient_association set during = tstzrange(lower(during), now())
+ where (patient_id = %(patient)s or point_of_care_id = %(point)s) and during @> now()
+
+-- name: patient_comes
+insert into patient_association (tenant_id, patient_id, point_of_care_id, during)
+values (%(tenant)s, %(patient)s, %(point)s, tstzrange(now(), null))
+
+-- name: set_limit
+insert into alarm_limit (point_of_care_id, code, tenant_id, unit, low, high)
+values (%(point)s, %(code)s, %(tenant)s, %(unit)s, %(low)s, %(high)s)
+on conflict (point_of_care_id, code) do update set unit = excluded.unit, low = excluded.low, high = excluded.high

@@ -1,0 +1,84 @@
+"""The routes of a ward: its page, its state, its event stream and its strips."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Request, WebSocket
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from hub.accounts.domain import Person
+from hub.alarms.present import people
+from hub.core.policy import declares
+from hub.wards.present import ward_json
+from hub.web.kit import to_sign_in
+
+if TYPE_CHECKING:
+    from hub.accounts.service import Accounts
+    from hub.placement.service import Placement
+    from hub.wards.present import Json
+    from hub.wards.service import WardService
+    from hub.wards.sse import EventStreams
+    from hub.wards.ws import WaveStreams
+    from hub.web.kit import WebKit
+
+
+def routes(
+    web: "WebKit",
+    wards: "WardService",
+    placement: "Placement",
+    accounts: "Accounts",
+    events: "EventStreams",
+    waves: "WaveStreams",
+) -> APIRouter:
+    """Make the routes."""
+    router = APIRouter()
+    signed_in = Depends(web.signed_in)
+
+    async def told(person: Person, ward: str) -> "Json":
+        view = await wards.view(person.principal, ward)
+        return ward_json(view, await accounts.names(person.principal, people(view.alarms)))
+
+    @router.get("/")
+    @declares("ward.read")
+    async def home(request: Request) -> Response:
+        person = await web.person(request)
+        if person is None:
+            return RedirectResponse("/sign-in", 303)
+        seen = await placement.wards(person.principal)
+        if not seen:
+            # Nobody has assigned a ward yet: an address that says so beats an error.
+            return web.page(request, "ward", person, ward={"id": "", "name": ""}, snapshot=None)
+        return RedirectResponse(f"/ward/{seen[0].slug}", 303)
+
+    @router.get("/ward/{ward}")
+    @declares("ward.read")
+    async def page(request: Request, ward: str) -> Response:
+        person = await web.person(request)
+        if person is None:
+            return to_sign_in(request)
+        snapshot = await told(person, ward)
+        return web.page(request, "ward", person, ward=snapshot["ward"], snapshot=snapshot)
+
+    @router.get("/api/v1/ward/{ward}", response_model=None)
+    @declares("ward.read")
+    async def state(ward: str, person: Annotated[Person, signed_in]) -> "Json":
+        return await told(person, ward)
+
+    @router.get("/sse/ward/{ward}", response_model=None)
+    @declares("ward.read")
+    async def stream(request: Request, ward: str, person: Annotated[Person, signed_in]) -> StreamingResponse:
+        found = await wards.enter(person.principal, ward)
+        start = await events.start(person, web.secret(request), found, request.headers.get("last-event-id"))
+        return StreamingResponse(
+            events.stream(start),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
+        )
+
+    @router.websocket("/ws/ward/{ward}")
+    @declares("waveform.read")
+    async def strips(socket: WebSocket, ward: str) -> None:
+        person = await web.signed_in(socket)
+        found = await wards.enter(person.principal, ward)
+        await waves.serve(socket, person, web.secret(socket), found)
+
+    return router

@@ -1,0 +1,53 @@
+"""The ward as JSON (docs/reference/http-api.md)."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from hub.alarms.present import alarm_json
+from hub.wards.domain import Link, Numeric
+from hub.wards.service import BedView, WardView
+
+Json: TypeAlias = dict[str, object]
+
+
+def numeric_json(number: Numeric) -> Json:
+    """One number."""
+    return {
+        "code": number.code,
+        "value": number.value,
+        "unit": number.unit,
+        "at_ms": number.at_ms,
+        "quality": number.quality,
+    }
+
+
+def link_json(link: Link) -> Json:
+    """A bed's link."""
+    return {"state": link.state.value, "since_ms": link.since_ms, "gateway": link.gateway, "device": link.device}
+
+
+def bed_json(view: BedView) -> Json:
+    """A bed."""
+    who = view.who
+    return {
+        "key": view.bed.key,
+        "id": view.bed.point.bed,
+        "label": view.bed.point.bed,
+        "who": None if who is None else {"masked_name": who.masked_name, "age": who.age, "sex": who.sex},
+        "leads": [{"index": lead.index, "code": lead.code, "short": lead.short} for lead in view.bed.leads],
+        "numerics": [numeric_json(number) for number in view.numerics],
+        "limits": [{"code": x.code, "low": x.low, "high": x.high, "unit": x.unit} for x in view.limits],
+        "link": link_json(view.link),
+    }
+
+
+def ward_json(view: WardView, names: Mapping[int, str]) -> Json:
+    """A whole ward."""
+    beds = {bed.bed.key: bed.bed.point.bed for bed in view.beds}
+    return {
+        "ward": {"id": view.ward.slug, "name": view.ward.name},
+        "beds": [bed_json(bed) for bed in view.beds],
+        "alarms": [alarm_json(alarm, beds[alarm.point_of_care_id or 0], names) for alarm in view.alarms],
+        "now_ms": view.now_ms,
+        "last_event_id": view.last_event_id,
+    }

@@ -1,0 +1,294 @@
+"""Live data of all wards in one web process: takes what ingest pushes, hands it to the screens of the ward it belongs to.
+
+Nothing here is a store: a screen that comes new reads the database first. Which device is at which bed is read again when
+the placement changes or a device measures something new.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+import structlog
+from google.protobuf.message import DecodeError as ProtobufError
+from psycopg_pool import PoolTimeout
+
+from hub.core.live import LiveKind, LiveMessage
+from hub.core.principal import system
+from hub.wards.clients import EventClient, WaveClient
+from hub.wards.domain import Bed, Layout, Link, LinkState, Numeric, bed_link, lay_out, without_hub
+from hub.wards.frames import gap_frame
+from hub.wards.store import group_frames, read_streams
+from protocols import device_package_pb2 as pb
+from protocols.errors import DecodeError
+from protocols.record import Gap, Observation, WaveformGroup
+from protocols.wire import decode_record
+
+if TYPE_CHECKING:
+    from hub.alarms.follower import AlarmFollower
+    from hub.core.db import Database
+    from hub.placement.service import Placement
+
+# Strips show the last seconds only: what comes later than this behind the newest of its source is for the database alone.
+STRIP_S = 15.0
+# ingest says within 2 s that a device is silent; this is for the case that it cannot (a limit promised to people is 3 s).
+SILENT_S = 2.5
+_TICK_S = 0.25
+_RELOAD_S = 1.0
+
+
+@dataclass(slots=True)
+class _Source:
+    """What the room remembers of a source of samples."""
+
+    newest_ns: int
+    end_sample: int
+    end_ns: int
+    heard_s: float
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """The live state of one tenant."""
+
+    layout: Layout
+    links: dict[str, Link] = field(default_factory=dict[str, Link])
+    numerics: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
+    sources: dict[str, _Source] = field(default_factory=dict[str, _Source])
+    stale: bool = False
+    read_at_s: float = 0.0
+
+
+class Room:
+    """One for a web process. Start `run` and `tend` as tasks."""
+
+    def __init__(self, database: "Database", placement: "Placement", follower: "AlarmFollower") -> None:
+        """`database` as the role web."""
+        self._database = database
+        self._placement = placement
+        self._follower = follower
+        self._tenants: dict[int, _Tenant] = {}
+        self._reading = asyncio.Lock()
+        self._waves: set[WaveClient] = set()
+        self._events: set[EventClient] = set()
+        self._connected = True
+        self.closing = False
+
+    async def run(self, messages: AsyncIterator[LiveMessage]) -> None:
+        """Take what ingest pushes, until cancelled."""
+        async for message in messages:
+            try:
+                await self._take(message)
+            except (ProtobufError, DecodeError, ValueError, KeyError) as error:
+                structlog.get_logger().error("live-message-unreadable", kind=message.kind.name, detail=str(error))
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                structlog.get_logger().error("live-layout-not-read", error=type(error).__name__)
+
+    async def tend(self) -> None:
+        """Watch for silence, and read layouts anew that have changed; until cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now_s = time.monotonic()
+            for tenant_id, tenant in tuple(self._tenants.items()):
+                self._watch(tenant, now_s)
+                if tenant.stale and now_s - tenant.read_at_s > _RELOAD_S:
+                    try:
+                        await self._reload(tenant_id)
+                    except (psycopg.Error, PoolTimeout, OSError) as error:
+                        structlog.get_logger().error("live-layout-not-read", error=type(error).__name__)
+
+    async def layout(self, tenant_id: int) -> Layout:
+        """The tenant's beds, read when this is the first to ask."""
+        return (await self._tenant(tenant_id)).layout
+
+    def link(self, tenant_id: int, bed: Bed) -> Link | None:
+        """What is known live of a bed's link; None when nothing has been heard of any of its devices."""
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None or not any(device.name in tenant.links for device in bed.devices):
+            return None
+        return bed_link(bed, tenant.links)
+
+    async def look_again(self, tenant_id: int) -> Layout:
+        """The tenant's beds, read anew: somebody names one that was not there."""
+        await self._tenant(tenant_id)
+        await self._reload(tenant_id)
+        return self._tenants[tenant_id].layout
+
+    def placement_changed(self, tenant_id: int | None) -> None:
+        """Who is where has changed; None: perhaps anywhere."""
+        for key, tenant in self._tenants.items():
+            if tenant_id in (None, key):
+                tenant.stale, tenant.read_at_s = True, 0.0
+
+    @contextmanager
+    def waves(self, client: WaveClient) -> Generator[WaveClient]:
+        """Let a screen have the strips of its ward."""
+        self._waves.add(client)
+        try:
+            yield client
+        finally:
+            self._waves.discard(client)
+
+    @contextmanager
+    def events(self, client: EventClient) -> Generator[EventClient]:
+        """Let a screen have the numbers and links of its ward."""
+        self._events.add(client)
+        try:
+            yield client
+        finally:
+            self._events.discard(client)
+
+    def close(self) -> None:
+        """End every connection, so that the process can stop."""
+        self.closing = True
+        for client in (*self._waves, *self._events):
+            client.close()
+
+    async def _tenant(self, tenant_id: int) -> _Tenant:
+        found = self._tenants.get(tenant_id)
+        if found is None:
+            async with self._reading:
+                found = self._tenants.get(tenant_id)
+                if found is None:
+                    layout = await self._read_layout(tenant_id)
+                    found = self._tenants[tenant_id] = _Tenant(layout, read_at_s=time.monotonic())
+        return found
+
+    async def _read_layout(self, tenant_id: int) -> Layout:
+        hub = system("wards.room", tenant_id)
+        points = await self._placement.points(hub)
+        devices = await self._placement.devices(hub)
+        async with self._database.transaction(tenant_id) as connection:
+            streams = await read_streams(connection, tenant_id, [d.device_id for d in devices])
+        return lay_out(points, devices, streams)
+
+    async def _reload(self, tenant_id: int) -> None:
+        tenant = self._tenants[tenant_id]
+        tenant.stale, tenant.read_at_s = False, time.monotonic()
+        before, tenant.layout = tenant.layout, await self._read_layout(tenant_id)
+        for ward_id in {bed.point.ward.ward_id for bed in tenant.layout.beds.values()}:
+            if _shape(before, ward_id) != _shape(tenant.layout, ward_id):
+                for client in self._events:
+                    if client.ward_id == ward_id:
+                        client.start_over()
+
+    async def _take(self, message: LiveMessage) -> None:
+        match message.kind:
+            case LiveKind.CONNECTED:
+                self._connected = True
+                self._follower.look()
+            case LiveKind.LOST:
+                self._connected = False
+                self._lose_everything()
+            case LiveKind.ALARM:
+                self._follower.look()
+            case LiveKind.LINK:
+                await self._take_link(message)
+            case _:
+                await self._take_record(message)
+
+    async def _take_link(self, message: LiveMessage) -> None:
+        tenant = await self._tenant(message.tenant_id)
+        body = json.loads(message.payload)
+        link = Link(LinkState(body["state"]), int(body["since_ms"]), str(body["gateway"]), str(body["device"]))
+        if link.device not in tenant.layout.by_device:
+            tenant.stale = True
+        if link.state is LinkState.LIVE:
+            for name, source in tenant.sources.items():
+                if name.partition("/")[0] == link.device:
+                    source.heard_s = time.monotonic()
+        self._set_link(tenant, link)
+
+    async def _take_record(self, message: LiveMessage) -> None:
+        tenant = await self._tenant(message.tenant_id)
+        record = decode_record(pb.Record.FromString(message.payload))
+        bed = tenant.layout.of_source(str(record.source))
+        if bed is None:
+            return
+        if isinstance(record, WaveformGroup):
+            self._take_waveform(tenant, bed, record)
+        elif isinstance(record, Observation):
+            self._take_numeric(tenant, bed, record)
+        elif isinstance(record, Gap):
+            for lead in bed.leads:
+                if lead.source == str(record.source):
+                    frame = gap_frame(bed.key, lead.index, record.from_ns / 1e6, record.to_ns / 1e6, record.reason)
+                    for client in self._wave_clients(bed):
+                        client.put(frame)
+
+    def _take_waveform(self, tenant: _Tenant, bed: Bed, group: WaveformGroup) -> None:
+        name = str(group.source)
+        if None in bed.indexes(name, group.leads):
+            tenant.stale = True
+        start_ns, end_ns = group.times.best_ns, group.time_of(group.end_sample)
+        known = tenant.sources.get(name)
+        fresh = known is None or end_ns > known.newest_ns
+        if not fresh and known is not None and known.newest_ns - end_ns > STRIP_S * 1e9:
+            return
+        clients = self._wave_clients(bed)
+        if known is not None and fresh and group.first_sample > known.end_sample and start_ns > known.end_ns:
+            for index in bed.indexes(name, group.leads):
+                if index is not None:
+                    gap = gap_frame(bed.key, index, known.end_ns / 1e6, start_ns / 1e6, "unknown")
+                    for client in clients:
+                        client.put(gap)
+        if clients:
+            for frame in group_frames(bed, group):
+                for client in clients:
+                    client.put(frame)
+        if fresh:
+            tenant.sources[name] = _Source(end_ns, group.end_sample, end_ns, time.monotonic())
+            link = tenant.links.get(group.source.device)
+            if link is None or link.state is not LinkState.LIVE:
+                gateway = link.gateway if link else next((d.gateway for d in bed.devices), "")
+                self._set_link(tenant, Link(LinkState.LIVE, start_ns // 1_000_000, gateway, group.source.device))
+
+    def _take_numeric(self, tenant: _Tenant, bed: Bed, record: Observation) -> None:
+        if isinstance(record.value, str):
+            return
+        at_ns = record.times.best_ns
+        key = bed.key, record.code
+        if at_ns < tenant.numerics.get(key, 0):
+            return  # of a backlog: the screen has a newer one
+        tenant.numerics[key] = at_ns
+        number = Numeric(record.code, record.value, record.unit, at_ns // 1_000_000, record.quality.value)
+        for client in self._event_clients(bed):
+            client.numeric(bed.key, number)
+
+    def _watch(self, tenant: _Tenant, now_s: float) -> None:
+        for name, source in tenant.sources.items():
+            device = name.partition("/")[0]
+            link = tenant.links.get(device)
+            if now_s - source.heard_s > SILENT_S and link is not None and link.state is LinkState.LIVE:
+                since_ms = source.end_ns // 1_000_000
+                self._set_link(tenant, Link(LinkState.DEVICE_SILENT, since_ms, link.gateway, device))
+
+    def _lose_everything(self) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        for tenant in self._tenants.values():
+            for link in tuple(tenant.links.values()):
+                self._set_link(tenant, without_hub(link, now_ms))
+
+    def _set_link(self, tenant: _Tenant, link: Link) -> None:
+        if tenant.links.get(link.device) == link:
+            return
+        tenant.links[link.device] = link
+        bed = tenant.layout.of_source(link.device)
+        if bed is not None:
+            for client in self._event_clients(bed):
+                client.link(bed.key, bed_link(bed, tenant.links))
+
+    def _wave_clients(self, bed: Bed) -> list[WaveClient]:
+        return [client for client in self._waves if client.ward_id == bed.point.ward.ward_id]
+
+    def _event_clients(self, bed: Bed) -> list[EventClient]:
+        return [client for client in self._events if client.ward_id == bed.point.ward.ward_id]
+
+
+def _shape(layout: Layout, ward_id: int) -> list[object]:
+    """What a screen has built its tiles on."""
+    return [(bed.key, bed.point.bed, bed.leads, bed.devices) for bed in layout.of_ward(ward_id)]

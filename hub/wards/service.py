@@ -1,0 +1,124 @@
+"""The whole state of a ward for one person: beds, who is there, numbers, limits, links, open alarms; and the last strips."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hub.alarms.domain import Alarm
+from hub.core.policy import policy
+from hub.placement.domain import LimitSet, Ward, Who
+from hub.wards.domain import Bed, Link, LinkState, Numeric, bed_link
+from hub.wards.store import Stored, read_numerics, read_strips
+
+if TYPE_CHECKING:
+    from hub.alarms.service import AlarmService
+    from hub.core.audit import AuditLog
+    from hub.core.db import Database
+    from hub.core.principal import Principal
+    from hub.placement.service import Placement
+    from hub.wards.room import Room
+
+STRIP_SECONDS = 10.0
+# A page that is open asks every 15 s; its person looked once. So one entry for a session, a ward and this long.
+_AUDIT_EVERY_S = 600.0
+_AUDIT_KEPT = 10_000
+_LIVE_MS = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class BedView:
+    """What stands at a bed."""
+
+    bed: Bed
+    who: Who | None
+    numerics: tuple[Numeric, ...]
+    limits: tuple[LimitSet, ...]
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class WardView:
+    """What stands in a ward. `last_event_id`: every alarm event up to it is in `alarms`."""
+
+    ward: Ward
+    beds: tuple[BedView, ...]
+    alarms: tuple[Alarm, ...]
+    now_ms: int
+    last_event_id: int
+
+
+class WardService:
+    """Puts a ward together from the features that own its parts."""
+
+    def __init__(
+        self, database: "Database", audit: "AuditLog", placement: "Placement", alarms: "AlarmService", room: "Room"
+    ) -> None:
+        """`database` as the role web."""
+        self._database = database
+        self.audit = audit
+        self._placement = placement
+        self._alarms = alarms
+        self._room = room
+        self._looked: dict[tuple[str | None, int], float] = {}
+
+    @policy("ward.read")
+    async def enter(self, principal: "Principal", slug: str) -> Ward:
+        """The ward, if the principal may see it (else NotFoundError); that somebody looks goes into the audit."""
+        ward = await self._placement.ward(principal, slug)
+        key, now_s = (principal.session, ward.ward_id), time.monotonic()
+        if now_s - self._looked.get(key, -_AUDIT_EVERY_S) >= _AUDIT_EVERY_S:
+            if len(self._looked) >= _AUDIT_KEPT:
+                self._looked.clear()
+            self._looked[key] = now_s
+            await self.audit.record(principal, "ward.read", f"ward:{ward.ward_id}")
+        return ward
+
+    @policy("ward.read")
+    async def view(self, principal: "Principal", slug: str) -> WardView:
+        """Everything that a ward page shows."""
+        ward = await self.enter(principal, slug)
+        tenant = principal.tenant_id or 0
+        layout = await self._room.layout(tenant)
+        beds = layout.of_ward(ward.ward_id)
+        keys = [bed.key for bed in beds]
+        async with self._database.transaction(tenant) as connection:
+            numerics = await read_numerics(connection, tenant, beds)
+        people = await self._placement.patients(principal, keys)
+        limits = await self._placement.limits(principal, keys)
+        alarms, newest = await self._alarms.open(principal, keys)
+        now_ms = time.time_ns() // 1_000_000
+        views = tuple(
+            BedView(
+                bed,
+                people.get(bed.key),
+                tuple(numerics.get(bed.key, {}).values()),
+                tuple(limits.get(bed.key, ())),
+                self._room.link(tenant, bed) or _stored_link(bed, now_ms),
+            )
+            for bed in beds
+        )
+        return WardView(ward, views, tuple(alarms), now_ms, newest)
+
+    @policy("waveform.read")
+    async def strips(self, principal: "Principal", ward: Ward) -> AsyncIterator[list[Stored]]:
+        """The last 10 s of each bed's strips, a list a bed."""
+        tenant = principal.tenant_id or 0
+        layout = await self._room.layout(tenant)
+        return self._strips(tenant, layout.of_ward(ward.ward_id))
+
+    async def _strips(self, tenant: int, beds: list[Bed]) -> AsyncIterator[list[Stored]]:
+        for bed in beds:
+            if bed.streams:
+                async with self._database.transaction(tenant) as connection:
+                    yield await read_strips(connection, tenant, bed, STRIP_SECONDS)
+
+
+def _stored_link(bed: Bed, now_ms: int) -> Link:
+    """The link as the store tells it, while ingest has told nothing yet."""
+    newest = max((int(s.newest.timestamp() * 1000) for s in bed.streams if s.newest), default=0)
+    if not newest:
+        return bed_link(bed, {})
+    state = LinkState.LIVE if now_ms - newest < _LIVE_MS else LinkState.GATEWAY_LOST
+    device = bed.devices[0]
+    return Link(state, newest, device.gateway, device.name)

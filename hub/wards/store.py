@@ -1,0 +1,143 @@
+"""Reads what the devices at beds measure: streams, the last strips, the newest numbers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from hub.core.db import Connection
+from hub.core.microvolt import displayed
+from hub.core.sql import load_queries
+from hub.wards.domain import QUALITIES, Bed, Numeric, Stream
+from hub.wards.frames import Frame, gap_frame, samples_frame
+from protocols import device_package_pb2 as pb
+from protocols.record import WaveformGroup
+from protocols.wire import decode_record
+
+_QUERIES = load_queries("hub.wards")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+NUMERIC_AGE = timedelta(days=1)
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored group: which one it is, and its frames, a frame a lead."""
+
+    source: str
+    first_sample: int
+    start_us: int
+    n: int
+    fs_hz: float
+    frames: tuple[Frame, ...]
+
+
+async def read_streams(connection: Connection, tenant: int, devices: Iterable[int]) -> list[Stream]:
+    """All streams of devices, with the time of their last group."""
+    values = {"tenant": tenant, "devices": list(devices)}
+    rows = await (await connection.execute(_QUERIES["streams"], values)).fetchall()
+    streams = [Stream(r[0], r[2], r[3], tuple(r[4]), r[5], r[6], tuple(r[7]), tuple(r[8]), tuple(r[9])) for r in rows]
+    if not streams:
+        return []
+    last = await connection.execute(_QUERIES["last_waveforms"], {"streams": [s.stream_id for s in streams]})
+    newest = {row[0]: row[1] for row in await last.fetchall()}
+    return [replace(s, newest=newest.get(s.stream_id)) for s in streams]
+
+
+async def read_numerics(connection: Connection, tenant: int, beds: Sequence[Bed]) -> dict[int, dict[str, Numeric]]:
+    """The newest number of each code at each bed, not older than a day: bed key -> code -> number."""
+    at = {device.device_id: bed.key for bed in beds for device in bed.devices}
+    values = {"tenant": tenant, "devices": list(at), "since": datetime.now(UTC) - NUMERIC_AGE}
+    found: dict[int, dict[str, Numeric]] = {}
+    if at:
+        for device, code, unit, time, value, quality in await (
+            await connection.execute(_QUERIES["numerics"], values)
+        ).fetchall():
+            number = Numeric(code, value, unit, to_us(time) // 1000, str(QUALITIES[int(quality)]))
+            found.setdefault(at[device], {})[code] = number
+    return found
+
+
+async def read_strips(connection: Connection, tenant: int, bed: Bed, seconds: float) -> list[Stored]:
+    """The last `seconds` that there are of each stream of a bed, in order of time, however long ago they were."""
+    found: list[Stored] = []
+    for stream in bed.streams:
+        if stream.newest is None:
+            continue
+        # Groups are at most 10 s long; a stream may have gone on since `newest` was read.
+        last = await (await connection.execute(_QUERIES["last_waveforms"], {"streams": [stream.stream_id]})).fetchone()
+        newest = last[1] if last else stream.newest
+        values: dict[str, object] = {
+            "streams": [stream.stream_id],
+            "from": newest - timedelta(seconds=seconds),
+            "to": newest + timedelta(seconds=10),
+        }
+        rows = await (await connection.execute(_QUERIES["waveforms"], values)).fetchall()
+        for _, start, n, first_sample, codec, _, samples in rows:
+            group = _group(stream, to_us(start), n, first_sample, codec, bytes(samples))
+            found.append(
+                Stored(stream.source, first_sample, to_us(start), n, stream.fs_hz, tuple(group_frames(bed, group)))
+            )
+        found += await _gaps(connection, tenant, bed, stream, values)
+    found.sort(key=lambda stored: stored.start_us)
+    return found
+
+
+async def _gaps(
+    connection: Connection, tenant: int, bed: Bed, stream: Stream, window: dict[str, object]
+) -> list[Stored]:
+    values = {"tenant": tenant, "sources": [stream.source], "from": window["from"], "to": window["to"]}
+    rows = await (await connection.execute(_QUERIES["gaps"], values)).fetchall()
+    return [
+        Stored(
+            path,
+            -1,
+            to_us(start),
+            0,
+            stream.fs_hz,
+            tuple(
+                gap_frame(bed.key, lead.index, to_us(start) / 1000, to_us(end) / 1000, reason)
+                for lead in bed.leads
+                if lead.source == path
+            ),
+        )
+        for path, start, end, reason in rows
+    ]
+
+
+def _group(stream: Stream, start_us: int, n: int, first_sample: int, codec: int, samples: bytes) -> WaveformGroup:
+    """A stored row as the record that it was."""
+    scales = zip(stream.gains, stream.offsets, stream.units, strict=True)
+    message = pb.Record(
+        source=stream.source,
+        times=pb.Times(gateway_ns=start_us * 1000),
+        waveform=pb.WaveformGroup(
+            leads=stream.leads,
+            fs_hz=stream.fs_hz,
+            first_sample=first_sample,
+            dtype=pb.DTYPE_INT16 if stream.dtype == "<i2" else pb.DTYPE_INT32,
+            codec=pb.CODEC_RAW if codec == pb.CODEC_RAW else pb.CODEC_DELTA_DEFLATE,
+            n=n,
+            samples=samples,
+            scales=[pb.Scale(gain=gain, offset=offset, unit=unit) for gain, offset, unit in scales],
+        ),
+    )
+    record = decode_record(message)
+    assert isinstance(record, WaveformGroup)
+    return record
+
+
+def group_frames(bed: Bed, group: WaveformGroup) -> list[Frame]:
+    """The frames of a group, one for each lead that the bed knows."""
+    samples, steps = displayed(group)
+    t0_ms = group.times.best_ns // 1000 / 1000
+    indexes = bed.indexes(str(group.source), group.leads)
+    return [
+        samples_frame(bed.key, index, group.fs_hz, step, t0_ms, group.first_sample, line.tobytes())
+        for index, step, line in zip(indexes, steps, samples, strict=True)
+        if index is not None
+    ]

@@ -1,0 +1,1 @@
+"""The role web: one FastAPI application made of the features' routes; leaves what they do to the features."""

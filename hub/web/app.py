@@ -1,0 +1,139 @@
+"""The application of the role web: features put together, what stands before every route, tasks that run beside them.
+
+Called by the composition root with the database and settings; nothing is made at import.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from hub.accounts import pages as account_pages
+from hub.accounts.passwords import Passwords
+from hub.accounts.service import Accounts
+from hub.alarms import api as alarm_api
+from hub.alarms.follower import AlarmFollower
+from hub.alarms.service import AlarmService
+from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
+from hub.core.i18n import SharedPages, load_shared_pages
+from hub.core.live import subscribe
+from hub.core.policy import public
+from hub.placement.service import Placement
+from hub.wards import api as ward_api
+from hub.wards.room import Room
+from hub.wards.service import WardService
+from hub.wards.sse import EventStreams
+from hub.wards.ws import WaveStreams
+from hub.web.guard import RequestGuard, SecurityHeaders
+from hub.web.kit import WebKit, to_sign_in
+from hub.web.notices import hear
+from hub.web.problems import domain_error, problem_response
+
+if TYPE_CHECKING:
+    from hub.app import Services
+    from hub.settings import HubSettings
+
+_STREAMS = ("/api/", "/sse/", "/ws/", "/health")
+
+
+def create_app(services: "Services", settings: "HubSettings", shared: SharedPages | None = None) -> FastAPI:
+    """Make the application; `shared` is found in the installation unless it is given."""
+    shared = load_shared_pages() if shared is None else shared
+    database, audit = services.database, services.audit
+    accounts = Accounts(database, audit, Passwords())
+    placement = Placement(database, audit, accounts)
+    alarms = AlarmService(database, audit, placement)
+    follower = AlarmFollower(database)
+    room = Room(database, placement, follower)
+    wards = WardService(database, audit, placement, alarms, room)
+    secure = settings.web_public.startswith("https:")
+    web = WebKit(accounts, shared, secure=secure, version=pages_version(shared.static))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        tasks = [
+            asyncio.create_task(follower.run()),
+            asyncio.create_task(room.run(subscribe(services.live_path))),
+            asyncio.create_task(room.tend()),
+            asyncio.create_task(hear(database, follower.look, room.placement_changed)),
+        ]
+        try:
+            yield
+        finally:
+            room.close()
+            for task in tasks:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    # No generated pages of the API: they load scripts from elsewhere. docs/reference/http-api.md lists every route.
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.room = room
+    app.include_router(account_pages.routes(web, accounts))
+    app.include_router(alarm_api.routes(web, alarms, placement, accounts))
+    events = EventStreams(room, follower, accounts, web.version)
+    app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))
+
+    @app.get("/health", response_model=None)
+    @public("load balancers ask it; it tells nothing but yes")
+    async def health() -> dict[str, str]:
+        async with database.connection() as connection:
+            await connection.execute(b"select 1")
+        return {"status": "ok", "version": web.version}
+
+    app.mount("/static", StaticFiles(directory=shared.static), name="static")
+    _tell_errors(app, web)
+    app.add_middleware(RequestGuard)
+    app.add_middleware(SecurityHeaders, secure=secure)
+    return app
+
+
+def pages_version(static: Path) -> str:
+    """Version of the distribution and of what browsers load, so that an open page notices an upgrade."""
+    digest = hashlib.sha256()
+    for path in sorted(static.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(static).as_posix().encode())
+            digest.update(path.read_bytes())
+    return f"{version('wardlink')}+{digest.hexdigest()[:12]}"
+
+
+def _tell_errors(app: FastAPI, web: WebKit) -> None:
+    async def tell(connection: HTTPConnection, raised: Exception) -> Response:
+        error = _readable(raised) if isinstance(raised, RequestValidationError) else domain_error(raised)
+        path = connection.url.path
+        if isinstance(connection, WebSocket):
+            answer = problem_response(error, path)
+            await connection.send_denial_response(answer)
+            return answer
+        request = cast("Request", connection)
+        wants_page = "text/html" in request.headers.get("accept", "") and not path.startswith(_STREAMS)
+        if not wants_page:
+            return problem_response(error, path)
+        if isinstance(error, UnauthenticatedError) and request.method == "GET":
+            return to_sign_in(request)
+        person = None if error.status >= 500 else await web.person(request)
+        return web.error_page(request, error, person)
+
+    for kind in (DomainError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, tell)
+
+
+def _readable(error: RequestValidationError) -> DomainError:
+    """A request that does not fit its route: a wrong address when the path is at fault, else the first wrong field."""
+    first = cast("dict[str, object]", error.errors()[0])
+    where = tuple(str(part) for part in cast("tuple[object, ...]", first["loc"]))
+    if where[0] == "path":
+        return NotFoundError("There is nothing at this address.", "Check the address, or go back to the ward.")
+    return InvalidError(f"{'.'.join(where)}: {first['msg']}", "See docs/reference/http-api.md.")

@@ -1,0 +1,146 @@
+"""What every route needs: who is signed in, the reader's language, a template filled in, cookies. Leaves the rest to features."""
+
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from hub.accounts.domain import SESSION_LIFE, Person, form_token
+from hub.core.errors import DomainError, UnauthenticatedError
+from hub.core.principal import Role
+from hub.web.guard import SESSION_COOKIE, VISIT_COOKIE, cookies, form_secret
+from hub.web.problems import text_key
+
+if TYPE_CHECKING:
+    from hub.accounts.service import Accounts
+    from hub.core.i18n import SharedPages
+
+LANGUAGE_COOKIE = "wl_lang"
+_YEAR_S = 365 * 24 * 3600
+
+
+class WebKit:
+    """One for the application."""
+
+    def __init__(self, accounts: "Accounts", shared: "SharedPages", *, secure: bool, version: str) -> None:
+        """`secure`: cookies are sent by https only. `version` changes with the scripts."""
+        self.accounts = accounts
+        self.shared = shared
+        self.version = version
+        self._secure = secure
+        self._templates = Environment(
+            loader=PackageLoader("hub.web"), autoescape=select_autoescape(), undefined=StrictUndefined
+        )
+
+    def secret(self, connection: HTTPConnection) -> str:
+        """The session's secret, or nothing."""
+        return cookies(connection.headers).get(SESSION_COOKIE, "")
+
+    async def person(self, connection: HTTPConnection) -> Person | None:
+        """Who is signed in on this connection."""
+        secret = self.secret(connection)
+        return await self.accounts.who(secret) if secret else None
+
+    async def signed_in(self, connection: HTTPConnection) -> Person:
+        """Who is signed in; UnauthenticatedError when nobody is. A dependency of routes."""
+        found = await self.person(connection)
+        if found is None:
+            raise UnauthenticatedError("This needs somebody who is signed in.", "Sign in and try again.")
+        return found
+
+    def language(self, connection: HTTPConnection) -> str:
+        """The reader's language."""
+        wanted = cookies(connection.headers).get(LANGUAGE_COOKIE)
+        return self.shared.choose(wanted, connection.headers.get("accept-language"))
+
+    def page(
+        self, request: Request, template: str, person: Person | None, /, *, code: int = 200, **context: object
+    ) -> HTMLResponse:
+        """Fill in a template; its head says which context it needs. `code` is the HTTP status."""
+        lang = self.language(request)
+        words = self.shared.words
+        secret = form_secret(cookies(request.headers))
+        fresh = "" if secret else secrets.token_urlsafe(32)
+
+        def t(key: str, **params: str | float) -> str:
+            return words.text(lang, key, **params)
+
+        text = self._templates.get_template(f"{template}.html").render(
+            t=t,
+            lang=lang,
+            csrf=form_token(secret or fresh),
+            person=None if person is None else {"name": person.display_name, "role": _role(person)},
+            path=request.url.path,
+            status=code,
+            words=Markup(words.page_json(lang)),  # noqa: S704  the catalogue escapes what a script element cannot hold
+            **context,
+        )
+        headers = {"Content-Language": "en" if lang == "en" else "zh-Hans", "Vary": "Accept-Language, Cookie"}
+        response = HTMLResponse(text, code, headers)
+        if fresh:
+            response.set_cookie(VISIT_COOKIE, fresh, httponly=True, samesite="lax", secure=self._secure, path="/")
+        return response
+
+    def error_page(self, request: Request, error: DomainError, person: Person | None) -> HTMLResponse:
+        """The error page in the reader's language."""
+        key = text_key(error)
+        lang, words = self.language(request), self.shared.words
+        if key is None:
+            title, detail, to_do = error.title, error.detail, error.what_to_do
+        else:
+            title, detail, to_do = (words.text(lang, f"error.{key}_{part}") for part in ("title", "detail", "do"))
+        reference = str(getattr(error, "reference", ""))
+        return self.page(
+            request,
+            "error",
+            person,
+            code=error.status,
+            title=title,
+            detail=detail,
+            what_to_do=to_do,
+            instance=reference,
+        )
+
+    def sign_in(self, response: Response, secret: str) -> None:
+        """Give the browser its session."""
+        response.set_cookie(
+            SESSION_COOKIE,
+            secret,
+            max_age=int(SESSION_LIFE.total_seconds()),
+            httponly=True,
+            samesite="lax",
+            secure=self._secure,
+            path="/",
+        )
+        response.delete_cookie(VISIT_COOKIE, path="/", httponly=True, samesite="lax", secure=self._secure)
+
+    def sign_out(self, response: Response) -> None:
+        """Take the session from the browser."""
+        response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="lax", secure=self._secure)
+
+    def remember_language(self, response: Response, lang: str) -> None:
+        """Keep the language that was chosen."""
+        response.set_cookie(
+            LANGUAGE_COOKIE, lang, max_age=_YEAR_S, httponly=True, samesite="lax", secure=self._secure, path="/"
+        )
+
+
+def inside(path: str) -> str:
+    """`path` when it is one of this hub, else `/`: nobody is led to another site by a link of ours."""
+    parts = urlsplit(path)
+    if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//") or "\\" in path:
+        return "/"
+    return path
+
+
+def to_sign_in(request: Request) -> RedirectResponse:
+    """Lead to the sign-in page and back."""
+    return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+
+
+def _role(person: Person) -> str:
+    return Role.NURSE if Role.NURSE in person.principal.roles else min(person.principal.roles)
