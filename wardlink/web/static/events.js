@@ -4,6 +4,8 @@
  */
 
 const RETRY_MS = [250, 500, 1000, 2000, 3000];
+/** A connection without a byte for this long is given up; the hub sends at least a comment every 2 s. */
+const SILENCE_MS = 5000;
 
 /** @typedef {{event: string, data: string, id: string | null}} Message */
 
@@ -64,16 +66,14 @@ export class EventStream {
     this.abort = new AbortController();
   }
 
-  /** Runs until `stop`. */
+  /** Runs as long as the page lives. */
   async run() {
     for (;;) {
       try {
         await this.once();
       } catch (error) {
-        if (this.stopped) return;
         console.info("event stream ended", error);
       }
-      if (this.stopped) return;
       const wait = RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)];
       this.failures += 1;
       await new Promise((done) => setTimeout(done, wait));
@@ -82,6 +82,7 @@ export class EventStream {
 
   async once() {
     this.abort = new AbortController();
+    this.watch();
     const last = this.on.lastId();
     const response = await fetch(this.url, {
       headers: { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) },
@@ -99,18 +100,16 @@ export class EventStream {
       const { done, value } = await reader.read();
       if (done) return;
       this.failures = 0;
+      this.watch();
       this.on.heard();
       for (const message of parser.feed(decoder.decode(value, { stream: true }))) this.on.message(message);
     }
   }
 
-  /** Gives up a connection that has gone silent; `run` makes a new one. */
-  again() {
-    this.abort.abort();
-  }
-
-  stop() {
-    this.stopped = true;
-    this.abort.abort();
+  /** Gives the connection up when it goes silent; `run` makes a new one. */
+  watch() {
+    clearTimeout(this.timer);
+    const { abort } = this;
+    this.timer = setTimeout(() => abort.abort(), SILENCE_MS);
   }
 }

@@ -30,7 +30,9 @@ export class Playout {
       // The smallest offset is the undelayed path; it may creep up, or a change of route would never be learnt.
       this.offset = Math.min(offset, this.offset + 0.02 * (offset - this.offset));
       const outrun = now - this.offset - this.newest;
-      if (outrun < SILENCE_MS) this.need = Math.max(outrun, this.need + 0.01 * (outrun - this.need));
+      // Data that come much faster than time passes are a backlog and say nothing about the next frame.
+      const live = now - this.arrivedAt >= (endMs - this.newest) / 2;
+      if (live && outrun < SILENCE_MS) this.need = Math.max(outrun, this.need + 0.01 * (outrun - this.need));
     }
     this.newest = Math.max(this.newest, endMs);
     this.arrivedAt = now;

@@ -138,6 +138,12 @@ class WardPage {
       void this.refresh();
     } else if (event === "hello") {
       this.hub.setClock(content.now_ms, 1000);
+      // A hub that was restored from a backup counts its events from farther back.
+      const last = content.last_event_id === null ? null : Number(content.last_event_id);
+      if (last !== null && this.alarms.lastEvent !== null && last < this.alarms.lastEvent) {
+        this.alarms.lastEvent = null;
+        void this.refresh();
+      }
       // The page's scripts belong to one version of the hub.
       if (this.version && content.version && this.version !== content.version) location.reload();
       this.version = content.version;
@@ -222,7 +228,6 @@ class WardPage {
     if (what === "out") bar.replaceChildren(h("b", {}, t("hub.signed_out")), h("a", { href: `/sign-in?next=${encodeURIComponent(location.pathname)}` }, t("nav.to_sign_in")));
     if (what === "lost") {
       bar.replaceChildren(h("b", {}, t("hub.lost", { time: clock(this.hub.lostSince) })), h("span", {}, t("hub.lost_how")));
-      this.stream.again();
     }
   }
 
