@@ -79,6 +79,8 @@ class Uplink:
                 _log.warning(
                     "uplink-down", connection=connection.name.lower(), code=error.code().name, details=error.details()
                 )
+            except asyncio.InvalidStateError:  # grpc.aio: the stream ended between a read and a write
+                _log.warning("uplink-down", connection=connection.name.lower(), code="ENDED", details="")
             except IdentityError as error:
                 _log.error("uplink-not-possible", connection=connection.name.lower(), reason=str(error))
                 pause_s = LONGEST_PAUSE_S
