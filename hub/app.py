@@ -5,6 +5,7 @@ Each role is a process; `run_all` starts several and ends them together. A role 
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
     from hub.gateways.service import GatewayService
 
-# Taken at the first handshake in a process. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
+# Read when gRPC is loaded, so it is set before that. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
 # ciphers these are, always fails: only TLS 1.3 is left, whose ciphers this does not touch (gRPC has no setting for versions).
 TLS13_ONLY = {"GRPC_SSL_CIPHER_SUITES": "ECDHE-RSA-AES256-GCM-SHA384"}
 
+DOORS = "doors.json"
 _STOP_S = 10.0
 _AGAIN_S = 1.0
 
@@ -98,6 +100,9 @@ async def gateway_service(settings: HubSettings, url: str) -> AsyncGenerator["Ga
 def enrolment_url(settings: HubSettings, port: int | None = None) -> str:
     """Where gateways reach the enrolment door."""
     host, listened = split_address(settings.enrolment_listen)
+    doors = settings.state_dir / DOORS
+    if not (port or listened) and doors.exists():
+        port = json.loads(doors.read_text())["enrolment"]
     name = settings.host_names[0] if settings.host_names else host
     return settings.enrolment_public or f"https://{name}:{port or listened}"
 
@@ -163,6 +168,10 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
             )
         )
         await server.start()
+        # With port 0 the commands find out here which ports it became.
+        (settings.state_dir / DOORS).write_text(
+            json.dumps({"uplink": server.uplink_port, "enrolment": server.enrolment_port})
+        )
         _ready(HubRole.INGEST, uplink_port=server.uplink_port, enrolment_port=server.enrolment_port)
         try:
             yield server.wait()
@@ -172,19 +181,14 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 
 @asynccontextmanager
 async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
-    import uvicorn  # noqa: PLC0415  only this role needs them
-
-    from hub.core.http import QuietServer  # noqa: PLC0415
-    from hub.core.loop import watch_loop  # noqa: PLC0415
+    from hub.core.loop import watch_loop  # noqa: PLC0415  only this role needs them
     from hub.web.app import create_app  # noqa: PLC0415
+    from hub.web.server import WebServer  # noqa: PLC0415
 
     host, port = split_address(settings.web_listen)
     async with Database(required(settings.web_url, "web_url"), "wardlink web", max_size=10) as database:
         services = Services(database, AuditLog(database, instance()), settings.live_path)
-        config = uvicorn.Config(
-            create_app(services, settings), host=host, port=port, log_config=None, access_log=False, server_header=False
-        )
-        server = QuietServer(config)
+        server = WebServer(create_app(services, settings), host, port)
         serving = await server.begin()
         lag = asyncio.create_task(watch_loop())
         _ready(HubRole.WEB, web_port=server.port)

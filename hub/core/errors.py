@@ -5,8 +5,6 @@ Shown to programs as RFC 9457 problem documents and as gRPC status; leaves to `h
 
 from typing import ClassVar, TypeAlias
 
-import grpc
-
 Problem: TypeAlias = dict[str, str | int]
 
 MEDIA_TYPE = "application/problem+json"
@@ -17,7 +15,7 @@ class DomainError(Exception):
     """What a caller can be told. `title` is the same for the class, `detail` is about this case."""
 
     status: ClassVar[int] = 500
-    grpc_status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    grpc_status: ClassVar[str] = "INTERNAL"  # name in grpc.StatusCode: only ingest loads gRPC
     kind: ClassVar[str] = "internal"
     title: ClassVar[str] = "The hub could not do this"
 
@@ -50,7 +48,7 @@ class InvalidError(DomainError):
     """The request itself is wrong."""
 
     status = 422
-    grpc_status = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_status = "INVALID_ARGUMENT"
     kind = "invalid"
     title = "The request cannot be understood"
 
@@ -59,7 +57,7 @@ class UnauthenticatedError(DomainError):
     """Nobody has shown who they are."""
 
     status = 401
-    grpc_status = grpc.StatusCode.UNAUTHENTICATED
+    grpc_status = "UNAUTHENTICATED"
     kind = "unauthenticated"
     title = "Sign in first"
 
@@ -68,7 +66,7 @@ class ForbiddenError(DomainError):
     """The principal is known and may not do this."""
 
     status = 403
-    grpc_status = grpc.StatusCode.PERMISSION_DENIED
+    grpc_status = "PERMISSION_DENIED"
     kind = "forbidden"
     title = "Not allowed"
 
@@ -77,7 +75,7 @@ class NotFoundError(DomainError):
     """There is no such thing, or none that the principal may see."""
 
     status = 404
-    grpc_status = grpc.StatusCode.NOT_FOUND
+    grpc_status = "NOT_FOUND"
     kind = "not-found"
     title = "Not found"
 
@@ -86,7 +84,7 @@ class ConflictError(DomainError):
     """The thing is in a state in which this cannot be done."""
 
     status = 409
-    grpc_status = grpc.StatusCode.FAILED_PRECONDITION
+    grpc_status = "FAILED_PRECONDITION"
     kind = "conflict"
     title = "Not possible in this state"
 
@@ -95,7 +93,7 @@ class GoneError(DomainError):
     """It was there once: a used or expired token or link."""
 
     status = 410
-    grpc_status = grpc.StatusCode.FAILED_PRECONDITION
+    grpc_status = "FAILED_PRECONDITION"
     kind = "gone"
     title = "No longer valid"
 
@@ -104,7 +102,7 @@ class TooLargeError(DomainError):
     """More bytes than this door takes."""
 
     status = 413
-    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_status = "RESOURCE_EXHAUSTED"
     kind = "too-large"
     title = "Too large"
 
@@ -113,6 +111,6 @@ class UnavailableError(DomainError):
     """A part of the hub that is needed does not answer now."""
 
     status = 503
-    grpc_status = grpc.StatusCode.UNAVAILABLE
+    grpc_status = "UNAVAILABLE"
     kind = "unavailable"
     title = "Not available at the moment"

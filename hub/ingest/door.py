@@ -68,6 +68,7 @@ class _Stream:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
     ending: DomainError | None = None
+    finished: bool = False
 
     def end(self, error: DomainError) -> None:
         """End the stream with this reason."""
@@ -205,17 +206,29 @@ class UplinkDoor:
             self._links.pop((identity.gateway_id, stream.link.epoch), None)
 
     async def _serve(self, stream: _Stream, context: Context) -> None:
-        reader = asyncio.ensure_future(self._receive(stream, context))
+        """Read and send until one side ends it. Whatever ends it goes through the sender: a write may not be cut short."""
+        reader = asyncio.ensure_future(self._read_to_the_end(stream, context))
         sender = asyncio.ensure_future(self._send(stream, context))
         try:
-            await asyncio.wait((reader, sender), return_when=asyncio.FIRST_COMPLETED)
-            for task in (reader, sender):
-                if task.done():
-                    task.result()
+            await sender
         finally:
             for task in (reader, sender):
                 task.cancel()
             await asyncio.gather(reader, sender, return_exceptions=True)
+
+    async def _read_to_the_end(self, stream: _Stream, context: Context) -> None:
+        try:
+            await self._receive(stream, context)
+            # The gateway has said all that it had: what is being stored is acknowledged before the stream ends.
+            for _ in range(MAX_WAITING):
+                await stream.room.acquire()
+            stream.finished = True
+            stream.wake.set()
+        except DomainError as error:
+            stream.end(error)
+        except Exception:  # noqa: BLE001  whatever it is, the gateway is told to come again, and nothing is acknowledged
+            self._log.exception("uplink-stream-failed", gateway_id=stream.link.identity.gateway_id)
+            stream.end(UnavailableError("The hub failed.", "Connect again later.", reason="internal"))
 
     async def _send(self, stream: _Stream, context: Context) -> None:
         while True:
@@ -231,6 +244,8 @@ class UplinkDoor:
                 await context.write(message.SerializeToString())
             if stream.ending is not None:
                 raise stream.ending
+            if stream.finished and not stream.to_ack:
+                return
 
     async def _receive(self, stream: _Stream, context: Context) -> None:
         while (message := await _read(context)) is not None:
@@ -325,6 +340,11 @@ class UplinkDoor:
             )
         link.settled.set()
 
+    def stop(self) -> None:
+        """End every stream: the hub is stopping."""
+        for stream in self._streams:
+            stream.end(UnavailableError("The hub is stopping.", "Connect again.", reason="stopping"))
+
     async def _placement(self, identity: GatewayIdentity) -> HubMessage:
         return HubMessage(placement=await placement_of(self._database, identity.tenant_id, identity.gateway_id))
 
@@ -365,7 +385,7 @@ class UplinkDoor:
                     {"reason": error.reason, "peer": context.peer()},
                     outcome="denied",
                 )
-        await context.abort(error.grpc_status, error.grpc_details().strip())
+        await context.abort(grpc.StatusCode[error.grpc_status], error.grpc_details().strip())
         raise error  # abort has raised; this is for the reader and the type checker
 
 

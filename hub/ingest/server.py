@@ -84,6 +84,7 @@ class IngestServer:
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self._web: QuietServer | None = None
+        self._serving: asyncio.Task[None] | None = None
         self.uplink_port = 0
         self.enrolment_port = 0
 
@@ -104,8 +105,11 @@ class IngestServer:
         """Close the doors, let what is being stored end, stop the rest."""
         if self._web is not None:
             self._web.should_exit = True
+        self._door.stop()
         if self._grpc is not None:
             await self._grpc.stop(_GRACE_S)
+        if self._serving is not None:
+            await asyncio.wait((self._serving,), timeout=_GRACE_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -160,7 +164,8 @@ class IngestServer:
         if isinstance(config.ssl, ssl.SSLContext):
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
         self._web = QuietServer(config)
-        self._tasks.append(await self._web.begin())
+        self._serving = await self._web.begin()
+        self._tasks.append(self._serving)
         self.enrolment_port = self._web.port
 
     async def _look(self) -> None:

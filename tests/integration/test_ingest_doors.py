@@ -1,0 +1,145 @@
+"""Who may speak on the uplink, and what becomes of input that is none: over real TLS and gRPC."""
+
+import asyncio
+import json
+import secrets
+from datetime import timedelta
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from hub.core import principal
+from hub.gateways.ca import make_authority
+from protocols.link import Connection, Lane
+from protocols.uplink_pb2 import Batch, GatewayMessage, Hello
+from tests.fixtures.gateway_peer import Credentials, Peer, key_pem, make_key, make_request, open_channel, open_stream
+from tests.fixtures.hub import RunningHub, eventually
+
+pytestmark = pytest.mark.integration
+
+
+def reasons(hub: RunningHub) -> list[str]:
+    rows = hub.rows("select body from audit where action = 'uplink.connect' and outcome = 'denied' order by seq")
+    return [json.loads(body)["details"]["reason"] for (body,) in rows]
+
+
+async def refusal(hub: RunningHub, credentials: Credentials, *messages: bytes) -> tuple[grpc.StatusCode, str]:
+    """Send messages and return how the hub ends the stream."""
+    async with asyncio.timeout(15), open_channel(hub.uplink, credentials) as channel:
+        stream = open_stream(channel)
+        try:
+            for message in messages:
+                await stream.write(message)
+            while await stream.read() is not grpc.aio.EOF:
+                pass
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass
+        return await stream.code(), await stream.details() or ""
+
+
+def hello(credentials: Credentials, **changes: object) -> bytes:
+    fields = {
+        "version": 1,
+        "tenant": credentials.tenant,
+        "gateway": credentials.gateway,
+        "epoch": secrets.token_bytes(16),
+        "connection": 2,
+        **changes,
+    }
+    return GatewayMessage(hello=Hello(**fields)).SerializeToString()  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": 2}, "hello-version"),
+        ({"tenant": "other"}, "hello-tenant"),
+        ({"gateway": "gateway-2"}, "hello-gateway"),
+        ({"epoch": b"short"}, "hello-epoch"),
+        ({"connection": 3}, "hello-connection"),
+    ],
+)
+async def test_a_hello_that_is_not_the_certificates_is_refused(
+    hub: RunningHub, changes: dict[str, object], reason: str
+):
+    credentials = await hub.enrol("gateway-1")
+    code, details = await refusal(hub, credentials, hello(credentials, **changes))
+    assert (code, details.partition(":")[0]) == (grpc.StatusCode.PERMISSION_DENIED, reason)
+    await eventually(lambda: reasons(hub) == [reason])
+
+
+async def test_a_certificate_that_the_hub_has_not_issued_is_refused(hub: RunningHub):
+    key = make_key()
+    forged = hub.authority.issue_gateway(x509.load_pem_x509_csr(make_request(key).encode()), "default", "gateway-1")
+    credentials = Credentials(
+        key_pem(key), forged.public_bytes(Encoding.PEM), hub.authority.pem, "default", "gateway-1"
+    )
+    code, details = await refusal(hub, credentials, hello(credentials))
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+    assert details.startswith("certificate-unknown")
+    await eventually(lambda: reasons(hub) == ["certificate-unknown"])
+
+
+@pytest.mark.parametrize("what", ["foreign", "expired"])
+async def test_a_foreign_or_expired_certificate_is_refused_with_the_reason_and_an_audit_event(
+    hub: RunningHub, what: str
+):
+    key = make_key()
+    request = x509.load_pem_x509_csr(make_request(key).encode())
+    authority = make_authority() if what == "foreign" else hub.authority
+    valid = timedelta(seconds=-1) if what == "expired" else timedelta(days=1)
+    certificate = authority.issue_gateway(request, "default", "gateway-1", valid)
+    credentials = Credentials(
+        key_pem(key), certificate.public_bytes(Encoding.PEM), hub.authority.pem, "default", "gateway-1"
+    )
+    code, _ = await refusal(hub, credentials, hello(credentials))
+    assert code is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_revoked_gateway_is_cut_off_and_refused(hub: RunningHub):
+    peer = await hub.peer()
+    running = asyncio.create_task(peer.run(hub.uplink, Connection.DATA, lambda: False))
+    await eventually(lambda: len(peer.messages) >= 2)
+    await hub.gateways.revoke(principal.operator("test", 1), "gateway-1", "lost")
+    with pytest.raises(grpc.aio.AioRpcError) as cut:
+        await running
+    assert cut.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert "gateway-revoked" in (cut.value.details() or "")
+    code, details = await refusal(hub, peer.credentials, hello(peer.credentials))
+    assert (code, details.partition(":")[0]) == (grpc.StatusCode.PERMISSION_DENIED, "gateway-revoked")
+
+
+async def test_garbage_and_wrong_orders_are_refused_with_a_status_that_says_so(hub: RunningHub):
+    credentials = await hub.enrol("gateway-1")
+    greeting = hello(credentials)
+    batch = GatewayMessage(batch=Batch(lane=3, n=1)).SerializeToString()
+    alarm_lane = GatewayMessage(batch=Batch(lane=1, n=1)).SerializeToString()
+    for messages, reason in (
+        ((b"\xff\xff\xff",), "garbage"),
+        ((greeting[:10],), "garbage"),
+        ((batch,), "hello-missing"),
+        ((greeting, greeting), "hello-twice"),
+        ((greeting, b"\x00\x01garbage"), "garbage"),
+        ((greeting, alarm_lane), "protocol"),
+        ((greeting, GatewayMessage(batch=Batch(lane=3, n=0)).SerializeToString()), "protocol"),
+    ):
+        code, details = await refusal(hub, credentials, *messages)
+        assert (code, details.partition(":")[0]) == (grpc.StatusCode.INVALID_ARGUMENT, reason), messages
+
+
+async def test_an_oversized_message_is_refused_and_the_next_stream_served(hub: RunningHub):
+    peer = await hub.peer()
+    code, _ = await refusal(hub, peer.credentials, hello(peer.credentials), b"\x12" + bytes(9 << 20))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await peer.run(hub.uplink, Connection.DATA, lambda: len(peer.messages) >= 2)
+
+
+async def test_two_gateways_do_not_see_each_others_positions(hub: RunningHub):
+    epoch = secrets.token_bytes(16)
+    first, second = Peer(await hub.enrol("gateway-1"), epoch), Peer(await hub.enrol("gateway-2"), epoch)
+    first.batch(Lane.NUMERIC, [])
+    await first.deliver(hub.uplink, Connection.DATA)
+    await second.run(hub.uplink, Connection.DATA, lambda: len(second.messages) >= 2)
+    assert [p.cumulative for p in second.messages[0].hello.positions] == [0, 0, 0]
