@@ -78,7 +78,7 @@ export class Numbers {
     setText(box.limits, limits(bed.limits.find((one) => one.code === code)));
     setText(box.note, note(numeric, kind, passed, lost, now));
     const colour = alarm ? look(alarm) : null;
-    box.root.classList.toggle("stale", stale || nothing);
+    box.root.classList.toggle("stale", stale && !nothing);
     box.root.classList.toggle("none", nothing);
     box.root.firstElementChild?.classList.toggle("noted", box.note.textContent !== "");
     for (const one of ["high", "medium"]) box.root.classList.toggle(`p-${one}`, colour === one);

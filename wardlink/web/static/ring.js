@@ -27,7 +27,7 @@ export class Ring {
    * @param {number} first running number of the first sample
    * @param {Int16Array} samples
    * @param {number} scale microvolt per step
-   * @returns {number} the earliest slot written behind what was known before, or Infinity when all of it is new
+   * @returns {number} the earliest slot that was written, or Infinity when nothing was new
    */
   write(t0, first, samples, scale) {
     let slot = Math.round((t0 * this.fs) / 1000);
@@ -37,21 +37,22 @@ export class Ring {
     else this.base = NaN;
     if (this.end < 0 || slot > this.end + this.capacity) this.restart(slot);
     this.begin = Math.min(this.begin, slot);
-    let late = Infinity;
+    let earliest = Infinity;
     for (let i = 0; i < samples.length; i += 1, slot += 1) {
       const value = this.filter(samples[i] ?? MISSING, scale);
       if (slot >= this.end) {
         for (let hole = this.end; hole < slot; hole += 1) this.values[hole % this.capacity] = NaN;
         this.values[slot % this.capacity] = value;
         this.end = slot + 1;
+        earliest = Math.min(earliest, slot);
       } else if (slot >= this.end - this.capacity && Number.isNaN(this.values[slot % this.capacity]) && !Number.isNaN(value)) {
         this.values[slot % this.capacity] = value;
-        late = Math.min(late, slot);
+        earliest = Math.min(earliest, slot);
       }
     }
     this.nextSample = first + samples.length;
     this.nextSlot = slot;
-    return late;
+    return earliest;
   }
 
   /** @param {number} slot @returns {number} microvolt, or NaN */

@@ -91,8 +91,9 @@ export class Tile {
       this.rings.set(frame.lead, ring);
       if (strip) strip.ring = ring;
     }
-    const late = ring.write(frame.t0, frame.first, frame.samples, frame.scale);
-    if (strip && (late * 1000) / ring.fs < strip.drawn) strip.dirty = true;
+    const earliest = ring.write(frame.t0, frame.first, frame.samples, frame.scale);
+    // What came late, or after another lead of the same moment, was drawn as missing.
+    if (strip && (earliest * 1000) / ring.fs < strip.drawn) strip.dirty = true;
     this.playout.observe(ring.endMs, now);
     this.frame = { number: frame.number, end: ring.endMs };
   }

@@ -95,7 +95,7 @@ class WardPage {
   /** @param {Snapshot} snapshot */
   take(snapshot) {
     const ids = snapshot.beds.map((bed) => bed.id).join();
-    if (ids !== [...this.tiles.keys()].join()) this.build(snapshot.beds);
+    if (ids !== [...this.tiles.keys()].join() || !document.documentElement.dataset.ready) this.build(snapshot.beds);
     for (const bed of snapshot.beds) {
       this.tiles.get(bed.id)?.update(bed);
     }
