@@ -1,0 +1,64 @@
+"""The accuracy figures against their gates, on a part that takes less than a minute; the whole is `make figures`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.figures import corpus, heart, lethal
+from tests.figures.catalogue import FIGURES, chosen
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.figure
+@pytest.mark.recordings
+def test_beats_of_one_lead_keep_their_gate(recordings: Path):
+    entry = heart.measure_first(recordings)[0]
+    assert entry.n == 91285
+    assert entry.passes, entry
+
+
+@pytest.mark.figure
+@pytest.mark.recordings
+def test_every_episode_of_fibrillation_is_alarmed_within_nine_seconds(recordings: Path):
+    played = [
+        lethal.play_episode(recordings, name, onset, length)
+        for name in ("419", "422", "424", "430")
+        for onset, length in lethal.episodes(recordings, name)
+    ]
+    assert len(played) == 17
+    assert [e for e in played if e.delay_s is None or e.delay_s > lethal.LIMIT_S] == []
+
+
+@pytest.mark.figure
+@pytest.mark.recordings
+@pytest.mark.parametrize("name", ["427", "611"])
+def test_records_with_tachycardia_alone_are_alarmed(recordings: Path, name: str):
+    every, _ = lethal.score_record(recordings, name)
+    assert every.sensitivity > 93
+    assert every.specificity > 97
+
+
+@pytest.mark.figure
+@pytest.mark.recordings
+@pytest.mark.parametrize("name", ["100", "103"])
+def test_two_leads_of_a_clean_record_through_the_whole_chain(recordings: Path, name: str):
+    score = heart.score_record(recordings, name, both=True)
+    assert score.missed + score.false <= 2
+    assert name in corpus.DS2
+
+
+def test_every_figure_has_a_card_that_states_what_is_measured():
+    for figure in FIGURES:
+        card = (ROOT / "docs" / "reference" / "figures" / f"{figure.id}.md").read_text()
+        assert card.startswith(f"# {figure.id}")
+
+
+def test_an_unknown_figure_is_named():
+    with pytest.raises(SystemExit, match="no such figure: nonsense"):
+        chosen("qrs,nonsense")
+
+
+def test_a_figure_is_chosen_by_group_id_or_entry():
+    assert [f.id for f in chosen("vf-sp,screen-cost")] == ["vf", "screen-cost"]
+    assert {f.id for f in chosen("signal")} >= {"screen-cost"}
