@@ -48,6 +48,7 @@ class WaveStreams:
     async def serve(self, socket: WebSocket, person: Person, secret: str, ward: Ward) -> None:
         """Serve one screen until it goes, its session ends or the process stops."""
         await socket.accept()
+        structlog.get_logger().info("ward-page-open", ward=ward.ward_id)
         connection = _Connection(socket)
         with self._room.waves(WaveClient(ward.ward_id)) as client, _SOCKETS.track_inprogress():
             listening = asyncio.create_task(connection.listen())

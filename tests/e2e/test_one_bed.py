@@ -55,10 +55,10 @@ def sign_in(page: Page, bed: OneBed) -> None:
     page.wait_for_url("**/ward/**")
 
 
-def wait_for_first_paint(bed: OneBed) -> None:
+def wait_until_open(bed: OneBed) -> None:
     until_s = time.monotonic() + 15
-    while not bed.page_was_painted():
-        assert time.monotonic() < until_s, "no page told the hub that it paints"
+    while not bed.page_is_open():
+        assert time.monotonic() < until_s, "no page asked the hub for strips"
         bed.processes.check()
         time.sleep(0.02)
 
@@ -70,7 +70,7 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
     bed = one_bed(Recording(captures / "vfdb-419-vf", start_s=ONSET_S - QUIET_S, loop_pause_s=None))
     page = open_page("en")
     sign_in(page, bed)
-    wait_for_first_paint(bed)
+    wait_until_open(bed)
     bed.switch_on()
     switched_on_s = time.monotonic()
 
@@ -124,7 +124,7 @@ def test_a_normal_rhythm_is_shown_for_a_minute_without_anything_red(
     bed = one_bed(Recording(captures / "mitdb-100-normal", loop_pause_s=None))
     page = open_page("zh_Hans", 1920, 1080)
     sign_in(page, bed)
-    wait_for_first_paint(bed)
+    wait_until_open(bed)
     bed.switch_on()
     tile = page.locator("article.bed")
     expect(tile).to_have_attribute("data-link", "live", timeout=10_000)
@@ -144,7 +144,7 @@ def test_a_pulled_cable_is_told_on_the_strip_within_three_seconds(
     bed = one_bed(Recording(captures / "mitdb-100-normal", loop_pause_s=None))
     page = open_page("zh_Hans")
     sign_in(page, bed)
-    wait_for_first_paint(bed)
+    wait_until_open(bed)
     bed.switch_on()
     tile = page.locator("article.bed")
     expect(tile).to_have_attribute("data-link", "live", timeout=10_000)

@@ -55,9 +55,9 @@ def read_stored(database: Database) -> Stored:
         ).fetchall()
     for first, n, number, data, leads, dtype in rows:
         plain = codec.decode(number, bytes(data), leads=leads, n=n, dtype=dtype)
-        for i, row in enumerate(np.frombuffer(plain, dtype).reshape(leads, n).T.tolist()):
+        for i, row in enumerate(np.frombuffer(plain, dtype).reshape(leads, n).T):
             assert first + i not in samples, f"sample {first + i} is stored twice"
-            samples[first + i] = tuple(row)
+            samples[first + i] = tuple(int(count) for count in row)
     return Stored(samples, gaps)
 
 
@@ -110,7 +110,7 @@ def test_a_hub_that_is_killed_again_and_again_has_every_sample_once(
         time.sleep(seed.uniform(0.5, 3.0))
         bed.processes.kill("ingest")
         time.sleep(seed.uniform(0.0, 1.0))
-        bed.start_role("ingest")
+        bed.start_hub("ingest")
     time.sleep(2)
     bed.processes.stop("amplifier")
     stored = wait_until_drained(bed)

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,7 @@ def demo(
     """
     places = default_places(os.environ, None if data else CHECKOUT)
     if data is not None:
-        places = type(places)(cache=places.cache, data=data.absolute(), database_url=places.database_url)
+        places = replace(places, data=data.absolute())
     path = EXCERPT if recordings is None else recordings / record
     if not path.with_suffix(".hea").exists():
         print(
@@ -77,8 +78,8 @@ def _attend(bed: OneBed) -> None:
     on = False
     while True:
         bed.processes.check()
-        if not on and bed.page_was_painted():
+        if not on and bed.page_is_open():
             bed.switch_on()
             on = True
-            print("the page is painted: the amplifier is switched on", flush=True)
+            print("the ward page is open: the amplifier is switched on", flush=True)
         time.sleep(_LOOK_AGAIN_S)

@@ -30,7 +30,7 @@ _READY_S = 40.0
 _LOOK_AGAIN_S = 0.05
 ROLES: Final = ("ingest", "web", "worker")
 _PORTS = ("web", "uplink", "enrolment")
-_PAINTED: Final = '"ward-page-painted"'
+_OPEN: Final = '"ward-page-open"'
 
 Progress = Callable[[str], None]
 
@@ -114,16 +114,13 @@ class OneBed:
             "HUB_WEB_LISTEN": f"127.0.0.1:{self.ports['web']}",
         }
 
-    def start_hub(self) -> None:
-        """Start the three roles, each alone, and wait until they are ready."""
-        for role in ROLES:
-            self.start_role(role)
-
-    def start_role(self, role: str) -> None:
-        """Start one role of the hub and wait until it is ready."""
-        seen = self._size(role)
-        self.processes.start(role, _command("hub", "run", "--role", role), self.hub_env)
-        self._wait(role, lambda text: '"event": "ready"' in text, seen, f"the role {role} to be ready")
+    def start_hub(self, *roles: str) -> None:
+        """Start roles of the hub (all three unless named), each alone, and wait until they are ready."""
+        seen = {role: self._size(role) for role in roles or ROLES}
+        for role in seen:
+            self.processes.start(role, _command("hub", "run", "--role", role), self.hub_env)
+        for role, size in seen.items():
+            self._wait(role, lambda text: '"event": "ready"' in text, size, f"the role {role} to be ready")
 
     def start_agent(self) -> None:
         """Start the gateway's agent."""
@@ -161,14 +158,14 @@ class OneBed:
         """Switch the amplifier on: the recording begins."""
         self._switched_on.touch()
 
-    def page_was_painted(self) -> bool:
-        """Whether a ward page has told the hub that it paints."""
+    def page_is_open(self) -> bool:
+        """Whether a ward page has drawn its frame and asked the hub for strips."""
         log = self.processes.log("web")
-        return log.exists() and _PAINTED in log.read_text("utf-8", "replace")[self._web_log_seen :]
+        return log.exists() and _OPEN in log.read_text("utf-8", "replace")[self._web_log_seen :]
 
     def invite_nurse(self) -> str:
         """A fresh one-time link for the nurse."""
-        text = self.hub("account", "add", NURSE, "--role", "nurse", "--ward", WARD, "--again")
+        text = self.hub("account", "add", NURSE, "--role", "nurse", "--ward", WARD)
         return _link(text, self.url)
 
     def hub(self, *arguments: str) -> str:
@@ -200,16 +197,16 @@ class OneBed:
         self._progress("the gateway's agent runs; the amplifier is plugged in")
 
     def _place_bed(self) -> None:
-        self.hub("bed", "add", WARD, BED, "--ward-name", "7B")
-        self.hub("bed", "place", WARD, BED, "--device", DEVICE, "--gateway", GATEWAY)
-        self.hub("bed", "limit", WARD, BED, "MDC_ECG_HEART_RATE", "--low", "50", "--high", "120")
+        seed = self._folder / "seed.toml"
+        seed.write_text(_SEED, "utf-8")
+        self.hub("seed", "--file", str(seed))
 
     def _enrol(self) -> None:
         self._config.write_text(_edge_config(self.edge_state, self.amplifier_port), "utf-8")
         if (self.edge_state / "identity" / "certificate.pem").exists():
             return
         token = self.hub("gateway", "add", GATEWAY).strip().splitlines()[0]
-        self._run("edge", "enrol", token, "--config", str(self._config), env=_plain_environment())
+        self._run("edge", "enrol", token, "--state", str(self.edge_state), env=_plain_environment())
         self._progress(f"the gateway {GATEWAY} is enrolled")
 
     def _run(self, *arguments: str, env: Mapping[str, str]) -> str:
@@ -231,6 +228,20 @@ class OneBed:
                 msg = f"waited {_READY_S:.0f} s for {what}; look at {self.processes.log(name)}"
                 raise DemoError(msg)
             time.sleep(_LOOK_AGAIN_S)
+
+
+_SEED: Final = f"""# Made by `wardlink demo` at each start; the patient is invented.
+[[ward]]
+slug = "{WARD}"
+name = "7B"
+
+[[bed]]
+ward = "{WARD}"
+bed = "{BED}"
+devices = ["{DEVICE}"]
+patient = {{ hospital_number = "{PATIENT}", name = "Zhang Demo", sex = "male", birth_date = 1959-03-01 }}
+limits = [{{ code = "MDC_ECG_HEART_RATE", unit = "/min", low = 50, high = 120 }}]
+"""
 
 
 def _command(*arguments: str) -> list[str]:
@@ -290,7 +301,7 @@ def _edge_config(state: Path, port: Path) -> str:
 state_dir = {json.dumps(str(state))}
 
 [[devices]]
-device = {json.dumps(DEVICE)}
+id = {json.dumps(DEVICE)}
 family = "cyton"
 url = {json.dumps(str(port))}
 
