@@ -114,14 +114,20 @@ def count(store: Store) -> int:
     return sum(g.n for g in ecg(store))
 
 
-def check_once(store: Store, board: Board) -> list[tuple[int, int]]:
-    """Every stored sample is the board's, once; the stretches between them."""
+def complete(store: Store, sent: int) -> bool:
+    """Whether the first `sent` samples are all there."""
+    groups = ecg(store)
+    return sum(min(g.end_sample, sent) - g.first_sample for g in groups if g.first_sample < sent) >= sent
+
+
+def check_once(store: Store, board: Board, sent: int = SAMPLES) -> list[tuple[int, int]]:
+    """Every stored sample is the board's, once; the stretches between them, as far as they begin below `sent`."""
     assert not store.stored_twice
     missing: list[tuple[int, int]] = []
     end = 0
     for group in ecg(store):
         assert group.first_sample >= end, "a sample is stored twice"
-        if group.first_sample > end:
+        if group.first_sample > end and end < sent:
             missing.append((end, group.first_sample))
         expected = board.counts[group.first_sample : group.end_sample, 0]
         assert group.array()[0].tolist() == expected.tolist()
@@ -157,10 +163,10 @@ async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(tmp
             hub = HubPeer(store, authority)
             await hub.start(number)
             sent = board.sample
-            await until(lambda: count(store) >= sent)
+            await until(lambda: complete(store, sent))
             assert await agent.kill(signal.SIGTERM) == 0
         await hub.stop()
-    assert check_once(store, board) == []
+    assert check_once(store, board, sent) == []
     assert ecg_gaps(store) == []
 
 
@@ -206,10 +212,10 @@ async def test_with_the_hub_gone_the_spool_grows_and_drains_when_it_is_back(tmp_
             hub = HubPeer(store, authority)
             await hub.start(number)
             sent = board.sample
-            await until(lambda: count(store) >= sent)
+            await until(lambda: complete(store, sent))
             assert agent.said("uplink-down")
         await hub.stop()
-    assert check_once(store, board) == []
+    assert check_once(store, board, sent) == []
     assert sent > before + 2 * RATE_HZ
 
 
@@ -266,9 +272,9 @@ async def test_a_hub_restored_from_an_old_backup_gets_the_rest_again(tmp_path: P
         again = HubPeer(old, authority)
         await again.start(hub.port)
         sent = board.sample
-        await until(lambda: count(old) >= sent)
+        await until(lambda: complete(old, sent))
         await again.stop()
-    assert check_once(old, board) == []
+    assert check_once(old, board, sent) == []
 
 
 async def test_one_device_that_cannot_be_opened_does_not_touch_the_other(tmp_path: Path, port: Path):
@@ -323,8 +329,8 @@ async def test_the_agent_stays_small(tmp_path: Path, port: Path):
         maps = Path(f"/proc/{agent.process.pid}/maps").read_text()
         print(f"agent: {used:.0f} MiB resident, {share:.0%} of a core")
         assert used < 150  # a gateway of 512 MB has room for it beside the system
-        assert "scipy" not in maps
-        assert "pandas" not in maps
+        assert "site-packages/scipy/" not in maps
+        assert "site-packages/pandas/" not in maps
         assert any(isinstance(r, WaveformGroup | Observation) for r in store.records(Lane.WAVEFORM))
 
 

@@ -1,0 +1,242 @@
+"""The shell of the uplink with a real spool and a real gRPC connection: overtaking, damage, overflow, a copied disk, a black hole."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.app import Agent
+from edge.identity import save_identity
+from edge.pipeline.batcher import Batcher
+from edge.settings import load_settings
+from edge.spool import Limits, Spool
+from edge.uplink import ClientPapers, Uplink, make_channel
+from edge.uplink.client import Downlink
+from edge.uplink.losses import Losses
+from protocols.link import Connection, Lane, LinkSender
+from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
+from protocols.record import Gap, Record
+from protocols.uplink_pb2 import Placement
+from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, HubPeer, Store, hub_peer, write_config
+from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
+
+pytestmark = pytest.mark.integration
+SMALL = Limits(total_bytes=6 * 65536, segment_bytes=65536, alarm_segment_bytes=32768)
+
+
+@dataclass
+class Sending:
+    """A spool with its uplink, without devices."""
+
+    spool: Spool
+    batcher: Batcher
+    link: LinkSender
+
+    async def append(self, lane: Lane, *records: Record) -> None:
+        """One batch, durable and known to the link."""
+        self.batcher.add(records)
+        durable = self.batcher.close(lane)
+        if durable is not None:
+            await durable
+
+
+@asynccontextmanager
+async def sending(folder: Path, authority: Authority, port: int, limits: Limits) -> AsyncIterator[Sending]:
+    spool = await Spool.open(folder / "spool", time.time_ns, limits)
+    link = LinkSender(TENANT, GATEWAY, spool.epoch)
+    for lane in Lane:
+        link.spool_opened(lane, spool.held(lane), spool.newest(lane))
+    papers = authority.gateway()
+
+    async def placed(_: Placement) -> None: ...
+
+    uplink = Uplink(
+        link,
+        spool,
+        lambda: make_channel(f"127.0.0.1:{port}", ClientPapers(papers.key, papers.certificate, authority.pem)),
+        Downlink(placed, lambda event: losses.report(event)),
+    )
+    batcher = Batcher(spool, link, uplink.wake)
+    losses = Losses(spool, link, batcher.record, uplink.wake)
+    spool.on_dropped = losses.dropped
+    tasks = [asyncio.create_task(uplink.run(c)) for c in Connection] + [asyncio.create_task(losses.run())]
+    try:
+        yield Sending(spool, batcher, link)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await batcher.close_all()
+        await spool.close()
+
+
+async def until(check: Callable[[], bool], within_s: float = 15.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not check():
+            await asyncio.sleep(0.01)
+
+
+def gaps(store: Store) -> list[Gap]:
+    return [r for r in store.records(Lane.EVENT) if isinstance(r, Gap)]
+
+
+async def test_an_alarm_overtakes_a_backlog_and_live_data_overtake_it_too(tmp_path: Path):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        hub.delay_s = 0.02
+        async with sending(tmp_path, authority, hub.port, Limits()) as agent:
+            await hub.stop()
+            for i in range(400):
+                await agent.append(Lane.WAVEFORM, noisy_waveform(1000 * i, 1000))
+            again = HubPeer(store, authority)
+            again.delay_s = 0.02
+            await again.start(hub.port)
+            await until(lambda: len(store.arrived) > 60)
+            begun = time.monotonic()
+            await agent.append(Lane.ALARM, alarm())
+            await until(lambda: bool(store.records(Lane.ALARM)))
+            took_s = time.monotonic() - begun
+            print(f"alarm stored {took_s * 1e3:.0f} ms behind its append, with {agent.link.waiting(Lane.WAVEFORM)} batches waiting")
+            assert took_s < 0.5
+            assert agent.link.waiting(Lane.WAVEFORM) > 100
+            await agent.append(Lane.WAVEFORM, noisy_waveform(400_000, 1000))
+            newest = agent.spool.newest(Lane.WAVEFORM)
+            await until(lambda: any(n == newest for lane, n, _ in store.arrived if lane is Lane.WAVEFORM), 2)
+            assert agent.link.waiting(Lane.WAVEFORM) > 10
+            await again.stop()
+
+
+async def test_batches_that_the_spool_gave_up_reach_the_hub_as_gaps_once(tmp_path: Path):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        async with sending(tmp_path, authority, hub.port, SMALL) as agent:
+            await agent.append(Lane.WAVEFORM, noisy_waveform(0, 500))
+            await until(lambda: len(store.arrived) == 1)
+            await hub.stop()
+            for i in range(1, 300):
+                await agent.append(Lane.WAVEFORM, noisy_waveform(500 * i, 500))
+            again = HubPeer(store, authority)
+            await again.start(hub.port)
+            await until(lambda: bool(store.lost) and not agent.link.waiting(Lane.WAVEFORM))
+            await again.stop()
+        final = HubPeer(store, authority)
+        await final.start(hub.port)
+        async with sending(tmp_path, authority, hub.port, SMALL) as agent:  # told before, and not again behind a restart
+            told = len(gaps(store))
+            await agent.append(Lane.NUMERIC, heart_rate(60))
+            await until(lambda: bool(store.records(Lane.NUMERIC)))
+        await final.stop()
+    assert len(gaps(store)) == told
+    assert {g.reason for g in gaps(store)} == {SPOOL_FULL}
+    stored = sum(r.n for r in store.records(Lane.WAVEFORM))  # pyright: ignore[reportAttributeAccessIssue] - all are groups
+    missing = sum((g.to_sample or 0) - (g.from_sample or 0) for g in gaps(store) if g.source == ECG)
+    assert stored + missing == 300 * 500
+
+
+async def test_a_batch_that_is_damaged_on_disk_reaches_the_hub_as_a_gap_and_holds_up_nothing(tmp_path: Path):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        async with sending(tmp_path, authority, 1, SMALL) as agent:
+            for i in range(9):
+                await agent.append(Lane.WAVEFORM, waveform(25 * i))
+        segment = next((tmp_path / "spool" / "waveform").glob("*.seg"))
+        data = bytearray(segment.read_bytes())
+        fourth = [i for i in range(len(data)) if data.startswith(b"WLF1", i)][3]
+        data[fourth + 70] ^= 0x10
+        segment.write_bytes(data)
+        async with sending(tmp_path, authority, hub.port, SMALL):
+            await until(lambda: bool(store.lost) and len(store.records(Lane.WAVEFORM)) == 8)
+    [gap] = gaps(store)
+    assert (gap.reason, gap.from_sample, gap.to_sample) == (SPOOL_CORRUPT, 75, 100)
+    assert store.lost == [(Lane.WAVEFORM, 4, 4)]
+
+
+async def test_a_copied_disk_begins_a_new_spool_and_loses_nothing(tmp_path: Path):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        state = tmp_path / "state"
+        async with sending(state, authority, hub.port, Limits()) as agent:
+            for i in range(3):
+                await agent.append(Lane.WAVEFORM, waveform(25 * i))
+            await until(lambda: len(store.arrived) == 3)
+        await asyncio.to_thread(shutil.copytree, state / "spool", tmp_path / "image")
+        async with sending(state, authority, hub.port, Limits()) as agent:
+            for i in range(3, 9):
+                await agent.append(Lane.WAVEFORM, waveform(25 * i))
+            await until(lambda: len(store.arrived) == 9)
+        await asyncio.to_thread(shutil.rmtree, state / "spool")
+        await asyncio.to_thread((tmp_path / "image").rename, state / "spool")
+        async with sending(state, authority, 1, Limits()) as agent:  # written while the hub was out of reach
+            await agent.append(Lane.WAVEFORM, waveform(1000))
+        save_identity(state, authority.identity(f"127.0.0.1:{hub.port}"))
+        stop = asyncio.Event()
+        running = asyncio.create_task(Agent(load_settings(write_config(tmp_path))).run(stop))
+        try:
+            await until(lambda: waveform(1000) in store.records(Lane.WAVEFORM))
+        finally:
+            stop.set()
+            await running
+    assert len(store.positions) == 2
+    assert [r for r in store.records(Lane.WAVEFORM) if r == waveform(1000)] == [waveform(1000)]
+    assert not (state / "spool.superseded").exists()
+
+
+async def test_a_hub_that_accepts_and_answers_nothing_is_given_up_and_found_again(tmp_path: Path):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        proxy = Proxy(hub.port)
+        port = await proxy.start()
+        async with sending(tmp_path, authority, port, Limits()) as agent:
+            await agent.append(Lane.NUMERIC, heart_rate(60))
+            await until(lambda: len(store.arrived) == 1)
+            proxy.open.clear()
+            await agent.append(Lane.NUMERIC, heart_rate(61))
+            await until(lambda: proxy.accepted > 2, 20)  # both connections were given up, and are tried again
+            proxy.open.set()
+            await until(lambda: len(store.arrived) == 2, 20)
+        await proxy.stop()
+    assert not store.stored_twice
+
+
+class Proxy:
+    """TCP through a door that can be shut: then nothing passes, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self.accepted = port, 0
+        self.open = asyncio.Event()
+        self.open.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        pair = [asyncio.create_task(self._pump(reader, back)), asyncio.create_task(self._pump(there, writer))]
+        self._tasks.update(pair)
+        try:
+            await asyncio.wait(pair, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in pair:
+                task.cancel()
+            back.transport.abort()
+            writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self.open.wait()
+            writer.write(data)
+            await writer.drain()
