@@ -48,7 +48,7 @@ class _Lane:
     newest: int = 0  # the highest n that the spool ever made
     held: Ranges = field(default_factory=Ranges)  # in the spool, on disk
     stored: Position = field(default_factory=Position)  # at the hub
-    taken: Ranges = field(default_factory=Ranges)  # stored or in flight
+    taken: Ranges = field(default_factory=Ranges)  # stored, or sent since the last Hello
     known: bool = False  # whether the hub has ever told its position
     unsure: Ranges = field(default_factory=Ranges)  # in flight when the connection broke
     gone: Ranges = field(default_factory=Ranges)  # reported as CannotResend
@@ -145,7 +145,6 @@ class LinkSender:
             state = self._lanes[lane]
             for first, last in state.taken:
                 state.unsure.update(state.stored.missing(first, last))
-            state.taken = Ranges(state.stored)
 
     def deadline(self, connection: Connection) -> int | None:
         """When to give the connection up for dead if nothing arrives; None while nothing is awaited."""
