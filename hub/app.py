@@ -28,7 +28,9 @@ from hub.settings import HubSettings, split_address
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from hub.accounts.service import Accounts
     from hub.gateways.service import GatewayService
+    from hub.placement.service import Placement
 
 # Read when gRPC is loaded, so it is set before that. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
 # ciphers these are, always fails: only TLS 1.3 is left, whose ciphers this does not touch (gRPC has no setting for versions).
@@ -95,6 +97,29 @@ async def gateway_service(settings: HubSettings, url: str) -> AsyncGenerator["Ga
     async with Database(url, "wardlink command", max_size=2) as database:
         audit = AuditLog(database, instance())
         yield GatewayService(database, audit, load_or_make(settings.state_dir), enrolment_url(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The services that the commands about people and beds need, and the tenant that was named."""
+
+    accounts: "Accounts"
+    placement: "Placement"
+    tenant_id: int
+
+
+@asynccontextmanager
+async def people(settings: HubSettings, tenant: str) -> AsyncGenerator[People]:
+    """Open them with the rights of the role web; NotFoundError for a tenant that is not there."""
+    from hub.accounts.passwords import Passwords  # noqa: PLC0415  only these commands need them
+    from hub.accounts.service import Accounts  # noqa: PLC0415
+    from hub.gateways.service import tenant_id_of  # noqa: PLC0415
+    from hub.placement.service import Placement  # noqa: PLC0415
+
+    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
+        audit = AuditLog(database, instance())
+        accounts = Accounts(database, audit, Passwords())
+        yield People(accounts, Placement(database, audit, accounts), await tenant_id_of(database, tenant))
 
 
 def enrolment_url(settings: HubSettings, port: int | None = None) -> str:

@@ -1,22 +1,18 @@
-"""The command `wardlink hub`: run, migrate, gateways, settings. Prints what a person does next; leaves the work to services.
+"""The command `wardlink hub`: run, migrate, gateways, accounts, settings. Prints what a person does next; leaves the work to services."""
 
-`wardlink hub account` is in hub/accounts/commands.py, if that is installed.
-"""
-
-import asyncio
 import sys
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
 
+from hub.accounts.commands import app as accounts
 from hub.app import HubRole, gateway_service, required, run_all, run_role, set_up_logging
+from hub.command_line import ConfigOption, TenantOption, fail, settings_of
+from hub.command_line import run as run_work
 from hub.core import principal
 from hub.core.errors import DomainError
-from hub.settings import HubSettings, load_settings
-
-T = TypeVar("T")
+from hub.placement.commands import seed
+from hub.settings import HubSettings
 
 app = typer.Typer(
     name="hub",
@@ -28,9 +24,8 @@ app = typer.Typer(
 )
 gateways = typer.Typer(help="Gateways: add, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateway")
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with the settings.")]
-TenantOption = Annotated[str, typer.Option("--tenant", help="Which hospital or region.")]
+app.add_typer(accounts, name="account")
+app.command()(seed)
 
 
 @app.command()
@@ -44,7 +39,7 @@ def run(
     arguments = ["--config", str(config.absolute())] if config else []
     if len(roles) > 1:
         raise typer.Exit(run_all(roles, arguments))
-    _run(run_role(roles[0], _settings(config)))
+    run_work(run_role(roles[0], settings_of(config)))
 
 
 @app.command()
@@ -53,9 +48,9 @@ def migrate(config: ConfigOption = None) -> None:
     from hub.migrations.runner import migrate as apply
 
     try:
-        applied = apply(required(_settings(config).owner_url, "owner_url"))
+        applied = apply(required(settings_of(config).owner_url, "owner_url"))
     except DomainError as error:
-        _fail(error)
+        fail(error)
     print("\n".join(f"applied {name}" for name in applied) or "The database is up to date.")
 
 
@@ -80,13 +75,13 @@ def add(
     from hub.gateways.service import tenant_id_of
 
     async def work() -> str:
-        settings = _settings(config)
+        settings = settings_of(config)
         url = required(settings.web_url, "web_url")
         async with gateway_service(settings, url) as service:
             tenant_id = await tenant_id_of(service.database, tenant)
             return await service.add(principal.operator("gateway add", tenant_id), tenant, name, hours * 3600)
 
-    token = _run(work())
+    token = run_work(work())
     print(token)
     print(f"Valid {hours:g} h, once. On the gateway: wardlink edge enrol TOKEN", file=sys.stderr)
 
@@ -97,12 +92,12 @@ def list_(tenant: TenantOption = "default", config: ConfigOption = None) -> None
     from hub.gateways.service import GatewayRow, tenant_id_of
 
     async def work() -> list[GatewayRow]:
-        settings = _settings(config)
+        settings = settings_of(config)
         async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
             tenant_id = await tenant_id_of(service.database, tenant)
             return await service.list(principal.operator("gateway list", tenant_id))
 
-    for row in _run(work()):
+    for row in run_work(work()):
         state = "revoked" if row.revoked_at else "enrolled" if row.certificate_until else "not enrolled"
         until = f"{row.certificate_until:%Y-%m-%d}" if row.certificate_until else "-"
         last = f"{row.last_stored_at:%Y-%m-%d %H:%M:%S}" if row.last_stored_at else "-"
@@ -120,26 +115,10 @@ def revoke(
     from hub.gateways.service import tenant_id_of
 
     async def work() -> None:
-        settings = _settings(config)
+        settings = settings_of(config)
         async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
             tenant_id = await tenant_id_of(service.database, tenant)
             await service.revoke(principal.operator("gateway revoke", tenant_id), name, reason)
 
-    _run(work())
+    run_work(work())
     print(f"{name} is revoked.")
-
-
-def _settings(config: Path | None) -> HubSettings:
-    return load_settings(config)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except DomainError as error:
-        _fail(error)
-
-
-def _fail(error: DomainError) -> NoReturn:
-    print(f"{error.detail}\n{error.what_to_do}".strip(), file=sys.stderr)
-    raise typer.Exit(1) from error
