@@ -1,0 +1,79 @@
+"""The hub is killed (SIGKILL) while a recording comes in: every sample is in the store exactly once, and no gap is left."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import pytest
+
+from protocols.link import Connection, Lane
+from tests.fixtures.ecg_groups import recording_groups, sent_hash, stored_hash
+from tests.fixtures.gateway_peer import Peer
+from tests.fixtures.hub import RunningHub, running_hub
+from tests.fixtures.hub_process import start_hub
+from wardlink.local.database import Database
+
+pytestmark = pytest.mark.integration
+
+
+async def enrolled(database: Database, state: Path) -> tuple[Peer, RunningHub]:
+    async with running_hub(database, state) as hub:
+        return await hub.peer(), hub
+
+
+@pytest.mark.parametrize("point", ["before-commit", "after-commit"])
+async def test_killed_at_a_point_of_the_commit_everything_is_there_once(
+    point: str, hub_database: Database, short_folder: Callable[[], Path]
+):
+    state = short_folder()
+    peer, hub = await enrolled(hub_database, state)
+    groups = recording_groups()
+    for group in groups:
+        peer.batch(Lane.WAVEFORM, [group])
+    for count in (1, 2, 3):
+        process = start_hub(hub_database, state, point, count)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await peer.deliver(process.uplink, Connection.DATA)
+        assert process.wait() == -9
+    process = start_hub(hub_database, state)
+    try:
+        await peer.deliver(process.uplink, Connection.DATA)
+    finally:
+        process.kill()
+    assert stored_hash(hub_database.admin_url) == sent_hash(groups)
+    assert hub.rows("select cumulative from lane_position") == [(len(groups),)]
+    assert hub.rows("select count(*) from gap") == [(0,)]
+    assert hub.rows("select count(*) from quarantine") == [(0,)]
+
+
+async def test_killed_at_random_moments_everything_is_there_once(
+    hub_database: Database, short_folder: Callable[[], Path]
+):
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    state = short_folder()
+    peer, hub = await enrolled(hub_database, state)
+    groups = recording_groups()
+    for _ in range(5):
+        process = start_hub(hub_database, state)
+        delivering = asyncio.create_task(peer.run(process.uplink, Connection.DATA, lambda: False))
+        for group in groups[peer.newest[Lane.WAVEFORM] :][: chance.randrange(20, 60)]:
+            peer.batch(Lane.WAVEFORM, [group])
+        await asyncio.sleep(chance.uniform(0.0, 0.3))
+        process.kill()
+        with suppress(grpc.aio.AioRpcError):
+            await delivering
+    for group in groups[peer.newest[Lane.WAVEFORM] :]:
+        peer.batch(Lane.WAVEFORM, [group])
+    process = start_hub(hub_database, state)
+    try:
+        await peer.deliver(process.uplink, Connection.DATA)
+    finally:
+        process.kill()
+    assert stored_hash(hub_database.admin_url) == sent_hash(groups)
+    assert hub.rows("select count(*) from gap") == [(0,)]
