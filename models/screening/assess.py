@@ -6,7 +6,7 @@ The verdicts are those of `models.signal.quality`; here they become the records'
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,10 +70,10 @@ def is_ecg(group: WaveformGroup) -> bool:
 
 def millivolt(group: WaveformGroup) -> "NDArray[np.float64]":
     """Samples in millivolt, shape (leads, n); NaN where the raw value is the one kept for missing samples."""
-    raw = group.array()
+    raw: NDArray[np.integer[Any]] = group.array()
     gain = np.array([s.gain * MILLIVOLT[s.unit] for s in group.scales])[:, None]
     offset = np.array([s.offset * MILLIVOLT[s.unit] for s in group.scales])[:, None]
-    values = raw * gain + offset
+    values: NDArray[np.float64] = raw.astype(np.float64) * gain + offset
     absent = raw == np.iinfo(raw.dtype).min
     if absent.any():
         values[absent] = np.nan

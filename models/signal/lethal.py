@@ -29,8 +29,8 @@ _RATE_HZ = 90.0
 _TINY = 1e-6
 
 _N = np.arange(WINDOW) + 0.5
-_COSINES = np.cos(np.pi * np.arange(17)[:, None] * _N[None, :] / WINDOW)
-_COSINES /= np.linalg.norm(_COSINES, axis=1)[:, None]
+_WAVES = np.cos(np.pi * np.arange(17)[:, None] * _N[None, :] / WINDOW)
+_COSINES = _WAVES / np.linalg.norm(_WAVES, axis=1)[:, None]
 _BASE, _SWINGS = _COSINES[:5], _COSINES[5:]  # up to 0.5 Hz; from there to 2 Hz, where electrode movement swings
 _HANN = 0.5 - 0.5 * np.cos(2 * np.pi * _N / WINDOW)
 _PADDED = 512
@@ -93,7 +93,7 @@ def features(window: "Floats") -> "Floats":
     auto = np.fft.irfft(whole.real**2 + whole.imag**2, 2 * _PADDED)[:, : _LAGS_LONG[1]]
     auto /= auto[:, :1] * (1 - np.arange(_LAGS_LONG[1]) / WINDOW) + _TINY
     short, long = auto[:, slice(*_LAGS_SHORT)], auto[:, slice(*_LAGS_LONG)]
-    return np.column_stack(
+    found: Floats = np.column_stack(
         [
             np.log10(rms + 1e-3),
             np.log10(x.max(axis=1) - x.min(axis=1) + 1e-3),
@@ -124,7 +124,8 @@ def features(window: "Floats") -> "Floats":
             (slope_power**2).mean(axis=1) / (slope_power.mean(axis=1) + _TINY**2) ** 2,
             (curve_power**2).mean(axis=1) / (curve_power.mean(axis=1) + _TINY**2) ** 2,
         ]
-    )
+    ).astype(np.float64)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,8 +91,9 @@ def _judge(state: QualityState, raw: "Floats") -> QualityState:
         raw = np.where(np.isnan(raw), ((low + high) / 2)[:, None], raw)
     else:
         low, high = raw.min(axis=1), raw.max(axis=1)
-    extreme = np.where(np.abs(high) >= np.abs(low), high, low)
-    stuck = np.where(np.abs(extreme) >= RAIL_MV, (raw == extreme[:, None]).mean(axis=1), 0.0)
+    extreme = np.maximum(high, -low) * np.where(np.abs(high) >= np.abs(low), np.float64(1), np.float64(-1))
+    same: NDArray[np.float64] = np.mean(raw == extreme[:, None], axis=1)
+    stuck: Floats = np.where(np.abs(extreme) >= RAIL_MV, same, 0.0)
     second = raw[:, 2:] - 2 * raw[:, 1:-1] + raw[:, :-2]
     parts = np.array_split(second * second, 8, axis=1)
     noise = np.sqrt(np.median(np.stack([p.mean(axis=1) for p in parts]), axis=0) / 6)
@@ -103,7 +104,9 @@ def _judge(state: QualityState, raw: "Floats") -> QualityState:
     lows, highs = kept(state.low, low), kept(state.high, high)
     stucks, noises, missings = kept(state.stuck, stuck), kept(state.noise, noise), kept(state.missing, missing)
     span = highs[-HOPS:].max(axis=0) - lows[-HOPS:].min(axis=0)
-    off = (lows[-HOPS:] > OFFSET_MV).all(axis=0) | (highs[-HOPS:] < -OFFSET_MV).all(axis=0)
+    off: NDArray[np.bool_] = np.asarray(
+        (lows[-HOPS:] > OFFSET_MV).all(axis=0) | (highs[-HOPS:] < -OFFSET_MV).all(axis=0)
+    )
     full = len(lows) >= HOPS
     verdicts = tuple(
         Verdict.MISSING

@@ -33,7 +33,7 @@ class Trees:
         """Probabilities, shape (rows, outputs), for feature rows, shape (rows, features)."""
         outputs, trees, nodes = self.feature.shape
         row = np.arange(len(values))[:, None]
-        base = (np.arange(outputs * trees) * nodes)[None, :]
+        base = np.arange(0, outputs * trees * nodes, nodes, dtype=np.intp).reshape(1, -1)
         feature, threshold = self.feature.ravel(), self.threshold.ravel()
         node = np.zeros((len(values), outputs * trees), np.intp)
         while True:
@@ -41,7 +41,7 @@ class Trees:
             node = 2 * node + 1 + (values[row, feature[at]] > threshold[at])
             if node[0, 0] >= nodes:
                 break
-        leaf_base = (np.arange(outputs * trees) * (nodes + 1))[None, :]
+        leaf_base = np.arange(0, outputs * trees * (nodes + 1), nodes + 1, dtype=np.intp).reshape(1, -1)
         total = self.leaf.ravel()[leaf_base + node - nodes].reshape(len(values), outputs, trees).sum(axis=2)
         return 1 / (1 + np.exp(-(total + self.bias)))
 

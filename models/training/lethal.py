@@ -60,7 +60,7 @@ def windows(recordings: Path, record: str, *, noisy: bool) -> Windows:
     values = np.stack(
         [lethal.features(slow[:, frames.SLOW_HOP * e - lethal.WINDOW : frames.SLOW_HOP * e]) for e in ends]
     )
-    seconds = ends * frames.plan(read.fs_hz).hop_s - frames.HALF_KERNEL / 180
+    seconds: Floats = ends * frames.plan(read.fs_hz).hop_s - np.float64(frames.HALF_KERNEL / 180)
     rhythm = [(a.sample / read.fs_hz, a.aux[1:]) for a in read_annotations(path) if a.aux.startswith("(")]
     if record.startswith("mitdb") and path.name != "207":
         rhythm = [(at, "N" if name == "VT" else name) for at, name in rhythm]  # runs of a few beats, no window of VT
@@ -79,7 +79,7 @@ def _moved(samples: "Floats", recordings: Path, seed: int, fs_hz: float) -> "Flo
     added = np.roll(movement, shift[0], 1) * random.uniform(0.2, 1.2) + np.roll(wander, shift[1], 1) * random.uniform(
         0.5, 4
     )
-    t = np.arange(n) / fs_hz
+    t: Floats = np.arange(n, dtype=np.float64) / np.float64(fs_hz)
     phase = 2 * np.pi * np.cumsum(1 + 0.4 * np.sin(t / 17)) / fs_hz
     swing = np.array([random.uniform(0.3, 1.5), random.uniform(0.1, 0.6)])[:, None] * np.sin(phase)
     return samples * random.uniform(0.3, 1.2) + added + swing
@@ -127,7 +127,7 @@ def _forest(used: list[Windows], target: str) -> boost.Forest:
                 wanted.append(np.full(len(rows), float(kind)))
     all_wanted = np.concatenate(wanted)
     share = all_wanted.mean()
-    weight = np.where(all_wanted > 0, 0.5 / share, 0.5 / (1 - share))
+    weight: Floats = np.asarray(np.where(all_wanted > 0, 0.5 / share, 0.5 / (1 - share)), np.float64)
     return boost.fit(np.concatenate(values), all_wanted, weight, SETTINGS)
 
 

@@ -6,6 +6,7 @@ DIR holds `mitdb/` and `vfdb/`. The excerpts are kept in the tree so that a clon
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import wfdb
@@ -34,21 +35,24 @@ def excerpts(recordings: Path) -> list[Excerpt]:
 
 
 def _annotated(path: Path) -> tuple[list[int], list[str]]:
-    annotation = wfdb.rdann(str(path), "atr")
+    annotation: Any = wfdb.rdann(str(path), "atr")
     return annotation.sample.tolist(), annotation.aux_note
 
 
 def write(recordings: Path, excerpt: Excerpt, folder: Path) -> None:
     path = str(recordings / excerpt.record)
-    fs_hz = wfdb.rdheader(path).fs
+    header: Any = wfdb.rdheader(path)
+    fs_hz: float = header.fs
     first, last = round(excerpt.from_s * fs_hz), round(excerpt.to_s * fs_hz)
-    record = wfdb.rdrecord(path, sampfrom=first, sampto=last, physical=False)
+    record: Any = wfdb.rdrecord(path, sampfrom=first, sampto=last, physical=False)
     wfdb.wrsamp(
         excerpt.name,
         fs=fs_hz,
         units=record.units,
         # vfdb calls both signals ECG; the package wants names that differ.
-        sig_name=[f"{name}{i}" if record.sig_name.count(name) > 1 else name for i, name in enumerate(record.sig_name, 1)],
+        sig_name=[
+            f"{name}{i}" if record.sig_name.count(name) > 1 else name for i, name in enumerate(record.sig_name, 1)
+        ],
         d_signal=record.d_signal,
         fmt=["212"] * record.n_sig,
         adc_gain=record.adc_gain,
@@ -56,7 +60,7 @@ def write(recordings: Path, excerpt: Excerpt, folder: Path) -> None:
         comments=[f"{excerpt.record}, samples {first} to {last}; see ATTRIBUTION.md"],
         write_dir=str(folder),
     )
-    annotation = wfdb.rdann(path, "atr", sampfrom=first, sampto=last, shift_samps=True)
+    annotation: Any = wfdb.rdann(path, "atr", sampfrom=first, sampto=last, shift_samps=True)
     samples, symbols, aux = annotation.sample.tolist(), list(annotation.symbol), list(annotation.aux_note)
     if not samples or samples[0] > 0:
         # The rhythm that was going on when the excerpt begins.

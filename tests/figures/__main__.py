@@ -73,8 +73,10 @@ def main() -> int:
                 f"  {state:<10}{row['n']:>8}{row['seconds']:>8}  {row['note']}",
                 flush=True,
             )
-            for key, value in dict(row["details"]).items():  # type: ignore[call-overload]
-                print(f"    {key}: {value}")
+            details = row["details"]
+            if isinstance(details, dict):
+                for key, value in details.items():
+                    print(f"    {key}: {value}")
     BUILD.mkdir(exist_ok=True)
     (BUILD / "figures.json").write_text(json.dumps(rows, indent=1))
     return 0 if all(row["passes"] for row in rows) else 1

@@ -12,10 +12,56 @@ from protocols.ecgfile.wfdb import Annotation, WfdbRecord, read_annotations, rea
 from protocols.nomenclature import lead
 from protocols.record import NS_PER_S, AlarmCondition, Scale, SourcePath, Times, WaveformGroup
 
-DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split()
-DS2 = "100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split()
-PACED = "102 104 107 217".split()
-VFDB = "419 421 422 424 427 428 430 602 607 611 615".split()
+DS1 = [
+    "101",
+    "106",
+    "108",
+    "109",
+    "112",
+    "114",
+    "115",
+    "116",
+    "118",
+    "119",
+    "122",
+    "124",
+    "201",
+    "203",
+    "205",
+    "207",
+    "208",
+    "209",
+    "215",
+    "220",
+    "223",
+    "230",
+]
+DS2 = [
+    "100",
+    "103",
+    "105",
+    "111",
+    "113",
+    "117",
+    "121",
+    "123",
+    "200",
+    "202",
+    "210",
+    "212",
+    "213",
+    "214",
+    "219",
+    "221",
+    "222",
+    "228",
+    "231",
+    "232",
+    "233",
+    "234",
+]
+PACED = ["102", "104", "107", "217"]
+VFDB = ["419", "421", "422", "424", "427", "428", "430", "602", "607", "611", "615"]
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 START_NS = 1_700_000_000 * NS_PER_S
 SOURCE = SourcePath("recording", ("ecg",))

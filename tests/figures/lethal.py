@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from multiprocessing import Pool
 from pathlib import Path
 
-from models.screening.rhythm import LETHAL_ONSET_S
 from models.screening.placement import EXTREMES, AgeGroup
+from models.screening.rhythm import LETHAL_ONSET_S
 from models.signal import weights
 from protocols.nomenclature import ASYSTOLE, V_FIB, V_TACHY
 from protocols.record import Presence
@@ -110,7 +112,7 @@ def _mit_job(job: tuple[Path, str]) -> tuple[str, list[tuple[str, float, float |
     ]
     true = [(a, b) for a, b, r in corpus.rhythms(record.fs_hz, record.raw.shape[1], annotations) if r in LETHAL]
     beats, _ = corpus.reference_beats(record.fs_hz, annotations)
-    true += [(a, b) for a, b in zip(beats, beats[1:], strict=False) if b - a >= EXTREMES[AgeGroup.ADULT].asystole_s]
+    true += [(a, b) for a, b in pairwise(beats) if b - a >= EXTREMES[AgeGroup.ADULT].asystole_s]
     return name, raised, true
 
 
@@ -121,14 +123,14 @@ def measure_vf(recordings: Path) -> Sequence[Entry]:
     total = sum((s for s, _ in scores.values()), DurationScore(0, 0, 0, 0))
     fibrillation = sum((f for _, f in scores.values()), DurationScore(0, 0, 0, 0))
     per_record = {r: [round(s.sensitivity, 1), round(s.specificity, 1)] for r, (s, _) in scores.items()}
-    common = {"group": "accuracy", "unit": "%", "higher_is_better": True, "n": len(scores)}
+    rate = partial(Entry, group="accuracy", unit="%", higher_is_better=True, n=len(scores))
     return [
-        Entry(
-            id="vf-se", value=round(total.sensitivity, 2), gate=93, goal=97, reference="96", **common,
+        rate(
+            id="vf-se", value=round(total.sensitivity, 2), gate=93, goal=97, reference="96",
             details={"vf_and_flutter_alone": round(fibrillation.sensitivity, 2), "per_record_se_sp": per_record},
         ),
-        Entry(
-            id="vf-sp", value=round(total.specificity, 2), gate=97, goal=99.5, reference="99", **common,
+        rate(
+            id="vf-sp", value=round(total.specificity, 2), gate=97, goal=99.5, reference="99",
             details={"hours": round(total.negative_s / 3600, 2)},
         ),
     ]  # fmt: skip
@@ -167,25 +169,23 @@ def measure_time(recordings: Path) -> Sequence[Entry]:
             [e.record, round(e.onset_s, 1), None if e.delay_s is None else round(e.delay_s, 1)] for e in played
         ],
     }
-    common = {"group": "accuracy", "unit": "s", "higher_is_better": False, "n": len(played)}
+    time = partial(Entry, group="accuracy", unit="s", higher_is_better=False, n=len(played))
     note = f"{missed} episodes missed" if missed else ""
     return [
-        Entry(
+        time(
             id="alarm-time-mean",
             value=round(sum(delays) / len(delays), 2),
             gate=7,
             goal=5,
             reference="5.7-7.2",
-            **common,
             note=note,
         ),
-        Entry(
+        time(
             id="alarm-time-max",
             value=round(max(delays), 2),
             gate=10,
             goal=7,
             reference="limit 10",
-            **common,
             note=note,
             details=details,
         ),

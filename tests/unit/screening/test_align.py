@@ -24,7 +24,10 @@ def aligned(played: list[WaveformGroup]) -> tuple[list[WaveformGroup], list[Devi
 
 
 def arriving(played: list[WaveformGroup], late_ns: "list[float]") -> list[WaveformGroup]:
-    return [replace(g, times=replace(g.times, gateway_ns=g.times.gateway_ns + round(n))) for g, n in zip(played, late_ns, strict=True)]
+    return [
+        replace(g, times=replace(g.times, gateway_ns=g.times.gateway_ns + round(n)))
+        for g, n in zip(played, late_ns, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("ppm", [-50, 0, 50])

@@ -4,12 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def heartbeats(fs_hz: float, beats_s: list[float], length_s: float, noise_mv: float = 0.01, height_mv: float = 1.0) -> NDArray[np.float64]:
+def heartbeats(
+    fs_hz: float, beats_s: list[float], length_s: float, noise_mv: float = 0.01, height_mv: float = 1.0
+) -> NDArray[np.float64]:
     """Narrow QRS complexes and slow T waves at the given times, with a little noise, millivolt."""
     t = np.arange(round(length_s * fs_hz)) / fs_hz
     x = np.random.default_rng(1).normal(0, noise_mv, len(t))
     for beat in beats_s:
-        x += height_mv * np.exp(-(((t - beat) / 0.012) ** 2)) + 0.25 * height_mv * np.exp(-(((t - beat - 0.28) / 0.06) ** 2))
+        x += height_mv * np.exp(-(((t - beat) / 0.012) ** 2)) + 0.25 * height_mv * np.exp(
+            -(((t - beat - 0.28) / 0.06) ** 2)
+        )
     return x
 
 

@@ -12,7 +12,6 @@ from models.signal.trees import Trees
 from protocols.ecgfile.wfdb import read_record
 from tests.unit.signal.signals import fibrillation, heartbeats, regular
 
-
 TREES = weights.lethal()
 
 
@@ -85,7 +84,9 @@ def test_missing_samples_are_no_pause():
 
 
 def test_waves_below_a_fifth_of_a_millivolt_are_no_beats():
-    samples = np.concatenate([heartbeats(250, regular(70, 20), 20), heartbeats(250, regular(70, 10), 10, height_mv=0.1)])
+    samples = np.concatenate(
+        [heartbeats(250, regular(70, 20), 20), heartbeats(250, regular(70, 10), 10, height_mv=0.1)]
+    )
     assert played(np.stack([samples]), 250, [])[-1].quiet_s > 8
 
 
@@ -118,7 +119,9 @@ def test_state_does_not_grow_with_time():
     sizes = []
     for _ in range(40):
         state, _found = monitor.feed(state, np.stack([heartbeats(250, regular(75, 10), 10)]), 250, TREES)
-        sizes.append(state.frames.held.size + len(state.qrs[0].since) + len(state.beats.beats) + state.lethal.window.size)
+        sizes.append(
+            state.frames.held.size + len(state.qrs[0].since) + len(state.beats.beats) + state.lethal.window.size
+        )
     assert max(sizes[5:]) - min(sizes[5:]) < 20
 
 

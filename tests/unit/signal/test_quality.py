@@ -9,14 +9,13 @@ from models.signal import quality
 from models.signal.quality import Verdict
 from tests.unit.signal.signals import heartbeats, regular
 
-
 FS = 250.0
 GOOD = heartbeats(FS, regular(70, 30), 30)
 NOISY = GOOD + np.random.default_rng(4).normal(0, 0.4, len(GOOD))
 
 
 def verdicts(lead: np.ndarray) -> list[Verdict]:
-    state, hops = quality.feed(quality.begin(1), lead[None, :], FS)
+    _, hops = quality.feed(quality.begin(1), lead[None, :], FS)
     return [hop[0] for hop in hops]
 
 
