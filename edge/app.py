@@ -5,14 +5,14 @@ Nothing else of the agent opens a connection or knows of all parts. One process,
 
 import asyncio
 import fcntl
-import os
 import signal
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -208,12 +208,8 @@ def configure_logging() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=_standard_error()),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-
-
-def _standard_error() -> TextIO:
-    return os.fdopen(os.dup(2), "w", buffering=1)
 
 
 @contextmanager

@@ -57,7 +57,14 @@ class Gateway:
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "wardlink", "edge", "run", "--config", str(self.config), stderr=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "wardlink",
+            "edge",
+            "run",
+            "--config",
+            str(self.config),
+            stderr=asyncio.subprocess.PIPE,
         )
         self._reader = asyncio.create_task(self._read())
 
@@ -86,7 +93,9 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(folder: Path, authority: Authority, hub_port: int, port: Path | None) -> AsyncIterator[Gateway]:
-    device = f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[devices.options]\nchannels = {{ "1" = "II" }}\n'
+    device = (
+        f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[devices.options]\nchannels = {{ "1" = "II" }}\n'
+    )
     save_identity(folder / "state", authority.identity(f"127.0.0.1:{hub_port}"))
     agent = Gateway(write_config(folder, device if port else ""))
     await agent.start()
@@ -177,21 +186,20 @@ async def test_an_agent_that_is_killed_leaves_one_gap_with_the_numbers_that_are_
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    async with hub_peer(store, authority) as hub:
-        async with gateway(tmp_path, authority, hub.port, port) as agent:
-            await until(lambda: count(store) > 100)
-            for _ in range(3):
-                await asyncio.sleep(rng.uniform(0.3, 1.0))
-                await agent.kill()
-                await asyncio.sleep(rng.uniform(0, 0.5))
-                await agent.start()
-                before = count(store)
-                await until(lambda n=before: count(store) > n + 50)
-            assert await agent.kill(signal.SIGTERM) == 0
+    async with hub_peer(store, authority) as hub, gateway(tmp_path, authority, hub.port, port) as agent:
+        await until(lambda: count(store) > 100)
+        for _ in range(3):
+            await asyncio.sleep(rng.uniform(0.3, 1.0))
+            await agent.kill()
+            await asyncio.sleep(rng.uniform(0, 0.5))
             await agent.start()
-            await until(lambda: len(agent.said("uplink-up")) >= 2)
             before = count(store)
-            await until(lambda: count(store) > before + 50)
+            await until(lambda n=before: count(store) > n + 50)
+        assert await agent.kill(signal.SIGTERM) == 0
+        await agent.start()
+        await until(lambda: len(agent.said("uplink-up")) >= 2)
+        before = count(store)
+        await until(lambda: count(store) > before + 50)
     missing = check_once(store, board)
     assert missing
     assert [g for g in ecg_gaps(store) if g[0] != g[1]] == missing

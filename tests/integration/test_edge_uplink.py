@@ -101,7 +101,9 @@ async def test_an_alarm_overtakes_a_backlog_and_live_data_overtake_it_too(tmp_pa
             await agent.append(Lane.ALARM, alarm())
             await until(lambda: bool(store.records(Lane.ALARM)))
             took_s = time.monotonic() - begun
-            print(f"alarm stored {took_s * 1e3:.0f} ms behind its append, with {agent.link.waiting(Lane.WAVEFORM)} batches waiting")
+            print(
+                f"alarm stored {took_s * 1e3:.0f} ms behind its append, with {agent.link.waiting(Lane.WAVEFORM)} batches waiting"
+            )
             assert took_s < 0.5
             assert agent.link.waiting(Lane.WAVEFORM) > 100
             await agent.append(Lane.WAVEFORM, noisy_waveform(400_000, 1000))
@@ -126,7 +128,9 @@ async def test_batches_that_the_spool_gave_up_reach_the_hub_as_gaps_once(tmp_pat
             await again.stop()
         final = HubPeer(store, authority)
         await final.start(hub.port)
-        async with sending(tmp_path, authority, hub.port, SMALL) as agent:  # told before, and not again behind a restart
+        async with sending(
+            tmp_path, authority, hub.port, SMALL
+        ) as agent:  # told before, and not again behind a restart
             told = len(gaps(store))
             await agent.append(Lane.NUMERIC, heart_rate(60))
             await until(lambda: bool(store.records(Lane.NUMERIC)))

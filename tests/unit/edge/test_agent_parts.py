@@ -1,0 +1,91 @@
+"""The smaller parts of the agent: clock, supervisor, placement on disk."""
+
+import asyncio
+from pathlib import Path
+
+from edge.clock import GatewayClock, Step
+from edge.placement import PlacementStore
+from edge.supervisor import Supervisor
+from models.screening.placement import AgeGroup
+from protocols.record import NS_PER_S
+from protocols.uplink_pb2 import Limit, PlacedBed, Placement
+
+
+def test_small_differences_of_the_systems_clock_are_followed_slowly_and_steps_at_once():
+    system, monotonic = [1_000 * NS_PER_S], [0]
+    clock = GatewayClock(lambda: system[0], lambda: monotonic[0])
+    assert clock.now_ns() == 1_000 * NS_PER_S
+    system[0] += 1_010_000_000  # the system's clock was slewed by 10 ms in this second
+    monotonic[0] += NS_PER_S
+    assert clock.look() is None
+    assert 0 < clock.now_ns() - 1_001 * NS_PER_S < 10_000_000
+    for _ in range(100):
+        clock.look()
+    assert abs(clock.now_ns() - system[0]) < 100_000
+    system[0] -= 3600 * NS_PER_S
+    step = clock.look()
+    assert isinstance(step, Step)
+    assert abs(step.by_ns + 3600 * NS_PER_S) < 1_000_000
+    assert clock.now_ns() == system[0]
+
+
+def test_a_step_of_the_system_does_not_move_the_clock_before_it_was_looked_at():
+    system, monotonic = [1_000 * NS_PER_S], [0]
+    clock = GatewayClock(lambda: system[0], lambda: monotonic[0])
+    system[0] = 0
+    monotonic[0] += NS_PER_S
+    assert clock.now_ns() == 1_001 * NS_PER_S
+
+
+async def test_a_task_that_fails_is_started_again_and_the_others_do_not_notice():
+    starts, beats = [0], [0]
+
+    async def failing() -> None:
+        starts[0] += 1
+        await asyncio.sleep(0)
+        raise RuntimeError("a bug")
+
+    async def steady() -> None:
+        while True:
+            beats[0] += 1
+            await asyncio.sleep(0.01)
+
+    async with Supervisor() as supervisor:
+        supervisor.start("failing", failing)
+        supervisor.start("steady", steady)
+        async with asyncio.timeout(10):
+            while starts[0] < 3:
+                await asyncio.sleep(0.01)
+    assert beats[0] > 10
+    stopped = beats[0]
+    await asyncio.sleep(0.05)
+    assert beats[0] == stopped
+
+
+async def test_an_error_that_no_restart_mends_is_given_out():
+    async def fatal() -> None:
+        await asyncio.sleep(0)
+        raise LookupError("a copied disk")
+
+    async with Supervisor(fatal=(LookupError,)) as supervisor:
+        supervisor.start("fatal", fatal)
+        assert str(await asyncio.wait_for(supervisor.failed, 1)) == "a copied disk"
+
+
+async def test_the_placement_is_there_again_behind_a_restart_and_an_older_one_does_not_replace_it(tmp_path: Path):
+    path = tmp_path / "placement.pb"
+    limits = [Limit(code="MDC_ECG_HEART_RATE", unit="/min", high=180)]
+    newer = Placement(version=5, beds=[PlacedBed(devices=["amp"], age_group="neonate", paced=True, limits=limits)])
+    assert await PlacementStore(path).save(newer)
+    store = PlacementStore(path)
+    assert not await store.save(Placement(version=4))
+    placed = store.of("amp")
+    assert (placed.age_group, placed.paced, placed.version) == (AgeGroup.NEONATE, True, 5)
+    assert (placed.limits[0].low, placed.limits[0].high) == (None, 180)
+    assert store.of("another").age_group is AgeGroup.ADULT
+
+
+def test_a_damaged_placement_is_begun_without(tmp_path: Path):
+    path = tmp_path / "placement.pb"
+    path.write_bytes(b"\xff\xff\xff")
+    assert PlacementStore(path).current.version == 0

@@ -1,0 +1,72 @@
+"""The settings of the agent: what is wrong is named, and the reference page knows each setting."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.settings import DeviceSettings, EdgeSettings, MetricsSettings, SettingsError, SpoolSettings, load_settings
+
+FULL = """
+state_dir = "state"
+hub = "hub.example:8443"
+[[devices]]
+id = "cyton-1"
+family = "cyton"
+url = "/dev/ttyUSB0"
+[devices.options]
+channels = { "1" = "II", "2" = "V1" }
+gain = 24
+[spool]
+max_mib = 512
+[metrics]
+port = 9101
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "edge.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_read_and_a_relative_state_lies_beside_it(tmp_path: Path):
+    settings = load_settings(write(tmp_path, FULL))
+    assert settings.state_dir == tmp_path / "state"
+    [device] = settings.devices
+    assert device.config().options == {"channels": {"1": "II", "2": "V1"}, "gain": 24}
+    assert settings.spool.limits().total_bytes == 512 << 20
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WARDLINK_EDGE_HUB", "other.example:1")
+    monkeypatch.setenv("WARDLINK_EDGE_METRICS__PORT", "9200")
+    settings = load_settings(write(tmp_path, FULL))
+    assert (settings.hub, settings.metrics.port) == ("other.example:1", 9200)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("state_dir = ", "no TOML"),
+        ("", "state_dir"),
+        ('state_dir = "s"\ncolour = "red"', "colour"),
+        ('state_dir = "s"\n[spool]\nmax_mib = 3', "spool.max_mib"),
+        ('state_dir = "s"\n[[devices]]\nid = "a b"\nfamily = "x"\nurl = "y"', "devices.0.id"),
+        ('state_dir = "s"\n' + '[[devices]]\nid = "a"\nfamily = "x"\nurl = "y"\n' * 2, "used twice"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, text: str, named: str):
+    with pytest.raises(SettingsError, match=named):
+        load_settings(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(SettingsError, match=r"edge\.toml does not exist"):
+        load_settings(tmp_path / "edge.toml")
+
+
+def test_the_reference_page_names_every_setting():
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "edge-config.md").read_text()
+    for model in (EdgeSettings, DeviceSettings, SpoolSettings, MetricsSettings):
+        for name in model.model_fields:
+            assert f"`{name}`" in page, f"{model.__name__}.{name} is not in the page"
