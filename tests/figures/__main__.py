@@ -1,11 +1,11 @@
-"""`python -m tests.figures [ONLY]`: a table on the terminal, build/figures.json for machines."""
+"""`python -m tests.figures [--only ID,...] [--long]`: a table on the terminal, build/figures.json for machines."""
 
+import argparse
 import hashlib
 import json
 import os
 import platform
-import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
 
@@ -57,10 +57,18 @@ def _row(entry: Entry, seconds: float) -> dict[str, object]:
 
 def main() -> int:
     """0 when every gate is met."""
+    parser = argparse.ArgumentParser(prog="python -m tests.figures", description="Measure the product.")
+    parser.add_argument("figures", nargs="*", help="figures, entries or groups; all when none is named")
+    parser.add_argument("--only", default="", help="the same, comma-separated")
+    parser.add_argument("--long", action="store_true", help="the long form of figures that have one")
+    asked = parser.parse_args()
     data = recordings()
     rows: list[dict[str, object]] = []
     print(f"{'figure':<18}{'value':>10}  {'unit':<28}{'gate':>8}{'goal':>8}  {'':<10}{'n':>8}{'s':>8}")
-    for figure in chosen(",".join(sys.argv[1:])):
+    for named in chosen(",".join([*asked.figures, asked.only])):
+        figure = named
+        if asked.long and named.long is not None:
+            figure = replace(named, measure=named.long, cached=False)
         missing = [folder for folder in figure.data if not (data / folder).is_dir()]
         if missing:
             print(f"{figure.id:<18}not run: no {', '.join(missing)} in {data}; set RECORDINGS=DIR")

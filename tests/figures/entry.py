@@ -48,3 +48,4 @@ class Figure:
     code: tuple[str, ...] = ("models", "protocols", "tests/figures")
     cached: bool = True
     yields: tuple[str, ...] = ()
+    long: Callable[[Path], Sequence[Entry]] | None = None
