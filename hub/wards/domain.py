@@ -120,7 +120,8 @@ def lay_out(points: Mapping[int, Point], devices: Iterable[PlacedDevice], stream
     for key, point in points.items():
         here = tuple(at.get(key, ()))
         ids = {device.device_id for device in here}
-        mine = sorted((s for s in current.values() if s.device_id in ids), key=lambda s: (not _is_ecg(s), s.source))
+        own = (s for s in current.values() if s.device_id in ids and is_shown(s.leads))
+        mine = sorted(own, key=lambda s: (not _is_ecg(s), s.source))
         pairs = [(stream.source, code) for stream in mine for code in stream.leads]
         leads = tuple(Lead(i, code, _short(code), source) for i, (source, code) in enumerate(pairs))
         beds[key] = Bed(point, here, tuple(mine), leads)
@@ -139,6 +140,11 @@ def without_hub(link: Link, now_ms: int) -> Link:
     if link.state is LinkState.LIVE:
         return replace(link, state=LinkState.GATEWAY_LOST, since_ms=now_ms)
     return link
+
+
+def is_shown(leads: Iterable[str]) -> bool:
+    """Whether a waveform belongs on a strip: it measures the patient. Our own terms are the device's (motion, spare inputs)."""
+    return any(not code.startswith("WDL_") for code in leads)
 
 
 def _age(stream: Stream) -> tuple[float, int]:

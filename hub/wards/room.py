@@ -20,7 +20,7 @@ from psycopg_pool import PoolTimeout
 from hub.core.live import LiveKind, LiveMessage
 from hub.core.principal import system
 from hub.wards.clients import EventClient, WaveClient
-from hub.wards.domain import Bed, Layout, Link, LinkState, Numeric, bed_link, lay_out, without_hub
+from hub.wards.domain import Bed, Layout, Link, LinkState, Numeric, bed_link, is_shown, lay_out, without_hub
 from hub.wards.frames import gap_frame
 from hub.wards.store import group_frames, read_streams
 from protocols import device_package_pb2 as pb
@@ -210,7 +210,8 @@ class Room:
         if bed is None:
             return
         if isinstance(record, WaveformGroup):
-            self._take_waveform(tenant, bed, record)
+            if is_shown(record.leads):
+                self._take_waveform(tenant, bed, record)
         elif isinstance(record, Observation):
             self._take_numeric(tenant, bed, record)
         elif isinstance(record, Gap):
