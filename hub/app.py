@@ -5,6 +5,7 @@ Each role is a process; `run_all` starts several and ends them together. A role 
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from prometheus_client import start_http_server
 from hub.core.audit import AuditLog
 from hub.core.db import Database
 from hub.core.errors import InvalidError
+from hub.core.principal import ANONYMOUS
 from hub.settings import HubSettings, split_address
 
 if TYPE_CHECKING:
@@ -166,6 +168,7 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     os.environ.update(TLS13_ONLY)
     from hub.gateways.ca import load_or_make  # noqa: PLC0415  gRPC is loaded by the role that needs it
     from hub.gateways.service import GatewayService  # noqa: PLC0415
+    from hub.ingest.handshakes import HandshakeLog  # noqa: PLC0415
     from hub.ingest.server import IngestParts, IngestServer  # noqa: PLC0415
 
     url = required(settings.ingest_url, "ingest_url")
@@ -192,6 +195,8 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
                 data_writers=settings.data_writers,
             )
         )
+        handshakes = HandshakeLog(functools.partial(_handshake_refused, audit))
+        handshakes.start()
         await server.start()
         # With port 0 the commands find out here which ports it became.
         (settings.state_dir / DOORS).write_text(
@@ -202,6 +207,12 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
             yield server.wait()
         finally:
             await server.stop()
+            await handshakes.stop()
+
+
+async def _handshake_refused(audit: AuditLog, reason: str, count: int) -> None:
+    details = {"reason": reason, "count": count}
+    await audit.record(ANONYMOUS, "uplink.connect", "-", details, outcome="denied")
 
 
 @asynccontextmanager

@@ -6,9 +6,10 @@ What is refused here goes to quarantine with its bytes; leaves transactions to `
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from psycopg.types.json import Jsonb
 
@@ -18,8 +19,17 @@ from hub.ingest import pgcopy
 from protocols import device_package_pb2 as wire
 from protocols.codec import decode
 from protocols.errors import DecodeError
-from protocols.nomenclature import GAP_REASONS
-from protocols.record import NS_PER_S, SourcePath
+from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
+    DeviceEvent,
+    Document,
+    Gap,
+    Record,
+    SourcePath,
+    SubjectClaim,
+)
+from protocols.wire import decode_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +41,11 @@ if TYPE_CHECKING:
 MAX_AHEAD_NS = 24 * 3600 * NS_PER_S
 OLDEST_NS = 946_684_800 * NS_PER_S  # 2000-01-01
 MAX_TEXT = 4096
+MARK = "hub_note"  # parameter of an alarm that was raised at the hub's time, with the reason
+_EXPECTED_TIME = "expected 2000 to 24 h ahead of the hub's"
 _MAX_BIGINT = 2**63 - 1
 _DTYPES = {wire.DTYPE_INT16: "<i2", wire.DTYPE_INT32: "<i4"}
 _COMPARATORS = frozenset({"", "<", "<=", ">=", ">"})
-_PRIORITIES = {wire.PRIORITY_LOW: "low", wire.PRIORITY_MEDIUM: "medium", wire.PRIORITY_HIGH: "high"}
-_KINDS = {wire.ALARM_KIND_PHYSIOLOGICAL: "physiological", wire.ALARM_KIND_TECHNICAL: "technical"}
-_PRESENCES = {wire.PRESENCE_PRESENT: "present", wire.PRESENCE_LATCHED: "latched", wire.PRESENCE_ENDED: "ended"}
 
 _LIVE: dict[str, LiveKind] = {
     "observation": LiveKind.NUMERIC,
@@ -45,6 +54,7 @@ _LIVE: dict[str, LiveKind] = {
     "gap": LiveKind.GAP,
 }  # alarms are told by the writer, with the ids of their events
 
+T = TypeVar("T", bound=Record)
 Insert: TypeAlias = tuple[str, Mapping[str, object]]  # name of the query, parameters
 
 
@@ -105,10 +115,17 @@ class RowMaker:
                 await self._take(rows, batch, envelope, now_ns, live=live)
             except RejectedError as error:
                 rows.held.append(Held(index, error.reason, error.detail, envelope.SerializeToString()))
-                if error.reason == "time" and envelope.record.HasField("alarm"):
-                    # The bytes wait for a person, but a patient's alarm does not: it is raised at the hub's time, marked.
-                    rows.alarms.append(await self._alarm(envelope.record, batch, now_ns, marked=error.detail))
+                if envelope.record.HasField("alarm"):
+                    await self._raise_anyway(rows, batch, envelope.record, now_ns, error)
         return rows
+
+    async def _raise_anyway(
+        self, rows: Rows, batch: "Batch", record: wire.Record, now_ns: int, error: RejectedError
+    ) -> None:
+        """The bytes wait for a person, but a patient's alarm does not: it is raised at the hub's time, marked, if it can be read."""
+        if error.reason != "origin":
+            with suppress(RejectedError):
+                rows.alarms.append(await self._alarm(record, batch, now_ns, marked=error.detail))
 
     async def _take(self, rows: Rows, batch: "Batch", envelope: "Envelope", now_ns: int, *, live: bool) -> None:
         record = envelope.record
@@ -118,7 +135,7 @@ class RowMaker:
         if not (OLDEST_NS <= gateway_ns <= now_ns + MAX_AHEAD_NS and OLDEST_NS <= best_ns <= now_ns + MAX_AHEAD_NS):
             raise RejectedError(
                 "time",
-                f"gateway time {_shown(gateway_ns)}, corrected {_shown(best_ns)}: expected 2000 to 24 h ahead of the hub's {_shown(now_ns)}",
+                f"gateway time {_shown(gateway_ns)}, corrected {_shown(best_ns)}: {_EXPECTED_TIME} {_shown(now_ns)}",
             )
         if envelope.HasField("origin"):
             raise RejectedError(
@@ -268,100 +285,112 @@ class RowMaker:
         return await self.catalog.stream_id(key)
 
     async def _alarm(self, record: wire.Record, batch: "Batch", now_ns: int, marked: str = "") -> AlarmChange:
+        """Make the change; `marked` is why times or evidence of it are not to be used: the hub's time stands for them."""
         alarm = record.alarm
-        priority, kind = _PRIORITIES.get(alarm.priority), _KINDS.get(alarm.kind)
-        presence = _PRESENCES.get(alarm.presence)
-        if len(alarm.id) != 16 or priority is None or kind is None or presence is None:
-            raise RejectedError(
-                "alarm",
-                f"id of {len(alarm.id)} bytes, priority {alarm.priority}, kind {alarm.kind}, presence {alarm.presence}",
-            )
-        _checked("code", alarm.code)
-        params = _params(alarm.params)
         onset_ns, detected_ns, sent_ns = alarm.onset_ns, alarm.detected_ns, batch.closed_ns
+        evidence = alarm.evidence.SerializeToString() if alarm.HasField("evidence") else None
         if marked:
             onset_ns = detected_ns = sent_ns = now_ns
-            params["time_unknown"] = marked
+            plain = wire.Record()
+            plain.CopyFrom(record)
+            plain.alarm.ClearField("evidence")
+            condition, evidence = _read(plain, AlarmCondition), None
+        else:
+            condition = _read(record, AlarmCondition)
         for ns in (onset_ns, detected_ns):
             if not OLDEST_NS <= ns <= now_ns + MAX_AHEAD_NS:
-                raise RejectedError(
-                    "time", f"alarm at {_shown(ns)}: expected 2000 to 24 h ahead of the hub's {_shown(now_ns)}"
-                )
+                raise RejectedError("time", f"alarm at {_shown(ns)}: {_EXPECTED_TIME} {_shown(now_ns)}")
         if not OLDEST_NS <= sent_ns <= now_ns + MAX_AHEAD_NS:
             sent_ns = now_ns
+        params = dict(condition.params)
+        if marked:
+            params[MARK] = marked
         return AlarmChange(
             alarm_id=alarm.id,
             source_id=await self._source(record.source),
-            code=alarm.code,
-            priority=priority,
-            kind=kind,
-            presence=presence,
+            code=condition.code,
+            priority=str(condition.priority),
+            kind=str(condition.kind),
+            presence=str(condition.presence),
             onset_ns=onset_ns,
             detected_ns=detected_ns,
             sent_ns=sent_ns,
             params=params,
-            evidence=alarm.evidence.SerializeToString() if alarm.HasField("evidence") else None,
+            evidence=evidence,
             record=record.SerializeToString(),
         )
 
     async def _event(self, record: wire.Record, best_ns: int) -> Insert:
-        event = record.event
-        _checked("code", event.code)
-        _checked("text", event.text, empty=True)
-        device_ns = record.times.device_ns if record.times.HasField("device_ns") else None
+        event = _read(record, DeviceEvent)
+        device_ns = event.times.device_ns
         return "device_event", {
             "source": await self._source(record.source),
             "time": moment(best_ns),
-            # A device may say any year; one that the database can hold is kept, and the event says the rest.
-            "device_time": moment(device_ns) if device_ns is not None else None,
+            "device_time": None if device_ns is None else moment(device_ns),
             "code": event.code,
-            "params": Jsonb(_params(event.params)),
+            "params": Jsonb(dict(event.params)),
             "text": event.text,
         }
 
     async def _gap(self, record: wire.Record) -> Insert:
-        gap = record.gap
-        if gap.to_ns < gap.from_ns or gap.from_ns < OLDEST_NS:
-            raise RejectedError(
-                "gap", f"from {_shown(gap.from_ns)} to {_shown(gap.to_ns)}: expected a stretch of time after 2000"
-            )
-        if gap.reason not in GAP_REASONS:
-            raise RejectedError("gap", f"reason {gap.reason!r}: expected one of {', '.join(sorted(GAP_REASONS))}")
+        gap = _read(record, Gap)
+        if gap.from_ns < OLDEST_NS:
+            raise RejectedError("gap", f"from {_shown(gap.from_ns)}: expected a time after 2000")
         return "gap", {
             "source": await self._source(record.source),
             "from_time": moment(gap.from_ns),
             "to_time": moment(gap.to_ns),
-            "from_sample": gap.from_sample if gap.HasField("from_sample") else None,
-            "to_sample": gap.to_sample if gap.HasField("to_sample") else None,
+            "from_sample": gap.from_sample,
+            "to_sample": gap.to_sample,
             "reason": gap.reason,
             "recoverable": gap.recoverable,
         }
 
     async def _subject(self, record: wire.Record, best_ns: int) -> Insert:
-        _checked("key_id", record.subject.key_id)
+        claim = _read(record, SubjectClaim)
         return "subject_claim", {
             "source": await self._source(record.source),
             "time": moment(best_ns),
-            "key_id": record.subject.key_id,
-            "sealed": record.subject.sealed,
+            "key_id": claim.key_id,
+            "sealed": claim.sealed,
         }
 
     async def _document(self, record: wire.Record, best_ns: int) -> Insert:
-        document = record.document
-        _checked("media_type", document.media_type)
-        try:
-            sha256 = bytes.fromhex(document.sha256)
-        except ValueError as error:
-            raise RejectedError("document", f"sha256 {document.sha256!r} is not hexadecimal") from error
-        if len(sha256) != 32:
-            raise RejectedError("document", f"sha256 of {len(sha256)} bytes: expected 32")
+        document = _read(record, Document)
         return "document", {
             "source": await self._source(record.source),
             "time": moment(best_ns),
-            "sha256": sha256,
+            "sha256": bytes.fromhex(document.sha256),
             "media_type": document.media_type,
             "content": document.content,
         }
+
+
+def _read(record: wire.Record, kind: type[T]) -> T:
+    """Read a rare record by `protocols.wire`, whose refusal is the hub's."""
+    try:
+        found = decode_record(record)
+    except DecodeError as error:
+        raise RejectedError(error.where.split(",")[0], str(error)) from error
+    if not isinstance(found, kind):
+        raise RejectedError("kind", f"{type(found).__name__}: expected {kind.__name__}")
+    if any("\x00" in text for text in _texts(found)):
+        raise RejectedError("text", "a NUL in a text, which the database cannot hold")
+    return found
+
+
+def _texts(record: Record) -> "Iterable[str]":
+    match record:
+        case DeviceEvent() | AlarmCondition():
+            yield record.code
+            yield from (part for param in record.params for part in param if isinstance(part, str))
+            yield record.text if isinstance(record, DeviceEvent) else ""
+        case SubjectClaim():
+            yield record.key_id
+        case Document():
+            yield record.media_type
+        case _:
+            pass
 
 
 def moment(ns: int) -> datetime:
@@ -379,19 +408,3 @@ def _checked(what: str, text: str, *, empty: bool = False) -> None:
         raise RejectedError(
             what, f"{text[:40]!r}: expected {'at most' if empty else '1 to'} {MAX_TEXT} characters and no NUL"
         )
-
-
-def _params(params: "Iterable[wire.Param]") -> dict[str, str | int | float | bool]:
-    found: dict[str, str | int | float | bool] = {}
-    for param in params:
-        kind = param.WhichOneof("value")
-        if kind is None:
-            raise RejectedError("params", f"parameter {param.key!r} has no value")
-        value = cast("str | int | float | bool", getattr(param, kind))
-        _checked("params", param.key)
-        if isinstance(value, str):
-            _checked("params", value, empty=True)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise RejectedError("params", f"parameter {param.key!r} is {value}")
-        found[param.key] = value
-    return found

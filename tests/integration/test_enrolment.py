@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import ssl
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -95,11 +96,14 @@ async def test_a_wrong_token_is_refused_with_the_reason_and_an_audit_event(hub: 
     [
         (lambda: make_request(rsa.generate_private_key(65537, 2048)), "csr-key"),
         (lambda: make_request(ec.generate_private_key(ec.SECP384R1())), "csr-key"),
-        (lambda: _with_wrong_signature(), "csr-signature"),
+        (
+            lambda: _with_wrong_signature(),  # noqa: PLW0108  defined below
+            "csr-signature",
+        ),
         (lambda: "no request", "csr"),
     ],
 )
-async def test_a_bad_request_does_not_use_the_token_up(hub: RunningHub, csr, reason: str):
+async def test_a_bad_request_does_not_use_the_token_up(hub: RunningHub, csr: Callable[[], str], reason: str):
     secret = secret_of(await hub.add("ward-3"))
     answer = await enrol(hub, secret, csr())
     assert (answer.status_code, answer.json()["type"]) == (422, f"urn:wardlink:problem:{reason}")

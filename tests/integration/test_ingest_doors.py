@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-from datetime import timedelta
 
 import grpc
 import pytest
@@ -11,7 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.core import principal
-from hub.gateways.ca import make_authority
 from protocols.link import Connection, Lane
 from protocols.uplink_pb2 import Batch, GatewayMessage, Hello
 from tests.fixtures.gateway_peer import Credentials, Peer, key_pem, make_key, make_request, open_channel, open_stream
@@ -82,22 +80,6 @@ async def test_a_certificate_that_the_hub_has_not_issued_is_refused(hub: Running
     await eventually(lambda: reasons(hub) == ["certificate-unknown"])
 
 
-@pytest.mark.parametrize("what", ["foreign", "expired"])
-async def test_a_foreign_or_expired_certificate_is_refused_with_the_reason_and_an_audit_event(
-    hub: RunningHub, what: str
-):
-    key = make_key()
-    request = x509.load_pem_x509_csr(make_request(key).encode())
-    authority = make_authority() if what == "foreign" else hub.authority
-    valid = timedelta(seconds=-1) if what == "expired" else timedelta(days=1)
-    certificate = authority.issue_gateway(request, "default", "gateway-1", valid)
-    credentials = Credentials(
-        key_pem(key), certificate.public_bytes(Encoding.PEM), hub.authority.pem, "default", "gateway-1"
-    )
-    code, _ = await refusal(hub, credentials, hello(credentials))
-    assert code is grpc.StatusCode.UNAVAILABLE
-
-
 async def test_a_revoked_gateway_is_cut_off_and_refused(hub: RunningHub):
     peer = await hub.peer()
     running = asyncio.create_task(peer.run(hub.uplink, Connection.DATA, lambda: False))
@@ -114,8 +96,8 @@ async def test_a_revoked_gateway_is_cut_off_and_refused(hub: RunningHub):
 async def test_garbage_and_wrong_orders_are_refused_with_a_status_that_says_so(hub: RunningHub):
     credentials = await hub.enrol("gateway-1")
     greeting = hello(credentials)
-    batch = GatewayMessage(batch=Batch(lane=3, n=1)).SerializeToString()
-    alarm_lane = GatewayMessage(batch=Batch(lane=1, n=1)).SerializeToString()
+    batch = GatewayMessage(batch=Batch(lane=Lane.NUMERIC.wire, n=1)).SerializeToString()
+    alarm_lane = GatewayMessage(batch=Batch(lane=Lane.ALARM.wire, n=1)).SerializeToString()
     for messages, reason in (
         ((b"\xff\xff\xff",), "garbage"),
         ((greeting[:10],), "garbage"),
@@ -123,7 +105,7 @@ async def test_garbage_and_wrong_orders_are_refused_with_a_status_that_says_so(h
         ((greeting, greeting), "hello-twice"),
         ((greeting, b"\x00\x01garbage"), "garbage"),
         ((greeting, alarm_lane), "protocol"),
-        ((greeting, GatewayMessage(batch=Batch(lane=3, n=0)).SerializeToString()), "protocol"),
+        ((greeting, GatewayMessage(batch=Batch(lane=Lane.NUMERIC.wire, n=0)).SerializeToString()), "protocol"),
     ):
         code, details = await refusal(hub, credentials, *messages)
         assert (code, details.partition(":")[0]) == (grpc.StatusCode.INVALID_ARGUMENT, reason), messages

@@ -30,7 +30,13 @@ def reading(value: float = 72.0, **changes: object) -> wire.Record:
         observation=wire.Observation(code="MDC_ECG_HEART_RATE", number=value, unit="/min", quality=wire.QUALITY_GOOD),
     )
     for name, change in changes.items():
-        owner = record if name == "source" else record.times if name in wire.Times.DESCRIPTOR.fields_by_name else record.observation
+        owner = (
+            record
+            if name == "source"
+            else record.times
+            if name in wire.Times.DESCRIPTOR.fields_by_name
+            else record.observation
+        )
         setattr(owner, name, change)
     return record
 
@@ -107,7 +113,7 @@ async def test_a_replayed_batch_is_acknowledged_and_dropped(hub: RunningHub):
             stream = open_stream(channel)
             credentials = peer.credentials
             greeting = Hello(
-                version=1, tenant=credentials.tenant, gateway=credentials.gateway, epoch=peer.epoch, connection=2
+                version=1, tenant=credentials.tenant, gateway=credentials.gateway, epoch=peer.epoch, connection=Connection.DATA.wire
             )  # fmt: skip
             await stream.write(GatewayMessage(hello=greeting).SerializeToString())
             for n in (1, 2, 2, 1):
@@ -230,8 +236,43 @@ async def test_an_alarm_of_a_gateway_that_does_not_know_the_time_is_raised_and_m
     await peer.deliver(hub.uplink, Connection.ALARM)
     ((stored_id, late, params),) = hub.rows("select alarm_id, now() - onset < interval '1 minute', params from alarm")
     assert (stored_id, late) == (alarm_id, True)
-    assert "2099" in params["time_unknown"]
+    assert "2099" in params["hub_note"]
     assert hub.rows("select reason from quarantine") == [("time",)]
+
+
+async def test_an_alarm_with_broken_evidence_is_raised_without_it(hub: RunningHub):
+    peer = await hub.peer()
+    broken = alarm(uuid4().bytes, wire.PRESENCE_PRESENT)
+    broken.alarm.evidence.strip.waveform.n = 7
+    peer.batch(Lane.ALARM, [broken])
+    await peer.deliver(hub.uplink, Connection.ALARM)
+    ((presence, params),) = hub.rows("select presence, params from alarm")
+    assert (presence, "samples" in params["hub_note"]) == ("present", True)
+    assert hub.rows("select evidence from alarm_event where kind = 'detected'") == [(None,)]
+    ((raw,),) = hub.rows("select bytes from quarantine")
+    assert Envelope.FromString(raw).record == broken
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (wire.Record(gap=wire.Gap(from_ns=2 * 10**18, to_ns=10**18, reason="link_loss")), "gap.to_ns"),
+        (wire.Record(event=wire.DeviceEvent(code="")), "event.code"),
+        (wire.Record(event=wire.DeviceEvent(code="X", params=[wire.Param(key="k")])), "event.params"),
+        (wire.Record(document=wire.Document(sha256="00", media_type="text/plain", content=b"x")), "document.sha256"),
+        (wire.Record(subject=wire.SubjectClaim(key_id="k")), "subject.sealed"),
+    ],
+)
+async def test_a_rare_record_that_is_wrong_is_held_with_the_field_as_reason(
+    hub: RunningHub, record: wire.Record, reason: str
+):
+    peer = await hub.peer()
+    record.source = "cyton-1"
+    record.times.gateway_ns = time.time_ns()
+    peer.batch(Lane.EVENT, [record])
+    await peer.deliver(hub.uplink, Connection.DATA)
+    ((found,),) = hub.rows("select reason from quarantine")
+    assert found.startswith(reason)
 
 
 async def test_alarms_do_not_wait_behind_data(hub: RunningHub):
@@ -255,7 +296,7 @@ async def test_what_was_stored_is_pushed_live_with_the_alarms_event_id(hub: Runn
     async def hear() -> None:
         async with aclosing(subscribe(hub.live_path)) as messages:
             async for message in messages:
-                got.append(message)
+                got.append(message)  # noqa: PERF401  others look at the list meanwhile
 
     hearing = asyncio.create_task(hear())
     await eventually(lambda: any(m.kind is LiveKind.CONNECTED for m in got))
@@ -283,7 +324,7 @@ async def test_a_silent_device_is_seen_within_three_seconds(hub: RunningHub):
         async with aclosing(subscribe(hub.live_path)) as messages:
             async for message in messages:
                 if message.kind is LiveKind.LINK:
-                    states.append((json.loads(message.payload)["state"], time.monotonic()))
+                    states.append((json.loads(message.payload)["state"], time.monotonic()))  # noqa: PERF401  as above
 
     hearing = asyncio.create_task(hear())
     peer.batch(Lane.NUMERIC, [reading()])

@@ -1,0 +1,173 @@
+"""Figure `hub-rows`: observations a CPU second of all hub processes, gRPC to commit to acknowledged, against binary COPY of the same rows."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+from hub.ingest import pgcopy
+from hub.migrations.runner import migrate
+from protocols import device_package_pb2 as wire
+from protocols.link import Connection, Lane
+from tests.figures.entry import Entry, Figure
+from tests.fixtures.gateway_peer import Peer
+from tests.fixtures.hub import running_hub
+from tests.fixtures.hub_process import start_hub
+from wardlink.local.database import Database, create_database, stack_down, stack_up
+from wardlink.local.places import default_places
+
+BATCHES, RECORDS = 600, 250  # 150,000 rows in batches of 16 KB
+RUNS = 3
+SERIES = 20
+_TICKS = os.sysconf("SC_CLK_TCK")
+CODES = ("MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE", "MDC_TTHOR_RESP_RATE")
+
+
+def measure(_: Path) -> Sequence[Entry]:
+    """Median of three runs of each, alternating, on one server; CPU of hub and server processes, none of the gateway's."""
+    folder = Path(tempfile.mkdtemp(prefix="wl-"))
+    folder.chmod(0o755)
+    places = replace(default_places(os.environ, None), data=folder)
+    ours: list[float] = []
+    copies: list[float] = []
+    try:
+        database = stack_up(places, lambda _: None)
+        for run in range(RUNS):
+            target = create_database(database, f"figure_{run}")
+            migrate(target.url_for("wardlink_owner"))
+            rate, groups = asyncio.run(_ours(target, folder / f"state{run}"))
+            ours.append(rate)
+            copies.append(_copy(target, groups))
+    finally:
+        stack_down(places, lambda _: None)
+        shutil.rmtree(folder, ignore_errors=True)
+    ratios = [a / b for a, b in zip(ours, copies, strict=True)]
+    return [
+        Entry(
+            id="hub-rows", group="hub", value=round(median(ratios), 3), unit="of binary COPY", gate=0.25, goal=0.7,
+            reference="psycopg 3 binary COPY, write_row: same table, index and rows a transaction",
+            higher_is_better=True, n=RUNS, interval=(min(ratios), max(ratios)),
+            details={
+                "rows a CPU second, hub": round(median(ours)),
+                "rows a CPU second, COPY": round(median(copies)),
+                "rows": BATCHES * RECORDS,
+            },
+        )
+    ]  # fmt: skip
+
+
+async def _ours(target: Database, state: Path) -> tuple[float, list[int]]:
+    """Rows a CPU second through the hub, and the rows of each of its transactions."""
+    async with running_hub(target, state) as hub:
+        peer = Peer((await hub.peer()).credentials, secrets.token_bytes(16))
+    start_ns = time.time_ns() - 3600 * 10**9
+    process = start_hub(target, state)
+    try:
+        for n in range(-20, BATCHES):  # 20 batches of warm-up: ids are made, plans are cached
+            if n == 0:
+                await peer.deliver(process.uplink, Connection.DATA)
+            peer.batch(Lane.NUMERIC, [_reading(start_ns, n * RECORDS + i) for i in range(RECORDS)])
+            if n == 0:
+                with closing(target.connect_admin()) as admin:
+                    admin.execute("truncate observation")
+        before = _server_cpu(target) + _cpu(process.process.pid)
+        await peer.deliver(process.uplink, Connection.DATA, 120)
+        spent = _server_cpu(target) + _cpu(process.process.pid) - before
+    finally:
+        process.kill()
+    with closing(target.connect_admin()) as admin:
+        rows = admin.execute("select count(*) from observation group by xmin::text order by min(time)").fetchall()
+    groups = [int(str(row[0])) for row in rows]
+    assert sum(groups) == BATCHES * RECORDS
+    return BATCHES * RECORDS / spent, groups
+
+
+def _copy(target: Database, groups: list[int]) -> float:
+    """Rows a CPU second of psycopg's own binary COPY of the rows that the hub stored, in transactions of the same size."""
+    columns = pgcopy.OBSERVATION_COLUMNS
+    with psycopg.connect(target.admin_url) as admin:
+        rows = admin.execute(f"select {columns} from observation order by time, series_id").fetchall()  # pyright: ignore[reportArgumentType,reportCallIssue]
+        admin.execute("truncate observation")
+    assert isinstance(rows[0][0], datetime)
+    types = ("timestamptz", "int4", "int2", "float8", "float4", "float8", "float8", "int4", "text", "text")
+    with psycopg.connect(target.url_for("wardlink_ingest")) as connection:
+        before = _server_cpu(target) + time.process_time()
+        at = 0
+        for size in groups:
+            with connection.transaction(), connection.cursor() as cursor, cursor.copy(pgcopy.COPY_OBSERVATION) as copy:
+                copy.set_types(types)
+                for row in rows[at : at + size]:
+                    copy.write_row(row)
+            at += size
+        spent = _server_cpu(target) + time.process_time() - before
+    return len(rows) / spent
+
+
+def _reading(start_ns: int, i: int) -> wire.Record:
+    at_ns = start_ns + i * 10_000_000
+    return wire.Record(
+        source=f"monitor-{i % (SERIES // len(CODES))}/1/2",
+        times=wire.Times(
+            gateway_ns=at_ns + 2_000_000,
+            device_ns=at_ns - 300_000_000,
+            corrected_ns=at_ns,
+            uncertainty_ns=4_000_000,
+            clock_segment=1,
+        ),
+        observation=wire.Observation(
+            code=CODES[i % len(CODES)], number=60.0 + i % 40, unit="/min", quality=wire.QUALITY_GOOD
+        ),
+    )
+
+
+def _server_cpu(target: Database) -> float:
+    """CPU seconds of the server and all that it has started, ended ones too."""
+    with closing(target.connect_admin()) as admin:
+        row = admin.execute("select pg_backend_pid()").fetchone()
+        assert row is not None
+        postmaster = _stat(int(str(row[0])))[1]
+        total = sum(_times(postmaster, children=True))
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if _stat(int(entry.name))[1] == postmaster:
+                        total += sum(_times(int(entry.name), children=True))
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+    return total / _TICKS
+
+
+def _cpu(pid: int) -> float:
+    return sum(_times(pid, children=False)) / _TICKS
+
+
+def _times(pid: int, *, children: bool) -> list[int]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [int(x) for x in fields[11 : 15 if children else 13]]
+
+
+def _stat(pid: int) -> tuple[int, int]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return pid, int(fields[1])
+
+
+FIGURES = (
+    Figure(
+        "hub-rows",
+        "hub",
+        measure,
+        code=("hub", "protocols", "tests/figures", "tests/fixtures"),
+        cached=False,
+        yields=("hub-rows",),
+    ),
+)
