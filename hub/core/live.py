@@ -6,7 +6,6 @@ that it resumes from the alarm log. Several machines use NATS instead (architect
 """
 
 import asyncio
-import contextlib
 import json
 import struct
 from collections import deque
@@ -34,7 +33,7 @@ _SUBSCRIBERS = Gauge("hub_live_subscribers", "Processes that listen to live data
 
 
 class LiveKind(IntEnum):
-    """What a message is. `CONNECTED` and `LOST` are made by the subscriber and carry nothing."""
+    """What a message is. `CONNECTED` is the first of a connection, `LOST` is made by the subscriber; they carry nothing."""
 
     WAVEFORM = 1
     NUMERIC = 2
@@ -137,6 +136,8 @@ class LivePublisher:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         subscriber = _Subscriber()
+        # Sent by this side: a subscriber that has it has missed nothing that was published since.
+        subscriber.put(LiveMessage(LiveKind.CONNECTED, 0, b""))
         for message in self._snapshot():
             subscriber.put(message)
         self._subscribers.add(subscriber)
@@ -195,13 +196,14 @@ async def subscribe(path: Path) -> AsyncGenerator[LiveMessage]:
             await asyncio.sleep(_RECONNECT_S)
             continue
         try:
-            yield LiveMessage(LiveKind.CONNECTED, 0, b"")
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
                 while (message := await _read(reader)) is not None:
                     yield message
                 log.error("live-push-not-understood", what_to_do="run ingest and web in the same version")
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
         yield LiveMessage(LiveKind.LOST, 0, b"")
         await asyncio.sleep(_RECONNECT_S)
 

@@ -1,9 +1,9 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import cost, heart, lethal
+from tests.figures import cost, heart, hub_rows, lethal
 from tests.figures.entry import Figure
 
-FIGURES: tuple[Figure, ...] = (*heart.FIGURES, *lethal.FIGURES, *cost.FIGURES)
+FIGURES: tuple[Figure, ...] = (*heart.FIGURES, *lethal.FIGURES, *cost.FIGURES, *hub_rows.FIGURES)
 
 
 def chosen(only: str) -> list[Figure]:
