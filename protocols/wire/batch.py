@@ -8,7 +8,7 @@ from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError, Fault
 from protocols.link.lane import EPOCH_BYTES, Lane
 from protocols.link.ranges import MAX_N
-from protocols.record import AlarmCondition, Observation, Record, WaveformGroup
+from protocols.record import AlarmCondition, Gap, Observation, Record, WaveformGroup
 from protocols.uplink_pb2 import Batch, Envelope, Origin
 from protocols.wire.decode import decode_record, parse
 from protocols.wire.encode import encode_record
@@ -84,7 +84,8 @@ def _item(lane: Lane, index: int, envelope: Envelope) -> Item:
     except DecodeError as error:
         raw = envelope.SerializeToString(deterministic=True)
         return DecodeError(f"{where}, {error.where}", error.expected, error.found, raw)
-    if lane_of(record) is not lane:
+    in_place = isinstance(record, Gap) and lane is Lane.WAVEFORM  # decision 0036: a hole travels among its samples
+    if lane_of(record) is not lane and not in_place:
         found = f"{type(record).__name__} on lane {lane.name.lower()}"
         return DecodeError(where, f"lane {lane_of(record).name.lower()}", found)
     return Received(record, origin)

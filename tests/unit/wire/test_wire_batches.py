@@ -73,6 +73,11 @@ def test_a_record_on_the_wrong_lane_is_an_error():
     assert str(item) == "record 0: expected lane alarm, found AlarmCondition on lane waveform"
 
 
+def test_a_gap_may_travel_among_the_samples_it_interrupts():
+    batch = decode_batch(encode_batch(Lane.WAVEFORM, 1, 0, [EXAMPLES["gap"], EXAMPLES["waveform"]]))
+    assert records_of(batch) == [Received(EXAMPLES["gap"]), Received(EXAMPLES["waveform"])]
+
+
 def test_the_origin_of_a_forwarded_record_is_kept():
     gap = encode_record(EXAMPLES["gap"])
     batch = Batch(
