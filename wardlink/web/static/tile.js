@@ -12,6 +12,7 @@ import { age, clock, has, hour, running, t } from "./words.js";
 /** More leads than this in one tile can no longer be read. */
 const MAX_STRIPS = 4;
 const STRIP_PX = 130;
+const SETTLING_MS = 3000;
 /** A sweep longer than this is not shown on any screen that we know (4 rows on a wide wall display). */
 const KEPT_S = 90;
 
@@ -141,9 +142,11 @@ export class Tile {
     const since = Number.isFinite(this.playout.newest) ? this.playout.newest : this.bed.link.since_ms;
     const alarm = active[0] ?? null;
     this.shown = alarm;
-    this.head(alarm, silent && !never ? now - since : null, now);
+    // A page that was just opened, or a device that was just heard of: its first samples are on their way.
+    const begins = mono < SETTLING_MS || (this.bed.link.state === "live" && now - this.bed.link.since_ms < SETTLING_MS);
+    const settling = begins && !Number.isFinite(this.playout.newest);
+    this.head(alarm, silent && !never && !settling ? now - since : null, now);
     this.numbers.show(this.bed, active, silent, now);
-    const settling = mono < 3000 && !Number.isFinite(this.playout.newest);
     const cause = hubLost ? "hub" : this.bed.link.state === "never" ? "live" : this.bed.link.state;
     const lines = !silent || settling ? null
       : never ? [t("strip.waiting"), t("strip.waiting_how")]
