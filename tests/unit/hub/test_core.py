@@ -46,10 +46,10 @@ class Desk:
 
     def __init__(self) -> None:
         self.audit = self
-        self.refused: list[tuple[str, str]] = []
+        self.refused: list[tuple[str, str, str]] = []
 
-    async def denied(self, who: Principal, action: str, _reason: str) -> None:
-        self.refused.append((str(who), action))
+    async def denied(self, principal: Principal, action: str, reason: str) -> None:
+        self.refused.append((str(principal), action, reason))
 
     @policy.policy("gateway.add")
     async def add(self, who: Principal, name: str) -> str:
@@ -67,7 +67,7 @@ async def test_a_method_is_refused_and_written_down_for_a_role_that_may_not():
         await desk.add(NURSE, "x")
     with pytest.raises(UnauthenticatedError):
         await desk.add(ANONYMOUS, "x")
-    assert desk.refused == [("user:7", "gateway.add"), ("anonymous:-", "gateway.add")]
+    assert desk.refused == [("user:7", "gateway.add", "role"), ("anonymous:-", "gateway.add", "role")]
 
 
 def test_what_is_not_in_the_table_is_refused_for_everybody():

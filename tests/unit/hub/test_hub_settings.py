@@ -32,7 +32,7 @@ def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path):
 
 
 def test_secrets_are_not_shown():
-    settings = HubSettings(ingest_url="postgresql://ingest:hidden@host/db")  # pyright: ignore[reportArgumentType]
+    settings = HubSettings.model_validate({"ingest_url": "postgresql://ingest:hidden@host/db"})
     assert "hidden" not in repr(settings)
 
 
