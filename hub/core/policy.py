@@ -6,7 +6,7 @@
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -132,18 +132,24 @@ def declared(function: object) -> str | None:
     return mark if isinstance(mark, str) else getattr(function, _MARK, None)
 
 
-def undeclared_routes(routes: Iterable[object]) -> list[str]:
-    """List the paths of FastAPI or Starlette routes without a declared policy; looks into routers that are mounted."""
-    missing: list[str] = []
+def flat_routes(routes: Iterable[object]) -> Iterator[object]:
+    """Every route of an application, those of included and mounted routers too."""
     for route in routes:
-        inner: Iterable[object] | None = getattr(route, "routes", None)
+        # FastAPI keeps an included router as one entry that has no `routes` of its own.
+        inner: Iterable[object] | None = getattr(getattr(route, "original_router", route), "routes", None)
         if inner:
-            missing += undeclared_routes(inner)
+            yield from flat_routes(inner)
         else:
-            endpoint: object = getattr(route, "endpoint", None)
-            if endpoint is not None and declared(endpoint) is None:
-                missing.append(str(getattr(route, "path", route)))
-    return missing
+            yield route
+
+
+def undeclared_routes(routes: Iterable[object]) -> list[str]:
+    """List what is served without a declared policy: routes, mounted applications, and whatever is not known here."""
+    return [
+        str(getattr(route, "path", route))
+        for route in flat_routes(routes)
+        if declared(getattr(route, "endpoint", None) or getattr(route, "app", None)) is None
+    ]
 
 
 def undeclared_methods(servicer: object, service_methods: Iterable[str]) -> list[str]:

@@ -39,6 +39,7 @@ STRIP_S = 15.0
 SILENT_S = 2.5
 _TICK_S = 0.25
 _RELOAD_S = 1.0
+_ASKED = 1000  # kinds of measurement remembered as looked up
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class _Tenant:
     sources: dict[str, _Source] = field(default_factory=dict[str, _Source])
     stale: bool = False
     read_at_s: float = 0.0
+    asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set[tuple[str, tuple[str, ...]]])
 
 
 class Room:
@@ -169,6 +171,8 @@ class Room:
     async def _reload(self, tenant_id: int) -> None:
         tenant = self._tenants[tenant_id]
         tenant.stale, tenant.read_at_s = False, time.monotonic()
+        if len(tenant.asked) > _ASKED:
+            tenant.asked.clear()
         before, tenant.layout = tenant.layout, await self._read_layout(tenant_id)
         for ward_id in {bed.point.ward.ward_id for bed in tenant.layout.beds.values()}:
             if _shape(before, ward_id) != _shape(tenant.layout, ward_id):
@@ -211,6 +215,7 @@ class Room:
             return
         if isinstance(record, WaveformGroup):
             if is_shown(record.leads):
+                bed = await self._with_leads(message.tenant_id, tenant, bed, record)
                 self._take_waveform(tenant, bed, record)
         elif isinstance(record, Observation):
             self._take_numeric(tenant, bed, record)
@@ -221,10 +226,17 @@ class Room:
                     for client in self._wave_clients(bed):
                         client.put(frame)
 
+    async def _with_leads(self, tenant_id: int, tenant: _Tenant, bed: Bed, group: WaveformGroup) -> Bed:
+        """The bed with the leads of this group: a device that measures something new is looked up once, and at once."""
+        what = str(group.source), group.leads
+        if what in tenant.asked or None not in bed.indexes(*what):
+            return bed
+        tenant.asked.add(what)
+        await self._reload(tenant_id)
+        return tenant.layout.beds.get(bed.key, bed)
+
     def _take_waveform(self, tenant: _Tenant, bed: Bed, group: WaveformGroup) -> None:
         name = str(group.source)
-        if None in bed.indexes(name, group.leads):
-            tenant.stale = True
         start_ns, end_ns = group.times.best_ns, group.time_of(group.end_sample)
         known = tenant.sources.get(name)
         fresh = known is None or end_ns > known.newest_ns

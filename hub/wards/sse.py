@@ -57,6 +57,7 @@ class EventStreams:
     async def start(self, person: Person, secret: str, ward: Ward, last_event_id: str | None) -> Start:
         """Find out where to go on."""
         tenant = person.principal.tenant_id or 0
+        await self._room.layout(tenant)  # read now, so that a change from here on is seen as one
         newest = await self._follower.newest(tenant)
         if last_event_id is None:
             return Start(person, secret, ward, newest, newest, reset=False)

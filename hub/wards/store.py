@@ -77,14 +77,21 @@ async def read_strips(connection: Connection, tenant: int, bed: Bed, seconds: fl
             "to": newest + timedelta(seconds=10),
         }
         rows = await (await connection.execute(_QUERIES["waveforms"], values)).fetchall()
+        mine: list[Stored] = []
         for _, start, n, first_sample, codec, _, samples in rows:
             group = _group(stream, to_us(start), n, first_sample, codec, bytes(samples))
-            found.append(
+            mine.append(
                 Stored(stream.source, first_sample, to_us(start), n, stream.fs_hz, tuple(group_frames(bed, group)))
             )
+        end_us = max((_end_us(stored) for stored in mine), default=0)
+        found += [stored for stored in mine if _end_us(stored) > end_us - seconds * 1e6]
         found += await _gaps(connection, tenant, bed, stream, values)
     found.sort(key=lambda stored: stored.start_us)
     return found
+
+
+def _end_us(stored: Stored) -> float:
+    return stored.start_us + stored.n / stored.fs_hz * 1e6
 
 
 async def _gaps(

@@ -5,12 +5,13 @@ Called by the composition root with the database and settings; nothing is made a
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from hub.app import Services
     from hub.settings import HubSettings
 
+_AGAIN_S = 0.5
 _STREAMS = ("/api/", "/sse/", "/ws/", "/health")
 
 
@@ -63,10 +65,10 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         tasks = [
-            asyncio.create_task(follower.run()),
-            asyncio.create_task(room.run(subscribe(services.live_path))),
-            asyncio.create_task(room.tend()),
-            asyncio.create_task(hear(database, follower.look, room.placement_changed)),
+            asyncio.create_task(_keep_up("alarms", follower.run)),
+            asyncio.create_task(_keep_up("live", lambda: room.run(subscribe(services.live_path)))),
+            asyncio.create_task(_keep_up("room", room.tend)),
+            asyncio.create_task(_keep_up("notices", lambda: hear(database, follower.look, room.placement_changed))),
         ]
         try:
             yield
@@ -92,11 +94,22 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
             await connection.execute(b"select 1")
         return {"status": "ok", "version": web.version}
 
-    app.mount("/static", StaticFiles(directory=shared.static), name="static")
+    static = public("style sheets and scripts hold no data")(StaticFiles(directory=shared.static))
+    app.mount("/static", static, name="static")
     _tell_errors(app, web)
     app.add_middleware(RequestGuard)
     app.add_middleware(SecurityHeaders, secure=secure)
     return app
+
+
+async def _keep_up(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a task for ever: a page must not go dumb because one message was odd."""
+    while True:
+        try:
+            await run()
+        except Exception:  # noqa: BLE001  whatever it was is in the log, and the task goes on
+            structlog.get_logger().exception("web-task-failed", task=name)
+        await asyncio.sleep(_AGAIN_S)
 
 
 def pages_version(static: Path) -> str:

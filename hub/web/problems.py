@@ -5,11 +5,13 @@ Which text belongs to which error is in the catalogue (`error.*`); what happened
 
 from uuid import uuid4
 
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from hub.core.errors import MEDIA_TYPE, DomainError, InvalidError, NotFoundError
+from hub.core.errors import MEDIA_TYPE, DomainError, InvalidError, NotFoundError, UnavailableError
 
 # Error kinds with texts of their own in the catalogue; any other is told as it is.
 _TEXTS = {
@@ -58,6 +60,13 @@ def domain_error(error: Exception) -> DomainError:
         return error
     if isinstance(error, HTTPException):
         return _of_http(error)
+    if isinstance(error, (psycopg.OperationalError, PoolTimeout)):
+        structlog.get_logger().error("database-not-available", error=type(error).__name__)
+        return UnavailableError(
+            "The hub's database does not answer. Gateways keep what they measure and send it later.",
+            "Wait a moment and try again. Watch the patients at the bed meanwhile.",
+            reason="database",
+        )
     reference = str(uuid4())
     structlog.get_logger().error("request-failed", reference=reference, exc_info=error)
     return InternalError(reference)

@@ -1,12 +1,16 @@
 """The server of the role web: uvicorn with this application's limits; ends open streams first when it stops."""
 
 import socket
+from typing import TYPE_CHECKING
 
 import uvicorn
-from fastapi import FastAPI
 
 from hub.core.http import QuietServer
-from hub.wards.room import Room
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from hub.wards.room import Room
 
 _MAX_MESSAGE = 4096  # browsers send nothing but short notes
 _STOP_S = 3
@@ -15,7 +19,7 @@ _STOP_S = 3
 class WebServer(QuietServer):
     """Serves `hub.web.app`."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: "FastAPI", host: str, port: int) -> None:
         """`port` 0: any free one."""
         super().__init__(
             uvicorn.Config(
