@@ -5,6 +5,7 @@ Nothing else of the agent opens a connection or knows of all parts. One process,
 
 import asyncio
 import fcntl
+import io
 import signal
 import sys
 from collections.abc import Generator, Mapping
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
@@ -199,6 +200,16 @@ async def run_agent(settings: EdgeSettings) -> None:
     await Agent(settings).run(stop)
 
 
+class _StandardError(io.TextIOBase):
+    """Standard error as it is at each write: whoever replaces it for a while does not take the log with it."""
+
+    def write(self, text: str, /) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure_logging() -> None:
     """One JSON object a line on standard error, without identifying data."""
     structlog.configure(
@@ -208,7 +219,7 @@ def configure_logging() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _StandardError())),
     )
 
 

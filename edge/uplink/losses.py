@@ -36,9 +36,9 @@ class Losses:
 
     def dropped(self, lane: Lane, first: int, last: int) -> None:
         """The spool has given up batches."""
-        _log.warning("batches-dropped", lane=lane.name.lower(), first=first, last=last)
         for event in self._link.spool_dropped(lane, first, last):
             self._due.put_nowait(event)
+        _log.warning("batches-dropped", lane=lane.name.lower(), first=first, last=last)
 
     async def report(self, event: CannotResend) -> None:
         """The hub lacks batches that are gone."""

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from protocols.link import Lane, Position
 from protocols.record import Gap, Observation, WaveformGroup
 from protocols.uplink_pb2 import PlacedBed, Placement
 from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
+from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.integration
 SAMPLES = 60 * RATE_HZ
@@ -31,7 +32,7 @@ SAMPLES = 60 * RATE_HZ
 @pytest.fixture
 def board() -> Board:
     """Each sample tells its number, in steps larger than the amplifier's count."""
-    return Board((np.arange(SAMPLES) * 1.0)[None, :])
+    return Board(np.arange(SAMPLES, dtype=np.float64)[None, :])
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, authority: Authority, hub_port: int, port: Path | None) -> AsyncIterator[Gateway]:
+async def gateway(folder: Path, authority: Authority, hub_port: int, port: Path | None) -> AsyncGenerator[Gateway]:
     device = (
         f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[devices.options]\nchannels = {{ "1" = "II" }}\n'
     )
@@ -106,12 +107,6 @@ async def gateway(folder: Path, authority: Authority, hub_port: int, port: Path 
         raise
     finally:
         await agent.kill()
-
-
-async def until(check: Callable[[], bool], within_s: float = 15.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not check():
-            await asyncio.sleep(0.02)
 
 
 def ecg(store: Store) -> list[WaveformGroup]:
@@ -154,7 +149,8 @@ async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(tmp
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    async with hub_peer(store, authority) as hub:
+    async with hub_peer(store, authority) as first:
+        hub = first
         hub.delay_s = 0.05
         number = hub.port
         async with gateway(tmp_path, authority, number, port) as agent:
@@ -217,12 +213,12 @@ async def test_with_the_hub_gone_the_spool_grows_and_drains_when_it_is_back(tmp_
             before = count(store)
             await asyncio.sleep(3)
             assert count(store) == before
-            hub = HubPeer(store, authority)
-            await hub.start(number)
+            again = HubPeer(store, authority)
+            await again.start(number)
             sent = board.sample
             await until(lambda: complete(store, sent))
             assert agent.said("uplink-down")
-        await hub.stop()
+        await again.stop()
     assert check_once(store, board, sent) == []
     assert sent > before + 2 * RATE_HZ
 
@@ -320,6 +316,10 @@ async def test_two_agents_do_not_share_one_state(tmp_path: Path):
         assert any("another agent works with" in str(line["event"]) for line in second.log)
 
 
+def mapped(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
 def memory_mib(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -334,7 +334,7 @@ async def test_the_agent_stays_small(tmp_path: Path, port: Path):
         begun, cpu = time.monotonic(), cpu_s(agent.process.pid)
         await asyncio.sleep(2)
         share = (cpu_s(agent.process.pid) - cpu) / (time.monotonic() - begun)
-        maps = Path(f"/proc/{agent.process.pid}/maps").read_text()
+        maps = mapped(agent.process.pid)
         print(f"agent: {used:.0f} MiB resident, {share:.0%} of a core")
         assert used < 150  # a gateway of 512 MB has room for it beside the system
         assert "site-packages/scipy/" not in maps

@@ -4,7 +4,7 @@ import base64
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ class Door:
 @contextmanager
 def door(
     authority: Authority, folder: Path, shown: bytes | None = None, server: Authority | None = None
-) -> Iterator[Door]:
+) -> Generator[Door]:
     """`shown`: the authority it says it is; `server`: who vouches for its TLS certificate."""
     state = Door()
 

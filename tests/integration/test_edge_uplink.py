@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,13 @@ from edge.spool import Limits, Spool
 from edge.uplink import ClientPapers, Uplink, make_channel
 from edge.uplink.client import Downlink
 from edge.uplink.losses import Losses
-from protocols.link import Connection, Lane, LinkSender
+from protocols.link import CannotResend, Connection, Lane, LinkSender
 from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
 from protocols.record import Gap, Record
 from protocols.uplink_pb2 import Placement
 from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, HubPeer, Store, hub_peer, write_config
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
+from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.integration
 SMALL = Limits(total_bytes=6 * 65536, segment_bytes=65536, alarm_segment_bytes=32768)
@@ -46,7 +47,7 @@ class Sending:
 
 
 @asynccontextmanager
-async def sending(folder: Path, authority: Authority, port: int, limits: Limits) -> AsyncIterator[Sending]:
+async def sending(folder: Path, authority: Authority, port: int, limits: Limits) -> AsyncGenerator[Sending]:
     spool = await Spool.open(folder / "spool", time.time_ns, limits)
     link = LinkSender(TENANT, GATEWAY, spool.epoch)
     for lane in Lane:
@@ -55,11 +56,14 @@ async def sending(folder: Path, authority: Authority, port: int, limits: Limits)
 
     async def placed(_: Placement) -> None: ...
 
+    async def cannot_resend(event: CannotResend) -> None:
+        await losses.report(event)
+
     uplink = Uplink(
         link,
         spool,
         lambda: make_channel(f"127.0.0.1:{port}", ClientPapers(papers.key, papers.certificate, authority.pem)),
-        Downlink(placed, lambda event: losses.report(event)),
+        Downlink(placed, cannot_resend),
     )
     batcher = Batcher(spool, link, uplink.wake)
     losses = Losses(spool, link, batcher.record, uplink.wake)
@@ -73,12 +77,6 @@ async def sending(folder: Path, authority: Authority, port: int, limits: Limits)
         await asyncio.gather(*tasks, return_exceptions=True)
         await batcher.close_all()
         await spool.close()
-
-
-async def until(check: Callable[[], bool], within_s: float = 15.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not check():
-            await asyncio.sleep(0.01)
 
 
 def gaps(store: Store) -> list[Gap]:

@@ -9,6 +9,7 @@ from edge.supervisor import Supervisor
 from models.screening.placement import AgeGroup
 from protocols.record import NS_PER_S
 from protocols.uplink_pb2 import Limit, PlacedBed, Placement
+from tests.fixtures.waiting import until
 
 
 def test_small_differences_of_the_systems_clock_are_followed_slowly_and_steps_at_once():
@@ -53,9 +54,7 @@ async def test_a_task_that_fails_is_started_again_and_the_others_do_not_notice()
     async with Supervisor() as supervisor:
         supervisor.start("failing", failing)
         supervisor.start("steady", steady)
-        async with asyncio.timeout(10):
-            while starts[0] < 3:
-                await asyncio.sleep(0.01)
+        await until(lambda: starts[0] >= 3)
     assert beats[0] > 10
     stopped = beats[0]
     await asyncio.sleep(0.05)

@@ -1,7 +1,7 @@
 """A device's pipeline with a link in memory: faults and wrong clocks are told, lanes are chosen, gaps keep their reasons."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ import numpy as np
 from edge.pipeline.batcher import lane_for
 from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.queues import QUEUES
-from firmware_adapters.adapter import API_VERSION, DeviceConfig, Family, LinkError, Resume
+from firmware_adapters.adapter import API_VERSION, Adapter, DeviceConfig, Family, LinkError, Resume
 from firmware_adapters.cyton import CytonAdapter
 from firmware_adapters.simulate.cyton import Board
 from models.screening.placement import Placement
@@ -56,7 +56,7 @@ class MemoryTransport:
     links: list[MemoryLink]
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[MemoryLink]:
+    async def open(self) -> AsyncGenerator[MemoryLink]:
         if not self.links:
             raise LinkError("no such port")
         yield self.links.pop(0)
@@ -69,6 +69,7 @@ class MemoryCyton(CytonAdapter):
         self._transport = MemoryTransport(list(links))
 
     def transport(self, config: DeviceConfig) -> MemoryTransport:
+        del config
         return self._transport
 
 
@@ -86,12 +87,15 @@ class ThermometerAdapter:
     def check(self, config: DeviceConfig) -> None: ...
 
     def transport(self, config: DeviceConfig) -> MemoryTransport:
+        del config
         return self._transport
 
     def decoder(self, config: DeviceConfig, resume: Mapping[SourcePath, Resume]) -> "ThermometerAdapter":
+        del config, resume
         return self
 
     def wake(self, config: DeviceConfig) -> Sequence[bytes]:
+        del config
         return ()
 
     def feed(self, data: bytes, at: int) -> list[Record | Fault]:
@@ -99,6 +103,7 @@ class ThermometerAdapter:
         return [Observation(source, "MDC_TEMP_BODY", float(b), "Cel", Times(at, self._device_ns)) for b in data]
 
     def flush(self, at: int) -> list[Record | Fault]:
+        del at
         return []
 
 
@@ -107,7 +112,7 @@ def packets(first: int, n: int) -> bytes:
     return b"".join(board.next_packet() for _ in range(first + n))[33 * first :]
 
 
-async def run(adapter, resume: Mapping[SourcePath, Resume] | None = None) -> list[Record]:
+async def run(adapter: Adapter, resume: Mapping[SourcePath, Resume] | None = None) -> list[Record]:
     """What the pipeline hands on until it has nothing left to open. The clock runs with the samples that were sent."""
     out: list[Record] = []
     now = [T0_NS]
