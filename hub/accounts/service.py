@@ -264,7 +264,9 @@ class Accounts:
         done = await connection.execute(_QUERIES["assign_ward"], {"tenant": tenant, "account": account, "ward": ward})
         if done.rowcount != 1:
             raise NotFoundError(
-                f"There is no ward {ward!r}.", "Write it into a file as [[ward]] and run: wardlink hub seed --file FILE", reason="ward-unknown"
+                f"There is no ward {ward!r}.",
+                "Write it into a file as [[ward]] and run: wardlink hub seed --file FILE",
+                reason="ward-unknown",
             )
 
     async def _refuse_when_held_back(self, tenant: int, name: SignInName) -> None:

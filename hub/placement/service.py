@@ -112,7 +112,10 @@ class Placement:
         async with self._database.transaction(tenant) as connection:
             ward_id = next((w.ward_id for w in await _wards(connection, tenant) if w.slug == ward), None)
             if ward_id is None:
-                raise NotFoundError(f"There is no ward {ward!r}.", "Write it into a file as [[ward]] and run: wardlink hub seed --file FILE")
+                raise NotFoundError(
+                    f"There is no ward {ward!r}.",
+                    "Write it into a file as [[ward]] and run: wardlink hub seed --file FILE",
+                )
             await connection.execute(_QUERIES["add_bed"], {"tenant": tenant, "ward": ward_id, "bed": bed})
             await self.audit.write(connection, principal, "bed.add", f"bed:{ward}/{bed}")
 
@@ -188,7 +191,9 @@ async def _point(connection: "Connection", tenant: int, ward: str, bed: str) -> 
     for point_of_care_id, name, _, slug, _ in rows:
         if (slug, name) == (ward, bed):
             return int(point_of_care_id)
-    raise NotFoundError(f"There is no bed {ward}/{bed}.", "Write it into a file as [[bed]] and run: wardlink hub seed --file FILE")
+    raise NotFoundError(
+        f"There is no bed {ward}/{bed}.", "Write it into a file as [[bed]] and run: wardlink hub seed --file FILE"
+    )
 
 
 def _tenant(principal: "Principal") -> int:
