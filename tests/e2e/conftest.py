@@ -20,6 +20,7 @@ FLAGS = [
     "--disable-sync",
 ]
 PICTURES = Path(__file__).parents[2] / "build" / "pictures"
+AXE = Path(__file__).parents[2] / "wardlink" / "web" / "node_modules" / "axe-core"
 LOCALES = {"en": "en-GB", "zh_Hans": "zh-CN"}
 
 
@@ -51,6 +52,19 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert not troubles
+
+
+@pytest.fixture(scope="session")
+def accessible() -> Callable[[Page], list[str]]:
+    """What axe finds wrong with a page: rule and where."""
+    axe = (AXE / "axe.min.js").read_text("utf-8")
+
+    def look(page: Page) -> list[str]:
+        page.evaluate(axe)
+        found = page.evaluate("axe.run()")
+        return [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in found["violations"] for n in v["nodes"]]
+
+    return look
 
 
 @pytest.fixture(scope="session")

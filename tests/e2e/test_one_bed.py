@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from edge.spool import Spool
 from protocols.nomenclature import V_FIB
-from wardlink.demo.one_bed import OneBed, Recording
+from wardlink.demo.one_bed import WARD, OneBed, Recording
 from wardlink.local.database import Database
 from wardlink.local.places import Places
 
@@ -56,6 +56,27 @@ def sign_in(page: Page, bed: OneBed) -> None:
     page.wait_for_url("**/ward/**")
 
 
+def test_the_doors_are_accessible_in_both_languages(
+    one_bed: Callable[[Recording], OneBed],
+    captures: Path,
+    open_page: Callable[..., Page],
+    pictures: Path,
+    accessible: Callable[[Page], list[str]],
+) -> None:
+    bed = one_bed(Recording(captures / "mitdb-100-normal", loop_pause_s=None))
+    link = bed.invite_nurse()
+    for lang in ("en", "zh_Hans"):
+        page = open_page(lang)
+        for name, address in (
+            ("welcome", link),
+            ("sign-in", f"{bed.url}/sign-in"),
+            ("used", f"{bed.url}/welcome/none"),
+        ):
+            page.goto(address)
+            page.screenshot(path=pictures / f"{name}-{lang}-1280.png")
+            assert accessible(page) == []
+
+
 def wait_until_open(bed: OneBed) -> None:
     until_s = time.monotonic() + 15
     while not bed.page_is_open():
@@ -66,7 +87,11 @@ def wait_until_open(bed: OneBed) -> None:
 
 @pytest.mark.req("IOT-6.3f", "IOT-5.2a")
 def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledges_it(
-    one_bed: Callable[[Recording], OneBed], captures: Path, open_page: Callable[..., Page], pictures: Path
+    one_bed: Callable[[Recording], OneBed],
+    captures: Path,
+    open_page: Callable[..., Page],
+    pictures: Path,
+    accessible: Callable[[Page], list[str]],
 ) -> None:
     bed = one_bed(Recording(captures / "vfdb-419-vf", start_s=ONSET_S - QUIET_S, loop_pause_s=None))
     page = open_page("en")
@@ -94,9 +119,22 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
     sheet = page.locator("aside.sheet")
     expect(sheet.locator("canvas").first).to_be_visible(timeout=5000)
     page.screenshot(path=pictures / "one-bed-sheet-en-1280.png")
+    assert accessible(page) == []
     page.keyboard.press("a")
     expect(sheet.locator(".done")).to_be_visible(timeout=5000)
     page.screenshot(path=pictures / "one-bed-acknowledged-en-1280.png")
+
+    for lang, width, height in (
+        ("zh_Hans", 1280, 800),
+        ("en", 1920, 1080),
+        ("zh_Hans", 1920, 1080),
+        ("zh_Hans", 390, 844),
+    ):
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(f"{bed.url}/lang/{lang}?next=/ward/{WARD}")
+        expect(tile).to_have_attribute("data-state", "high")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=pictures / f"one-bed-alarm-{lang}-{width}.png")
 
     with closing(psycopg.connect(bed.database.admin_url)) as connection:
         stored = connection.execute("select alarm_id, acknowledged_by from alarm where code = %s", (V_FIB,)).fetchall()
