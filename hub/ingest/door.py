@@ -55,6 +55,7 @@ class _Link:
     receiver: LinkReceiver
     maker: RowMaker
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: int = 0  # batches that a writer has; the link is kept until they are settled
 
 
 @dataclass(slots=True, eq=False)
@@ -202,8 +203,12 @@ class UplinkDoor:
         identity = stream.link.identity
         self._watch.disconnected(identity.gateway_id)
         _STREAMS.labels(stream.connection.name.lower()).dec()
-        if not any(other.link is stream.link for other in self._streams):
-            self._links.pop((identity.gateway_id, stream.link.epoch), None)
+        self._forget(stream.link)
+
+    def _forget(self, link: _Link) -> None:
+        """Let go of a link that nobody uses. While a batch is being written the next Hello has to find it, or wait for it."""
+        if not link.writing and not any(stream.link is link for stream in self._streams):
+            self._links.pop((link.identity.gateway_id, link.epoch), None)
 
     async def _serve(self, stream: _Stream, context: Context) -> None:
         """Read and send until one side ends it. Whatever ends it goes through the sender: a write may not be cut short."""
@@ -280,11 +285,11 @@ class UplinkDoor:
         )
         try:
             rows = Rows() if batch is None else await link.maker.make(batch)
+            await stream.room.acquire()
         except BaseException:
             link.receiver.failed(lane, first, last)
             link.settled.set()
             raise
-        await stream.room.acquire()
         identity = link.identity
         pending = Pending(
             tenant_id=identity.tenant_id,
@@ -299,10 +304,16 @@ class UplinkDoor:
             batch=batch,
             remake=None if batch is None else _remake(link.maker, batch),
         )
-        if lane is Lane.ALARM:
-            await self._alarm_writer.put(pending)
-        else:
-            await self._data_writers[identity.gateway_id % len(self._data_writers)].put(pending)
+        writers = self._data_writers
+        writer = self._alarm_writer if lane is Lane.ALARM else writers[identity.gateway_id % len(writers)]
+        link.writing += 1
+        try:
+            await writer.put(pending)
+        except BaseException:
+            link.writing -= 1
+            link.receiver.failed(lane, first, last)
+            link.settled.set()
+            raise
 
     async def _verdict(self, stream: _Stream, message: Batch | Lost) -> Verdict:
         if isinstance(message, Batch) and len(message.records) > MAX_RECORDS:
@@ -323,6 +334,7 @@ class UplinkDoor:
 
     def _settled(self, stream: _Stream, pending: Pending, error: Exception | None) -> None:
         link = stream.link
+        link.writing -= 1
         stream.room.release()
         if error is None:
             ack = link.receiver.committed(
@@ -339,6 +351,7 @@ class UplinkDoor:
                 )
             )
         link.settled.set()
+        self._forget(link)
 
     def stop(self) -> None:
         """End every stream: the hub is stopping."""
