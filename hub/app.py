@@ -93,8 +93,8 @@ def required(value: "SecretStr | None", name: str) -> str:
 @asynccontextmanager
 async def gateway_service(settings: HubSettings, url: str) -> AsyncGenerator["GatewayService"]:
     """Open what the commands about gateways need, with the rights of `url`."""
-    from hub.gateways.ca import load_or_make  # noqa: PLC0415  the role worker needs neither
-    from hub.gateways.service import GatewayService  # noqa: PLC0415
+    from hub.gateways.ca import load_or_make
+    from hub.gateways.service import GatewayService
 
     async with Database(url, "wardlink command", max_size=2) as database:
         audit = AuditLog(database, instance())
@@ -113,10 +113,10 @@ class People:
 @asynccontextmanager
 async def people(settings: HubSettings, tenant: str) -> AsyncGenerator[People]:
     """Open them with the rights of the role web; NotFoundError for a tenant that is not there."""
-    from hub.accounts.passwords import Passwords  # noqa: PLC0415  only these commands need them
-    from hub.accounts.service import Accounts  # noqa: PLC0415
-    from hub.gateways.service import tenant_id_of  # noqa: PLC0415
-    from hub.placement.service import Placement  # noqa: PLC0415
+    from hub.accounts.passwords import Passwords
+    from hub.accounts.service import Accounts
+    from hub.gateways.service import tenant_id_of
+    from hub.placement.service import Placement
 
     async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
         audit = AuditLog(database, instance())
@@ -166,10 +166,10 @@ async def run_role(role: HubRole, settings: HubSettings) -> None:
 @asynccontextmanager
 async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     os.environ.update(TLS13_ONLY)
-    from hub.gateways.ca import load_or_make  # noqa: PLC0415  gRPC is loaded by the role that needs it
-    from hub.gateways.service import GatewayService  # noqa: PLC0415
-    from hub.ingest.handshakes import HandshakeLog  # noqa: PLC0415
-    from hub.ingest.server import IngestParts, IngestServer  # noqa: PLC0415
+    from hub.gateways.ca import load_or_make
+    from hub.gateways.service import GatewayService
+    from hub.ingest.handshakes import HandshakeLog
+    from hub.ingest.server import IngestParts, IngestServer
 
     url = required(settings.ingest_url, "ingest_url")
     authority = load_or_make(settings.state_dir)
@@ -217,9 +217,9 @@ async def _handshake_refused(audit: AuditLog, reason: str, count: int) -> None:
 
 @asynccontextmanager
 async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
-    from hub.core.loop import watch_loop  # noqa: PLC0415  only this role needs them
-    from hub.web.app import create_app  # noqa: PLC0415
-    from hub.web.server import WebServer  # noqa: PLC0415
+    from hub.core.loop import watch_loop
+    from hub.web.app import create_app
+    from hub.web.server import WebServer
 
     host, port = split_address(settings.web_listen)
     async with Database(required(settings.web_url, "web_url"), "wardlink web", max_size=10) as database:
@@ -238,7 +238,7 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 
 @asynccontextmanager
 async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
-    from hub.worker import build_jobs  # noqa: PLC0415  only this role needs the queue
+    from hub.worker import build_jobs
 
     url = required(settings.worker_url, "worker_url")
     async with Database(url, "wardlink worker", max_size=3) as database:
