@@ -1,7 +1,7 @@
 """Where the recordings are: the full ones of RECORDINGS or ../shared/data, the excerpts of tests/captures.
 
 A clone that stands alone has no full recordings: tests on them (the marker `recordings`, or the fixture) are left out, and one
-line at the end says how to have them. Beside a `../shared`, or when RECORDINGS is set, their absence is an error.
+line at the end says how to have them. Beside a `../shared`, when RECORDINGS is set, or with CI=true, their absence is an error.
 """
 
 import os
@@ -51,6 +51,8 @@ class LeaveOut:
         needing = [item for item in items if item.get_closest_marker("recordings") or "recordings" in _fixtures(item)]
         if not needing or find(config.rootpath, os.environ.get("RECORDINGS")) is not None:
             return
+        if os.environ.get("CI") == "true":
+            raise pytest.UsageError(f"CI=true, and {len(needing)} tests have no full recordings: {HOW}")
         self.left_out = len(needing)
         config.hook.pytest_deselected(items=needing)
         items[:] = [item for item in items if item not in needing]

@@ -20,11 +20,13 @@ INI = "[pytest]\naddopts = --strict-markers\nmarkers =\n    recordings: needs th
 
 @pytest.fixture(autouse=True)
 def _no_setting() -> Iterator[None]:
-    kept = os.environ.pop("RECORDINGS", None)
+    names = ("RECORDINGS", "CI")
+    kept = {name: os.environ.pop(name, None) for name in names}
     yield
-    os.environ.pop("RECORDINGS", None)
-    if kept is not None:
-        os.environ["RECORDINGS"] = kept
+    for name, value in kept.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 def with_records(folder: Path) -> Path:
@@ -42,6 +44,15 @@ def test_a_clone_that_stands_alone_leaves_them_out_and_says_how_to_have_them(pyt
         ["2 tests on full recordings were left out: set RECORDINGS=DIR*wardlink recordings get mitdb*"]
     )
     assert " passed" in result.outlines[-1]
+
+
+def test_with_ci_true_their_absence_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makeini(INI)
+    pytester.makepyfile(SUITE)
+    os.environ["CI"] = "true"
+    result = pytester.runpytest_inprocess("-p", "tests.plugins.recordings", "-p", "no:asyncio")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*CI=true, and 2 tests have no full recordings*"])
 
 
 def test_a_setting_is_used(pytester: pytest.Pytester, tmp_path: Path) -> None:
