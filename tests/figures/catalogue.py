@@ -1,9 +1,15 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import cost, heart, hub_rows, lethal
+from tests.figures import alarm_path, cost, heart, hub_rows, lethal
 from tests.figures.entry import Figure
 
-FIGURES: tuple[Figure, ...] = (*heart.FIGURES, *lethal.FIGURES, *cost.FIGURES, *hub_rows.FIGURES)
+FIGURES: tuple[Figure, ...] = (
+    *heart.FIGURES,
+    *lethal.FIGURES,
+    *cost.FIGURES,
+    *hub_rows.FIGURES,
+    *alarm_path.FIGURES,
+)
 
 
 def chosen(only: str) -> list[Figure]:
