@@ -55,7 +55,7 @@ COMPILE = $(UV) pip compile -q --upgrade --generate-hashes --universal --python-
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 lock: .venv/.stamps/uv
 	@$(STEP) "dev" sh -c '$(COMPILE) --extra dev -o requirements/dev.txt pyproject.toml'
-	@$(STEP) "run" sh -c '$(COMPILE) -c requirements/dev.txt --extra edge --extra hub --extra setup -o requirements/run.txt pyproject.toml'
+	@$(STEP) "run" sh -c '$(COMPILE) -c requirements/dev.txt --extra edge --extra hub --extra recordings --extra setup -o requirements/run.txt pyproject.toml'
 	@$(STEP) "edge" sh -c '$(COMPILE) -c requirements/dev.txt --extra edge -o requirements/edge.txt pyproject.toml'
 	@$(STEP) "hub" sh -c '$(COMPILE) -c requirements/dev.txt --extra hub -o requirements/hub.txt pyproject.toml'
 	@$(STEP) "bootstrap" sh -c 'echo uv | $(COMPILE) -c requirements/dev.txt -o requirements/bootstrap.txt -'

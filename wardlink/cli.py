@@ -29,7 +29,7 @@ TABLE: dict[str, SubCommand] = {
     "hub": SubCommand("hub.commands:app", "The hospital or regional platform: run, migrate, gateways, people.", "hub"),
     "edge": SubCommand("edge.commands:app", "The agent on a gateway: enrol, run, status.", "edge"),
     "recordings": SubCommand(
-        "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "edge"
+        "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "recordings"
     ),
 }
 

@@ -72,7 +72,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it() -> None:
     assert done.returncode == 2
     assert done.stderr.strip() == (
         "wardlink recordings: the package 'httpx' is not installed; "
-        "this command needs the extra 'edge': pip install 'wardlink[edge]'"
+        "this command needs the extra 'recordings': pip install 'wardlink[recordings]'"
     )
 
 
