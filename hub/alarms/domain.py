@@ -14,9 +14,8 @@ from protocols.record import Presence
 
 ParamValue: TypeAlias = str | int | float | bool | None
 
-# Kinds of events that change what a screen shows; the other hops (sent, stored, shown, heard) are history only.
+# Kinds of events by which the edge changes an alarm; the hops (sent, stored, shown, heard) are history only.
 EDGE_KINDS = frozenset({"detected", "changed", "latched", "ended"})
-VISIBLE_KINDS = EDGE_KINDS | {"acknowledged"}
 
 
 @dataclass(frozen=True, slots=True)

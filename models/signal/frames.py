@@ -37,11 +37,6 @@ class Plan:
     slow: "Floats"
 
     @property
-    def band_hz(self) -> float:
-        """Rate of the QRS band; within 1 % of 180 Hz."""
-        return BAND_HOP * self.fs_hz / self.hop
-
-    @property
     def hop_s(self) -> float:
         """Length of a hop in seconds."""
         return self.hop / self.fs_hz
