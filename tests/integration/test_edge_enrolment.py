@@ -97,7 +97,6 @@ def enrol(text: str, state: Path):
     return CliRunner().invoke(app, ["enrol", text, "--state", str(state)])
 
 
-@pytest.mark.req("IOT-5.4a")
 def test_a_gateway_makes_its_key_and_gets_its_certificate_for_the_one_time_token(tmp_path: Path):
     authority = Authority()
     with door(authority, tmp_path) as asked:

@@ -47,7 +47,7 @@ async def test_a_token_carries_what_a_gateway_needs_to_trust_the_hub(hub: Runnin
     assert hashlib.sha256(der).hexdigest() == said["f"]
 
 
-@pytest.mark.req("IOT-9.3b", surface="api")
+@pytest.mark.req("IOT-5.4a", surface="api")
 async def test_a_gateway_gets_a_certificate_with_its_identity_for_its_token(hub: RunningHub):
     key = make_key()
     answer = await enrol(hub, secret_of(await hub.add("ward-3")), make_request(key, "somebody-else"))
@@ -119,6 +119,7 @@ async def test_garbage_is_answered_with_a_problem_that_says_what_to_send(hub: Ru
             assert "csr_pem" in answer.json()["what_to_do"]
 
 
+@pytest.mark.req("IOT-9.1a", surface="protocol")
 async def test_the_door_speaks_tls_1_3_only(hub: RunningHub):
     context = ssl.create_default_context(cadata=hub.authority.pem.decode())
     context.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -99,7 +99,7 @@ def client(authority: CertificateAuthority, trusted: CertificateAuthority, valid
     return Credentials(key_pem(key), pem, trusted.pem, "default", "gateway-1")
 
 
-@pytest.mark.req("IOT-9.3b", surface="protocol")
+@pytest.mark.req("IOT-5.4a", surface="protocol")
 async def test_a_foreign_or_expired_certificate_is_refused_with_an_audit_event_that_says_which(hub: Hub):
     authority = load_or_make(hub.state)
     with hub.running("ingest") as ready:
@@ -113,6 +113,7 @@ async def test_a_foreign_or_expired_certificate_is_refused_with_an_audit_event_t
             await eventually(lambda reason=reason: reason in hub.denied())
 
 
+@pytest.mark.req("IOT-9.1a", surface="protocol")
 def test_the_uplink_speaks_tls_1_3_only(hub: Hub):
     authority = load_or_make(hub.state)
     with hub.running("ingest") as ready:

@@ -59,6 +59,7 @@ def hello(credentials: Credentials, **changes: object) -> bytes:
         ({"connection": 3}, "hello-connection"),
     ],
 )
+@pytest.mark.req("IOT-5.4a", surface="protocol")
 async def test_a_hello_that_is_not_the_certificates_is_refused(
     hub: RunningHub, changes: dict[str, object], reason: str
 ):
@@ -68,6 +69,7 @@ async def test_a_hello_that_is_not_the_certificates_is_refused(
     await eventually(lambda: reasons(hub) == [reason])
 
 
+@pytest.mark.req("IOT-5.4a", surface="protocol")
 async def test_a_certificate_that_the_hub_has_not_issued_is_refused(hub: RunningHub):
     key = make_key()
     forged = hub.authority.issue_gateway(x509.load_pem_x509_csr(make_request(key).encode()), "default", "gateway-1")

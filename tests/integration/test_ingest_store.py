@@ -60,7 +60,6 @@ def alarm(alarm_id: bytes, presence: wire.Presence, *, at_ns: int = 0) -> wire.R
     )
 
 
-@pytest.mark.req("IOT-6.3f", surface="protocol")
 async def test_a_reading_is_stored_with_its_full_series_key_and_both_clocks(hub: RunningHub):
     peer = await hub.peer()
     now_ns = time.time_ns()

@@ -175,11 +175,13 @@ def test_data_of_another_postgresql_is_refused_and_kept(places: Places, database
     assert stack_status(places).running
 
 
+@pytest.mark.req("IOT-9.3b", surface="protocol")
 def test_a_wrong_password_is_refused_on_the_socket(database: Database):
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(with_password(database.url_for("wardlink_web"), "wrong"))
 
 
+@pytest.mark.req("IOT-9.3b", surface="protocol")
 def test_each_role_has_its_own_secret_that_only_its_owner_can_read(database: Database):
     files = [database.layout.secrets / role for role in ROLES]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}

@@ -158,7 +158,6 @@ async def test_the_session_cookie_is_kept_from_scripts_and_other_sites(web: Runn
     assert (morsel["httponly"], morsel["samesite"], morsel["path"]) == (True, "lax", "/")
 
 
-@pytest.mark.req("IOT-9.4a", surface="api")
 async def test_nothing_is_served_to_who_is_not_signed_in(web: RunningWeb):
     client = web.client()
     alarm = "/api/v1/alarms/00000000-0000-0000-0000-000000000000"
