@@ -101,9 +101,7 @@ def list_(tenant: TenantOption = "default", config: ConfigOption = None) -> None
         state = "revoked" if row.revoked_at else "enrolled" if row.certificate_until else "not enrolled"
         until = f"{row.certificate_until:%Y-%m-%d}" if row.certificate_until else "-"
         last = f"{row.last_stored_at:%Y-%m-%d %H:%M:%S}" if row.last_stored_at else "-"
-        print(
-            f"{row.name:24} {state:13} added {row.added_at:%Y-%m-%d}  certificate until {until:10}  last data {last}"
-        )
+        print(f"{row.name:24} {state:13} added {row.added_at:%Y-%m-%d}  certificate until {until:10}  last data {last}")
 
 
 @gateways.command()

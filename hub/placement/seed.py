@@ -81,7 +81,7 @@ def read_seed(path: Path) -> Seed:
     try:
         return Seed.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InvalidError(f"{path}: {error}", "See docs/reference for the form of this file.") from error
+        raise InvalidError(f"{path}: {error}", "See docs/reference/seed.md for the form of this file.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
