@@ -121,10 +121,12 @@ class Agent:
             link.spool_opened(lane, spool.held(lane), spool.newest(lane))
         pipelines: dict[str, DevicePipeline] = {}
 
-        async def placed(placement: "Placement") -> None:
-            if await placements.save(placement):
+        async def placed(placement: "Placement", first: bool) -> bool:
+            taken = await placements.save(placement, first=first)
+            if taken:
                 for name, pipeline in pipelines.items():
                     pipeline.place(placements.of(name))
+            return taken
 
         async def cannot_resend(event: "CannotResend") -> None:
             await losses.report(event)

@@ -27,9 +27,12 @@ class PlacementStore:
         except ProtobufError:
             _log.error("placement-damaged", path=str(path), what_to_do="nothing: the hub sends it again on connecting")
 
-    async def save(self, placement: PlacementMessage) -> bool:
-        """Keep a placement, unless a newer one is there; whether it was taken."""
-        if placement.version < self.current.version:
+    async def save(self, placement: PlacementMessage, *, first: bool) -> bool:
+        """Keep a placement; whether it was taken. `first` of its connection is the truth, a later one has to be newer.
+
+        A hub that was restored from a backup counts its versions from there: what it says on connecting holds.
+        """
+        if not first and placement.version <= self.current.version:
             return False
         await asyncio.to_thread(self._write, placement.SerializeToString())
         self.current = placement

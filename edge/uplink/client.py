@@ -49,9 +49,12 @@ class EpochConflictError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Downlink:
-    """What the agent does with what the hub sends. `placed` returns when the placement is on disk."""
+    """What the agent does with what the hub sends.
 
-    placed: Callable[[Placement], Awaitable[None]]
+    `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk.
+    """
+
+    placed: Callable[[Placement, bool], Awaitable[bool]]
     cannot_resend: Callable[[CannotResend], Awaitable[None]]
 
 
@@ -115,17 +118,29 @@ class Uplink:
                 await asyncio.gather(reading, sending, return_exceptions=True)
 
     async def _read(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]") -> None:
+        first = True
         async for message in call:
             for event in self._link.receive(connection, message, time.monotonic_ns()):
                 if isinstance(event, ProtocolViolation):
                     _log.error("hub-broke-the-protocol", connection=connection.name.lower(), rule=str(event))
                     return
-                await self._heard(connection, event, call)
+                if isinstance(event, PlacementReceived):
+                    await self._place(event.placement, call, first=first)
+                    first = False
+                else:
+                    await self._heard(connection, event)
             self._news[connection].set()
 
-    async def _heard(
-        self, connection: Connection, event: LinkEvent, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]"
+    async def _place(
+        self, placement: Placement, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]", *, first: bool
     ) -> None:
+        if await self._downlink.placed(placement, first):
+            applied = GatewayMessage(placement_applied=PlacementApplied(version=placement.version))
+            await call.write(applied.SerializeToString())
+        else:
+            _log.warning("placement-not-newer", version=placement.version)
+
+    async def _heard(self, connection: Connection, event: LinkEvent) -> None:
         match event:
             case Acknowledged():
                 self._spool.acknowledged(event.lane, event.position)
@@ -145,16 +160,12 @@ class Uplink:
                 )
             case CannotResend():
                 await self._downlink.cannot_resend(event)
-            case PlacementReceived():
-                await self._downlink.placed(event.placement)
-                applied = GatewayMessage(placement_applied=PlacementApplied(version=event.placement.version))
-                await call.write(applied.SerializeToString())
             case SettingsReceived():
                 _log.info("settings-received", version=event.settings.version)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
                 raise EpochConflictError(msg)
-            case ProtocolViolation():
+            case PlacementReceived() | ProtocolViolation():  # `_read` has dealt with them
                 return
 
     async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]") -> None:

@@ -261,6 +261,20 @@ async def test_the_hubs_placement_is_applied_and_kept(tmp_path: Path, port: Path
     assert Placement.FromString((tmp_path / "state" / "placement.pb").read_bytes()) == placement
 
 
+async def test_a_restored_hubs_older_placement_is_applied_and_kept(tmp_path: Path, port: Path):
+    store, authority = Store(), Authority()
+    newer = Placement(version=7, beds=[PlacedBed(point_of_care="bed-1", devices=["amp"], age_group="child")])
+    older = Placement(version=3, beds=[PlacedBed(point_of_care="bed-1", devices=["amp"], age_group="adult")])
+    async with hub_peer(store, authority, placement=newer) as hub, gateway(tmp_path, authority, hub.port, port):
+        await until(lambda: store.applied == [7])
+        await hub.stop()
+        again = HubPeer(store, authority, placement=older)
+        await again.start(hub.port)
+        await until(lambda: store.applied == [7, 3])
+        await again.stop()
+    assert Placement.FromString((tmp_path / "state" / "placement.pb").read_bytes()) == older
+
+
 async def test_a_hub_restored_from_an_old_backup_gets_the_rest_again(tmp_path: Path, board: Board, port: Path):
     store, authority = Store(), Authority()
     async with hub_peer(store, authority) as hub, gateway(tmp_path, authority, hub.port, port):

@@ -19,7 +19,7 @@ from edge.uplink import ClientPapers, Uplink, make_channel
 from edge.uplink.client import Downlink
 from edge.uplink.losses import Losses
 from protocols.link import CannotResend, Connection, Lane, LinkSender
-from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
+from protocols.nomenclature import HEART_RATE, SPOOL_CORRUPT, SPOOL_FULL, lead
 from protocols.record import Gap, Record
 from protocols.uplink_pb2 import Placement
 from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, HubPeer, Store, hub_peer, write_config
@@ -54,7 +54,8 @@ async def sending(folder: Path, authority: Authority, port: int, limits: Limits)
         link.spool_opened(lane, spool.held(lane), spool.newest(lane))
     papers = authority.gateway()
 
-    async def placed(_: Placement) -> None: ...
+    async def placed(_: Placement, _first: bool) -> bool:
+        return True
 
     async def cannot_resend(event: CannotResend) -> None:
         await losses.report(event)
@@ -205,13 +206,41 @@ async def test_a_hub_that_accepts_and_answers_nothing_is_given_up_and_found_agai
     assert not store.stored_twice
 
 
+@pytest.mark.req("IOT-9.3f", surface="protocol")
+async def test_data_on_their_way_can_be_neither_read_nor_changed(tmp_path: Path):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        proxy = Proxy(hub.port)
+        port = await proxy.start()
+        async with sending(tmp_path, authority, port, Limits()) as agent:
+            await agent.append(Lane.NUMERIC, heart_rate(60))
+            await agent.append(Lane.WAVEFORM, waveform(0))
+            await until(lambda: len(store.arrived) == 2)
+            connections = proxy.accepted
+            proxy.flip_next = True
+            await agent.append(Lane.NUMERIC, heart_rate(61))
+            await until(lambda: proxy.accepted > connections, 20)  # the changed byte ended its connection
+            assert not proxy.flip_next
+            await until(lambda: len(store.arrived) == 3, 20)
+        await proxy.stop()
+    assert store.records(Lane.NUMERIC) == [heart_rate(60), heart_rate(61)]
+    assert store.records(Lane.WAVEFORM) == [waveform(0)]
+    assert not store.stored_twice
+    plain = b"".join(batch.SerializeToString() for batch in store.batches.values())
+    for word in (ECG.device.encode(), HEART_RATE.encode(), lead("II").encode()):
+        assert word in plain
+        assert word not in proxy.seen
+
+
 class Proxy:
-    """TCP through a door that can be shut: then nothing passes, and nobody is told."""
+    """TCP through a door that can be shut: then nothing passes, and nobody is told. Sees all bytes, and changes one on request."""
 
     def __init__(self, port: int) -> None:
         self._port, self.accepted = port, 0
         self.open = asyncio.Event()
         self.open.set()
+        self.seen = bytearray()
+        self.flip_next = False  # change one byte of what the agent sends next
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
@@ -227,7 +256,10 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         there, back = await asyncio.open_connection("127.0.0.1", self._port)
-        pair = [asyncio.create_task(self._pump(reader, back)), asyncio.create_task(self._pump(there, writer))]
+        pair = [
+            asyncio.create_task(self._pump(reader, back, up=True)),
+            asyncio.create_task(self._pump(there, writer, up=False)),
+        ]
         self._tasks.update(pair)
         try:
             await asyncio.wait(pair, return_when=asyncio.FIRST_COMPLETED)
@@ -237,8 +269,13 @@ class Proxy:
             back.transport.abort()
             writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
         while data := await reader.read(65536):
             await self.open.wait()
+            self.seen += data
+            if up and self.flip_next:
+                self.flip_next = False
+                middle = len(data) // 2
+                data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
             writer.write(data)
             await writer.drain()

@@ -71,17 +71,31 @@ async def test_an_error_that_no_restart_mends_is_given_out():
         assert str(await asyncio.wait_for(supervisor.failed, 1)) == "a copied disk"
 
 
-async def test_the_placement_is_there_again_behind_a_restart_and_an_older_one_does_not_replace_it(tmp_path: Path):
+async def test_the_placement_is_there_again_behind_a_restart_and_an_older_one_of_its_connection_does_not_replace_it(
+    tmp_path: Path,
+):
     path = tmp_path / "placement.pb"
     limits = [Limit(code="MDC_ECG_HEART_RATE", unit="/min", high=180)]
     newer = Placement(version=5, beds=[PlacedBed(devices=["amp"], age_group="neonate", paced=True, limits=limits)])
-    assert await PlacementStore(path).save(newer)
+    assert await PlacementStore(path).save(newer, first=True)
     store = PlacementStore(path)
-    assert not await store.save(Placement(version=4))
+    assert not await store.save(Placement(version=4), first=False)
+    assert not await store.save(Placement(version=5), first=False)
     placed = store.of("amp")
     assert (placed.age_group, placed.paced, placed.version) == (AgeGroup.NEONATE, True, 5)
     assert (placed.limits[0].low, placed.limits[0].high) == (None, 180)
     assert store.of("another").age_group is AgeGroup.ADULT
+
+
+async def test_a_restored_hubs_first_placement_is_taken_though_its_version_is_lower(tmp_path: Path):
+    # A restored hub counts from its backup: its word on connecting is the truth, or the bed keeps limits nobody set.
+    path = tmp_path / "placement.pb"
+    store = PlacementStore(path)
+    assert await store.save(Placement(version=9, beds=[PlacedBed(devices=["amp"], paced=True)]), first=True)
+    assert await store.save(Placement(version=3, beds=[PlacedBed(devices=["amp"])]), first=True)
+    assert not store.of("amp").paced
+    assert PlacementStore(path).current.version == 3
+    assert await store.save(Placement(version=4), first=False)
 
 
 def test_a_damaged_placement_is_begun_without(tmp_path: Path):
