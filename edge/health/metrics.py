@@ -14,4 +14,7 @@ UPLINK_IN_FLIGHT = Gauge("edge_uplink_in_flight_bytes", "Bytes sent and not yet 
 UPLINK_WAITING = Gauge("edge_uplink_waiting", "Batches that the hub has not acknowledged", ["lane"])
 UPLINK_REJECTED = Counter("edge_uplink_rejected", "Records that the hub put into quarantine", ["lane"])
 TASK_RESTARTS = Counter("edge_task_restarts", "Tasks of the agent that failed and were started again", ["task"])
+PLACEMENT_LIMITS_REFUSED = Counter(
+    "edge_placement_limits_refused", "Limits of the hub that no value can be held against", ["device"]
+)
 CLOCK_STEPS = Counter("edge_clock_steps", "Steps of the gateway's clock")

@@ -1,13 +1,17 @@
 """The newest placement on disk, and what it means for the screening of a device. A pseudonym at most, no identity."""
 
 import asyncio
+import math
 import os
 from pathlib import Path
 
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
+from edge.health.metrics import PLACEMENT_LIMITS_REFUSED
 from models.screening.placement import AgeGroup, Limit, Placement
+from protocols.nomenclature import TERMS
+from protocols.uplink_pb2 import Limit as LimitMessage
 from protocols.uplink_pb2 import PlacedBed
 from protocols.uplink_pb2 import Placement as PlacementMessage
 
@@ -42,7 +46,7 @@ class PlacementStore:
         """What screening is told about a device; the defaults when it is at no bed."""
         for bed in self.current.beds:
             if device in bed.devices:
-                return _screening(bed, self.current.version)
+                return _screening(device, bed, self.current.version)
         return Placement()
 
     def _write(self, data: bytes) -> None:
@@ -54,17 +58,38 @@ class PlacementStore:
         partial.rename(self._path)
 
 
-def _screening(bed: PlacedBed, version: int) -> Placement:
+def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
     known = {group.value for group in AgeGroup}
     age_group = AgeGroup(bed.age_group) if bed.age_group in known else AgeGroup.ADULT
-    limits = tuple(
-        Limit(
-            limit.code,
-            limit.low if limit.HasField("low") else None,
-            limit.high if limit.HasField("high") else None,
-        )
-        for limit in bed.limits
-    )
+    limits: list[Limit] = []
+    for limit in bed.limits:
+        wrong = _what_is_wrong(limit)
+        if wrong:
+            PLACEMENT_LIMITS_REFUSED.labels(device=device).inc()
+            _log.error(
+                "limit-refused",
+                device=device,
+                code=limit.code,
+                reason=wrong,
+                version=version,
+                what_to_do="set the limit anew at the hub; until then it is not watched",
+            )
+            continue
+        low, high = (limit.low if limit.HasField("low") else None), (limit.high if limit.HasField("high") else None)
+        limits.append(Limit(limit.code, low, high))
     if not limits:
         return Placement(age_group, bed.paced, version=version)
-    return Placement(age_group, bed.paced, limits, version)
+    return Placement(age_group, bed.paced, tuple(limits), version)
+
+
+def _what_is_wrong(limit: LimitMessage) -> str:
+    """Screening compares bare numbers: a bound in another unit alarms wrongly, and one that is no number never does."""
+    term = TERMS.get(limit.code)
+    if term is None:
+        return "the nomenclature does not have this code"
+    if limit.unit != term.unit:
+        return f"unit: expected {term.unit!r}, found {limit.unit!r}"
+    for name, bound in (("low", limit.low), ("high", limit.high)):  # an absent bound reads as 0
+        if not math.isfinite(bound):
+            return f"{name}: expected a finite number, found {bound}"
+    return ""

@@ -3,10 +3,13 @@
 import asyncio
 from pathlib import Path
 
+from prometheus_client import REGISTRY
+
 from edge.clock import GatewayClock, Step
 from edge.placement import PlacementStore
 from edge.supervisor import Supervisor
 from models.screening.placement import AgeGroup
+from protocols.nomenclature import HEART_RATE, SPO2
 from protocols.record import NS_PER_S
 from protocols.uplink_pb2 import Limit, PlacedBed, Placement
 from tests.fixtures.waiting import until
@@ -96,6 +99,31 @@ async def test_a_restored_hubs_first_placement_is_taken_though_its_version_is_lo
     assert not store.of("amp").paced
     assert PlacementStore(path).current.version == 3
     assert await store.save(Placement(version=4), first=False)
+
+
+async def test_a_limit_in_another_unit_or_without_a_finite_bound_is_refused_and_counted_and_the_others_are_used(
+    tmp_path: Path,
+):
+    def refused() -> float:
+        return REGISTRY.get_sample_value("edge_placement_limits_refused_total", {"device": "limits"}) or 0.0
+
+    limits = [
+        Limit(code=HEART_RATE, unit="/min", low=45, high=140),
+        Limit(code=HEART_RATE, unit="/s", high=3),
+        Limit(code=SPO2, unit="%", low=float("nan")),
+        Limit(code=SPO2, unit="%", high=float("inf")),
+        Limit(code="NOT_A_CODE", unit="1", low=1),
+        Limit(code=SPO2, unit="%", low=88),
+    ]
+    store = PlacementStore(tmp_path / "placement.pb")
+    beds = [PlacedBed(devices=["limits"], limits=limits), PlacedBed(devices=["none-left"], limits=limits[1:5])]
+    await store.save(Placement(version=1, beds=beds), first=True)
+    before = refused()
+    used = store.of("limits").limits
+    assert [(x.code, x.low, x.high) for x in used] == [(HEART_RATE, 45, 140), (SPO2, 88, None)]
+    assert refused() - before == 4
+    # With none left the bed is watched by the defaults, never by nothing.
+    assert [(x.code, x.low, x.high) for x in store.of("none-left").limits] == [(HEART_RATE, 50, 130)]
 
 
 def test_a_damaged_placement_is_begun_without(tmp_path: Path):
