@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.core.policy import declared, flat_routes, undeclared_routes
+from hub.gateways.enrolment import create_app
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.web import RunningWeb
 
@@ -27,6 +28,12 @@ async def test_each_route_declares_its_policy_and_stands_in_the_reference(web: R
     assert undeclared_routes(web.app.routes) == []
     documented = set(re.findall(r"`((?:GET|POST|WS|MOUNT) /[^`]*)`", API_PAGE.read_text(encoding="utf-8")))
     assert set().union(*(name_of(route) for route in routes)) == documented
+
+
+async def test_each_route_of_the_enrolment_door_declares_its_policy(hub: RunningHub):
+    door = create_app(hub.gateways, hub.authority, hub.uplink)
+    assert len(list(flat_routes(door.routes))) == 2
+    assert undeclared_routes(door.routes) == []
 
 
 async def test_a_route_without_a_policy_would_be_found(web: RunningWeb):
