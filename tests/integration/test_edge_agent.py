@@ -261,6 +261,19 @@ async def test_the_hubs_placement_is_applied_and_kept(tmp_path: Path, port: Path
     assert Placement.FromString((tmp_path / "state" / "placement.pb").read_bytes()) == placement
 
 
+async def test_a_placement_that_is_not_newer_than_the_one_of_its_connection_is_neither_taken_nor_answered(
+    tmp_path: Path, port: Path
+):
+    store, authority = Store(), Authority()
+    newest = Placement(version=8)
+    async with hub_peer(store, authority, placement=Placement(version=7)) as hub:
+        hub.more_placements = (Placement(version=6), Placement(version=7), newest)
+        async with gateway(tmp_path, authority, hub.port, port):
+            await until(lambda: 8 in store.applied)
+    assert store.applied == [7, 8]
+    assert Placement.FromString((tmp_path / "state" / "placement.pb").read_bytes()) == newest
+
+
 async def test_a_restored_hubs_older_placement_is_applied_and_kept(tmp_path: Path, port: Path):
     store, authority = Store(), Authority()
     newer = Placement(version=7, beds=[PlacedBed(point_of_care="bed-1", devices=["amp"], age_group="child")])
