@@ -1,4 +1,4 @@
-"""A browser for the session, and pages in both languages and sizes."""
+"""A browser for a module, and pages in both languages and sizes."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -24,8 +24,9 @@ AXE = Path(__file__).parents[2] / "wardlink" / "web" / "node_modules" / "axe-cor
 LOCALES = {"en": "en-GB", "zh_Hans": "zh-CN"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(usual_places: Places) -> Iterator[Browser]:
+    """A browser for a module: while it is open its client runs a loop in this thread, and no asynchronous test could."""
     found = find_or_unpack_chromium(usual_places, lambda _line: None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
