@@ -1,0 +1,146 @@
+"""`wardlink demo` as a user meets it: started, looked at, ended with Ctrl-C, started again; and wrong arguments."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from wardlink.local.database import stack_up
+from wardlink.local.places import Places
+
+pytestmark = pytest.mark.integration
+
+COMMAND = [sys.executable, "-m", "wardlink", "demo"]
+WARM_START_S = 20  # promised to whoever starts it a second time
+
+
+@dataclass(frozen=True)
+class Running:
+    """A demo that is up: what it printed, and where it was told to keep its data."""
+
+    process: subprocess.Popen[str]
+    said: str
+    places: Places
+
+    @property
+    def ready_s(self) -> float:
+        return float(self.find(r"([\d.]+) s  ready"))
+
+    @property
+    def link(self) -> str:
+        return self.find(r"one-time link\s+(\S+)")
+
+    @property
+    def ward(self) -> str:
+        return self.find(r"the ward\s+(\S+)")
+
+    def find(self, pattern: str) -> str:
+        found = re.search(pattern, self.said)
+        assert found, self.said
+        return found[1]
+
+    def rows(self, query: str) -> set[tuple[object, ...]]:
+        database = stack_up(self.places, lambda _line: None)
+        with closing(database.connect_admin()) as admin:
+            return {tuple(row) for row in admin.execute(query.encode()).fetchall()}
+
+
+def without_a_database() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+
+
+@contextmanager
+def demo(places: Places) -> Generator[Running]:
+    process = subprocess.Popen(
+        [*COMMAND, "--data", str(places.data)],
+        env=without_a_database(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C ends it" in line:
+                break
+        assert process.poll() is None, said
+        yield Running(process, said, places)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        if process.stdout:
+            process.stdout.close()
+
+
+def table_of_processes() -> dict[int, tuple[int, int, str]]:
+    """Process id to parent, start time and state, of all that are alive (proc(5): fields 4, 22 and 3 of stat)."""
+    found: dict[int, tuple[int, int, str]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if fields[0] not in "ZX":
+            found[int(stat.parent.name)] = (int(fields[1]), int(fields[19]), fields[0])
+    return found
+
+
+def descendants(roots: set[int]) -> set[tuple[int, int]]:
+    """Process id and start time of everything below these, and of themselves."""
+    table = table_of_processes()
+    inside = set(roots)
+    while more := {pid for pid, (parent, _, _) in table.items() if parent in inside} - inside:
+        inside |= more
+    return {(pid, table[pid][1]) for pid in inside if pid in table}
+
+
+def test_a_demo_ends_with_all_that_it_started_and_goes_on_with_its_data_next_time(
+    usual_places: Places, short_folder: Callable[[], Path]
+):
+    places = replace(usual_places, data=short_folder(), database_url=None)
+    gateways = "select name from gateway"
+    accounts = "select name from account"
+    audit = "select * from audit"
+    with demo(places) as first:
+        assert httpx.get(first.link).status_code == 200
+        assert httpx.get(f"{first.ward}/health").status_code == 200
+        postmaster = int(next(places.data.rglob("postmaster.pid")).read_text().split()[0])
+        started = descendants({first.process.pid, postmaster})
+        assert len(started) > 7  # itself, three roles, agent, amplifier, and a server with workers of its own
+        before = first.rows(gateways), first.rows(accounts), {str(row) for row in first.rows(audit)}
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(60) == 0
+    alive = {(pid, at) for pid, (_, at, _) in table_of_processes().items()}
+    assert started & alive == set()
+    began_s = time.monotonic()
+    with demo(places) as second:
+        assert second.ready_s < WARM_START_S
+        assert time.monotonic() - began_s < WARM_START_S
+        assert before[0]
+        assert second.rows(gateways) == before[0]
+        assert second.rows(accounts) == before[1]
+        assert {str(row) for row in second.rows(audit)} > before[2]
+        assert "is enrolled" not in second.said
+        print(f"ready behind {first.ready_s} s, and behind {second.ready_s} s with its data")
+
+
+def test_a_recording_that_is_not_there_is_told_with_what_to_do(short_folder: Callable[[], Path]):
+    data = short_folder()
+    ended = subprocess.run(
+        [*COMMAND, "--data", str(data), "--recordings", str(data), "--record", "vfdb/none"],
+        env=without_a_database(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "There is no recording" in ended.stderr
+    assert "wardlink recordings get" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert list(data.iterdir()) == []
