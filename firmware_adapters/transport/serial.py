@@ -12,7 +12,7 @@ import serial_asyncio_fast
 from firmware_adapters.adapter import LinkError
 
 _READ_BYTES = 4096
-_LIMIT_BYTES = 64 * 1024  # the reader stops taking bytes from the driver beyond this
+LIMIT_BYTES = 64 * 1024  # the reader stops taking bytes from the driver beyond this
 
 # termios.error is not an OSError; pyserial lets it through when a driver refuses a setting.
 _ERRORS = (serial.SerialException, OSError, termios.error)
@@ -61,7 +61,7 @@ class SerialTransport:
         exclusive: dict[str, Any] = {} if "://" in self._url else {"exclusive": True}
         try:
             reader, writer = await serial_asyncio_fast.open_serial_connection(
-                url=self._url, baudrate=self._baud, limit=_LIMIT_BYTES, **exclusive
+                url=self._url, baudrate=self._baud, limit=LIMIT_BYTES, **exclusive
             )
         except _ERRORS as error:
             msg = f"{self._url}: the serial line cannot be opened: {error}"

@@ -7,6 +7,6 @@ from protocols.link import window
 
 
 def test_the_table_of_queues_has_the_bounds_of_the_code():
-    assert QUEUES["link"].bound == serial._LIMIT_BYTES  # pyright: ignore[reportPrivateUsage]
+    assert QUEUES["link"].bound == serial.LIMIT_BYTES
     assert QUEUES["spool-waveform"].bound == Limits().queue_batches
     assert QUEUES["in-flight"].bound == window.MAX_BYTES
