@@ -99,7 +99,9 @@ class DevicePipeline:
         patience_s = WAKE_AFTER_S
         while True:
             try:
-                data = await asyncio.wait_for(link.receive(), patience_s)
+                # asyncio.wait_for of Python 3.11 swallows a cancellation that comes with the data: the agent would not stop
+                async with asyncio.timeout(patience_s):
+                    data = await link.receive()
             except TimeoutError:
                 self._take(decoder.flush(self._sink.now_ns()))
                 for command in self._adapter.wake(self._config):

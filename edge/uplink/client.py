@@ -191,7 +191,8 @@ class Uplink:
         deadline_ns = self._link.deadline(connection)
         left_s = None if deadline_ns is None else (deadline_ns - time.monotonic_ns()) / 1e9
         try:
-            await asyncio.wait_for(news.wait(), left_s)
+            async with asyncio.timeout(left_s):
+                await news.wait()
         except TimeoutError:
             deadline_ns = self._link.deadline(connection)
             if deadline_ns is not None and deadline_ns <= time.monotonic_ns():

@@ -63,7 +63,8 @@ class AlarmFollower:
         """Follow until cancelled."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._look.wait()
             self._look.clear()
             for tenant, log in tuple(self._logs.items()):
                 try:

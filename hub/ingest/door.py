@@ -162,7 +162,8 @@ class UplinkDoor:
 
     async def _read_hello(self, context: Context) -> Hello:
         try:
-            message = await asyncio.wait_for(_read(context), HELLO_TIMEOUT_S)
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                message = await _read(context)
         except TimeoutError as error:
             raise InvalidError(
                 f"No Hello within {HELLO_TIMEOUT_S:.0f} s.", "Send Hello first.", reason="hello-missing"

@@ -77,7 +77,8 @@ class WaveStreams:
         while not (client.closed or self._room.closing):
             await connection.send(frame for frame in client.take() if frame.place not in sent)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(client.ready.wait(), _CHECK_S)
+                async with asyncio.timeout(_CHECK_S):
+                    await client.ready.wait()
             if time.monotonic() - checked_s >= _CHECK_S:
                 checked_s = time.monotonic()
                 sent.clear()
