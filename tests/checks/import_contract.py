@@ -17,7 +17,7 @@ class AllowedContract(Contract):
     within = fields.StringField(required=False)
     allowed = fields.ListField(subfield=fields.StringField())  # a descriptor: on an instance it is a list
 
-    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002  # the base class's signature
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # the base class's signature
         source, within = str(self.source), self.within
         allowed = [str(pattern) for pattern in cast("list[object]", self.allowed)]
         ours = {name for name in graph.modules if not graph.is_module_squashed(name)}
