@@ -13,7 +13,7 @@ from hub.placement.seed import plant, read_seed
 
 def seed(
     file: Annotated[
-        Path, typer.Option("--file", metavar="FILE", help="TOML file; hub/placement/seed.py shows its form.")
+        Path, typer.Option("--file", metavar="FILE", help="TOML file; docs/reference/seed.md shows its form.")
     ],
     tenant: TenantOption = "default",
     config: ConfigOption = None,

@@ -6,9 +6,8 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ import pytest
 
 from edge.identity import save_identity
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
-from firmware_adapters.simulate.pty import PtyPlayer
 from protocols.link import Lane, Position
 from protocols.record import Gap, Observation, WaveformGroup
 from protocols.uplink_pb2 import PlacedBed, Placement
@@ -33,18 +31,6 @@ SAMPLES = 60 * RATE_HZ
 def board() -> Board:
     """Each sample tells its number, in steps larger than the amplifier's count."""
     return Board(np.arange(SAMPLES, dtype=np.float64)[None, :])
-
-
-@pytest.fixture
-def port(board: Board, tmp_path: Path) -> Iterator[Path]:
-    player = PtyPlayer(board, tmp_path / "amp", rate_hz=RATE_HZ)
-    stopped = threading.Event()
-    thread = threading.Thread(target=player.run, args=(lambda: not stopped.is_set(),))
-    thread.start()
-    yield player.port
-    stopped.set()
-    thread.join()
-    player.close()
 
 
 @dataclass

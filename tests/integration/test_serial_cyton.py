@@ -1,9 +1,7 @@
 """A simulated board on a pseudo-terminal, read by the serial transport and the Cyton adapter that ship."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,7 @@ import pytest
 
 from firmware_adapters.adapter import ConfigError, DeviceConfig, LinkError, OptionValue
 from firmware_adapters.registry import families, find_adapter
-from firmware_adapters.simulate.cyton import RATE_HZ, Board
-from firmware_adapters.simulate.pty import PtyPlayer
+from firmware_adapters.simulate.cyton import Board
 from protocols.errors import Fault
 from protocols.record import Gap, Record, WaveformGroup
 
@@ -22,18 +19,6 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def board() -> Board:
     return Board(np.arange(5000.0)[None, :])
-
-
-@pytest.fixture
-def port(board: Board, tmp_path: Path) -> Iterator[Path]:
-    player = PtyPlayer(board, tmp_path / "amp", rate_hz=RATE_HZ)
-    stopped = threading.Event()
-    thread = threading.Thread(target=player.run, args=(lambda: not stopped.is_set(),))
-    thread.start()
-    yield player.port
-    stopped.set()
-    thread.join()
-    player.close()
 
 
 async def read_for(device: DeviceConfig, seconds: float, *, wake: bool = True) -> list[Record | Fault]:
