@@ -58,11 +58,22 @@ class Family:
     quirks: tuple[tuple[str, str], ...] = ()  # (quirk, its evidence)
 
 
-class Decoder(Protocol):
-    """Bytes in, records and faults out; the same output for any chunking of the same bytes."""
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes as they arrived. `channel` says where, for a link that has several: the UUID of a GATT characteristic.
 
-    def feed(self, data: bytes, at: int) -> "list[Record | Fault]":
-        """Take bytes that arrived at gateway time `at` (ns)."""
+    A byte stream has one channel, "", and may be cut anywhere; a message of a channel comes whole.
+    """
+
+    data: bytes
+    channel: str = ""
+
+
+class Decoder(Protocol):
+    """Bytes in, records and faults out; the same output for any chunking of the same byte stream."""
+
+    def feed(self, data: bytes, at: int, channel: str = "") -> "list[Record | Fault]":
+        """Take bytes that arrived on `channel` at gateway time `at` (ns)."""
         ...
 
     def flush(self, at: int) -> "list[Record | Fault]":
@@ -73,7 +84,7 @@ class Decoder(Protocol):
 class Link(Protocol):
     """An open link to a device."""
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> Chunk:
         """Wait for the next bytes; LinkError when the link is gone."""
         ...
 

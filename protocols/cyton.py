@@ -124,8 +124,9 @@ class CytonDecoder:
             self._last_ns = resume.end_ns
             self._anchor_ns, self._anchor_at = resume.end_ns - resume.end_sample * _NS_PER_SAMPLE, resume.end_ns
 
-    def feed(self, data: bytes, at: int) -> list[Record | Fault]:
+    def feed(self, data: bytes, at: int, channel: str = "") -> list[Record | Fault]:
         """Take bytes that arrived at gateway time `at` (ns); the records are the same for any chunking."""
+        del channel  # a serial line has one
         out: list[Record | Fault] = []
         buffer = self._buffer
         buffer += data

@@ -101,7 +101,7 @@ class DevicePipeline:
             try:
                 # asyncio.wait_for of Python 3.11 swallows a cancellation that comes with the data: the agent would not stop
                 async with asyncio.timeout(patience_s):
-                    data = await link.receive()
+                    chunk = await link.receive()
             except TimeoutError:
                 self._take(decoder.flush(self._sink.now_ns()))
                 for command in self._adapter.wake(self._config):
@@ -109,8 +109,8 @@ class DevicePipeline:
                 patience_s = self._adapter.silence_ns / NS_PER_S
                 continue
             patience_s = self._adapter.silence_ns / NS_PER_S
-            LINK_BYTES.labels(device=self._config.device).inc(len(data))
-            self._take(decoder.feed(data, self._sink.now_ns()))
+            LINK_BYTES.labels(device=self._config.device).inc(len(chunk.data))
+            self._take(decoder.feed(chunk.data, self._sink.now_ns(), chunk.channel))
 
     def _take(self, decoded: Iterable[Record | Fault]) -> None:
         out: list[Record] = []

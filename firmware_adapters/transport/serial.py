@@ -9,7 +9,7 @@ from typing import Any
 import serial
 import serial_asyncio_fast
 
-from firmware_adapters.adapter import LinkError
+from firmware_adapters.adapter import Chunk, LinkError
 
 _READ_BYTES = 4096
 LIMIT_BYTES = 64 * 1024  # the reader stops taking bytes from the driver beyond this
@@ -25,7 +25,7 @@ class SerialLink:
         """Made by SerialTransport."""
         self._url, self._reader, self._writer = url, reader, writer
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> Chunk:
         """The next bytes; LinkError when the adapter was pulled."""
         try:
             data = await self._reader.read(_READ_BYTES)
@@ -35,7 +35,7 @@ class SerialLink:
         if not data:
             msg = f"{self._url}: the serial line was closed by the driver; is the adapter plugged in?"
             raise LinkError(msg)
-        return data
+        return Chunk(data)
 
     async def send(self, data: bytes) -> None:
         """Write a command."""

@@ -32,7 +32,8 @@ async def read_for(device: DeviceConfig, seconds: float, *, wake: bool = True) -
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
             try:
-                out += decoder.feed(await asyncio.wait_for(link.receive(), left_s), time.time_ns())
+                chunk = await asyncio.wait_for(link.receive(), left_s)
+                out += decoder.feed(chunk.data, time.time_ns(), chunk.channel)
             except TimeoutError:
                 break
     return out + decoder.flush(time.time_ns())

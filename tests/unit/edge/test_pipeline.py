@@ -10,7 +10,7 @@ import numpy as np
 from edge.pipeline.batcher import lane_for
 from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.queues import QUEUES
-from firmware_adapters.adapter import API_VERSION, Adapter, DeviceConfig, Family, LinkError, Resume
+from firmware_adapters.adapter import API_VERSION, Adapter, Chunk, DeviceConfig, Family, LinkError, Resume
 from firmware_adapters.cyton import CytonAdapter
 from firmware_adapters.simulate.cyton import Board
 from models.screening.placement import Placement
@@ -39,11 +39,11 @@ class MemoryLink:
     pieces: list[bytes]
     commands: list[bytes] = field(default_factory=list)
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> Chunk:
         await asyncio.sleep(0)
         if not self.pieces:
             raise LinkError("the cable was pulled")
-        return self.pieces.pop(0)
+        return Chunk(self.pieces.pop(0))
 
     async def send(self, data: bytes) -> None:
         self.commands.append(data)
@@ -98,7 +98,8 @@ class ThermometerAdapter:
         del config
         return ()
 
-    def feed(self, data: bytes, at: int) -> list[Record | Fault]:
+    def feed(self, data: bytes, at: int, channel: str = "") -> list[Record | Fault]:
+        del channel
         source = SourcePath("amp", ("probe-1",))
         return [Observation(source, "MDC_TEMP_BODY", float(b), "Cel", Times(at, self._device_ns)) for b in data]
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from edge.pipeline.device import DevicePipeline, Sink
-from firmware_adapters.adapter import API_VERSION, Decoder, DeviceConfig, Family, Resume
+from firmware_adapters.adapter import API_VERSION, Chunk, Decoder, DeviceConfig, Family, Resume
 from models.screening.placement import Placement
 from protocols.errors import Fault
 from protocols.record import NS_PER_S, Record, SourcePath
@@ -14,7 +14,7 @@ from protocols.record import NS_PER_S, Record, SourcePath
 class Silent:
     """A decoder that makes nothing of its bytes."""
 
-    def feed(self, data: bytes, at: int) -> list[Record | Fault]:
+    def feed(self, data: bytes, at: int, channel: str = "") -> list[Record | Fault]:
         return []
 
     def flush(self, at: int) -> list[Record | Fault]:
@@ -29,7 +29,7 @@ class Chattering:
     family = Family("chattering", "nobody", "test", (), "none")
 
     def __init__(self) -> None:
-        self.waiting: asyncio.Future[bytes] | None = None
+        self.waiting: asyncio.Future[Chunk] | None = None
         self.asked = asyncio.Event()
 
     def check(self, config: DeviceConfig) -> None:
@@ -45,7 +45,7 @@ class Chattering:
 
         return opened()
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> Chunk:
         self.waiting = asyncio.get_running_loop().create_future()
         self.asked.set()
         return await self.waiting
@@ -69,7 +69,7 @@ async def test_a_pipeline_ends_although_bytes_come_in_the_same_turn():
     await adapter.asked.wait()
     await asyncio.sleep(0)
     assert adapter.waiting is not None
-    adapter.waiting.set_result(b"x")
+    adapter.waiting.set_result(Chunk(b"x"))
     running.cancel()
     done, _ = await asyncio.wait((running,), timeout=2)
     assert running in done
