@@ -17,6 +17,7 @@ from wardlink.local.database import stack_down, stack_status, stack_up
 from wardlink.local.debs import find_or_unpack_chromium
 from wardlink.local.errors import StackError
 from wardlink.local.npm import install_javascript
+from wardlink.local.parts import PARTS, find_or_unpack
 from wardlink.local.places import Places, Progress, default_places
 
 DOWN: Final = 3  # as an init script's `status` says that a program does not run (LSB 3.1, 20.2)
@@ -93,6 +94,18 @@ def browser(cache: CacheOption = None) -> None:
     """Find a Chromium for the tests, or fetch one (240 MB) with a Chinese font from Debian; prints its path."""
     with _errors_told():
         print(find_or_unpack_chromium(_places(None, cache), _progress(time.monotonic())).executable)
+
+
+@app.command()
+def program(name: str, cache: CacheOption = None) -> None:
+    """Find a program that a door or its tests need (dbus-daemon, mosquitto, nginx ...), or fetch it; prints its path."""
+    with _errors_told():
+        if name not in PARTS:
+            raise StackError(f"No program {name!r} is known here.", f"choose one of: {', '.join(PARTS)}.")
+        found = find_or_unpack(name, _places(None, cache), _progress(time.monotonic()))
+        for variable, value in found.env.items():
+            print(f"{variable}={value}")
+        print(found.executable)
 
 
 def _places(data: Path | None, cache: Path | None) -> Places:

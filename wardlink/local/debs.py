@@ -91,7 +91,7 @@ def _unpack_chromium(folder: Path, codename: str, places: Places, progress: Prog
         with private_apt(places.cache / "apt-state", environ, STAND_INS) as apt:
             began = time.monotonic()
             progress(f"no Chromium is installed; fetching one of Debian {codename} (once)")
-            _use_own_suite(apt, codename)
+            use_own_suite(apt, codename, "Chromium")
             packages = apt.download(_PACKAGES)
             size_mb = sum(package.stat().st_size for package in packages) / 1e6
             progress(f"{len(packages)} packages, {size_mb:.0f} MB downloaded ({time.monotonic() - began:.1f} s)")
@@ -123,11 +123,12 @@ def _unpack_chromium(folder: Path, codename: str, places: Places, progress: Prog
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _use_own_suite(apt: PrivateApt, codename: str) -> None:
+def use_own_suite(apt: PrivateApt, codename: str, program: str) -> None:
+    """Let `apt` fetch from the machine's own suite; `StackError` names the `program` that then cannot be had."""
     mirrors = configured_mirrors(apt.environ)
     security = [Source(uri, f"{codename}-security") for uri in mirrors.security]
     last = StackError(
-        "apt has no package sources.", "install chromium, or add a Debian mirror to the system's apt sources."
+        "apt has no package sources.", f"install {program}, or add a Debian mirror to the system's apt sources."
     )
     for uri in mirrors.main:
         try:
@@ -137,22 +138,23 @@ def _use_own_suite(apt: PrivateApt, codename: str) -> None:
         else:
             return
     raise StackError(
-        f"No Chromium is installed, and none can be fetched.\n{last}",
-        "install Chromium and put it on PATH.",
+        f"No {program} is installed, and none can be fetched.\n{last}",
+        f"install {program} and put it on PATH.",
         last.detail,
     )
 
 
 def _browser_in(folder: Path) -> Browser:
     env = {
-        "LD_LIBRARY_PATH": ":".join(map(str, _library_folders(folder))),
+        "LD_LIBRARY_PATH": ":".join(map(str, library_folders(folder))),
         "FONTCONFIG_FILE": str(folder / "fonts.conf"),
         "XDG_DATA_DIRS": f"{folder / 'usr/share'}:/usr/local/share:/usr/share",
     }
     return Browser(folder / "usr/lib/chromium/chromium", env)
 
 
-def _library_folders(folder: Path) -> Iterable[Path]:
+def library_folders(folder: Path) -> Iterable[Path]:
+    """Where libraries lie under an unpacked `folder`, in the order of LD_LIBRARY_PATH."""
     for top in (folder / "usr/lib", folder / "lib"):
         for triplet in sorted(top.glob("*-linux-gnu*")):
             yield triplet
