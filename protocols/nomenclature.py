@@ -61,6 +61,7 @@ EVT_FIRMWARE = "WDL_EVT_FIRMWARE"
 EVT_BATTERY_LOW = "MDC_EVT_BATT_LO"
 EVT_BUTTON = "WDL_EVT_BUTTON"
 EVT_FAULT = "WDL_EVT_FAULT"
+EVT_DEVICE_SEEN = "WDL_EVT_DEVICE_SEEN"
 
 LINK_LOSS = "link_loss"
 DEVICE_RESTART = "device_restart"
@@ -124,7 +125,31 @@ def _terms() -> "Iterable[Term]":
     yield Term(
         "MDC_PRESS_BLD_NONINV_DIA", metric, "Diastolic pressure", "舒张压", 150022, "8462-4", "mm[Hg]", (10, 250), "DIA"
     )
+    yield Term(
+        "MDC_PRESS_BLD_NONINV_MEAN",
+        metric,
+        "Mean pressure",
+        "平均压",
+        150023,
+        "8478-0",
+        "mm[Hg]",
+        (10, 280),
+        "MAP",
+    )
     yield Term("MDC_TEMP_BODY", metric, "Body temperature", "体温", 150364, "8310-5", "Cel", (15, 45), "T")
+    yield Term("MDC_TEMP_SKIN", metric, "Skin temperature", "皮肤温度", 150388, None, "Cel", (0, 50), "Tskin")
+    yield Term(
+        "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD",
+        metric,
+        "Glucose (capillary blood)",
+        "血糖·毛细血管",
+        160184,
+        "32016-8",
+        "mg/dL",
+        (0, 1000),
+        "Glu",
+    )
+    yield Term("MDC_MASS_BODY_ACTUAL", metric, "Body weight", "体重", 188736, "29463-7", "kg", (0.2, 500), "Wt")
     yield Term("WDL_ACCELERATION_X", metric, "Acceleration, X", "加速度 X", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Y", metric, "Acceleration, Y", "加速度 Y", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Z", metric, "Acceleration, Z", "加速度 Z", unit="[g]", plausible=(-16, 16))
@@ -148,6 +173,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_BATTERY_LOW, event, "Battery low", "电池电量低", 196802)
     yield Term(EVT_BUTTON, event, "Button pressed", "按键")
     yield Term(EVT_FAULT, event, "Data that cannot be read", "无法解析的数据")
+    yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
 
 
 TERMS: "Mapping[str, Term]" = MappingProxyType({term.code: term for term in _terms()})

@@ -4,9 +4,11 @@ Encoding is deterministic. Decoding raises DecodeError alone, and judges each re
 """
 
 from protocols.wire.batch import (
+    Arrival,
     Item,
     Package,
     Received,
+    arrivals_of,
     decode_batch,
     decode_package,
     encode_batch,
@@ -22,9 +24,11 @@ __all__ = [
     "MAX_MESSAGE_BYTES",
     "MAX_RECORDS",
     "PACKAGE_VERSION",
+    "Arrival",
     "Item",
     "Package",
     "Received",
+    "arrivals_of",
     "decode_batch",
     "decode_package",
     "decode_record",

@@ -9,6 +9,7 @@ from protocols.errors import DecodeError, Fault
 from protocols.link.lane import EPOCH_BYTES, Lane
 from protocols.link.ranges import MAX_N
 from protocols.record import AlarmCondition, Gap, Observation, Record, WaveformGroup
+from protocols.uplink_pb2 import Arrival as UplinkArrival
 from protocols.uplink_pb2 import Batch, Envelope, Origin
 from protocols.wire.decode import decode_record, parse
 from protocols.wire.encode import encode_record
@@ -32,6 +33,14 @@ class Package:
     records: tuple[Record | Fault, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A device's package by which it is known again: 16 bytes that no other package of the device has (decision 0070)."""
+
+    device: str
+    identity: bytes
+
+
 Item: TypeAlias = Received | DecodeError
 
 
@@ -48,13 +57,16 @@ def lane_of(record: Record) -> Lane:
             return Lane.EVENT
 
 
-def encode_batch(lane: int, n: int, closed_ns: int, records: Iterable[Record]) -> bytes:
+def encode_batch(
+    lane: int, n: int, closed_ns: int, records: Iterable[Record], arrivals: Iterable[Arrival] = ()
+) -> bytes:
     """Write a batch; ValueError when it is larger than a message may be. The same records give the same bytes."""
     batch = Batch(
         lane=Lane(lane).wire,
         n=n,
         closed_ns=closed_ns,
         records=[Envelope(record=encode_record(record)) for record in records],
+        arrivals=[UplinkArrival(device=a.device, identity=a.identity) for a in arrivals],
     )
     return _bytes(batch, f"batch {n} of lane {Lane(lane).name.lower()}")
 
@@ -74,6 +86,11 @@ def decode_batch(data: bytes) -> Batch:
 def records_of(batch: Batch) -> list[Item]:
     """Read the records of a batch, in order: each as a record, or as the error for the quarantine."""
     return [_item(Lane(batch.lane), index, envelope) for index, envelope in enumerate(batch.records)]
+
+
+def arrivals_of(batch: Batch) -> list[Arrival]:
+    """The packages that are whole in this batch."""
+    return [Arrival(a.device, a.identity) for a in batch.arrivals]
 
 
 def _item(lane: Lane, index: int, envelope: Envelope) -> Item:
