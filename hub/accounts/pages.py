@@ -1,4 +1,4 @@
-"""The doors: sign-in, sign-out, one-time links, and the choice of a language. Templates are in hub/web/templates."""
+"""The doors: sign-in, sign-out, one-time links. Templates are in hub/web/templates."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,16 +23,6 @@ def routes(web: "WebKit", accounts: "Accounts") -> APIRouter:
     router = APIRouter()
     _sign_in(router, web, accounts)
     _welcome(router, web, accounts)
-
-    @router.get("/lang/{lang}")
-    @public("the language of a page is no secret")
-    async def language(lang: str, next: str = "/") -> Response:  # noqa: A002  the name in the address
-        if lang not in web.shared.words.languages:
-            raise NotFoundError(f"There is no language {lang!r}.", "Choose one of the languages that the page offers.")
-        response = RedirectResponse(inside(next), 303)
-        web.remember_language(response, lang)
-        return response
-
     return router
 
 

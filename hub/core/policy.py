@@ -15,20 +15,25 @@ from hub.core.principal import Principal, PrincipalKind, Role
 
 _BEDSIDE = frozenset({Role.NURSE, Role.DOCTOR, Role.STATION})
 _SEES_WARD = _BEDSIDE | {Role.ENGINEER, Role.ADMINISTRATOR}
+_SEES_ASSETS = frozenset({Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR, Role.OPERATOR})
 _MACHINE = frozenset({Role.OPERATOR, Role.SYSTEM})
 
 # action -> roles. An action that is not here is refused for everybody.
 ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         "uplink.connect": frozenset({Role.GATEWAY}),
-        "gateway.list": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "gateway.list": _SEES_ASSETS,
         "gateway.add": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "gateway.revoke": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+        "device.list": _SEES_ASSETS,
+        "device.admit": frozenset({Role.ENGINEER, Role.OPERATOR}),
+        "quarantine.read": frozenset({Role.ENGINEER}),
+        "quarantine.decide": frozenset({Role.ENGINEER}),
         "audit.verify": _MACHINE | {Role.ADMINISTRATOR},
         "account.invite": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.list": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.disable": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
-        "session.end": _SEES_WARD,
+        "session.end": _SEES_WARD | {Role.BUREAU},
         "ward.read": _SEES_WARD | _MACHINE,
         "waveform.read": _SEES_WARD,
         "alarm.read": _SEES_WARD,

@@ -20,6 +20,7 @@ class Role(StrEnum):
     NURSE = "nurse"
     DOCTOR = "doctor"
     ENGINEER = "engineer"
+    BUREAU = "bureau"  # the health bureau: assets of its hospitals, no patient and no waveform
     ADMINISTRATOR = "administrator"
     GATEWAY = "gateway"
     STATION = "station"

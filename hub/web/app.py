@@ -36,6 +36,7 @@ from hub.wards.room import Room
 from hub.wards.service import WardService
 from hub.wards.sse import EventStreams
 from hub.wards.ws import WaveStreams
+from hub.web import preferences
 from hub.web.guard import RequestGuard, SecurityHeaders
 from hub.web.kit import WebKit, to_sign_in
 from hub.web.notices import hear
@@ -83,6 +84,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.room = room
     app.include_router(account_pages.routes(web, accounts))
+    app.include_router(preferences.routes(web))
     app.include_router(alarm_api.routes(web, alarms, placement, accounts))
     events = EventStreams(room, follower, accounts, web.version)
     app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))

@@ -14,12 +14,15 @@ from hub.core.errors import DomainError, UnauthenticatedError
 from hub.core.principal import Role
 from hub.web.guard import SESSION_COOKIE, VISIT_COOKIE, cookies, form_secret
 from hub.web.problems import text_key
+from hub.web.rail import rooms_for
 
 if TYPE_CHECKING:
     from hub.accounts.service import Accounts
     from hub.core.i18n import SharedPages
 
 LANGUAGE_COOKIE = "wl_lang"
+THEME_COOKIE = "wl_theme"
+THEMES = ("night", "day", "room")  # room: as the page itself is, night for monitoring and day for the office
 _YEAR_S = 365 * 24 * 3600
 
 
@@ -75,6 +78,8 @@ class WebKit:
             csrf=form_token(secret or fresh),
             person=None if person is None else {"name": person.display_name, "role": _role(person)},
             path=request.url.path,
+            theme=_theme(request),
+            rail=rooms_for(None if person is None else person.principal),
             status=code,
             words=Markup(words.page_json(lang)),  # noqa: S704  the catalogue escapes what a script element cannot hold
             **context,
@@ -124,9 +129,14 @@ class WebKit:
 
     def remember_language(self, response: Response, lang: str) -> None:
         """Keep the language that was chosen."""
-        response.set_cookie(
-            LANGUAGE_COOKIE, lang, max_age=_YEAR_S, httponly=True, samesite="lax", secure=self._secure, path="/"
-        )
+        self._remember(response, LANGUAGE_COOKIE, lang)
+
+    def remember_theme(self, response: Response, theme: str) -> None:
+        """Keep the theme that was chosen, one of THEMES."""
+        self._remember(response, THEME_COOKIE, theme)
+
+    def _remember(self, response: Response, name: str, value: str) -> None:
+        response.set_cookie(name, value, max_age=_YEAR_S, httponly=True, samesite="lax", secure=self._secure, path="/")
 
 
 def inside(path: str) -> str:
@@ -144,3 +154,9 @@ def to_sign_in(request: Request) -> RedirectResponse:
 
 def _role(person: Person) -> str:
     return Role.NURSE if Role.NURSE in person.principal.roles else min(person.principal.roles)
+
+
+def _theme(connection: HTTPConnection) -> str:
+    """The theme that was chosen, or "" for the page's own."""
+    chosen = cookies(connection.headers).get(THEME_COOKIE, "")
+    return chosen if chosen in {"night", "day"} else ""

@@ -40,6 +40,8 @@ SAME = {
 }
 # Keys that are put together at run time: the beginning, and what may follow.
 BUILT: dict[str, list[str]] = {
+    "rail.": ["ward", "devices", "quarantine", "gateways"],
+    "theme.to_": ["night", "day"],
     "why.": [],
     "param.": [],
     "rule.": ["lethal", "beats", "limit", "quality"],

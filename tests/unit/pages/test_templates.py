@@ -46,6 +46,8 @@ def show(name: str, lang: str, context: dict[str, Any]) -> str:
         csrf="token",
         person={"name": NASTY, "role": "nurse"},
         path="/here?a=b",
+        theme="",
+        rail=[],
         words=Markup(WORDS.page_json(lang)),
         **context,
     )

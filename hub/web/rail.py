@@ -1,0 +1,31 @@
+"""The rail of rooms at the left of every day page: which rooms there are, and which of them this person may enter."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hub.core.policy import allowed
+
+if TYPE_CHECKING:
+    from hub.core.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room. `key` names its words (`rail.<key>`) and its glyph; `action` is what its page needs."""
+
+    key: str
+    href: str
+    action: str
+
+
+ROOMS = (
+    Room("ward", "/", "ward.read"),
+    Room("devices", "/devices", "device.list"),
+    Room("quarantine", "/quarantine", "quarantine.read"),
+    Room("gateways", "/gateways", "gateway.list"),
+)
+
+
+def rooms_for(principal: "Principal | None") -> list[Room]:
+    """The rooms whose pages the principal may see, in their order."""
+    return [] if principal is None else [room for room in ROOMS if allowed(principal, room.action)]
