@@ -4,7 +4,9 @@ Durable batches are handed to the link in the order of their numbers. Leaves num
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +16,7 @@ from edge.pipeline.queues import QUEUES
 from protocols import wire
 from protocols.link import Connection, Lane, LinkSender, connection_of
 from protocols.record import AlarmCondition, Document, Gap, Record, SubjectClaim, WaveformGroup
+from protocols.wire import Arrival
 
 if TYPE_CHECKING:
     from edge.spool import Spool
@@ -31,6 +34,20 @@ def lane_for(record: Record) -> Lane:
     return Lane(wire.lane_of(record))
 
 
+def _tell(promise: "asyncio.Future[int]", durable: "asyncio.Future[int]") -> None:
+    """Hand on what became of a batch to those who wait for it."""
+    if promise.done():
+        return
+    error = None if durable.cancelled() else durable.exception()
+    if durable.cancelled():
+        promise.cancel()
+    elif error is not None:
+        promise.set_exception(error)
+        promise.exception()  # it is told; nobody need be waiting any more
+    else:
+        promise.set_result(durable.result())
+
+
 def _size(record: Record) -> int:
     match record:
         case WaveformGroup():
@@ -46,30 +63,60 @@ def _size(record: Record) -> int:
             return _RECORD_BYTES
 
 
+@dataclass(slots=True)
+class _Open:
+    """The open batch of a lane; `durable` is there as soon as somebody waits for it."""
+
+    records: list[Record] = field(default_factory=list[Record])
+    arrivals: list[Arrival] = field(default_factory=list[Arrival])
+    size: int = 0
+    durable: "asyncio.Future[int] | None" = None
+
+
 class Batcher:
     """The open batch of each lane. `ready` is called with a connection that has something new to send."""
 
     def __init__(self, spool: "Spool", link: LinkSender, ready: Callable[[Connection], None]) -> None:
         self._spool, self._link, self._ready = spool, link, ready
-        self._open: dict[Lane, list[Record]] = {lane: [] for lane in Lane}
-        self._bytes = dict.fromkeys(Lane, 0)
+        self._open = {lane: _Open() for lane in Lane}
         self._timers: dict[Lane, asyncio.TimerHandle] = {}
         self._writing: set[asyncio.Future[int]] = set()
 
     def add(self, records: Iterable[Record]) -> None:
         """Take records; alarms leave at once, and nothing of theirs waits for other lanes."""
-        urgent = False
+        for record in records:
+            waiting = self._open[lane_for(record)]
+            waiting.records.append(record)
+            waiting.size += _size(record)
+        self._close_what_is_due()
+
+    def add_package(self, records: Iterable[Record], arrivals: Mapping[Lane, Arrival]) -> "list[asyncio.Future[int]]":
+        """Take the records of one package, all of a lane into one batch, with its mark there; a future for each lane's durability."""
+        lanes = set(arrivals)
+        for lane, arrival in arrivals.items():
+            self._open[lane].arrivals.append(arrival)
         for record in records:
             lane = lane_for(record)
-            self._open[lane].append(record)
-            self._bytes[lane] += _size(record)
-            urgent = urgent or lane is Lane.ALARM
-        if urgent:
+            lanes.add(lane)
+            self._open[lane].records.append(record)
+            self._open[lane].size += _size(record)
+        promises = [self._promise(lane) for lane in sorted(lanes)]
+        self._close_what_is_due()
+        return promises
+
+    def _promise(self, lane: Lane) -> "asyncio.Future[int]":
+        waiting = self._open[lane]
+        if waiting.durable is None:
+            waiting.durable = asyncio.get_running_loop().create_future()
+        return waiting.durable
+
+    def _close_what_is_due(self) -> None:
+        if self._open[Lane.ALARM].records:
             self.close(Lane.ALARM)
         for lane, waiting in self._open.items():
-            if not waiting:
+            if not waiting.records:
                 continue
-            if self._bytes[lane] >= QUEUES["open-batch"].bound:
+            if waiting.size >= QUEUES["open-batch"].bound:
                 self.close(lane)
             elif lane not in self._timers:
                 self._timers[lane] = asyncio.get_running_loop().call_later(CLOSE_AFTER_S, self.close, lane)
@@ -79,11 +126,12 @@ class Batcher:
         timer = self._timers.pop(lane, None)
         if timer is not None:
             timer.cancel()
-        records, self._open[lane] = self._open[lane], []
-        self._bytes[lane] = 0
-        if not records:
+        closed, self._open[lane] = self._open[lane], _Open()
+        if not closed.records:
             return None
-        durable = self._spool.append(lane, records)
+        durable = self._spool.append(lane, closed.records, closed.arrivals)
+        if closed.durable is not None:
+            durable.add_done_callback(partial(_tell, closed.durable))
         self._writing.add(durable)
         durable.add_done_callback(lambda future: self._durable(lane, future))
         BATCHES.labels(lane=lane.name.lower()).inc()
@@ -91,7 +139,7 @@ class Batcher:
 
     def record(self, gaps: Iterable[Gap]) -> "asyncio.Future[int] | None":
         """Put gaps of lost batches into lane event and close it; the future of their durability."""
-        self._open[Lane.EVENT] += gaps
+        self._open[Lane.EVENT].records += gaps
         return self.close(Lane.EVENT)
 
     async def close_all(self) -> None:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from edge.spool.frame import Frame, FrameError
 from edge.spool.gaps import gaps_of, records_of, source_ends
-from edge.spool.index import AlarmRow, SourceEnd
+from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
 from edge.spool.limits import Limits
 from edge.spool.recovery import Recovered, alarm_rows
 from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, SpoolStats, Store
@@ -23,7 +23,7 @@ from protocols.device_package_pb2 import Record as WireRecord
 from protocols.link import Lane, Position
 from protocols.nomenclature import QUEUE_OVERFLOW
 from protocols.record import AlarmCondition, Gap, Record
-from protocols.wire import decode_record, encode_batch
+from protocols.wire import Arrival, decode_record, encode_batch
 
 _RETIRE_EVERY_S = 60.0
 
@@ -38,6 +38,7 @@ class _Item:
     done: "asyncio.Future[int]"
     sources: list[SourceEnd] = field(default_factory=list[SourceEnd])
     alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
+    arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
 
 
 @dataclass(slots=True)
@@ -95,20 +96,22 @@ class Spool:
         """What opening found."""
         return self._store.recovered
 
-    def append(self, lane: Lane, records: Iterable[Record]) -> "asyncio.Future[int]":
+    def append(self, lane: Lane, records: Iterable[Record], arrivals: Sequence[Arrival] = ()) -> "asyncio.Future[int]":
         """Number a batch and hand it to its writer; resolved with n when it is durable, in the order of n.
 
+        `arrivals`: the devices' packages of which all records of this lane are among these; durable in the same write.
         A waveform batch for which the writer has no room becomes the Gap of what it held.
         """
         n, closed_ns = self._store.newest[lane] + 1, self._clock()
         writer = self._writer(lane)
-        payload = encode_batch(lane.wire, n, closed_ns, records)
+        payload = encode_batch(lane.wire, n, closed_ns, records, arrivals)
         if lane is Lane.WAVEFORM and writer.waiting() >= self._store.limits.queue_batches:
             gaps = gaps_of([records_of(payload)], QUEUE_OVERFLOW, recoverable=False, at_ns=closed_ns)
-            payload = encode_batch(lane.wire, n, closed_ns, gaps)
+            payload = encode_batch(lane.wire, n, closed_ns, gaps, arrivals)
             self.stats.overflowed_batches += 1
         self._store.newest[lane] = n
         item = _Item(Frame(lane, n, closed_ns, payload), self._loop.create_future())
+        item.arrivals = [ArrivalRow(lane, a.device, a.identity, n) for a in arrivals]
         if lane is Lane.WAVEFORM:
             item.sources = source_ends(records_of(payload))
         elif lane is Lane.ALARM:
@@ -160,6 +163,19 @@ class Spool:
         """Where the stored samples of each source end, by source path."""
         return self._store.source_ends()
 
+    def arrivals(self) -> dict[Lane, list[Arrival]]:
+        """The packages that each lane had when the spool was opened, as far back as they are kept; oldest first."""
+        known: dict[Lane, list[Arrival]] = {lane: [] for lane in Lane}
+        for row in self._store.index.arrivals():
+            known[Lane(row.lane)].append(Arrival(row.device, row.identity))
+        return known
+
+    def adopt(self, arrivals: Mapping[Lane, Sequence[Arrival]]) -> None:
+        """A spool that replaces another knows its packages again; before anything is appended."""
+        self._store.index.write(
+            arrivals=[ArrivalRow(lane, a.device, a.identity, 0) for lane, known in arrivals.items() for a in known]
+        )
+
     def active_alarms(self) -> list[AlarmCondition]:
         """The alarms that had not ended when the spool was opened."""
         records = [decode_record(WireRecord.FromString(row.record)) for row in self._store.index.alarms()]
@@ -206,8 +222,9 @@ class Spool:
     def _commit_group(self, key: int, group: Sequence[_Item], writer: GroupWriter[_Work]) -> None:
         sources = [s for i in group for s in i.sources]
         alarms = [a for i in group for a in i.alarms]
+        arrivals = [a for i in group for a in i.arrivals]
         try:
-            self._store.write(key, [i.frame for i in group], sources, alarms, lambda: writer.stopping)
+            self._store.write(key, [i.frame for i in group], sources, alarms, arrivals, lambda: writer.stopping)
         except OSError as error:
             self._loop.call_soon_threadsafe(_fail, group, error)
         else:

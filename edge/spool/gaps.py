@@ -6,8 +6,9 @@ Pure: encoded batches in, records out.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from edge.spool.index import SourceEnd
+from edge.spool.index import ArrivalRow, SourceEnd
 from protocols.device_package_pb2 import Record as WireRecord
+from protocols.link import Lane
 from protocols.record import NS_PER_S, Gap, SourcePath, Times
 from protocols.uplink_pb2 import Batch
 
@@ -26,6 +27,12 @@ class _Stretch:
 def records_of(payload: bytes) -> list[WireRecord]:
     """The records of an encoded batch."""
     return [envelope.record for envelope in Batch.FromString(payload).records]
+
+
+def arrivals_of(payload: bytes) -> list[ArrivalRow]:
+    """The devices' packages that are whole in an encoded batch."""
+    batch = Batch.FromString(payload)
+    return [ArrivalRow(Lane(batch.lane), a.device, a.identity, batch.n) for a in batch.arrivals]
 
 
 def source_ends(records: Iterable[WireRecord]) -> list[SourceEnd]:

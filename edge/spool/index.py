@@ -1,6 +1,7 @@
 """SQLite index of the spool: where each batch lies, what is acknowledged, where each source ends, which alarms are active.
 
-It is a convenience: all but the acknowledged positions can be rebuilt from the segments, and those the hub states again.
+It is a convenience: all but the acknowledged positions can be rebuilt from the segments, and those the hub states again. The
+packages of devices that have come are kept longer than their segments.
 It is written behind the segments, so that no append waits for it. One writing thread; reads may come from any.
 """
 
@@ -13,6 +14,8 @@ from pathlib import Path
 from edge.spool.log import Location
 
 SCHEMA_VERSION = 1
+# A sender repeats only what was not acknowledged, so at most what it keeps in flight (mosquitto: 100 unless set).
+ARRIVALS_KEPT = 1024  # of each device and lane
 
 _SCHEMA = f"""
 PRAGMA journal_mode = WAL;
@@ -25,6 +28,8 @@ CREATE TABLE IF NOT EXISTS scanned (log INTEGER PRIMARY KEY, segment INTEGER, us
 CREATE TABLE IF NOT EXISTS acknowledged (lane INTEGER, first INTEGER, last INTEGER, PRIMARY KEY (lane, first));
 CREATE TABLE IF NOT EXISTS source (source TEXT PRIMARY KEY, end_sample INTEGER, end_ns INTEGER);
 CREATE TABLE IF NOT EXISTS alarm (id BLOB PRIMARY KEY, segment INTEGER, record BLOB);
+CREATE TABLE IF NOT EXISTS arrival (lane INTEGER, device TEXT, identity BLOB, n INTEGER,
+    PRIMARY KEY (lane, device, identity)) WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
@@ -57,6 +62,16 @@ class AlarmRow:
     id: bytes
     segment: int
     record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalRow:
+    """A device's package whose records of a lane are durable in batch `n`."""
+
+    lane: int
+    device: str
+    identity: bytes
+    n: int
 
 
 class Index:
@@ -99,6 +114,7 @@ class Index:
         scanned: Iterable[tuple[int, int, int]] = (),
         sources: Iterable[SourceEnd] = (),
         alarms: Iterable[AlarmRow] = (),
+        arrivals: Iterable[ArrivalRow] = (),
     ) -> None:
         """Take in what was written to segments; `scanned` says up to which byte of which segment of each log."""
         rows = [(e.lane, e.n, e.last, e.closed_ns, e.log, *_where(e.location)) for e in entries]
@@ -115,6 +131,7 @@ class Index:
                     self._db.execute("INSERT OR REPLACE INTO alarm VALUES (?,?,?)", (a.id, a.segment, a.record))
                 else:
                     self._db.execute("DELETE FROM alarm WHERE id = ?", (a.id,))
+            self._write_arrivals(list(arrivals))
 
     def forget(self, log: int, segment: int) -> None:
         """A segment was deleted."""
@@ -201,6 +218,12 @@ class Index:
         with self._lock:
             return [AlarmRow(*row) for row in self._db.execute("SELECT id, segment, record FROM alarm ORDER BY rowid")]
 
+    def arrivals(self) -> list[ArrivalRow]:
+        """The packages that are known again, oldest first."""
+        query = "SELECT lane, device, identity, n FROM arrival ORDER BY n"
+        with self._lock:
+            return [ArrivalRow(*row) for row in self._db.execute(query)]
+
     def acknowledged(self) -> dict[int, list[tuple[int, int]]]:
         """Lane to acknowledged ranges."""
         result: dict[int, list[tuple[int, int]]] = {}
@@ -217,6 +240,17 @@ class Index:
             for lane, ranges in lanes.items():
                 self._db.execute("DELETE FROM acknowledged WHERE lane = ?", (lane,))
                 self._db.executemany("INSERT INTO acknowledged VALUES (?,?,?)", [(lane, a, b) for a, b in ranges])
+
+    def _write_arrivals(self, arrivals: list[ArrivalRow]) -> None:
+        """Within a transaction."""
+        rows = [(a.lane, a.device, a.identity, a.n) for a in arrivals]
+        self._db.executemany("INSERT OR REPLACE INTO arrival VALUES (?,?,?,?)", rows)
+        for lane, device in {(a.lane, a.device) for a in arrivals}:
+            self._db.execute(
+                "DELETE FROM arrival WHERE lane = ?1 AND device = ?2 AND n < (SELECT n FROM arrival"
+                " WHERE lane = ?1 AND device = ?2 ORDER BY n DESC LIMIT 1 OFFSET ?3)",
+                (lane, device, ARRIVALS_KEPT - 1),
+            )
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, check_same_thread=False, timeout=10)

@@ -12,8 +12,8 @@ from pathlib import Path
 from google.protobuf.message import DecodeError as ProtobufError
 
 from edge.spool.frame import EPOCH_BYTES, HEADER_BYTES, Damage, Found, epoch_of, scan
-from edge.spool.gaps import records_of, source_ends
-from edge.spool.index import AlarmRow, Entry, Index, SourceEnd
+from edge.spool.gaps import arrivals_of, records_of, source_ends
+from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
 from edge.spool.log import Location, SegmentLog
 from protocols.device_package_pb2 import PRESENCE_ENDED
 from protocols.device_package_pb2 import Record as WireRecord
@@ -121,6 +121,7 @@ def _scan_segment(
     entries: list[Entry] = []
     sources: dict[str, SourceEnd] = {}
     alarms: list[AlarmRow] = []
+    arrivals: list[ArrivalRow] = []
     for item in scan(log.content(number), epoch, begin):
         if isinstance(item, Damage) or not known(item.frame.lane):
             damage = item if isinstance(item, Damage) else Damage(item.offset, item.size)
@@ -131,11 +132,12 @@ def _scan_segment(
         if not item.frame.is_hole:
             try:
                 records = records_of(item.frame.payload)
+                arrivals += arrivals_of(item.frame.payload)
             except ProtobufError:
                 continue  # the checksum is good, so these are the bytes that were appended; the hub says what is wrong with them
             sources.update((s.source, s) for s in source_ends(records))
             alarms += alarm_rows(records, number)
-    index.write(entries, [(key, number, segment.used)], sources.values(), alarms)
+    index.write(entries, [(key, number, segment.used)], sources.values(), alarms, arrivals)
 
 
 def _entry(found: Found, log: int, segment: int) -> Entry:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge.spool.frame import Damage, Found, Frame, FrameError, scan
 from edge.spool.gaps import gaps_between, gaps_of, records_of
-from edge.spool.index import AlarmRow, Entry, Index, SourceEnd
+from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
 from edge.spool.limits import Limits
 from edge.spool.log import SegmentLog
 from edge.spool.recovery import recover, spool_epoch
@@ -51,6 +51,7 @@ class _Behind:
     entries: list[Entry] = field(default_factory=list[Entry])
     sources: dict[str, SourceEnd] = field(default_factory=dict[str, SourceEnd])
     alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
+    arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
     positions: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
 
 
@@ -147,7 +148,7 @@ class Store:
             if behind.positions:
                 self.index.acknowledge(behind.positions)
             ends = {e.log: (e.log, e.location.segment, e.location.offset + e.location.size) for e in behind.entries}
-            self.index.write(behind.entries, ends.values(), behind.sources.values(), behind.alarms)
+            self.index.write(behind.entries, ends.values(), behind.sources.values(), behind.alarms, behind.arrivals)
             with self._lock:
                 for entry in behind.entries:
                     self._recent.pop((entry.lane, entry.n), None)
@@ -167,6 +168,7 @@ class Store:
         frames: Sequence[Frame],
         sources: Iterable[SourceEnd],
         alarms: Iterable[AlarmRow],
+        arrivals: Iterable[ArrivalRow],
         give_up: Callable[[], bool],
     ) -> None:
         """Make frames durable, making room and trying again as long as it takes; OSError once `give_up` says so."""
@@ -180,6 +182,7 @@ class Store:
                 self.stats.appended_bytes += entry.location.size
             self._behind.sources.update((s.source, s) for s in sources)
             self._behind.alarms += [AlarmRow(a.id, entries[-1].location.segment, a.record) for a in alarms]
+            self._behind.arrivals += arrivals
             self.stats.commits += 1
             self.stats.slowest_commit_s = max(self.stats.slowest_commit_s, time.monotonic() - begun)
 

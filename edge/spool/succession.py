@@ -13,7 +13,7 @@ from edge.spool.limits import Limits
 from protocols.errors import DecodeError
 from protocols.link import Lane
 from protocols.record import Record
-from protocols.wire import decode_batch, decode_record
+from protocols.wire import arrivals_of, decode_batch, decode_record
 
 
 async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits) -> int:
@@ -44,13 +44,14 @@ async def _carry_over(directory: Path, aside: Path, clock_ns: Callable[[], int],
     old, new = await Spool.open(aside, clock_ns, limits), await Spool.open(partial, clock_ns, limits)
     batches = 0
     try:
+        await asyncio.to_thread(new.adopt, old.arrivals())
         for lane in Lane:
             stored = old.stored(lane)
             due = [n for a, b in old.held(lane) for x, y in stored.missing(a, b) for n in range(x, y + 1)]
             for n in due:
                 data = await asyncio.to_thread(old.read, lane, n)
                 if data is not None:
-                    await new.append(lane, _records(data))
+                    await new.append(lane, _records(data), arrivals_of(decode_batch(data)))
                     batches += 1
     finally:
         await old.close()

@@ -1,0 +1,70 @@
+"""What every message door keeps to: messages in, replies out, nothing acknowledged before it is durable. Version 1 of the door API.
+
+A door speaks one transport (HTTP, MQTT, CoAP, a folder): it authenticates the sender, bounds what it reads and turns a `Reply` into
+the transport's own answer. What a message says and where it goes is the agent's, behind `take`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, TypeAlias
+
+from firmware_adapters.adapter import LinkError
+
+DOOR_API_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it came. `device`: the authenticated name of the sender, "" where the transport knows none.
+
+    `media_type` in lower case, without parameters. `where` tells a person where it came in: a path, topic or file. `at_ns`: the
+    gateway's clock when the last byte was there.
+    """
+
+    device: str
+    media_type: str
+    body: bytes
+    where: str
+    at_ns: int
+
+
+class Verdict(Enum):
+    """What became of a message."""
+
+    ACCEPTED = "it is durable; do not send it again"
+    REFUSED = "it cannot be read or is not the sender's; sending it again changes nothing"
+    UNSUPPORTED = "this media type is not read here"
+    BUSY = "nothing was kept; send it again later"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a message. `reason`: one sentence a record that could not be read, or why the message was not taken.
+
+    `retry_after_s`: with BUSY, when to come again.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    retry_after_s: int = 0
+
+
+Take: TypeAlias = Callable[[Message], Awaitable[Reply]]
+
+
+class DoorError(LinkError):
+    """A door cannot be opened, or broke: says where and why."""
+
+
+class Door(Protocol):
+    """A way in for messages."""
+
+    async def serve(self, take: Take) -> None:
+        """Take messages in until cancelled; DoorError when that cannot be. May be called again.
+
+        `take` returns after the spool has the message on disk: a PUBACK, 2.04 or 204 is sent behind it. Several calls may be under
+        way at once; those of one device are taken in the order in which `take` was called. A door that is cancelled while `take` runs
+        sends no acknowledgement; the sender repeats, and the agent knows the package again.
+        """
+        ...
