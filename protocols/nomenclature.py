@@ -39,6 +39,8 @@ class Term:
 
 HEART_RATE = "MDC_ECG_HEART_RATE"
 SPO2 = "MDC_PULS_OXIM_SAT_O2"
+RR_INTERVAL = "MDC_ECG_TIME_PD_RR_GL"
+BATTERY_CHARGE = "MDC_ATTR_VAL_BATT_CHARGE"
 
 ASYSTOLE = "MDC_EVT_ECG_ASYSTOLE"
 V_FIB = "MDC_EVT_ECG_V_FIB"
@@ -61,6 +63,7 @@ EVT_FIRMWARE = "WDL_EVT_FIRMWARE"
 EVT_BATTERY_LOW = "MDC_EVT_BATT_LO"
 EVT_BUTTON = "WDL_EVT_BUTTON"
 EVT_FAULT = "WDL_EVT_FAULT"
+EVT_STREAM_STOPPED = "WDL_EVT_STREAM_STOPPED"
 EVT_DEVICE_SEEN = "WDL_EVT_DEVICE_SEEN"
 
 LINK_LOSS = "link_loss"
@@ -150,6 +153,8 @@ def _terms() -> "Iterable[Term]":
         "Glu",
     )
     yield Term("MDC_MASS_BODY_ACTUAL", metric, "Body weight", "体重", 188736, "29463-7", "kg", (0.2, 500), "Wt")
+    yield Term(RR_INTERVAL, metric, "RR interval", "RR 间期", unit="ms", plausible=(100, 10_000), short="RRI")
+    yield Term(BATTERY_CHARGE, metric, "Battery charge", "电池电量", 67996, None, "%", (0, 100), "Batt")
     yield Term("WDL_ACCELERATION_X", metric, "Acceleration, X", "加速度 X", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Y", metric, "Acceleration, Y", "加速度 Y", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Z", metric, "Acceleration, Z", "加速度 Z", unit="[g]", plausible=(-16, 16))
@@ -173,6 +178,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_BATTERY_LOW, event, "Battery low", "电池电量低", 196802)
     yield Term(EVT_BUTTON, event, "Button pressed", "按键")
     yield Term(EVT_FAULT, event, "Data that cannot be read", "无法解析的数据")
+    yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
 
 
