@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edge.health.metrics import FAULTS, LINK_BYTES, LINK_UP, RECORDS
+from edge.health.metrics import LINK_BYTES, LINK_UP
+from edge.pipeline.screened import Screened
 from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, LinkError, Resume
-from models.screening import chain
 from models.screening.placement import Placement
 from protocols.errors import Fault
-from protocols.nomenclature import EVT_CONNECTED, EVT_DISCONNECTED, EVT_FAULT
+from protocols.nomenclature import EVT_CONNECTED, EVT_DISCONNECTED
 from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 WAKE_AFTER_S = 0.5  # a board that streams already is not disturbed
-_RAW_SHOWN = 64
 
 _log = structlog.get_logger()
 
@@ -55,16 +54,15 @@ class DevicePipeline:
         self._adapter, self._config, self._sink = adapter, config, sink
         self._source = SourcePath(config.device)
         self._resume = dict(resume)
-        self._chain = chain.begin(placement, active)
+        self._screened = Screened(config.device, placement, active)
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
-        self._chain = chain.configure(self._chain, placement)
+        self._screened.place(placement)
 
     def acknowledge(self, alarm: "UUID") -> None:
         """Somebody at the hub has acknowledged an alarm of this device."""
-        self._chain, records = chain.acknowledge(self._chain, alarm, Times(self._sink.now_ns()))
-        self._sink.add(records)
+        self._sink.add(self._screened.acknowledge(alarm, Times(self._sink.now_ns())))
 
     async def run(self) -> None:
         """Until cancelled; then what was pending has been handed on.
@@ -113,32 +111,12 @@ class DevicePipeline:
             self._take(decoder.feed(chunk.data, self._sink.now_ns(), chunk.channel))
 
     def _take(self, decoded: Iterable[Record | Fault]) -> None:
-        out: list[Record] = []
-        for item in decoded:
-            for record in self._with_fault_told(item):
-                self._chain, screened = chain.step(self._chain, record)
-                out += screened
+        out = self._screened.step(decoded)
         for record in out:
-            RECORDS.labels(device=self._config.device, kind=type(record).__name__).inc()
             if isinstance(record, WaveformGroup):
                 end_ns = record.time_of(record.end_sample)
                 self._resume[record.source] = Resume(record.end_sample, end_ns)
         self._sink.add(out)
-
-    def _with_fault_told(self, item: Record | Fault) -> list[Record]:
-        """A fault becomes an event with its bytes."""
-        if isinstance(item, Fault):
-            FAULTS.labels(device=self._config.device).inc()
-            params = (
-                ("where", item.where),
-                ("expected", item.expected),
-                ("found", item.found),
-                ("bytes", len(item.raw)),
-            )
-            return [
-                DeviceEvent(self._source, EVT_FAULT, Times(item.gateway_ns), params, item.raw[:_RAW_SHOWN].hex(" "))
-            ]
-        return [item]
 
     def _event(self, code: str) -> None:
         self._sink.add([DeviceEvent(self._source, code, Times(self._sink.now_ns()))])

@@ -1,0 +1,76 @@
+"""What every way in does with a device's records: faults become events, the screening chain takes one step a record.
+
+Links (device.py) and message doors (edge/doors) both hand decoded records through here, so that a reading is screened the same
+whichever way it came. Leaves queues, lanes and the disk to the caller.
+"""
+
+import base64
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from edge.health.metrics import FAULTS, RECORDS
+from models.screening import chain
+from models.screening.placement import Placement
+from protocols.errors import Fault
+from protocols.nomenclature import EVT_FAULT
+from protocols.record import AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+RAW_OF_LINK = 64  # of a stretch of bytes between good packets
+RAW_OF_MESSAGE = 4096
+_READ_AS_HEX = 64
+_TEXT = 4096  # what a text of an event may hold
+
+
+class Screened:
+    """The screening of one device, from decoded records to records for the lanes."""
+
+    def __init__(
+        self, device: str, placement: Placement, active: tuple[AlarmCondition, ...] = (), *, raw_kept: int = RAW_OF_LINK
+    ) -> None:
+        """`active`: the alarms of this device that the spool knows from before the start. `raw_kept`: bytes of a fault."""
+        self._device, self._source, self._raw_kept = device, SourcePath(device), raw_kept
+        self._chain = chain.begin(placement, active)
+
+    def place(self, placement: Placement) -> None:
+        """Go on under another placement."""
+        self._chain = chain.configure(self._chain, placement)
+
+    def acknowledge(self, alarm: "UUID", times: Times) -> tuple[Record, ...]:
+        """Somebody at the hub has acknowledged an alarm of this device."""
+        self._chain, records = chain.acknowledge(self._chain, alarm, times)
+        return records
+
+    def step(self, decoded: Iterable[Record | Fault]) -> list[Record]:
+        """Screen what a decoder gave out, in its order; what was concluded from a record stands behind it."""
+        out: list[Record] = []
+        for item in decoded:
+            record = self.fault_told(item) if isinstance(item, Fault) else item
+            self._chain, screened = chain.step(self._chain, record)
+            out += screened
+        for record in out:
+            RECORDS.labels(device=self._device, kind=type(record).__name__).inc()
+        return out
+
+    def fault_told(self, fault: Fault) -> DeviceEvent:
+        """A fault as an event with its bytes."""
+        FAULTS.labels(device=self._device).inc()
+        return fault_event(self._source, fault, self._raw_kept)
+
+
+def fault_event(source: SourcePath, fault: Fault, raw_kept: int) -> DeviceEvent:
+    """The event of a fault: `text` shows its bytes in hexadecimal, or in base64 (param `encoding`) going on in param `rest`."""
+    raw = fault.raw[:raw_kept]
+    params: Params = (
+        ("where", fault.where[:_TEXT]),
+        ("expected", fault.expected[:_TEXT]),
+        ("found", fault.found[:_TEXT]),
+        ("bytes", len(fault.raw)),
+    )
+    text = raw.hex(" ")
+    if len(raw) > _READ_AS_HEX:
+        encoded = base64.b64encode(raw).decode("ascii")
+        text, params = encoded[:_TEXT], (*params, ("encoding", "base64"), ("rest", encoded[_TEXT:]))
+    return DeviceEvent(source, EVT_FAULT, Times(fault.gateway_ns), params, text)
