@@ -15,7 +15,7 @@ from hub.core.audit import AuditLog
 from hub.core.db import Connection, Database
 from hub.core.errors import GoneError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.policy import policy
-from hub.core.principal import ANONYMOUS, Principal, PrincipalKind, Role
+from hub.core.principal import ANONYMOUS, Principal, PrincipalKind, Role, tenant_of
 from hub.core.sql import load_queries
 
 _QUERIES = load_queries("hub.accounts")
@@ -62,7 +62,7 @@ class Accounts:
 
         An existing account keeps its password until the link is followed. NotFoundError names a ward that is not there.
         """
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         token = secrets.token_urlsafe(32)
         key = SignInName(invitation.name, await self._tenant_name(tenant)).key
         values = {
@@ -104,7 +104,7 @@ class Accounts:
     @policy("account.list")
     async def every(self, principal: Principal) -> list[Account]:
         """Every account of the tenant, by name."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             rows = await (await connection.execute(_QUERIES["accounts"], {"tenant": tenant})).fetchall()
             await self.audit.write(connection, principal, "account.list", f"tenant:{tenant}")
@@ -113,7 +113,7 @@ class Accounts:
     @policy("account.disable")
     async def disable(self, principal: Principal, name: str) -> None:
         """Let nobody in under this name any more, and end its sessions at once; NotFoundError when there is none."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             found = await (
                 await connection.execute(_QUERIES["account_of_name"], {"tenant": tenant, "name": name})
@@ -130,7 +130,7 @@ class Accounts:
         wanted = sorted(set(accounts))
         if not wanted:
             return {}
-        async with self._database.transaction(_tenant(principal)) as connection:
+        async with self._database.transaction(tenant_of(principal)) as connection:
             rows = await (await connection.execute(_QUERIES["names"], {"ids": wanted})).fetchall()
         return {int(row[0]): str(row[1]) for row in rows}
 
@@ -139,7 +139,7 @@ class Accounts:
         """Ids of the wards that the principal may see; None: every ward of the tenant."""
         if principal.kind is not PrincipalKind.USER or Role.ADMINISTRATOR in principal.roles:
             return None
-        async with self._database.transaction(_tenant(principal)) as connection:
+        async with self._database.transaction(tenant_of(principal)) as connection:
             rows = await (await connection.execute(_QUERIES["wards"], {"account": int(principal.id)})).fetchall()
         return frozenset(int(row[0]) for row in rows)
 
@@ -194,7 +194,7 @@ class Accounts:
     @policy("session.end")
     async def sign_out(self, principal: Principal) -> None:
         """End the principal's session; its cookie is worth nothing from now on."""
-        async with self._database.transaction(_tenant(principal)) as connection:
+        async with self._database.transaction(tenant_of(principal)) as connection:
             await connection.execute(_QUERIES["end_session"], {"session": principal.session})
             await self.audit.write(connection, principal, "account.sign-out", f"account:{principal.id}")
 
@@ -320,9 +320,3 @@ class Accounts:
             ).fetchone()
         assert row is not None
         return int(row[0])
-
-
-def _tenant(principal: Principal) -> int:
-    if principal.tenant_id is None:
-        raise InvalidError("No hospital (tenant) was named.", "Name one with --tenant.", reason="tenant")
-    return principal.tenant_id

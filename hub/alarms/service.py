@@ -16,6 +16,7 @@ from hub.alarms.evidence import read_evidence
 from hub.alarms.store import QUERIES, from_ms, last_event, read_alarms, read_open, to_us
 from hub.core.errors import ConflictError, InvalidError, NotFoundError
 from hub.core.policy import policy
+from hub.core.principal import tenant_of
 from protocols.errors import DecodeError
 from protocols.record import Evidence
 
@@ -50,7 +51,7 @@ class AlarmService:
     @policy("alarm.read")
     async def open(self, principal: "Principal", points: Collection[int]) -> tuple[list[Alarm], int]:
         """What goes on or has not been seen at these points of care, and the id of the last event that is surely in it."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         seen = await self._placement.points(principal)
         async with self._database.transaction(tenant) as connection:
             # The id first: an event in between is then told twice rather than never.
@@ -60,7 +61,7 @@ class AlarmService:
     @policy("alarm.read")
     async def get(self, principal: "Principal", alarm_id: UUID) -> Detail:
         """One alarm with its evidence and history; NotFoundError when there is none in the principal's wards."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         alarm = await self._visible(principal, alarm_id)
         values = {"tenant": tenant, "alarm": alarm_id}
         async with self._database.transaction(tenant) as connection:
@@ -73,7 +74,7 @@ class AlarmService:
     @policy("alarm.acknowledge")
     async def acknowledge(self, principal: "Principal", alarm_id: UUID) -> Alarm:
         """Say that somebody has seen it. The first one stays; ConflictError when it has ended and another had seen it."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         await self._visible(principal, alarm_id)
         who = str(principal)
         values: dict[str, object] = {"tenant": tenant, "alarm": alarm_id, "who": who}
@@ -98,7 +99,7 @@ class AlarmService:
     @policy("alarm.shown")
     async def shown(self, principal: "Principal", alarm_id: UUID, painted_ms: int) -> None:
         """Record that this client's screen has painted the alarm; the first paint counts. InvalidError for an absurd time."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         alarm = await self._visible(principal, alarm_id)
         if not alarm.onset_ms <= painted_ms or from_ms(painted_ms) > datetime.now(UTC) + _PAINT_AHEAD:
             raise InvalidError(
@@ -115,7 +116,7 @@ class AlarmService:
                 await self.audit.write(connection, principal, "alarm.shown", f"alarm:{alarm_id}")
 
     async def _visible(self, principal: "Principal", alarm_id: UUID) -> Alarm:
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             found = await read_alarms(connection, tenant, [alarm_id])
         points = await self._placement.points(principal)
@@ -146,9 +147,3 @@ def _evidence(alarm_id: UUID, stored: bytes) -> Evidence | None:
         # The alarm itself must be seen and acknowledged whatever its strip looks like.
         structlog.get_logger().error("alarm-evidence-unreadable", alarm=str(alarm_id), detail=str(error))
         return None
-
-
-def _tenant(principal: "Principal") -> int:
-    if principal.tenant_id is None:
-        raise InvalidError("No hospital (tenant) was named.", "Sign in again.", reason="tenant")
-    return principal.tenant_id

@@ -27,6 +27,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "gateway.revoke": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "device.list": _SEES_ASSETS,
         "device.admit": frozenset({Role.ENGINEER, Role.OPERATOR}),
+        "device.policy": frozenset({Role.OPERATOR}),
         "quarantine.read": frozenset({Role.ENGINEER}),
         "quarantine.decide": frozenset({Role.ENGINEER}),
         "audit.verify": _MACHINE | {Role.ADMINISTRATOR},

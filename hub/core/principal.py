@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hub.core.errors import InvalidError
+
 
 class PrincipalKind(StrEnum):
     """What kind of actor it is."""
@@ -62,3 +64,10 @@ def operator(command: str, tenant_id: int | None = None) -> Principal:
 def gateway(name: str, tenant_id: int) -> Principal:
     """Make the principal of a gateway whose certificate was checked."""
     return Principal(PrincipalKind.GATEWAY, name, tenant_id, frozenset({Role.GATEWAY}))
+
+
+def tenant_of(principal: Principal) -> int:
+    """The tenant that a principal acts in; InvalidError for one that was made without."""
+    if principal.tenant_id is None:
+        raise InvalidError("No hospital (tenant) was named.", "Name one with --tenant.", reason="tenant")
+    return principal.tenant_id

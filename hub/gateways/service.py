@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from hub.core.errors import ConflictError, DomainError, ForbiddenError, GoneError, InvalidError, NotFoundError
 from hub.core.policy import policy
-from hub.core.principal import ANONYMOUS, Principal
+from hub.core.principal import ANONYMOUS, Principal, tenant_of
 from hub.core.sql import load_queries
 from hub.gateways.ca import read_request
 
@@ -90,7 +90,7 @@ class GatewayService:
             raise InvalidError(
                 f"{name!r} is no name for a gateway.", "Use 1 to 63 letters, digits, dots, hyphens and underscores."
             )
-        tenant_id = _tenant(principal)
+        tenant_id = tenant_of(principal)
         secret = secrets.token_urlsafe(32)
         values: dict[str, object] = {"tenant": tenant_id, "name": name}
         async with self.database.transaction(tenant_id) as connection:
@@ -109,7 +109,7 @@ class GatewayService:
     @policy("gateway.list")
     async def list(self, principal: Principal) -> list[GatewayRow]:
         """List the tenant's gateways by name."""
-        tenant_id = _tenant(principal)
+        tenant_id = tenant_of(principal)
         async with self.database.transaction(tenant_id) as connection:
             rows = await (await connection.execute(_QUERIES["list"], {"tenant": tenant_id})).fetchall()
         return [GatewayRow(*row) for row in rows]
@@ -117,7 +117,7 @@ class GatewayService:
     @policy("gateway.revoke")
     async def revoke(self, principal: Principal, name: str, reason: str) -> None:
         """Revoke a gateway and its certificates: its streams are cut off, and it is refused from now on."""
-        tenant_id = _tenant(principal)
+        tenant_id = tenant_of(principal)
         async with self.database.transaction(tenant_id) as connection:
             values: dict[str, object] = {"tenant": tenant_id, "name": name, "reason": reason}
             row = await (await connection.execute(_QUERIES["revoke"], values)).fetchone()
@@ -199,9 +199,3 @@ def _used() -> GoneError:
 
 def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
-
-
-def _tenant(principal: Principal) -> int:
-    if principal.tenant_id is None:
-        raise ForbiddenError("This needs a tenant.", "Say which tenant.", reason="no-tenant")
-    return principal.tenant_id

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hub.core.errors import InvalidError, NotFoundError
 from hub.core.policy import allowed, policy
+from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
 from hub.placement.domain import LimitSet, Patient, PlacedDevice, Point, Ward, Who, natural, who
 from protocols.nomenclature import TERMS, TermKind
@@ -35,7 +36,7 @@ class Placement:
     async def wards(self, principal: "Principal") -> list[Ward]:
         """The wards that the principal may see, by slug."""
         seen = await self._accounts.wards(principal)
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             found = await _wards(connection, tenant)
         return [ward for ward in found if seen is None or ward.ward_id in seen]
@@ -56,7 +57,7 @@ class Placement:
     async def points(self, principal: "Principal") -> dict[int, Point]:
         """Every point of care that the principal may see, by id, in the order of ward and bed."""
         seen = await self._accounts.wards(principal)
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             rows = await (await connection.execute(_QUERIES["points"], {"tenant": tenant})).fetchall()
         found = [Point(r[0], Ward(r[2], r[3], r[4]), r[1]) for r in rows if seen is None or r[2] in seen]
@@ -66,7 +67,7 @@ class Placement:
     @policy("placement.read")
     async def devices(self, principal: "Principal") -> list[PlacedDevice]:
         """The devices that are at a point of care now, of the whole tenant."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             rows = await (await connection.execute(_QUERIES["placed_devices"], {"tenant": tenant})).fetchall()
         return [PlacedDevice(*row) for row in rows]
@@ -77,14 +78,14 @@ class Placement:
         if not allowed(principal, "patient.read"):
             return {}
         today = datetime.now(UTC).date()
-        async with self._database.transaction(_tenant(principal)) as connection:
+        async with self._database.transaction(tenant_of(principal)) as connection:
             rows = await (await connection.execute(_QUERIES["patients"], {"points": list(points)})).fetchall()
         return {row[0]: who(row[1], row[2], row[3], today) for row in rows}
 
     @policy("ward.read")
     async def limits(self, principal: "Principal", points: Collection[int]) -> dict[int, list[LimitSet]]:
         """The alarm limits at these points of care."""
-        async with self._database.transaction(_tenant(principal)) as connection:
+        async with self._database.transaction(tenant_of(principal)) as connection:
             rows = await (await connection.execute(_QUERIES["limits"], {"points": list(points)})).fetchall()
         found: dict[int, list[LimitSet]] = {}
         for point, code, unit, low, high in rows:
@@ -94,7 +95,7 @@ class Placement:
     @policy("placement.change")
     async def add_ward(self, principal: "Principal", slug: str, name: str) -> None:
         """Make a ward; one of that slug that is there already stays as it is."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         if not slug or not slug[0].isalnum() or any(c not in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in slug):
             raise InvalidError(
                 f"Ward {slug!r}: expected a-z, 0-9 and '-', as in an address.", "Give the full name with --name."
@@ -106,7 +107,7 @@ class Placement:
     @policy("placement.change")
     async def add_bed(self, principal: "Principal", ward: str, bed: str) -> None:
         """Make a bed in a ward; one that is there already stays as it is. NotFoundError for the ward."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         if not bed or "/" in bed or any(c.isspace() for c in bed):
             raise InvalidError(f"Bed {bed!r}: expected text without '/' and spaces.", "Choose another name.")
         async with self._database.transaction(tenant) as connection:
@@ -122,7 +123,7 @@ class Placement:
     @policy("placement.change")
     async def place_device(self, principal: "Principal", device: str, ward: str, bed: str) -> None:
         """Put a device at a bed from now on; it leaves the one where it was. A device not yet heard of is made known."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             point = await _point(connection, tenant, ward, bed)
             named: dict[str, object] = {"tenant": tenant, "name": device}
@@ -139,7 +140,7 @@ class Placement:
     @policy("placement.change")
     async def place_patient(self, principal: "Principal", patient: Patient, ward: str, bed: str) -> None:
         """Put a patient at a bed from now on; whoever was there leaves it, and the patient leaves where they were."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             point = await _point(connection, tenant, ward, bed)
             kept = {
@@ -163,7 +164,7 @@ class Placement:
     @policy("limit.change")
     async def set_limit(self, principal: "Principal", ward: str, bed: str, limit: LimitSet) -> None:
         """Set the limits of one measurement at a bed; the gateway screens by them as soon as it has heard of them."""
-        tenant = _tenant(principal)
+        tenant = tenant_of(principal)
         term = TERMS.get(limit.code)
         if term is None or term.kind is not TermKind.METRIC or term.unit != limit.unit:
             raise InvalidError(
@@ -194,9 +195,3 @@ async def _point(connection: "Connection", tenant: int, ward: str, bed: str) -> 
     raise NotFoundError(
         f"There is no bed {ward}/{bed}.", "Write it into a file as [[bed]] and run: wardlink hub seed --file FILE"
     )
-
-
-def _tenant(principal: "Principal") -> int:
-    if principal.tenant_id is None:
-        raise InvalidError("No hospital (tenant) was named.", "Name one with --tenant.", reason="tenant")
-    return principal.tenant_id
