@@ -1,0 +1,146 @@
+"""A device of the ledger as a value: its state from what is known of it, and the filters of the list. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from urllib.parse import urlencode
+
+LIVE_WITHIN = timedelta(seconds=30)
+LOW_BATTERY_PERCENT = 20.0
+PAGE_ROWS = 200
+EXPORT_ROWS = 100_000
+
+
+class DeviceState(StrEnum):
+    """What the ledger says of a device at a glance; the first that applies."""
+
+    WAITING = "waiting"  # its data wait in quarantine
+    RETIRED = "retired"
+    LIVE = "live"
+    SILENT = "silent"
+    NEVER = "never"  # placed at a bed, but not heard of yet
+
+
+class Door(StrEnum):
+    """How a device comes in, as its gateway tells it."""
+
+    SERIAL = "serial"
+    BLUETOOTH = "bluetooth"
+    MQTT = "mqtt"
+    COAP = "coap"
+    HTTP = "http"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A row of the ledger. Empty texts are what the device never said."""
+
+    device_id: int
+    name: str
+    admission: str
+    admitted_at: datetime | None
+    admitted_by: str | None
+    make: str
+    model: str
+    serial: str
+    firmware: str
+    door: str
+    battery_percent: float | None
+    battery_at: datetime | None
+    first_seen: datetime
+    last_seen: datetime | None
+    refused: int
+    gateway: str
+    ward: str
+    ward_name: str
+    bed: str
+
+    def state(self, now: datetime) -> DeviceState:
+        """Its state at `now`."""
+        if self.admission != "admitted":
+            return DeviceState(self.admission)
+        if self.last_seen is None:
+            return DeviceState.NEVER
+        return DeviceState.LIVE if now - self.last_seen <= LIVE_WITHIN else DeviceState.SILENT
+
+    @property
+    def battery_is_low(self) -> bool:
+        """Whether the battery wants a person."""
+        return self.battery_percent is not None and self.battery_percent <= LOW_BATTERY_PERCENT
+
+    @property
+    def title(self) -> str:
+        """Make and model when it told them, else its name."""
+        return " ".join(part for part in (self.make, self.model) if part) or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters of the list, as they stand in the address. Empty means all."""
+
+    q: str = ""
+    state: str = ""
+    door: str = ""
+    gateway: str = ""
+    ward: str = ""
+    battery: str = ""  # "low"
+    page: int = 1
+
+    def query(self, **changed: str | int) -> str:
+        """The part of an address behind `?` that stands for these filters with some of them changed."""
+        values = {name: getattr(self, name) for name in self.__slots__} | changed
+        return urlencode({k: v for k, v in values.items() if v not in ("", 1)})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One thing that a device measures."""
+
+    path: str
+    code: str
+    site: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An entry of a device's life: an event that it sent, or where it was."""
+
+    at: datetime
+    code: str
+    text: str
+    params: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The numbers above the list: of the whole tenant, not of the filtered rows."""
+
+    total: int
+    live: int
+    waiting: int
+    silent: int
+    low_battery: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of the ledger."""
+
+    devices: list[Device]
+    counts: Counts
+    found: int
+    gateways: list[str]
+    wards: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One device with what it measures and its life, newest first."""
+
+    device: Device
+    measures: list[Measured]
+    life: list[Happening]
+    held: int
+    notes: list[str] = field(default_factory=list[str])

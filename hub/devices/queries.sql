@@ -1,0 +1,89 @@
+-- The SQL of the ledger. A gateway tells of itself under its own name; that is no device.
+
+-- name: devices
+select d.device_id, d.name, d.admission, d.admitted_at, d.admitted_by, d.make, d.model, d.serial, d.firmware, d.door,
+       d.battery_percent, d.battery_at, d.first_seen, d.last_seen, d.refused, coalesce(g.name, ''),
+       coalesce(w.slug, ''), coalesce(w.name, ''), coalesce(p.bed, ''), count(*) over () as found
+  from device d
+  left join gateway g on g.gateway_id = d.gateway_id
+  left join device_association a on a.device_id = d.device_id and a.during @> now()
+  left join point_of_care p on p.point_of_care_id = a.point_of_care_id
+  left join ward w on w.ward_id = p.ward_id
+ where d.tenant_id = %(tenant)s
+   and not exists (select from gateway o where o.tenant_id = d.tenant_id and o.name = d.name)
+   and (%(q)s = '' or position(lower(%(q)s) in lower(concat_ws(' ', d.name, d.make, d.model, d.serial, p.bed))) > 0)
+   and (%(door)s = '' or d.door = %(door)s)
+   and (%(gateway)s = '' or g.name = %(gateway)s)
+   and (%(ward)s = '' or w.slug = %(ward)s)
+   and (%(battery)s = '' or d.battery_percent <= %(low)s)
+   and (%(state)s = '' or %(state)s = case
+            when d.admission <> 'admitted' then d.admission
+            when d.last_seen is null then 'never'
+            when d.last_seen >= now() - %(live)s then 'live'
+            else 'silent' end)
+ order by d.admission = 'waiting' desc, d.admission = 'retired', d.name
+ limit %(limit)s offset %(offset)s
+
+-- name: counts
+select count(*), count(*) filter (where admission = 'admitted' and last_seen >= now() - %(live)s),
+       count(*) filter (where admission = 'waiting'),
+       count(*) filter (where admission = 'admitted' and last_seen < now() - %(live)s),
+       count(*) filter (where admission = 'admitted' and battery_percent <= %(low)s)
+  from device d
+ where d.tenant_id = %(tenant)s and not exists (select from gateway o where o.tenant_id = d.tenant_id and o.name = d.name)
+
+-- name: gateways
+select name from gateway where tenant_id = %(tenant)s and revoked_at is null order by name
+
+-- name: wards
+select slug, name from ward where tenant_id = %(tenant)s order by slug
+
+-- name: device
+select d.device_id, d.name, d.admission, d.admitted_at, d.admitted_by, d.make, d.model, d.serial, d.firmware, d.door,
+       d.battery_percent, d.battery_at, d.first_seen, d.last_seen, d.refused, coalesce(g.name, ''),
+       coalesce(w.slug, ''), coalesce(w.name, ''), coalesce(p.bed, '')
+  from device d
+  left join gateway g on g.gateway_id = d.gateway_id
+  left join device_association a on a.device_id = d.device_id and a.during @> now()
+  left join point_of_care p on p.point_of_care_id = a.point_of_care_id
+  left join ward w on w.ward_id = p.ward_id
+ where d.tenant_id = %(tenant)s and d.device_id = %(device)s
+
+-- name: device_named
+select device_id from device where tenant_id = %(tenant)s and name = %(name)s
+
+-- name: measures
+select o.path, s.code, s.site, s.unit from series s join source o using (source_id) where o.device_id = %(device)s
+union
+select o.path, lead, '', t.units[i]
+  from stream t join source o using (source_id) cross join lateral unnest(t.leads) with ordinality as l (lead, i)
+ where o.device_id = %(device)s
+ order by 1, 2, 3
+
+-- name: events
+select e.time, e.code, e.text, e.params
+  from device_event e join source o using (source_id)
+ where o.device_id = %(device)s
+ order by e.device_event_id desc
+ limit %(limit)s
+
+-- name: places
+select lower(a.during), w.name, p.bed
+  from device_association a join point_of_care p using (point_of_care_id) join ward w on w.ward_id = p.ward_id
+ where a.device_id = %(device)s
+ order by lower(a.during) desc
+ limit %(limit)s
+
+-- name: held
+select count(*) from quarantine where tenant_id = %(tenant)s and device = %(name)s and state = 'held'
+
+-- name: set_admission
+update device set admission = %(admission)s, admitted_at = now(), admitted_by = %(who)s
+ where tenant_id = %(tenant)s and device_id = %(device)s and admission <> %(admission)s
+returning name
+
+-- name: policy
+select admission from tenant where tenant_id = %(tenant)s
+
+-- name: set_policy
+update tenant set admission = %(admission)s where tenant_id = %(tenant)s

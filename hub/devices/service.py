@@ -1,0 +1,162 @@
+"""What can be done with the ledger: list and find devices, look at one, admit it, retire it. Placing is hub.placement's."""
+
+from typing import TYPE_CHECKING
+
+from hub.core.errors import ConflictError, InvalidError, NotFoundError
+from hub.core.policy import policy
+from hub.core.principal import tenant_of
+from hub.core.sql import load_queries
+from hub.devices.domain import (
+    EXPORT_ROWS,
+    LIVE_WITHIN,
+    LOW_BATTERY_PERCENT,
+    PAGE_ROWS,
+    Counts,
+    Detail,
+    Device,
+    Filters,
+    Happening,
+    Listing,
+    Measured,
+)
+
+if TYPE_CHECKING:
+    from hub.core.audit import AuditLog
+    from hub.core.db import Connection, Database
+    from hub.core.principal import Principal
+
+_QUERIES = load_queries("hub.devices")
+_LIFE_ROWS = 50
+ADMISSIONS = ("required", "open")
+
+
+class Devices:
+    """The ledger of a tenant."""
+
+    def __init__(self, database: "Database", audit: "AuditLog") -> None:
+        """`database` as the role web."""
+        self._database = database
+        self.audit = audit
+
+    @policy("device.list")
+    async def find(self, principal: "Principal", filters: Filters) -> Listing:
+        """The devices that match, those that wait first; PAGE_ROWS a page."""
+        tenant = tenant_of(principal)
+        known: dict[str, object] = {"tenant": tenant, "live": LIVE_WITHIN, "low": LOW_BATTERY_PERCENT}
+        async with self._database.transaction(tenant) as connection:
+            devices, found = await _rows(connection, known, filters, PAGE_ROWS)
+            counted = await (await connection.execute(_QUERIES["counts"], known)).fetchone()
+            gateways = await (await connection.execute(_QUERIES["gateways"], known)).fetchall()
+            wards = await (await connection.execute(_QUERIES["wards"], known)).fetchall()
+        counts = Counts(*(counted or (0, 0, 0, 0, 0)))
+        return Listing(devices, counts, found, [g for (g,) in gateways], [(slug, name) for slug, name in wards])
+
+    @policy("device.list")
+    async def export(self, principal: "Principal", filters: Filters) -> list[Device]:
+        """Every device that matches, at most EXPORT_ROWS, on one page."""
+        tenant = tenant_of(principal)
+        known: dict[str, object] = {"tenant": tenant, "live": LIVE_WITHIN, "low": LOW_BATTERY_PERCENT}
+        async with self._database.transaction(tenant) as connection:
+            devices, _ = await _rows(connection, known, filters, EXPORT_ROWS)
+        await self.audit.record(principal, "device.export", "devices", {"rows": len(devices)})
+        return devices
+
+    @policy("device.list")
+    async def get(self, principal: "Principal", device_id: int) -> Detail:
+        """One device; NotFoundError."""
+        tenant = tenant_of(principal)
+        values: dict[str, object] = {"tenant": tenant, "device": device_id, "limit": _LIFE_ROWS}
+        async with self._database.transaction(tenant) as connection:
+            row = await (await connection.execute(_QUERIES["device"], values)).fetchone()
+            if row is None:
+                raise _unknown(device_id)
+            device = Device(*row)
+            measures = await (await connection.execute(_QUERIES["measures"], values)).fetchall()
+            events = await (await connection.execute(_QUERIES["events"], values)).fetchall()
+            places = await (await connection.execute(_QUERIES["places"], values)).fetchall()
+            held = await (
+                await connection.execute(_QUERIES["held"], {"tenant": tenant, "name": device.name})
+            ).fetchone()
+        life = [Happening(*event) for event in events]
+        life += [Happening(at, "placed", f"{ward} · {bed}", {}) for at, ward, bed in places]
+        life.append(Happening(device.first_seen, "first_seen", "", {}))
+        if device.admitted_at is not None and device.admission == "admitted":
+            life.append(Happening(device.admitted_at, "admitted", "", {}))
+        life.sort(key=lambda one: one.at, reverse=True)
+        return Detail(device, [Measured(*m) for m in measures], life[:_LIFE_ROWS], int(held[0]) if held else 0)
+
+    @policy("device.admit")
+    async def admit(self, principal: "Principal", device_id: int) -> None:
+        """Let a device's data be stored: what of it waits in quarantine is stored too, and its alarms reach the ward."""
+        await self._set(principal, device_id, "admitted")
+
+    @policy("device.admit")
+    async def retire(self, principal: "Principal", device_id: int) -> None:
+        """Take a device out of use: what it still sends goes to quarantine."""
+        await self._set(principal, device_id, "retired")
+
+    @policy("device.admit")
+    async def admit_named(self, principal: "Principal", name: str) -> None:
+        """Admit a device by its name; NotFoundError."""
+        tenant = tenant_of(principal)
+        async with self._database.transaction(tenant) as connection:
+            row = await (
+                await connection.execute(_QUERIES["device_named"], {"tenant": tenant, "name": name})
+            ).fetchone()
+        if row is None:
+            raise NotFoundError(
+                f"There is no device {name!r}.", "A device is in the ledger once a gateway has heard it."
+            )
+        await self.admit(principal, row[0])
+
+    @policy("device.policy")
+    async def set_policy(self, principal: "Principal", admission: str) -> None:
+        """Say whether new devices wait for admission (`required`) or are admitted as they come (`open`)."""
+        if admission not in ADMISSIONS:
+            raise InvalidError(
+                f"Admission {admission!r}: expected one of {', '.join(ADMISSIONS)}.", "Give one of them."
+            )
+        tenant = tenant_of(principal)
+        async with self._database.transaction(tenant) as connection:
+            await connection.execute(_QUERIES["set_policy"], {"tenant": tenant, "admission": admission})
+            await self.audit.write(connection, principal, "device.policy", f"tenant:{tenant}", {"admission": admission})
+
+    async def _set(self, principal: "Principal", device_id: int, admission: str) -> None:
+        tenant = tenant_of(principal)
+        values: dict[str, object] = {
+            "tenant": tenant,
+            "device": device_id,
+            "admission": admission,
+            "who": str(principal),
+        }
+        async with self._database.transaction(tenant) as connection:
+            changed = await (await connection.execute(_QUERIES["set_admission"], values)).fetchone()
+            if changed is None:
+                if await (await connection.execute(_QUERIES["device"], values)).fetchone() is None:
+                    raise _unknown(device_id)
+                raise ConflictError(f"The device is {admission} already.", "Load the page again.", reason="admission")
+            action = "device.admit" if admission == "admitted" else "device.retire"
+            await self.audit.write(connection, principal, action, f"device:{device_id}")
+
+
+async def _rows(
+    connection: "Connection", known: dict[str, object], filters: Filters, limit: int
+) -> tuple[list[Device], int]:
+    offset = (filters.page - 1) * limit
+    wanted = {
+        **known,
+        "q": filters.q.strip(),
+        "state": filters.state,
+        "door": filters.door,
+        "gateway": filters.gateway,
+        "ward": filters.ward,
+        "battery": filters.battery,
+        "limit": limit,
+        "offset": offset,
+    }
+    rows = await (await connection.execute(_QUERIES["devices"], wanted)).fetchall()
+    return [Device(*row[:-1]) for row in rows], int(rows[0][-1]) if rows else 0
+
+
+def _unknown(device_id: int) -> NotFoundError:
+    return NotFoundError(f"There is no device {device_id}.", "Go back to the list of devices.")
