@@ -39,6 +39,8 @@ class Term:
 
 HEART_RATE = "MDC_ECG_HEART_RATE"
 SPO2 = "MDC_PULS_OXIM_SAT_O2"
+PULSE_RATE = "MDC_PULS_OXIM_PULS_RATE"
+PLETH = "MDC_PULS_OXIM_PLETH"
 RR_INTERVAL = "MDC_ECG_TIME_PD_RR_GL"
 BATTERY_CHARGE = "MDC_ATTR_VAL_BATT_CHARGE"
 
@@ -63,6 +65,7 @@ EVT_FIRMWARE = "WDL_EVT_FIRMWARE"
 EVT_BATTERY_LOW = "MDC_EVT_BATT_LO"
 EVT_BUTTON = "WDL_EVT_BUTTON"
 EVT_FAULT = "WDL_EVT_FAULT"
+EVT_OXIMETER_STATUS = "WDL_EVT_OXIMETER_STATUS"
 EVT_STREAM_STOPPED = "WDL_EVT_STREAM_STOPPED"
 EVT_DEVICE_SEEN = "WDL_EVT_DEVICE_SEEN"
 
@@ -79,6 +82,21 @@ _LEADS: tuple[tuple[str, int], ...] = (
     ("I", 1), ("II", 2), ("V1", 3), ("V2", 4), ("V3", 5), ("V4", 6), ("V5", 7), ("V6", 8),
     ("III", 61), ("AVR", 62), ("AVL", 63), ("AVF", 64), ("V", 67), ("MCL", 75), ("MCL1", 76),
 )  # fmt: skip
+
+
+# What an electrocardiograph measures by itself: the part of the code, names, LOINC.
+_ECG_INTERVALS = (
+    ("P", "P wave duration", "P 波时限", None),
+    ("PR", "PR interval", "PR 间期", "8625-6"),
+    ("QRS", "QRS duration", "QRS 时限", "8633-0"),
+    ("QT", "QT interval", "QT 间期", "8634-8"),
+    ("QTc", "QT interval, corrected", "校正 QT 间期", "8636-3"),
+)
+_ECG_AXES = (
+    ("P", "P axis", "P 电轴", "8626-4"),
+    ("QRS", "QRS axis", "QRS 电轴", "8632-2"),
+    ("T", "T axis", "T 电轴", "8638-9"),
+)
 
 
 def lead(name: str) -> str:
@@ -109,7 +127,7 @@ def _terms() -> "Iterable[Term]":
     metric, alarm, event = TermKind.METRIC, TermKind.ALARM, TermKind.EVENT
     yield Term(HEART_RATE, metric, "Heart rate", "心率", 147842, "8867-4", "/min", (0, 350), "HR")
     yield Term(
-        "MDC_PULS_OXIM_PULS_RATE",
+        PULSE_RATE,
         metric,
         "Pulse rate (oximeter)",
         "脉率·血氧",
@@ -120,7 +138,7 @@ def _terms() -> "Iterable[Term]":
         "PR",
     )
     yield Term(SPO2, metric, "Oxygen saturation", "血氧饱和度", 150456, "59408-5", "%", (0, 100), "SpO₂")
-    yield Term("MDC_PULS_OXIM_PLETH", metric, "Plethysmogram", "容积脉搏波", 150452, None, "1", None, "Pleth")
+    yield Term(PLETH, metric, "Plethysmogram", "容积脉搏波", 150452, None, "1", None, "Pleth")
     yield Term("MDC_TTHOR_RESP_RATE", metric, "Respiration rate", "呼吸率", 151578, "76270-8", "/min", (0, 150), "RR")
     yield Term(
         "MDC_PRESS_BLD_NONINV_SYS", metric, "Systolic pressure", "收缩压", 150021, "8480-6", "mm[Hg]", (20, 300), "SYS"
@@ -155,6 +173,10 @@ def _terms() -> "Iterable[Term]":
     yield Term("MDC_MASS_BODY_ACTUAL", metric, "Body weight", "体重", 188736, "29463-7", "kg", (0.2, 500), "Wt")
     yield Term(RR_INTERVAL, metric, "RR interval", "RR 间期", unit="ms", plausible=(100, 10_000), short="RRI")
     yield Term(BATTERY_CHARGE, metric, "Battery charge", "电池电量", 67996, None, "%", (0, 100), "Batt")
+    for part, shown, zh, loinc in _ECG_INTERVALS:
+        yield Term(f"MDC_ECG_TIME_PD_{part}", metric, shown, zh, None, loinc, "ms", (0, 2000), part)
+    for part, shown, zh, loinc in _ECG_AXES:
+        yield Term(f"MDC_ECG_ANGLE_{part}_FRONT", metric, shown, zh, None, loinc, "deg", (-360, 360), f"{part}°")
     yield Term("WDL_ACCELERATION_X", metric, "Acceleration, X", "加速度 X", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Y", metric, "Acceleration, Y", "加速度 Y", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Z", metric, "Acceleration, Z", "加速度 Z", unit="[g]", plausible=(-16, 16))
@@ -178,6 +200,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_BATTERY_LOW, event, "Battery low", "电池电量低", 196802)
     yield Term(EVT_BUTTON, event, "Button pressed", "按键")
     yield Term(EVT_FAULT, event, "Data that cannot be read", "无法解析的数据")
+    yield Term(EVT_OXIMETER_STATUS, event, "Oximeter sensor state", "血氧传感器状态")
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
 
