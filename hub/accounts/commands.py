@@ -17,6 +17,8 @@ class InvitedRole(StrEnum):
     """The roles that an account can have."""
 
     NURSE = Role.NURSE
+    ENGINEER = Role.ENGINEER
+    BUREAU = Role.BUREAU
     ADMINISTRATOR = Role.ADMINISTRATOR
 
 

@@ -28,7 +28,7 @@ _LOCK_AFTER = 10
 _LOCK = timedelta(minutes=15)
 FAILURES_FORGOTTEN = timedelta(hours=1)
 
-ROLES = (Role.NURSE, Role.ADMINISTRATOR)
+ROLES = (Role.NURSE, Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR)
 DEFAULT_TENANT = "default"
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
@@ -75,7 +75,7 @@ class Invitation:
         if not self.roles or not self.roles <= frozenset(ROLES):
             raise InvalidError(
                 f"Roles {sorted(self.roles)}: expected one or more of {', '.join(ROLES)}.",
-                "Give --role nurse or --role administrator.",
+                f"Give --role {' or --role '.join(ROLES)}.",
                 reason="account-role",
             )
         if not self.display_name.strip():

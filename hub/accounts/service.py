@@ -19,6 +19,7 @@ from hub.core.principal import ANONYMOUS, Principal, PrincipalKind, Role, tenant
 from hub.core.sql import load_queries
 
 _QUERIES = load_queries("hub.accounts")
+_EVERY_WARD = frozenset({Role.ADMINISTRATOR, Role.ENGINEER})  # of the tenant, without patients
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Accounts:
     @policy("ward.read")
     async def wards(self, principal: Principal) -> frozenset[int] | None:
         """Ids of the wards that the principal may see; None: every ward of the tenant."""
-        if principal.kind is not PrincipalKind.USER or Role.ADMINISTRATOR in principal.roles:
+        if principal.kind is not PrincipalKind.USER or not principal.roles.isdisjoint(_EVERY_WARD):
             return None
         async with self._database.transaction(tenant_of(principal)) as connection:
             rows = await (await connection.execute(_QUERIES["wards"], {"account": int(principal.id)})).fetchall()

@@ -7,9 +7,10 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from hub.accounts.domain import Person
 from hub.alarms.present import people
-from hub.core.policy import declares
+from hub.core.policy import declares, public
 from hub.wards.present import ward_json
 from hub.web.kit import to_sign_in
+from hub.web.rail import home_of
 
 if TYPE_CHECKING:
     from hub.accounts.service import Accounts
@@ -38,11 +39,17 @@ def routes(
         return ward_json(view, await accounts.names(person.principal, people(view.alarms)))
 
     @router.get("/")
-    @declares("ward.read")
+    @public("it only leads on")
     async def home(request: Request) -> Response:
         person = await web.person(request)
+        return RedirectResponse("/sign-in" if person is None else home_of(person.principal), 303)
+
+    @router.get("/ward")
+    @declares("ward.read")
+    async def first(request: Request) -> Response:
+        person = await web.person(request)
         if person is None:
-            return RedirectResponse("/sign-in", 303)
+            return to_sign_in(request)
         seen = await placement.wards(person.principal)
         if not seen:
             # Nobody has assigned a ward yet: an address that says so beats an error.

@@ -30,6 +30,8 @@ from hub.core.errors import DomainError, InvalidError, NotFoundError, Unauthenti
 from hub.core.i18n import SharedPages, load_shared_pages
 from hub.core.live import subscribe
 from hub.core.policy import public
+from hub.devices import api as device_api
+from hub.devices.service import Devices
 from hub.placement.service import Placement
 from hub.wards import api as ward_api
 from hub.wards.room import Room
@@ -85,6 +87,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.state.room = room
     app.include_router(account_pages.routes(web, accounts))
     app.include_router(preferences.routes(web))
+    app.include_router(device_api.routes(web, Devices(database, audit)))
     app.include_router(alarm_api.routes(web, alarms, placement, accounts))
     events = EventStreams(room, follower, accounts, web.version)
     app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))

@@ -15,6 +15,7 @@ from hub.core.principal import Role
 from hub.web.guard import SESSION_COOKIE, VISIT_COOKIE, cookies, form_secret
 from hub.web.problems import text_key
 from hub.web.rail import rooms_for
+from protocols.nomenclature import TERMS
 
 if TYPE_CHECKING:
     from hub.accounts.service import Accounts
@@ -72,8 +73,13 @@ class WebKit:
         def t(key: str, **params: str | float) -> str:
             return words.text(lang, key, **params)
 
+        def term(code: str) -> str:
+            found = TERMS.get(code)
+            return code if found is None else found.en if lang == "en" else found.zh_hans
+
         text = self._templates.get_template(f"{template}.html").render(
             t=t,
+            term=term,
             lang=lang,
             csrf=form_token(secret or fresh),
             person=None if person is None else {"name": person.display_name, "role": _role(person)},

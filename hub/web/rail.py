@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hub.core.policy import allowed
+from hub.core.principal import Role
 
 if TYPE_CHECKING:
     from hub.core.principal import Principal
@@ -19,7 +20,7 @@ class Room:
 
 
 ROOMS = (
-    Room("ward", "/", "ward.read"),
+    Room("ward", "/ward", "ward.read"),
     Room("devices", "/devices", "device.list"),
     Room("quarantine", "/quarantine", "quarantine.read"),
     Room("gateways", "/gateways", "gateway.list"),
@@ -29,3 +30,10 @@ ROOMS = (
 def rooms_for(principal: "Principal | None") -> list[Room]:
     """The rooms whose pages the principal may see, in their order."""
     return [] if principal is None else [room for room in ROOMS if allowed(principal, room.action)]
+
+
+def home_of(principal: "Principal") -> str:
+    """Where somebody begins: those at the bedside in the ward, those who own or oversee devices in the ledger."""
+    assets = not principal.roles.isdisjoint({Role.ENGINEER, Role.BUREAU})
+    bedside = not principal.roles.isdisjoint({Role.NURSE, Role.DOCTOR})
+    return "/devices" if assets and not bedside else "/ward"

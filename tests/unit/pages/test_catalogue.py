@@ -42,6 +42,9 @@ SAME = {
 BUILT: dict[str, list[str]] = {
     "rail.": ["ward", "devices", "quarantine", "gateways"],
     "theme.to_": ["night", "day"],
+    "devices.state.": ["waiting", "retired", "live", "silent", "never"],
+    "devices.door.": ["serial", "bluetooth", "mqtt", "coap", "http", "folder"],
+    "devices.life_of.": ["placed", "first_seen", "admitted"],
     "why.": [],
     "param.": [],
     "rule.": ["lethal", "beats", "limit", "quality"],

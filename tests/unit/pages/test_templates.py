@@ -42,6 +42,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
 def show(name: str, lang: str, context: dict[str, Any]) -> str:
     return ENVIRONMENT.get_template(name).render(
         t=lambda key, /, **params: WORDS.text(lang, key, **params),
+        term=lambda code: code,
         lang=lang,
         csrf="token",
         person={"name": NASTY, "role": "nurse"},
