@@ -13,6 +13,7 @@ ENTRY_POINT_GROUP = "wardlink.adapters"
 
 _BUILT_IN = {
     "cyton": "firmware_adapters.cyton:CytonAdapter",
+    "polar": "firmware_adapters.polar:PolarAdapter",
     "nonin": "firmware_adapters.nonin:NoninAdapter",
 }
 

@@ -56,7 +56,6 @@ def records(source: SourcePath, data: bytes, at: int) -> list[Observation]:
     times = Times(at)
     rate = Observation(source, HEART_RATE, float(measured.per_min), "/min", times, quality=rate_quality)
     intervals = [
-        Observation(source, RR_INTERVAL, rr * 1000 / _RR_PER_S, "ms", times, quality=quality)
-        for rr in measured.rr_1024
+        Observation(source, RR_INTERVAL, rr * 1000 / _RR_PER_S, "ms", times, quality=quality) for rr in measured.rr_1024
     ]
     return [rate, *intervals]

@@ -45,7 +45,7 @@ def sfloat(raw: int) -> MedicalFloat:
 
 
 def float32(raw: int) -> MedicalFloat:
-    """The value of 32 bits: 8 bits signed exponent, 24 bits signed mantissa. (No IEEE 754 number.)"""
+    """The value of 32 bits: 8 bits signed exponent, 24 bits signed mantissa. It is no IEEE 754 number."""
     mantissa = raw & 0xFFFFFF
     return _FLOAT_SPECIAL.get(mantissa) or _scaled(_signed(mantissa, 24), _signed(raw >> 24 & 0xFF, 8))
 
