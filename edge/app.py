@@ -8,7 +8,7 @@ import fcntl
 import io
 import signal
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, TextIO, cast
 import structlog
 
 from edge.clock import GatewayClock
+from edge.doors import DoorPolicy, Intake
+from edge.doors.known import Known
+from edge.doors.visitor import Visitor
 from edge.health.metrics import CLOCK_STEPS, SPOOL_BYTES, SPOOL_WAITING, UPLINK_WAITING
 from edge.identity import IdentityError, load_identity
 from edge.identity.store import utc_now
@@ -32,10 +35,12 @@ from edge.uplink import ClientPapers, Uplink, make_channel
 from edge.uplink.client import Downlink, EpochConflictError
 from edge.uplink.losses import Losses
 from firmware_adapters.adapter import ConfigError, Resume
+from firmware_adapters.door import Door
+from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import find_adapter
 from protocols.link import Connection, Lane, LinkSender
 from protocols.nomenclature import EVT_CLOCK_STEP
-from protocols.record import DeviceEvent, SourcePath, Times
+from protocols.record import AlarmCondition, DeviceEvent, SourcePath, Times
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -64,6 +69,8 @@ class _Parts:
     batcher: Batcher
     losses: Losses
     pipelines: Mapping[str, DevicePipeline]
+    doors: Sequence[tuple[DoorPolicy, Door]]
+    intake: Intake
 
 
 class Agent:
@@ -102,12 +109,21 @@ class Agent:
                 async with Supervisor() as devices:
                     for name, pipeline in parts.pipelines.items():
                         devices.start(f"device-{name}", pipeline.run)
-                    _log.info("agent-started", gateway=identity.gateway, devices=list(parts.pipelines))
+                    for policy, door in parts.doors:
+                        take = parts.intake.at(policy)
+                        devices.start(f"door-{policy.name}", lambda d=door, t=take: d.serve(t))
+                    _log.info(
+                        "agent-started",
+                        gateway=identity.gateway,
+                        devices=list(parts.pipelines),
+                        doors=[p.name for p, _ in parts.doors],
+                    )
                     stopping = asyncio.create_task(stop.wait())
                     await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
                     stopping.cancel()
                     conflict = services.failed.result() if services.failed.done() else None
                 await parts.batcher.close_all()
+                await parts.intake.finish()
             if conflict is not None:
                 _log.error("epoch-conflict", reason=str(conflict))
             return conflict is None
@@ -124,8 +140,8 @@ class Agent:
         async def placed(placement: "Placement", first: bool) -> bool:
             taken = await placements.save(placement, first=first)
             if taken:
-                for name, pipeline in pipelines.items():
-                    pipeline.place(placements.of(name))
+                for name, device in (*pipelines.items(), *intake.visitors().items()):
+                    device.place(placements.of(name))
             return taken
 
         async def cannot_resend(event: "CannotResend") -> None:
@@ -135,12 +151,42 @@ class Agent:
         batcher = Batcher(spool, link, uplink.wake)
         losses = Losses(spool, link, batcher.record, uplink.wake)
         spool.on_dropped = losses.dropped
-        pipelines.update(self._pipelines(spool, placements, Sink(batcher.add, self._clock.now_ns)))
-        return _Parts(identity, spool, link, uplink, batcher, losses, pipelines)
-
-    def _pipelines(self, spool: Spool, placements: PlacementStore, sink: Sink) -> dict[str, DevicePipeline]:
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
         active = spool.active_alarms()
+        sink = Sink(batcher.add, self._clock.now_ns)
+        pipelines.update(self._pipelines(ends, active, placements, sink))
+
+        def meet(device: str) -> Visitor:
+            return Visitor(device, placements.of(device), _of(device, ends), _alarms_of(device, active))
+
+        intake = Intake(
+            identity.gateway,
+            batcher,
+            Known(spool.arrivals()),
+            meet,
+            linked=[d.id for d in self._settings.devices],
+            is_slow=lambda: spool.waiting(Lane.WAVEFORM) > self._limits.queue_batches // 2,
+        )
+        return _Parts(identity, spool, link, uplink, batcher, losses, pipelines, self._doors(), intake)
+
+    def _doors(self) -> list[tuple[DoorPolicy, Door]]:
+        doors: list[tuple[DoorPolicy, Door]] = []
+        for door in self._settings.doors:
+            try:
+                made = make_door(door.config(self._settings.folder, self._clock.now_ns))
+            except ConfigError as error:
+                _log.error("door-not-usable", door=door.name, reason=str(error))
+                continue
+            doors.append((door.policy(), made))
+        return doors
+
+    def _pipelines(
+        self,
+        ends: Mapping[SourcePath, Resume],
+        active: Sequence[AlarmCondition],
+        placements: PlacementStore,
+        sink: Sink,
+    ) -> dict[str, DevicePipeline]:
         pipelines: dict[str, DevicePipeline] = {}
         for device in self._settings.devices:
             config = device.config()
@@ -155,8 +201,8 @@ class Agent:
                 config,
                 sink,
                 placement=placements.of(device.id),
-                resume={source: end for source, end in ends.items() if source.device == device.id},
-                active=tuple(a for a in active if a.source.device == device.id),
+                resume=_of(device.id, ends),
+                active=_alarms_of(device.id, active),
             )
         return pipelines
 
@@ -191,6 +237,14 @@ class Agent:
                 f"log {log} segment {segment}: {d.size} bytes at {d.offset}" for log, segment, d in found.damages
             ]
             _log.warning("spool-recovered", index_rebuilt=found.rebuilt, damaged=damaged)
+
+
+def _of(device: str, ends: Mapping[SourcePath, Resume]) -> dict[SourcePath, Resume]:
+    return {source: end for source, end in ends.items() if source.device == device}
+
+
+def _alarms_of(device: str, active: Sequence[AlarmCondition]) -> tuple[AlarmCondition, ...]:
+    return tuple(a for a in active if a.source.device == device)
 
 
 async def run_agent(settings: EdgeSettings) -> None:

@@ -1,14 +1,17 @@
 """The settings of the agent: a TOML file, with environment variables `WARDLINK_EDGE_...` above it (docs/reference/edge-config.md)."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from edge.doors import DoorPolicy
 from edge.spool import Limits
-from firmware_adapters.adapter import DeviceConfig, OptionValue
+from firmware_adapters.adapter import ConfigError, DeviceConfig, OptionValue
+from firmware_adapters.door import DoorConfig
 
 _MIB = 1 << 20
 _HOUR_NS = 3600 * 1_000_000_000
@@ -32,6 +35,47 @@ class DeviceSettings(BaseModel):
         """The same for an adapter."""
         options: dict[str, OptionValue] = dict(self.options)
         return DeviceConfig(self.id, self.family, self.url, options)
+
+
+class DoorDeviceSettings(BaseModel):
+    """`[[doors.devices]]`: a device that may authenticate at a door, and by what; its kind says which options there are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: Annotated[str, Field(pattern=r"^[^/|\s]+$", max_length=64)]
+
+    def options(self) -> dict[str, OptionValue]:
+        """All but the id."""
+        found: dict[str, OptionValue] = {}
+        for name, value in (self.model_extra or {}).items():
+            if not isinstance(value, str | int | float | bool):
+                msg = f"device {self.id!r}, {name}: expected text, a number, true or false"
+                raise ConfigError(msg)
+            found[name] = value
+        return found
+
+
+class DoorSettings(BaseModel):
+    """`[[doors]]`: a way in for messages, and who may come through it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=32)]
+    kind: str
+    url: str
+    options: dict[str, str | int | float | bool | dict[str, str]] = {}
+    names: dict[str, str] = {}
+    devices: list[DoorDeviceSettings] = []
+
+    def config(self, folder: Path, now_ns: Callable[[], int]) -> DoorConfig:
+        """The same for a door; ConfigError for an option of a device that no door can have."""
+        options: dict[str, OptionValue] = dict(self.options)
+        devices = {d.id: d.options() for d in self.devices}
+        return DoorConfig(self.name, self.kind, self.url, now_ns, folder, options, devices)
+
+    def policy(self) -> DoorPolicy:
+        """The same for the intake."""
+        return DoorPolicy(self.name, frozenset(d.id for d in self.devices), self.names)
 
 
 class SpoolSettings(BaseModel):
@@ -64,8 +108,20 @@ class EdgeSettings(BaseSettings):
     state_dir: Path
     hub: str = ""
     devices: list[DeviceSettings] = []
+    doors: list[DoorSettings] = []
     spool: SpoolSettings = SpoolSettings()
     metrics: MetricsSettings = MetricsSettings()
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @property
+    def folder(self) -> Path:
+        """Where the settings file lies; relative names of files lie below it."""
+        return self._folder
+
+    def lie_in(self, folder: Path) -> None:
+        """The file with these settings lies there: relative names count from it."""
+        self._folder = folder
+        self.state_dir = folder / self.state_dir
 
     @field_validator("devices")
     @classmethod
@@ -76,6 +132,18 @@ class EdgeSettings(BaseSettings):
             msg = f"device id {', '.join(twice)} is used twice"
             raise ValueError(msg)
         return devices
+
+    @model_validator(mode="after")
+    def _doors_differ(self) -> Self:
+        """A device has one way in: two would be two clocks and two counts of samples under one name."""
+        names = [d.name for d in self.doors]
+        ids = [*(d.id for d in self.devices), *(d.id for door in self.doors for d in door.devices)]
+        for what, found in (("door", names), ("device id", ids)):
+            twice = sorted({name for name in found if found.count(name) > 1})
+            if twice:
+                msg = f"{what} {', '.join(twice)} is used twice"
+                raise ValueError(msg)
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -107,5 +175,5 @@ def load_settings(path: Path) -> EdgeSettings:
         wrong = "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'settings'}: {e['msg']}" for e in error.errors())
         msg = f"{path}: {wrong}"
         raise SettingsError(msg) from error
-    settings.state_dir = path.parent / settings.state_dir
+    settings.lie_in(path.parent)
     return settings

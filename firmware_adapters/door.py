@@ -4,12 +4,14 @@ A door speaks one transport (HTTP, MQTT, CoAP, a folder): it authenticates the s
 the transport's own answer. What a message says and where it goes is the agent's, behind `take`.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
-from firmware_adapters.adapter import LinkError
+from firmware_adapters.adapter import ConfigError, LinkError, OptionValue
 
 DOOR_API_VERSION = 1
 
@@ -51,6 +53,39 @@ class Reply:
 
 
 Take: TypeAlias = Callable[[Message], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class DoorConfig:
+    """A door as the gateway's settings describe it.
+
+    `devices`: the options of each device that may authenticate here, by its name (a key, a certificate's subject ...). Relative
+    file names lie below `folder`. `now_ns` is the gateway's clock.
+    """
+
+    name: str
+    kind: str
+    url: str
+    now_ns: Callable[[], int]
+    folder: Path
+    options: Mapping[str, OptionValue] = field(default_factory=lambda: MappingProxyType({}))
+    devices: Mapping[str, Mapping[str, OptionValue]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def options_of(self, *known: str) -> Mapping[str, OptionValue]:
+        """The options, none of which is unknown; ConfigError names the one that is."""
+        unknown = sorted(set(self.options) - set(known))
+        if unknown:
+            msg = f"door {self.name!r}, option {unknown[0]!r}: expected one of {', '.join(sorted(known))}"
+            raise ConfigError(msg)
+        return self.options
+
+    def file(self, option: str) -> Path:
+        """The path that an option names; ConfigError when it is missing or no text."""
+        value = self.options.get(option)
+        if not isinstance(value, str) or not value:
+            msg = f"door {self.name!r}, option {option!r}: expected the name of a file"
+            raise ConfigError(msg)
+        return self.folder / value
 
 
 class DoorError(LinkError):

@@ -18,3 +18,10 @@ PLACEMENT_LIMITS_REFUSED = Counter(
     "edge_placement_limits_refused", "Limits of the hub that no value can be held against", ["device"]
 )
 CLOCK_STEPS = Counter("edge_clock_steps", "Steps of the gateway's clock")
+DOOR_MESSAGES = Counter(
+    "edge_door_messages", "Messages that came to a door, by what became of them", ["door", "verdict"]
+)
+DOOR_WAITING = Gauge("edge_door_waiting_bytes", "Bytes of messages that are not on disk yet")
+DOOR_REDELIVERED = Counter(
+    "edge_door_redelivered", "Packages that came again and were acknowledged and dropped", ["door"]
+)

@@ -17,6 +17,7 @@ class WhenFull(Enum):
 
     WAIT = "the one who puts waits; the next buffer upstream fills"
     GAP = "the new item becomes the Gap of what it held"
+    REFUSE = "the sender is told to come again; what it has not got rid of it keeps"
     NEVER = "it is bounded by what puts into it"
 
 
@@ -43,6 +44,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 WhenFull.WAIT,
                 "edge_link_bytes_total",
                 "the serial driver's buffer is next; what it drops is a Gap",
+            ),
+            Queue(
+                "door",
+                4 * 1024 * 1024,
+                "bytes",
+                WhenFull.REFUSE,
+                "edge_door_waiting_bytes",
+                "messages of all doors that are not on disk yet; a device keeps its package until it is acknowledged",
             ),
             Queue(
                 "open-batch",

@@ -1,7 +1,7 @@
 """The store between screening and uplink: nothing that was reported durable is lost with power, process or hub."""
 
 from edge.spool.core import Spool
-from edge.spool.index import SourceEnd
+from edge.spool.index import ARRIVALS_KEPT, SourceEnd
 from edge.spool.limits import Limits
 
-__all__ = ["Limits", "SourceEnd", "Spool"]
+__all__ = ["ARRIVALS_KEPT", "Limits", "SourceEnd", "Spool"]

@@ -1,0 +1,240 @@
+"""Takes the messages of all doors: who sent it, what it says, whether it came before; replies when it is on disk.
+
+The rule by which a package is taken once, also over a crash of the agent, is decision 0070. Doors themselves (firmware_adapters) know
+transports only; what becomes of records is the screening's and the spool's.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from functools import partial
+from types import MappingProxyType
+
+import structlog
+
+from edge.doors.known import Known
+from edge.doors.readers import MEDIA_TYPES, Reader, readers
+from edge.doors.visitor import Visitor
+from edge.health.metrics import DOOR_MESSAGES, DOOR_REDELIVERED, DOOR_WAITING
+from edge.pipeline.batcher import Batcher, lane_for
+from edge.pipeline.queues import QUEUES
+from edge.pipeline.screened import RAW_OF_MESSAGE, fault_event
+from firmware_adapters.door import Message, Reply, Take, Verdict
+from protocols.errors import DecodeError, Fault
+from protocols.link import Lane
+from protocols.package import Package
+from protocols.record import AlarmCondition, Record, SourcePath
+from protocols.wire import Arrival
+
+MAX_DEVICES = 256  # of all doors; each costs the state of a screening
+PATIENCE_S = 20.0  # longer than a slow disk's group commit; then the sender is told to come again
+RETRY_AFTER_S = 2
+_REFUSALS_KEPT = 256
+_REASONS_SHOWN = 8
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DoorPolicy:
+    """Who is known at a door. `devices`: those that settings name; any other waits at the hub for its admission."""
+
+    name: str
+    devices: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType(dict[str, str]()))
+
+
+class Intake:
+    """What all doors hand their messages to. `meet` makes the state of a device that comes for the first time."""
+
+    def __init__(
+        self,
+        gateway: str,
+        batcher: Batcher,
+        known: Known,
+        meet: Callable[[str], Visitor],
+        *,
+        linked: Iterable[str] = (),
+        is_slow: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`linked`: devices that come over a link of this gateway. `is_slow`: the disk is behind with what it has."""
+        self._gateway, self._batcher, self._known, self._meet = SourcePath(gateway), batcher, known, meet
+        self._is_slow = is_slow
+        self._taken_names = frozenset((gateway, *linked))
+        self._owner: dict[str, str] = {}
+        self._visitors: dict[str, Visitor] = {}
+        self._under_way: dict[Arrival, asyncio.Task[Reply]] = {}
+        self._tasks: set[asyncio.Task[Reply]] = set()
+        self._refusals: dict[bytes, Reply] = {}
+        self._waiting_bytes = 0
+
+    def at(self, policy: DoorPolicy) -> Take:
+        """The `take` of a door."""
+        self._owner.update(dict.fromkeys(policy.devices, policy.name))
+        return partial(self._take, policy, readers(policy.names))
+
+    def visitors(self) -> Mapping[str, Visitor]:
+        """The devices that have come, by name."""
+        return MappingProxyType(self._visitors)
+
+    async def finish(self) -> None:
+        """Wait for what is under way, after the last batch was closed."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _take(self, policy: DoorPolicy, by_type: Mapping[str, Reader], message: Message) -> Reply:
+        reply = await self._judged(policy, by_type, message)
+        verdict = reply.verdict.name.lower()
+        DOOR_MESSAGES.labels(door=policy.name, verdict=verdict).inc()
+        if reply.verdict is not Verdict.ACCEPTED:  # without the reason: it may quote what the sender says of a person
+            _log.warning("message-not-taken", door=policy.name, device=message.device, verdict=verdict)
+        return reply
+
+    async def _judged(self, policy: DoorPolicy, by_type: Mapping[str, Reader], message: Message) -> Reply:
+        if self._waiting_bytes + len(message.body) > QUEUES["door"].bound:
+            return Reply(Verdict.BUSY, "too much waits for the disk", RETRY_AFTER_S)
+        if self._is_slow():
+            return Reply(Verdict.BUSY, "the disk is behind", RETRY_AFTER_S)
+        reader = by_type.get(message.media_type)
+        if reader is None:
+            found = repr(message.media_type[:64])
+            return Reply(Verdict.UNSUPPORTED, f"media type: expected one of {', '.join(MEDIA_TYPES)}, found {found}")
+        try:
+            package = reader(message.body, message.at_ns)
+            listed = self._admit(policy, message, package.device)
+        except DecodeError as error:
+            return await self._patiently(message, None, partial(self._refuse, policy, message, error))
+        arrival = None if package.identity is None else Arrival(package.device, package.identity)
+        return await self._patiently(
+            message, arrival, lambda: self._take_package(policy, package, arrival, message.at_ns, listed=listed)
+        )
+
+    def _admit(self, policy: DoorPolicy, message: Message, device: str) -> bool:
+        """Whether settings name the sender; DecodeError when the message is not its own."""
+        if message.device and device != message.device:
+            raise DecodeError("device", f"{message.device!r}, which sent it", repr(device))
+        if device in self._taken_names:
+            raise DecodeError("device", "a name that no link of this gateway has", repr(device))
+        owner = self._owner.get(device)
+        if owner is not None and (owner != policy.name or not message.device):
+            raise DecodeError(
+                "device", f"one that authenticates at door {owner!r}, whose settings name it", repr(device)
+            )
+        visitor = self._visitors.get(device)
+        if visitor is None:
+            if len(self._visitors) >= MAX_DEVICES:
+                raise DecodeError("device", f"at most {MAX_DEVICES} devices at the doors of a gateway", repr(device))
+            visitor = self._visitors[device] = self._meet(device)
+            visitor.authenticated = bool(message.device)
+        if visitor.authenticated and not message.device:
+            raise DecodeError("device", "authentication, as this device had before", repr(device))
+        return owner is not None
+
+    async def _patiently(
+        self, message: Message, arrival: Arrival | None, work: Callable[[], Coroutine[None, None, Reply]]
+    ) -> Reply:
+        """Do the work in a task of its own: it ends although its sender has gone, and a repetition meanwhile waits for it."""
+        task = self._under_way.get(arrival) if arrival is not None else None
+        if task is None:
+            task = asyncio.create_task(work())
+            self._tasks.add(task)
+            if arrival is not None:
+                self._under_way[arrival] = task
+            self._count(len(message.body))
+            task.add_done_callback(partial(self._done, arrival, len(message.body)))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            return Reply(Verdict.BUSY, "the disk has not taken it yet; a repetition is known again", RETRY_AFTER_S)
+
+    def _done(self, arrival: Arrival | None, size: int, task: "asyncio.Task[Reply]") -> None:
+        self._tasks.discard(task)
+        if arrival is not None:
+            self._under_way.pop(arrival, None)
+        self._count(-size)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("message-failed", exc_info=task.exception())
+
+    def _count(self, size: int) -> None:
+        self._waiting_bytes += size
+        DOOR_WAITING.set(self._waiting_bytes)
+
+    async def _take_package(
+        self, policy: DoorPolicy, package: Package, arrival: Arrival | None, at_ns: int, *, listed: bool
+    ) -> Reply:
+        visitor = self._visitors[package.device]
+        faults = [item for item in package.records if isinstance(item, Fault)]
+        unread = package.records and len(faults) == len(package.records)
+        reply = Reply(Verdict.REFUSED if unread else Verdict.ACCEPTED, _reasons(faults))
+        async with visitor.turn:
+            stored = self._known.lanes(arrival) if arrival is not None else frozenset[Lane]()
+            own = [item for item in package.records if _lane(item) not in stored]
+            if package.records and not own:
+                DOOR_REDELIVERED.labels(door=policy.name).inc()
+                return reply
+            records = [*visitor.seen(policy.name, package.maker, at_ns, listed=listed), *visitor.screen(own)]
+            lanes = {_lane(item) for item in own} if arrival is not None else set[Lane]()
+            alarms = [r for r in records if isinstance(r, AlarmCondition)]
+            if alarms and not await self._store(alarms, lanes & {Lane.ALARM}, arrival):
+                return _DISK
+            # Nothing else of the package is on disk before its alarms are: a repetition would find it known and raise none.
+            rest = [r for r in records if not isinstance(r, AlarmCondition)]
+            storing = self._batcher.add_package(rest, _marks(lanes - {Lane.ALARM}, arrival))
+        return reply if await self._stored(storing, lanes - {Lane.ALARM}, arrival) else _DISK
+
+    async def _refuse(self, policy: DoorPolicy, message: Message, error: DecodeError) -> Reply:
+        """Keep what could not be read before its sender hears that; a sender that repeats it is told the same and nothing more."""
+        key = hashlib.sha256(f"{policy.name}\n{message.device}\n".encode() + message.body).digest()
+        if key in self._refusals:
+            return self._refusals[key]
+        try:
+            source = SourcePath(message.device)
+        except ValueError:
+            source = self._gateway
+        where = f"{message.where}: {error.where}"
+        fault = Fault(str(source), where, error.expected, error.found, message.body, message.at_ns)
+        event = fault_event(source, fault, RAW_OF_MESSAGE)
+        event = replace(event, params=(*event.params, ("door", policy.name), ("sender", message.device)))
+        if not await self._store([event], set(), None):
+            return _DISK
+        reply = self._refusals[key] = Reply(Verdict.REFUSED, str(error))
+        if len(self._refusals) > _REFUSALS_KEPT:
+            del self._refusals[next(iter(self._refusals))]
+        return reply
+
+    async def _store(self, records: Iterable[Record], lanes: AbstractSet[Lane], arrival: Arrival | None) -> bool:
+        return await self._stored(self._batcher.add_package(records, _marks(lanes, arrival)), lanes, arrival)
+
+    async def _stored(
+        self, storing: "list[asyncio.Future[int]]", lanes: AbstractSet[Lane], arrival: Arrival | None
+    ) -> bool:
+        """Wait for the disk; whether it has everything. The marks are noted behind the data, never before."""
+        if storing:
+            await asyncio.wait(storing)
+        if any(future.cancelled() or future.exception() for future in storing):
+            return False
+        if arrival is not None:
+            for lane in lanes:
+                self._known.note(lane, arrival)
+        return True
+
+
+_DISK = Reply(Verdict.BUSY, "the disk did not take it", RETRY_AFTER_S)
+
+
+def _lane(item: Record | Fault) -> Lane:
+    return Lane.EVENT if isinstance(item, Fault) else lane_for(item)
+
+
+def _marks(lanes: AbstractSet[Lane], arrival: Arrival | None) -> dict[Lane, Arrival]:
+    return {} if arrival is None else dict.fromkeys(lanes, arrival)
+
+
+def _reasons(faults: list[Fault]) -> str:
+    told = [f"{f.where}: expected {f.expected}, found {f.found}" for f in faults[:_REASONS_SHOWN]]
+    if len(faults) > _REASONS_SHOWN:
+        told.append(f"{len(faults) - _REASONS_SHOWN} more")
+    return "\n".join(told)
