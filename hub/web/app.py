@@ -33,6 +33,8 @@ from hub.core.policy import public
 from hub.devices import api as device_api
 from hub.devices.service import Devices
 from hub.placement.service import Placement
+from hub.quarantine import api as quarantine_api
+from hub.quarantine.service import Quarantine
 from hub.wards import api as ward_api
 from hub.wards.room import Room
 from hub.wards.service import WardService
@@ -88,6 +90,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.include_router(account_pages.routes(web, accounts))
     app.include_router(preferences.routes(web))
     app.include_router(device_api.routes(web, Devices(database, audit)))
+    app.include_router(quarantine_api.routes(web, Quarantine(database, audit)))
     app.include_router(alarm_api.routes(web, alarms, placement, accounts))
     events = EventStreams(room, follower, accounts, web.version)
     app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))

@@ -42,6 +42,18 @@ SAME = {
 BUILT: dict[str, list[str]] = {
     "rail.": ["ward", "devices", "quarantine", "gateways"],
     "theme.to_": ["night", "day"],
+    "quarantine.state.": ["held", "releasing", "released", "discarded"],
+    "quarantine.reason.": [
+        "device_not_admitted",
+        "undecodable",
+        "time",
+        "origin",
+        "samples",
+        "value",
+        "source",
+        "database",
+        "other",
+    ],
     "devices.state.": ["waiting", "retired", "live", "silent", "never"],
     "devices.door.": ["serial", "bluetooth", "mqtt", "coap", "http", "folder"],
     "devices.life_of.": ["placed", "first_seen", "admitted"],
