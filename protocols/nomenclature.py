@@ -177,6 +177,12 @@ def _terms() -> "Iterable[Term]":
         yield Term(f"MDC_ECG_TIME_PD_{part}", metric, shown, zh, None, loinc, "ms", (0, 2000), part)
     for part, shown, zh, loinc in _ECG_AXES:
         yield Term(f"MDC_ECG_ANGLE_{part}_FRONT", metric, shown, zh, None, loinc, "deg", (-360, 360), f"{part}°")
+    for part, shown, zh in (
+        ("STATEMENT", "ECG interpretation", "心电图诊断"),
+        ("SUMMARY", "ECG summary", "心电图结论"),
+        ("COMMENT", "ECG comment", "心电图备注"),
+    ):
+        yield Term(f"MDC_ECG_INTERPRETATION_{part}", metric, shown, zh)
     yield Term("WDL_ACCELERATION_X", metric, "Acceleration, X", "加速度 X", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Y", metric, "Acceleration, Y", "加速度 Y", unit="[g]", plausible=(-16, 16))
     yield Term("WDL_ACCELERATION_Z", metric, "Acceleration, Z", "加速度 Z", unit="[g]", plausible=(-16, 16))
