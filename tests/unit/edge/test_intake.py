@@ -1,0 +1,268 @@
+"""What becomes of messages behind a door, on a real spool: taken once, refused with their bytes kept, known again after a restart."""
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.doors import DoorPolicy, Intake
+from edge.doors.known import Known
+from edge.doors.visitor import Visitor
+from edge.pipeline.batcher import Batcher
+from edge.spool import Spool
+from firmware_adapters.adapter import Resume
+from firmware_adapters.door import Message, Reply, Verdict
+from models.screening.placement import Limit, Placement
+from protocols.link import Lane, LinkSender
+from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, HI_GT_LIM, lead
+from protocols.record import (
+    AlarmCondition,
+    DeviceEvent,
+    Gap,
+    Observation,
+    Record,
+    Scale,
+    SourcePath,
+    Times,
+    WaveformGroup,
+)
+from protocols.uplink_pb2 import Batch
+from protocols.wire import decode_record, encode_package
+
+T0_NS = 1_790_000_000 * 10**9
+PROTOBUF = "application/vnd.wardlink.package+protobuf"
+ECG = SourcePath("monitor-5", ("ecg",))
+
+
+@dataclass
+class Gateway:
+    """The parts of an agent behind its doors, on a spool that outlives them."""
+
+    spool: Spool
+    batcher: Batcher
+    intake: Intake
+    slow: list[bool] = field(default_factory=lambda: [False])
+
+    async def send(
+        self, body: bytes, *, device: str = "monitor-5", policy: str = "https", kind: str = PROTOBUF, at_s: int = 0
+    ) -> Reply:
+        take = self.intake.at(DoorPolicy(policy, frozenset({"monitor-5"}) if policy == "https" else frozenset()))
+        return await take(Message(device, kind, body, "/packages", T0_NS + at_s * 10**9))
+
+    def stored(self) -> list[Record]:
+        """All records on disk, lane by lane."""
+        found: list[Record] = []
+        for lane in Lane:
+            for first, last in self.spool.held(lane):
+                for n in range(first, last + 1):
+                    data = self.spool.read(lane, n)
+                    assert data is not None
+                    found += [decode_record(e.record) for e in Batch.FromString(data).records]
+        return found
+
+    def observations(self) -> list[float | str]:
+        return [r.value for r in self.stored() if isinstance(r, Observation) and r.code == HEART_RATE]
+
+
+@asynccontextmanager
+async def gateway(folder: Path, placement: Placement | None = None) -> AsyncGenerator[Gateway]:
+    spool = await Spool.open(folder / "spool", lambda: T0_NS)
+    link = LinkSender("ward", "gateway-1", spool.epoch, agent_version="test")
+    batcher = Batcher(spool, link, lambda _: None)
+    ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
+    slow = [False]
+
+    def meet(device: str) -> Visitor:
+        return Visitor(device, placement or Placement(), {s: e for s, e in ends.items() if s.device == device})
+
+    intake = Intake("gateway-1", batcher, Known(spool.arrivals()), meet, linked=["amp"], is_slow=lambda: slow[0])
+    try:
+        yield Gateway(spool, batcher, intake, slow)
+    finally:
+        await batcher.close_all()
+        await intake.finish()
+        await spool.close()
+
+
+def rate(value: float) -> Observation:
+    return Observation(ECG, HEART_RATE, value, "/min", Times(1))
+
+
+def wave(first: int, n: int = 250, fs_hz: float = 250.0) -> WaveformGroup:
+    samples = (np.arange(first, first + n) % 1000).astype("<i2").tobytes()
+    return WaveformGroup(ECG, (lead("II"),), fs_hz, first, samples, "<i2", (Scale(2.0, 0, "uV"),), Times(1))
+
+
+def spoken_by(device: str) -> bytes:
+    return encode_package(device, 1, [replace(rate(72.0), source=SourcePath(device))])
+
+
+def package(number: int, *records: Record) -> bytes:
+    return encode_package("monitor-5", number, records)
+
+
+async def test_a_message_is_on_disk_when_it_is_accepted(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        reply = await agent.send(package(1, rate(72.0), wave(0)))
+        assert reply == Reply(Verdict.ACCEPTED)
+        assert agent.observations() == [72.0]
+        assert [r.n for r in agent.stored() if isinstance(r, WaveformGroup)] == [250]
+
+
+async def test_a_package_that_comes_again_is_acknowledged_and_dropped(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        replies = [await agent.send(package(1, rate(72.0), wave(0))) for _ in range(3)]
+        assert {r.verdict for r in replies} == {Verdict.ACCEPTED}
+        assert agent.observations() == [72.0]
+        assert sum(isinstance(r, WaveformGroup) for r in agent.stored()) == 1
+
+
+async def test_a_package_that_comes_twice_at_once_is_taken_once(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        await asyncio.gather(*(agent.send(package(1, rate(72.0))) for _ in range(5)))
+        assert agent.observations() == [72.0]
+
+
+async def test_a_package_is_known_again_after_a_restart(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        await agent.send(package(1, rate(72.0), wave(0)))
+    async with gateway(tmp_path) as agent:
+        assert (await agent.send(package(1, rate(72.0), wave(0)))).verdict is Verdict.ACCEPTED
+        await agent.send(package(2, rate(73.0), wave(250)))
+        assert agent.observations() == [72.0, 73.0]
+        assert [r.first_sample for r in agent.stored() if isinstance(r, WaveformGroup)] == [0, 250]
+        assert not [r for r in agent.stored() if isinstance(r, Gap)]
+
+
+async def test_only_the_lanes_that_a_crash_left_out_are_taken_from_a_repetition(tmp_path: Path):
+    """The numbers of a package were on disk and its samples were not when the power went."""
+    async with gateway(tmp_path) as agent:
+        await agent.send(package(1, rate(72.0), wave(0)))
+    for path in (tmp_path / "spool" / "waveform").glob("*.seg"):
+        path.unlink()
+    (tmp_path / "spool" / "index.sqlite3").unlink()
+    async with gateway(tmp_path) as agent:
+        await agent.send(package(1, rate(72.0), wave(0)))
+        assert agent.observations() == [72.0]
+        assert [r.first_sample for r in agent.stored() if isinstance(r, WaveformGroup)] == [0]
+
+
+async def test_a_device_that_counts_anew_is_not_taken_for_a_repetition(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        await agent.send(package(1, rate(72.0)))
+        await agent.send(package(1, rate(75.0)))
+        assert agent.observations() == [72.0, 75.0]
+
+
+async def test_the_reading_that_raises_an_alarm_is_answered_with_the_alarm_on_disk(tmp_path: Path):
+    high = Placement(limits=(Limit(HEART_RATE, None, 150.0),))
+    async with gateway(tmp_path, high) as agent:
+        for number in range(1, 5):
+            await agent.send(package(number, rate(180.0 + number)), at_s=20 * number)
+        assert [r.code for r in agent.stored() if isinstance(r, AlarmCondition)] == [HI_GT_LIM]
+
+
+async def test_what_cannot_be_read_is_kept_with_its_bytes_before_it_is_refused(tmp_path: Path):
+    body = b"\x00garbage" * 1000
+    async with gateway(tmp_path) as agent:
+        first, again = await agent.send(body), await agent.send(body)
+        assert first == again
+        assert first.verdict is Verdict.REFUSED
+        assert "expected" in first.reason
+        (event,) = [r for r in agent.stored() if isinstance(r, DeviceEvent)]
+        params = dict(event.params)
+        assert (event.code, params["bytes"], params["sender"]) == (EVT_FAULT, len(body), "monitor-5")
+        assert base64.b64decode(event.text + str(params["rest"])) == body[:4096]
+
+
+async def test_a_bad_record_is_told_and_the_good_ones_are_taken(tmp_path: Path):
+    bad = replace(rate(72.0), unit="Cel")
+    async with gateway(tmp_path) as agent:
+        reply = await agent.send(package(1, rate(71.0), bad))
+        assert reply.verdict is Verdict.ACCEPTED
+        assert reply.reason.startswith("record 1, observation, unit: expected")
+        assert agent.observations() == [71.0]
+
+
+async def test_a_package_of_nothing_readable_is_refused(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        reply = await agent.send(package(1, replace(rate(72.0), unit="Cel")))
+        assert reply.verdict is Verdict.REFUSED
+
+
+@pytest.mark.req("IOT-5.4a", surface="protocol")
+@pytest.mark.parametrize(
+    ("device", "policy", "body"),
+    [
+        ("monitor-6", "https", package(1, rate(72.0))),  # authenticated, and speaks for another
+        ("", "coap", package(1, rate(72.0))),  # a device that authenticates elsewhere
+        ("monitor-5", "mqtt", package(1, rate(72.0))),  # by another door's word
+        ("amp", "https", spoken_by("amp")),  # comes over a serial line
+        ("gateway-1", "https", spoken_by("gateway-1")),
+    ],
+    ids=["another device", "no authentication", "another door", "a device on a link", "the gateway"],
+)
+async def test_nobody_speaks_for_another(tmp_path: Path, device: str, policy: str, body: bytes):
+    async with gateway(tmp_path) as agent:
+        agent.intake.at(DoorPolicy("https", frozenset({"monitor-5"})))
+        assert (await agent.send(body, device=device, policy=policy)).verdict is Verdict.REFUSED
+        assert agent.observations() == []
+
+
+async def test_a_stranger_is_taken_in_and_marked_for_admission(tmp_path: Path):
+    body = spoken_by("visitor")
+    async with gateway(tmp_path) as agent:
+        assert (await agent.send(body, device="", policy="coap")).verdict is Verdict.ACCEPTED
+        (seen,) = [r for r in agent.stored() if isinstance(r, DeviceEvent)]
+        assert (seen.code, str(seen.source)) == (EVT_DEVICE_SEEN, "visitor")
+        assert dict(seen.params) == {"door": "coap", "listed": False}
+        assert agent.observations() == [72.0]
+
+
+async def test_a_media_type_that_is_not_read_is_named_with_those_that_are(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        reply = await agent.send(b"", kind="text/csv")
+        assert reply.verdict is Verdict.UNSUPPORTED
+        assert "application/senml+cbor" in reply.reason
+
+
+async def test_a_sender_is_told_to_come_again_while_the_disk_is_behind(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        agent.slow[0] = True
+        reply = await agent.send(package(1, rate(72.0)))
+        assert (reply.verdict, reply.retry_after_s > 0) == (Verdict.BUSY, True)
+        agent.slow[0] = False
+        assert (await agent.send(package(1, rate(72.0)))).verdict is Verdict.ACCEPTED
+        assert agent.observations() == [72.0]
+
+
+async def test_samples_that_are_missing_between_packages_become_a_gap(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        await agent.send(package(1, wave(0)))
+        await agent.send(package(3, wave(500)))
+        (gap,) = [r for r in agent.stored() if isinstance(r, Gap)]
+        assert (gap.from_sample, gap.to_sample, gap.recoverable) == (250, 500, True)
+        await agent.send(package(2, wave(250)))  # it comes late, and lies in the gap
+        assert sorted(r.first_sample for r in agent.stored() if isinstance(r, WaveformGroup)) == [0, 250, 500]
+
+
+async def test_samples_sent_again_under_another_number_are_cut(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        await agent.send(package(1, wave(0)))
+        await agent.send(package(2, wave(125)))
+        groups = [r for r in agent.stored() if isinstance(r, WaveformGroup)]
+        assert [(g.first_sample, g.end_sample) for g in groups] == [(0, 250), (250, 375)]
+        assert groups[1].array()[0, 0] == 250
+
+
+async def test_a_device_that_numbers_its_samples_anew_goes_on_behind_what_is_stored(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        await agent.send(package(1, wave(10_000)))
+        await agent.send(package(2, wave(0)))
+        groups = [r for r in agent.stored() if isinstance(r, WaveformGroup)]
+        assert groups[1].first_sample >= groups[0].end_sample
