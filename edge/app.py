@@ -8,7 +8,7 @@ import fcntl
 import io
 import signal
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +26,7 @@ from edge.identity import IdentityError, load_identity
 from edge.identity.store import utc_now
 from edge.pipeline.batcher import Batcher
 from edge.pipeline.device import DevicePipeline, Sink
+from edge.pipeline.unclaimed import Unclaimed
 from edge.placement import PlacementStore
 from edge.settings import EdgeSettings
 from edge.spool import Spool
@@ -40,9 +41,11 @@ from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import find_adapter
 from protocols.link import Connection, Lane, LinkSender
 from protocols.nomenclature import EVT_CLOCK_STEP
-from protocols.record import AlarmCondition, DeviceEvent, SourcePath, Times
+from protocols.record import DeviceEvent, SourcePath, Times
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     import grpc.aio
 
     from edge.identity import Identity
@@ -147,17 +150,30 @@ class Agent:
         async def cannot_resend(event: "CannotResend") -> None:
             await losses.report(event)
 
-        uplink = Uplink(link, spool, self._open_channel, Downlink(placed, cannot_resend))
+        def acknowledged(alarms: "Collection[UUID]") -> None:
+            times = Times(self._clock.now_ns())
+            for alarm in alarms:
+                for pipeline in pipelines.values():
+                    pipeline.acknowledge(alarm)
+                for visitor in intake.visitors().values():
+                    batcher.add(visitor.acknowledge(alarm, times))
+                batcher.add(unclaimed.acknowledge(alarm, times))
+
+        uplink = Uplink(link, spool, self._open_channel, Downlink(placed, cannot_resend, acknowledged))
         batcher = Batcher(spool, link, uplink.wake)
         losses = Losses(spool, link, batcher.record, uplink.wake)
         spool.on_dropped = losses.dropped
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
-        active = spool.active_alarms()
+        unclaimed = Unclaimed(spool.active_alarms())
         sink = Sink(batcher.add, self._clock.now_ns)
-        pipelines.update(self._pipelines(ends, active, placements, sink))
+        pipelines.update(self._pipelines(ends, unclaimed, placements, sink))
 
         def meet(device: str) -> Visitor:
-            return Visitor(device, placements.of(device), _of(device, ends), _alarms_of(device, active))
+            alarms, seen = unclaimed.take(device)
+            visitor = Visitor(device, placements.of(device), _of(device, ends), alarms)
+            for alarm in seen:
+                batcher.add(visitor.acknowledge(alarm, Times(self._clock.now_ns())))
+            return visitor
 
         intake = Intake(
             identity.gateway,
@@ -183,7 +199,7 @@ class Agent:
     def _pipelines(
         self,
         ends: Mapping[SourcePath, Resume],
-        active: Sequence[AlarmCondition],
+        unclaimed: Unclaimed,
         placements: PlacementStore,
         sink: Sink,
     ) -> dict[str, DevicePipeline]:
@@ -202,7 +218,7 @@ class Agent:
                 sink,
                 placement=placements.of(device.id),
                 resume=_of(device.id, ends),
-                active=_alarms_of(device.id, active),
+                active=unclaimed.take(device.id)[0],
             )
         return pipelines
 
@@ -241,10 +257,6 @@ class Agent:
 
 def _of(device: str, ends: Mapping[SourcePath, Resume]) -> dict[SourcePath, Resume]:
     return {source: end for source, end in ends.items() if source.device == device}
-
-
-def _alarms_of(device: str, active: Sequence[AlarmCondition]) -> tuple[AlarmCondition, ...]:
-    return tuple(a for a in active if a.source.device == device)
 
 
 async def run_agent(settings: EdgeSettings) -> None:

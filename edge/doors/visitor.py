@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from edge.doors.numbering import Numbering, of_first_sample
 from edge.pipeline.screened import RAW_OF_MESSAGE, Screened
@@ -11,6 +12,9 @@ from protocols.errors import Fault
 from protocols.nomenclature import EVT_DEVICE_SEEN
 from protocols.package import Maker
 from protocols.record import AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 class Visitor:
@@ -34,6 +38,10 @@ class Visitor:
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
         self._screened.place(placement)
+
+    def acknowledge(self, alarm: "UUID", times: Times) -> tuple[Record, ...]:
+        """Somebody at the hub has acknowledged an alarm of this device."""
+        return self._screened.acknowledge(alarm, times)
 
     def seen(self, door: str, maker: Maker | None, at_ns: int, *, listed: bool) -> list[DeviceEvent]:
         """The event that makes the device known to the ledger: at its first message, and when it says something new.

@@ -6,9 +6,10 @@ Reconnects for ever with growing, jittered pauses. A connection is given up when
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import grpc
 import grpc.aio
@@ -18,6 +19,7 @@ from edge.health.metrics import UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP
 from edge.identity import IdentityError
 from protocols.link import (
     Acknowledged,
+    AlarmsAcknowledged,
     CannotResend,
     Connection,
     EpochConflict,
@@ -56,6 +58,7 @@ class Downlink:
 
     placed: Callable[[Placement, bool], Awaitable[bool]]
     cannot_resend: Callable[[CannotResend], Awaitable[None]]
+    alarms_acknowledged: Callable[[Collection[UUID]], None]
 
 
 class Uplink:
@@ -160,6 +163,9 @@ class Uplink:
                 )
             case CannotResend():
                 await self._downlink.cannot_resend(event)
+            case AlarmsAcknowledged():
+                _log.info("alarms-acknowledged", alarms=[str(alarm) for alarm in event.alarms])
+                self._downlink.alarms_acknowledged(event.alarms)
             case SettingsReceived():
                 _log.info("settings-received", version=event.settings.version)
             case EpochConflict():

@@ -19,6 +19,7 @@ from hub.core import principal as principals
 from hub.core.errors import DomainError, ForbiddenError, InvalidError, UnavailableError
 from hub.core.policy import check, declares
 from hub.core.sql import load_queries
+from hub.ingest.acknowledged import acknowledged_alarms, messages
 from hub.ingest.catalog import GatewayCatalog
 from hub.ingest.identity import GatewayIdentity, identify
 from hub.ingest.placement import placement_of
@@ -68,6 +69,8 @@ class _Stream:
     to_ack: dict[Lane, list[Rejected]] = field(default_factory=dict[Lane, list[Rejected]])
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
+    alarms_told: set[bytes] = field(default_factory=set[bytes])
+    greeted: bool = False  # nothing may come before the hello
     ending: DomainError | None = None
     finished: bool = False
 
@@ -144,8 +147,11 @@ class UplinkDoor:
                 raise
             if not isinstance(answer, Refusal):
                 stream.send(HubMessage(hello=answer))
+                stream.greeted = True
                 if stream.connection is Connection.DATA:
                     stream.send(await self._placement(identity))
+                else:
+                    await self.alarms_changed(identity.tenant_id)
                 return stream
             self._close(stream)
             refusal = answer
@@ -366,8 +372,26 @@ class UplinkDoor:
         """Send the placement anew to every gateway of the tenant (of all tenants, when None) that is connected."""
         for stream in tuple(self._streams):
             identity = stream.link.identity
-            if stream.connection is Connection.DATA and tenant_id in {None, identity.tenant_id}:
+            if stream.greeted and stream.connection is Connection.DATA and tenant_id in {None, identity.tenant_id}:
                 stream.send(await self._placement(identity))
+
+    async def alarms_changed(self, tenant_id: int | None) -> None:
+        """Tell the gateways of the tenant (of all tenants, when None) which of their alarms somebody has acknowledged."""
+        streams = [
+            stream
+            for stream in self._streams
+            if stream.greeted
+            and stream.connection is Connection.ALARM
+            and tenant_id in {None, stream.link.identity.tenant_id}
+        ]
+        if not streams:
+            return
+        acknowledged = await acknowledged_alarms(self._database, tenant_id)
+        for stream in streams:
+            ids = acknowledged.get(stream.link.identity.gateway_id, [])
+            for message in messages(one for one in ids if one not in stream.alarms_told):
+                stream.send(message)
+            stream.alarms_told = set(ids)
 
     async def gateway_changed(self, gateway_id: int | None) -> None:
         """Cut a gateway's streams off if it was revoked (look at every gateway, when None)."""

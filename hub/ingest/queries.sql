@@ -110,3 +110,7 @@ select w.slug || '/' || p.bed, array_agg(d.name order by d.name), x.pseudonym::t
  where a.tenant_id = %(tenant)s and a.during @> now() and (d.gateway_id = %(gateway)s or d.gateway_id is null)
  group by w.slug, p.point_of_care_id, p.bed, x.patient_id
  order by w.slug, p.bed
+
+-- name: acknowledged_alarms
+select gateway_id, alarm_id from alarm
+ where acknowledged_at is not null and presence <> 'ended' and (%(tenant)s::int is null or tenant_id = %(tenant)s)

@@ -96,7 +96,11 @@ class IngestServer:
             self._spawn(writer.run())
         self._spawn(watch_loop())
         self._spawn(self._look())
-        handlers = {"placement": self._door.placement_changed, "gateway": self._door.gateway_changed}
+        handlers = {
+            "placement": self._door.placement_changed,
+            "gateway": self._door.gateway_changed,
+            "alarm_event": self._door.alarms_changed,
+        }
         self._spawn(listen(self._parts.listen_url, handlers))
         await self._open_uplink(key, certificate)
         await self._open_enrolment(key, certificate)

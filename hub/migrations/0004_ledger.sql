@@ -76,6 +76,9 @@ begin
 end $$;
 create trigger quarantine_decided after update of state on quarantine for each statement execute function quarantine_decided();
 
+-- What the edge still has to hear of: acknowledged, and not ended there.
+create index alarm_acknowledged_not_ended on alarm (tenant_id) where acknowledged_at is not null and presence <> 'ended';
+
 grant update (admission, admitted_at, admitted_by) on device to wardlink_web;
 grant update (make, model, serial, firmware, door, battery_percent, battery_at, last_seen, refused, refused_at) on device to wardlink_ingest;
 grant select on quarantine to wardlink_ingest;

@@ -5,6 +5,7 @@ No sockets, no clock, no disk: the gateway's shell is in edge/uplink, the hub's 
 
 from protocols.link.events import (
     Acknowledged,
+    AlarmsAcknowledged,
     CannotResend,
     EpochConflict,
     HubReady,
@@ -19,17 +20,19 @@ from protocols.link.events import (
     SettingsReceived,
     Verdict,
 )
-from protocols.link.lane import EPOCH_BYTES, VERSION, Connection, Lane, connection_of
+from protocols.link.lane import EPOCH_BYTES, MAX_ALARMS_TOLD, VERSION, Connection, Lane, connection_of
 from protocols.link.ranges import MAX_N, MAX_RANGES, Position, Ranges
 from protocols.link.receiver import LinkReceiver, check_hello
 from protocols.link.sender import LinkSender
 
 __all__ = [
     "EPOCH_BYTES",
+    "MAX_ALARMS_TOLD",
     "MAX_N",
     "MAX_RANGES",
     "VERSION",
     "Acknowledged",
+    "AlarmsAcknowledged",
     "CannotResend",
     "Connection",
     "EpochConflict",

@@ -8,6 +8,8 @@ from protocols.link.lane import Connection, Lane
 from protocols.uplink_pb2 import GatewayMessage, Lost, Placement, Range, Settings
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from protocols.link.ranges import Position
 
 
@@ -66,6 +68,13 @@ class SettingsReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmsAcknowledged:
+    """Somebody has acknowledged these alarms. They may be told again, and may be none of this gateway's any more."""
+
+    alarms: "tuple[UUID, ...]"
+
+
+@dataclass(frozen=True, slots=True)
 class EpochConflict:
     """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
 
@@ -97,6 +106,7 @@ LinkEvent: TypeAlias = (
     | CannotResend
     | PlacementReceived
     | SettingsReceived
+    | AlarmsAcknowledged
     | EpochConflict
     | ProtocolViolation
 )

@@ -8,6 +8,8 @@ from protocols import uplink_pb2
 # The version of the protocol that this package speaks, in Hello and HubHello.
 VERSION = 1
 EPOCH_BYTES = 16
+ALARM_ID_BYTES = 16
+MAX_ALARMS_TOLD = 1000  # ids in one message of acknowledged alarms
 
 
 class Lane(IntEnum):

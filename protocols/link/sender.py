@@ -7,10 +7,12 @@ the number of ranges and of batches in flight, never on the length of the backlo
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from protocols.errors import DecodeError
 from protocols.link.events import (
     Acknowledged,
+    AlarmsAcknowledged,
     CannotResend,
     EpochConflict,
     HubReady,
@@ -23,13 +25,13 @@ from protocols.link.events import (
     SendLost,
     SettingsReceived,
 )
-from protocols.link.lane import EPOCH_BYTES, VERSION, Connection, Lane
+from protocols.link.lane import ALARM_ID_BYTES, EPOCH_BYTES, MAX_ALARMS_TOLD, VERSION, Connection, Lane
 from protocols.link.ranges import Position, Ranges
 from protocols.link.window import Window
 from protocols.uplink_pb2 import GatewayMessage, Hello
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from protocols.uplink_pb2 import Ack, HubHello, HubMessage
 
@@ -214,6 +216,8 @@ class LinkSender:
             events = [PlacementReceived(message.placement)]
         elif kind == "settings":
             events = [SettingsReceived(message.settings)]
+        elif kind == "alarms_acknowledged":
+            events = self._alarms(connection, stream, message.alarms_acknowledged.ids)
         return events  # none for a later hub's message, which this version need not understand
 
     def _hello(self, connection: Connection, stream: _Stream, hello: "HubHello") -> list[LinkEvent]:
@@ -281,6 +285,20 @@ class LinkSender:
         ]
         stream.window.acknowledged(arrived, now_ns)
         return [*events, Acknowledged(lane, state.stored.copy())]
+
+    def _alarms(self, connection: Connection, stream: _Stream, ids: "Sequence[bytes]") -> list[LinkEvent]:
+        if connection is not Connection.ALARM:
+            found = f"connection {connection.name.lower()}"
+            return self._broken(stream, ProtocolViolation("alarms acknowledged", "the alarm connection", found))
+        if len(ids) > MAX_ALARMS_TOLD:
+            return self._broken(
+                stream, ProtocolViolation("alarms acknowledged", f"at most {MAX_ALARMS_TOLD} ids", str(len(ids)))
+            )
+        wrong = next((one for one in ids if len(one) != ALARM_ID_BYTES), None)
+        if wrong is not None:
+            found = f"{len(wrong)} bytes"
+            return self._broken(stream, ProtocolViolation("id of an alarm", f"{ALARM_ID_BYTES} bytes", found))
+        return [AlarmsAcknowledged(tuple(UUID(bytes=one) for one in ids))]
 
     def _broken(self, stream: _Stream, violation: ProtocolViolation) -> list[LinkEvent]:
         stream.broken = True

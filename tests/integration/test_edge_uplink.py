@@ -64,7 +64,7 @@ async def sending(folder: Path, authority: Authority, port: int, limits: Limits)
         link,
         spool,
         lambda: make_channel(f"127.0.0.1:{port}", ClientPapers(papers.key, papers.certificate, authority.pem)),
-        Downlink(placed, cannot_resend),
+        Downlink(placed, cannot_resend, lambda _: None),
     )
     batcher = Batcher(spool, link, uplink.wake)
     losses = Losses(spool, link, batcher.record, uplink.wake)

@@ -1,11 +1,14 @@
 """The uplink's rules one by one: order, window, refusals, what comes again and what never comes."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
 from protocols.link import (
+    MAX_ALARMS_TOLD,
     Acknowledged,
+    AlarmsAcknowledged,
     CannotResend,
     Connection,
     EpochConflict,
@@ -35,6 +38,9 @@ from protocols.uplink_pb2 import (
     Range,
     Setting,
     Settings,
+)
+from protocols.uplink_pb2 import (
+    AlarmsAcknowledged as AlarmsAcknowledgedMessage,
 )
 
 EPOCH = bytes(range(16))
@@ -356,3 +362,42 @@ def test_a_gateway_with_many_holes_fills_them_before_it_sends_ahead():
     sender.spool_opened(Lane.WAVEFORM, [(1, 2000)], 2000)
     say_hello(sender, waveform=Position((n, n) for n in range(2, 1000, 2)))
     assert send_all(sender)[:3] == [(Lane.WAVEFORM, 1), (Lane.WAVEFORM, 3), (Lane.WAVEFORM, 5)]
+
+
+def told(*ids: bytes) -> HubMessage:
+    return HubMessage(alarms_acknowledged=AlarmsAcknowledgedMessage(ids=ids))
+
+
+def test_acknowledged_alarms_are_told_on_the_alarm_connection():
+    sender = sender_with(alarm=3)
+    say_hello(sender, ALARM)
+    one, two = UUID(int=1), UUID(int=2**128 - 1)
+    assert sender.receive(ALARM, told(one.bytes, two.bytes), 0) == [AlarmsAcknowledged((one, two))]
+    assert sender.receive(ALARM, told(one.bytes), 0) == [AlarmsAcknowledged((one,))], "they may be told again"
+
+
+@pytest.mark.parametrize(
+    ("connection", "ids", "where"),
+    [
+        (DATA, [bytes(16)], "alarms acknowledged"),
+        (ALARM, [bytes(16), bytes(15)], "id of an alarm"),
+        (ALARM, [b""], "id of an alarm"),
+        (ALARM, [bytes(16)] * (MAX_ALARMS_TOLD + 1), "alarms acknowledged"),
+    ],
+)
+def test_an_acknowledgement_that_breaks_the_protocol_ends_its_connection(
+    connection: Connection, ids: list[bytes], where: str
+):
+    sender = sender_with(alarm=3)
+    say_hello(sender, connection)
+    [violation] = sender.receive(connection, told(*ids), 0)
+    assert isinstance(violation, ProtocolViolation)
+    assert violation.where == where
+    assert sender.next(connection) is None
+
+
+def test_an_acknowledgement_before_the_hello_breaks_the_protocol():
+    sender = sender_with(alarm=3)
+    sender.connected(ALARM, 0)
+    [violation] = sender.receive(ALARM, told(bytes(16)), 0)
+    assert isinstance(violation, ProtocolViolation)
