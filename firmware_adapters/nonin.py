@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from firmware_adapters.adapter import API_VERSION, ConfigError, Decoder, DeviceConfig, Family, Resume, Transport
 from firmware_adapters.transport.serial import SerialTransport
-from protocols import nonin
 from protocols.nomenclature import PLETH, PULSE_RATE, SPO2
+from protocols.nonin import decoder as nonin
 from protocols.record import NS_PER_S, SourcePath
 
 BAUD = 9600
@@ -24,7 +24,7 @@ class NoninAdapter:
         maker="Nonin",
         model="OEM III, Xpod, WristOx2 (data format 7)",
         delivers=(PLETH, SPO2, PULSE_RATE),
-        evidence="the maker's description of data format 7, with its printed ranges; a simulator",
+        evidence="the description of data format 7 and its printed frame; a simulator",
         quirks=(
             (
                 "no start byte and an 8-bit sum: a lock takes two good frames and the SYNC bit every 25",

@@ -21,7 +21,7 @@ from protocols.nomenclature import (
     PULSE_RATE,
     SPO2,
 )
-from protocols.nonin import NoninDecoder, ResumePoint
+from protocols.nonin.decoder import NoninDecoder, ResumePoint
 from protocols.record import DeviceEvent, Gap, Observation, Quality, Record, WaveformGroup
 
 NS = 1_000_000_000

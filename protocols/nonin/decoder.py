@@ -1,11 +1,10 @@
-"""Nonin serial data format 7 (OEM III, Xpod, WristOx2): plethysmogram of 16 bit at 75 Hz, SpO2 and pulse rate three times a second.
+"""A Nonin oximeter's byte stream into packets, and packets into records with running sample numbers.
 
-Follows the maker's description of the format: frames of 5 bytes (status, pleth, one byte of numbers, sum), 25 of them a packet.
-There is no start byte: a place is known by the SYNC bit of a packet's first frame, its number by the packet's 14-bit timer.
+Framing of data format 7 has no start byte: a place is known by the SYNC bit of a packet's first frame, its number by the packet's
+14-bit timer. What the bits of a packet mean is `protocols.nonin.packet`'s part.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +21,26 @@ from protocols.nomenclature import (
     PULSE_RATE,
     SPO2,
 )
+from protocols.nonin.packet import (
+    FRAME_BYTES,
+    FRAMES,
+    FS_HZ,
+    PACKET_BYTES,
+    RATE_SLOT,
+    SATURATION_SLOT,
+    SYNC,
+    TIMER_MODULUS,
+    TIMER_SLOT,
+    Packet,
+    Status,
+    is_frame,
+    quality_of,
+)
 from protocols.record import (
     NS_PER_S,
     DeviceEvent,
     Gap,
     Observation,
-    Params,
     Quality,
     Record,
     Scale,
@@ -36,18 +49,6 @@ from protocols.record import (
     WaveformGroup,
 )
 
-FS_HZ = 75.0
-FRAME_BYTES = 5
-FRAMES = 25  # of a packet
-PACKET_BYTES = FRAMES * FRAME_BYTES
-TIMER_MODULUS = 1 << 14
-MISSING_RATE = 511
-MISSING_SPO2 = 127
-
-_SYNC, _ARTIFACT, _OUT_OF_TRACK, _SENSOR_ALARM, _DISCONNECTED = 0x01, 0x20, 0x10, 0x08, 0x40
-_PERFUSION = {0b01: "high", 0b11: "marginal", 0b10: "low"}
-_RATE, _SATURATION, _REVISION, _TIMER, _STAT2 = 0, 2, 3, 5, 7  # slots of the numbers, from 0
-_SMARTPOINT, _LOW_BATTERY = 0x20, 0x01
 _NS_PER_PACKET = NS_PER_S * FRAMES / FS_HZ
 _DRIFT_PER_S = 2e-4  # the fastest plausible oximeter against the gateway's clock; lets the arrival anchor follow
 _SURPLUS_PACKETS = 15  # 5 s: a timer that is further ahead than time has passed was set anew
@@ -61,43 +62,6 @@ class ResumePoint:
 
     end_sample: int
     end_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """What the oximeter says about its sensor; reported when it changes."""
-
-    disconnected: bool
-    sensor_alarm: bool
-    out_of_track: bool
-    perfusion: str
-    smartpoint: bool
-
-    def params(self) -> Params:
-        return (
-            ("sensor_disconnected", self.disconnected),
-            ("sensor_alarm", self.sensor_alarm),
-            ("out_of_track", self.out_of_track),
-            ("perfusion", self.perfusion),
-            ("smartpoint", self.smartpoint),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Packet:
-    """Up to 25 frames in their slots, and when the first byte of each slot arrived."""
-
-    frames: tuple[bytes | None, ...]
-    arrivals: tuple[int, ...]
-
-    def number(self, slot: int) -> int | None:
-        frame = self.frames[slot]
-        return None if frame is None else frame[3]
-
-    def pair(self, slot: int, high_mask: int) -> int | None:
-        """A number of two slots, seven bits in the second."""
-        high, low = self.number(slot), self.number(slot + 1)
-        return None if high is None or low is None else (high & high_mask) << 7 | low & 0x7F
 
 
 class NoninDecoder:
@@ -123,8 +87,7 @@ class NoninDecoder:
         self._offset = 0  # packet number less timer, a multiple of the modulus unless the oximeter restarted
         self._anchor_ns, self._anchor_at, self._last_ns = 0.0, 0, 0
         self._reason, self._after_break = LINK_LOSS, False
-        self._status: _Status | None = None
-        self._perfusion = "none"
+        self._status: Status | None = None
         self._revision: int | None = None
         self._battery_low = False
         if resume is not None:
@@ -157,11 +120,10 @@ class NoninDecoder:
         return out
 
     def _good(self, place: int) -> bool:
-        frame = self._buffer[place : place + FRAME_BYTES]
-        return len(frame) == FRAME_BYTES and frame[0] >= 0x80 and sum(frame[:4]) & 0xFF == frame[4]
+        return is_frame(self._buffer[place : place + FRAME_BYTES])
 
     def _is_start(self, place: int) -> bool:
-        return self._good(place) and bool(self._buffer[place] & _SYNC)
+        return self._good(place) and bool(self._buffer[place] & SYNC)
 
     def _run(self, first: int) -> int:
         """Good frames in a row from slot `first` on, up to the next SYNC or the end of a packet."""
@@ -212,12 +174,12 @@ class NoninDecoder:
 
     def _numbered(self) -> bool:
         """Whether the packet at the buffer's begin has its timer, or follows one that had."""
-        timer = _TIMER * FRAME_BYTES
+        timer = TIMER_SLOT * FRAME_BYTES
         return (self._locked and self._next is not None) or (self._good(timer) and self._good(timer + FRAME_BYTES))
 
     def _deliver_front(self, run: int, out: list[Record | Fault], at: int) -> bool:
         """Give out the first `run` frames of a packet that breaks off, if it can be numbered."""
-        if not run or not (run >= _TIMER + 2 or (self._locked and self._next is not None)):
+        if not run or not (run >= TIMER_SLOT + 2 or (self._locked and self._next is not None)):
             return False
         self._read(self._slots(tuple(range(run))), out, at, self._take_tail(out, at))
         self._drop(run * FRAME_BYTES)
@@ -232,11 +194,11 @@ class NoninDecoder:
         self._drop(PACKET_BYTES)
         self._locked, self._joining = True, False
 
-    def _slots(self, slots: tuple[int, ...]) -> _Packet:
+    def _slots(self, slots: tuple[int, ...]) -> Packet:
         frames = tuple(
             bytes(self._buffer[s * FRAME_BYTES : (s + 1) * FRAME_BYTES]) if s in slots else None for s in range(FRAMES)
         )
-        return _Packet(frames, tuple(self._arrival(s * FRAME_BYTES) for s in range(FRAMES)))
+        return Packet(frames, tuple(self._arrival(s * FRAME_BYTES) for s in range(FRAMES)))
 
     def _arrival(self, place: int) -> int:
         offset = self._consumed + place
@@ -273,8 +235,7 @@ class NoninDecoder:
         skipped, tail = self._skipped, deque[bytes]()
         while len(tail) < FRAMES - 1:
             frame = bytes(skipped[-FRAME_BYTES:])
-            good = len(frame) == FRAME_BYTES and frame[0] >= 0x80 and sum(frame[:4]) & 0xFF == frame[4]
-            if not good or frame[0] & _SYNC:
+            if not is_frame(frame) or frame[0] & SYNC:
                 break
             tail.appendleft(frame)
             del skipped[-FRAME_BYTES:]
@@ -283,11 +244,11 @@ class NoninDecoder:
         self._end_skip(out, at)
         return tuple(tail)
 
-    def _read(self, packet: _Packet, out: list[Record | Fault], at: int, tail: tuple[bytes, ...]) -> None:
-        number = self._number(packet.pair(_TIMER, 0x7F), packet.arrivals[0])
+    def _read(self, packet: Packet, out: list[Record | Fault], at: int, tail: tuple[bytes, ...]) -> None:
+        number = self._number(packet.timer, packet.arrivals[0])
         if tail:
             frames = (*(None,) * (FRAMES - len(tail)), *tail)
-            self._samples(_Packet(frames, (packet.arrivals[0],) * FRAMES), number - 1, out, at)
+            self._samples(Packet(frames, (packet.arrivals[0],) * FRAMES), number - 1, out, at)
         self._samples(packet, number, out, at)
         self._reason, self._after_break = LINK_LOSS, False
         self._last_ns = packet.arrivals[-1]
@@ -318,7 +279,7 @@ class NoninDecoder:
         self._anchor_ns = arrival if self._after_break else min(self._anchor_ns, arrival)
         return number
 
-    def _samples(self, packet: _Packet, number: int, out: list[Record | Fault], at: int) -> None:
+    def _samples(self, packet: Packet, number: int, out: list[Record | Fault], at: int) -> None:
         """Give out each stretch of samples without a hole, and a gap before it where there is one."""
         stretch: list[int] = []
         for slot, frame in enumerate((*packet.frames, None)):
@@ -330,7 +291,7 @@ class NoninDecoder:
                 self._emit(packet, number * FRAMES, stretch, out)
                 stretch = []
 
-    def _emit(self, packet: _Packet, first_of_packet: int, stretch: list[int], out: list[Record | Fault]) -> None:
+    def _emit(self, packet: Packet, first_of_packet: int, stretch: list[int], out: list[Record | Fault]) -> None:
         first, at = first_of_packet + stretch[0], packet.arrivals[stretch[0]]
         if self._next is not None and first > self._next:
             begin_ns, end_ns = self._last_ns, max(at, self._last_ns)
@@ -348,7 +309,7 @@ class NoninDecoder:
             )
         frames = [f for s in stretch if (f := packet.frames[s]) is not None]
         samples = np.array([int.from_bytes(f[1:3]) for f in frames], dtype="<i4").tobytes()
-        mark = _quality(f[0] for f in frames)
+        mark = quality_of(f[0] for f in frames)
         quality = () if mark is Quality.GOOD else (mark,)
         out.append(
             WaveformGroup(
@@ -357,51 +318,27 @@ class NoninDecoder:
         )
         self._next, self._last_ns = first + len(frames), packet.arrivals[stretch[-1]]
 
-    def _report_status(self, packet: _Packet, out: list[Record | Fault]) -> None:
-        flags = 0
-        for frame in packet.frames:
-            if frame is not None:
-                flags |= frame[0]
-                # Set for 12 frames at each pulse; between pulses the last one's colour holds.
-                self._perfusion = _PERFUSION.get(frame[0] >> 1 & 0b11, self._perfusion)
-        times = Times(packet.arrivals[0])
-        stat2, revision = packet.number(_STAT2), packet.number(_REVISION)
-        smartpoint = bool(stat2 & _SMARTPOINT) if stat2 is not None else bool(self._status and self._status.smartpoint)
-        status = _Status(
-            bool(flags & _DISCONNECTED),
-            bool(flags & _SENSOR_ALARM),
-            bool(flags & _OUT_OF_TRACK),
-            self._perfusion,
-            smartpoint,
-        )
+    def _report_status(self, packet: Packet, out: list[Record | Fault]) -> None:
+        times, status = Times(packet.arrivals[0]), packet.status(self._status)
         if status != self._status:
             self._status = status
             out.append(DeviceEvent(self._oximeter, EVT_OXIMETER_STATUS, times, status.params()))
-        if revision is not None and revision != self._revision:
-            self._revision = revision
-            out.append(DeviceEvent(self._device, EVT_FIRMWARE, times, text=f"revision {revision}"))
-        if stat2 is not None and self._battery_low != bool(stat2 & _LOW_BATTERY):
-            self._battery_low = not self._battery_low
+        if packet.revision is not None and packet.revision != self._revision:
+            self._revision = packet.revision
+            out.append(DeviceEvent(self._device, EVT_FIRMWARE, times, text=f"revision {packet.revision}"))
+        if packet.battery_low is not None and packet.battery_low != self._battery_low:
+            self._battery_low = packet.battery_low
             out.append(DeviceEvent(self._device, EVT_BATTERY_LOW, times, (("present", self._battery_low),)))
 
-    def _readings(self, packet: _Packet, out: list[Record | Fault]) -> None:
+    def _readings(self, packet: Packet, out: list[Record | Fault]) -> None:
         """The four-beat averages: unlike the display values they go missing at once when the finger is out."""
-        quality = _quality(f[0] for f in packet.frames if f is not None)
+        quality = quality_of(f[0] for f in packet.frames if f is not None)
         if quality is Quality.LEAD_OFF:
             return
-        rate, saturation = packet.pair(_RATE, 0x03), packet.number(_SATURATION)
-        if saturation is not None and saturation & 0x7F != MISSING_SPO2:
-            times = Times(packet.arrivals[_SATURATION])
-            out.append(Observation(self._oximeter, SPO2, float(saturation & 0x7F), "%", times, quality=quality))
-        if rate is not None and rate != MISSING_RATE:
-            times = Times(packet.arrivals[_RATE])
-            out.append(Observation(self._oximeter, PULSE_RATE, float(rate), "/min", times, quality=quality))
-
-
-def _quality(statuses: Iterable[int]) -> Quality:
-    flags = 0
-    for status in statuses:
-        flags |= status
-    if flags & (_DISCONNECTED | _SENSOR_ALARM):
-        return Quality.LEAD_OFF
-    return Quality.QUESTIONABLE if flags & (_OUT_OF_TRACK | _ARTIFACT) else Quality.GOOD
+        for code, value, unit, slot in (
+            (SPO2, packet.saturation, "%", SATURATION_SLOT),
+            (PULSE_RATE, packet.rate, "/min", RATE_SLOT),
+        ):
+            if value is not None:
+                times = Times(packet.arrivals[slot])
+                out.append(Observation(self._oximeter, code, float(value), unit, times, quality=quality))

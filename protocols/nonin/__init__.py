@@ -1,0 +1,1 @@
+"""Nonin pulse oximeters: serial data format 7."""
