@@ -288,6 +288,10 @@ class _Connection:
         target = event.target.decode("latin-1")
         method = event.method.decode("latin-1")
         fields: dict[str, str] = {}
+        # h11 bounds what is incomplete; headers that come in one piece are complete at once
+        if sum(len(name) + len(value) for name, value in event.headers) > HEADER_BYTES:
+            large = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise _AnswerError(large, f"at most {HEADER_BYTES} bytes of headers")
         for raw_name, raw_value in event.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             fields[name] = f"{fields[name]}, {value}" if name in fields else value

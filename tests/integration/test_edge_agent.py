@@ -1,15 +1,12 @@
 """The whole agent as its own process: a simulated board on a pseudo-terminal at one end, a hub over gRPC with mutual TLS at the other."""
 
 import asyncio
-import json
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from firmware_adapters.simulate.cyton import RATE_HZ, Board
 from protocols.link import Lane, Position
 from protocols.record import Gap, Observation, WaveformGroup
 from protocols.uplink_pb2 import PlacedBed, Placement
+from tests.fixtures.agent import Gateway
 from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
 from tests.fixtures.waiting import until
 
@@ -31,51 +29,6 @@ SAMPLES = 60 * RATE_HZ
 def board() -> Board:
     """Each sample tells its number, in steps larger than the amplifier's count."""
     return Board(np.arange(SAMPLES, dtype=np.float64)[None, :])
-
-
-@dataclass
-class Gateway:
-    """The agent's process, its settings and its log."""
-
-    config: Path
-    process: asyncio.subprocess.Process | None = None
-    log: list[dict[str, object]] = field(default_factory=list)
-    _reader: "asyncio.Task[None] | None" = None
-
-    async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "wardlink",
-            "edge",
-            "run",
-            "--config",
-            str(self.config),
-            stderr=asyncio.subprocess.PIPE,
-        )
-        self._reader = asyncio.create_task(self._read())
-
-    async def kill(self, number: int = signal.SIGKILL) -> int:
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(15):
-            code = await self.process.wait()
-        assert self._reader is not None
-        await self._reader
-        return code
-
-    def said(self, event: str) -> list[dict[str, object]]:
-        return [line for line in self.log if line.get("event") == event]
-
-    async def _read(self) -> None:
-        assert self.process is not None
-        assert self.process.stderr is not None
-        while line := await self.process.stderr.readline():
-            try:
-                self.log.append(json.loads(line))
-            except ValueError:
-                self.log.append({"event": line.decode().rstrip()})
 
 
 @asynccontextmanager

@@ -1,0 +1,211 @@
+"""The whole agent as its own process, outside programs at its door, a hub over gRPC behind it: one reading, one record (IOT-5.4d)."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from edge.identity import save_identity
+from protocols.link import Lane
+from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, lead
+from protocols.record import (
+    DeviceEvent,
+    Gap,
+    Observation,
+    Record,
+    Scale,
+    SourcePath,
+    Times,
+    WaveformGroup,
+)
+from protocols.wire import encode_package
+from tests.conformance.formats import JSON, PROTOBUF, WRITERS, carries
+from tests.conformance.readings import READINGS, Reading, Wave
+from tests.fixtures.agent import Gateway
+from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
+from tests.fixtures.signed_http import Device
+from tests.fixtures.waiting import until
+
+pytestmark = pytest.mark.integration
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "http-door.md"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Ward:
+    """A gateway with an HTTP door, the devices it knows, and the hub behind it."""
+
+    folder: Path
+    url: str
+    devices: dict[str, Device]
+    store: Store
+    hub: HubPeer
+    agent: Gateway
+    authority: Authority
+    answers: list[int] = field(default_factory=list)
+
+    def stored(self, device: str) -> list[Record]:
+        return [r for lane in Lane for r in self.store.records(lane) if r.source.device == device]
+
+    async def curl(self, device: str, media_type: str, body: bytes) -> tuple[int, str]:
+        """Send with the guide's own script: openssl signs, curl posts."""
+        (script,) = re.findall(r"```sh\n(#!/bin/sh\n.*?)```", GUIDE.read_text("utf-8"), flags=re.DOTALL)
+        for name, content in (
+            ("send.sh", script.encode()),
+            ("body", body),
+            ("key.pem", self.devices[device].private_pem),
+        ):
+            (self.folder / name).write_bytes(content)
+        sender = await asyncio.create_subprocess_exec(
+            "sh", "send.sh", device, "key.pem", "ca.pem", self.url, media_type, "body",
+            cwd=self.folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, errors = await sender.communicate()
+        assert not errors, errors.decode()
+        text, _, status = out.decode().strip().rpartition("\n")
+        return int(status), text
+
+
+@asynccontextmanager
+async def ward(folder: Path, *names: str) -> AsyncGenerator[Ward]:
+    store, authority = Store(), Authority()
+    devices = {name: Device(name) for name in names}
+    papers = authority.server()
+    for name, content in (("door.pem", papers.certificate), ("door.key", papers.key), ("ca.pem", authority.pem)):
+        (folder / name).write_bytes(content)
+    port = free_port()
+    settings = f'[[doors]]\nname = "https"\nkind = "http"\nurl = "https://127.0.0.1:{port}/packages"\n'
+    settings += '[doors.options]\ncertificate = "door.pem"\nkey = "door.key"\n'
+    for device in devices.values():
+        (folder / f"{device.name}.pub.pem").write_text(device.public_pem)
+        settings += f'[[doors.devices]]\nid = "{device.name}"\npublic_key = "{device.name}.pub.pem"\n'
+    async with hub_peer(store, authority) as hub:
+        save_identity(folder / "state", authority.identity(f"127.0.0.1:{hub.port}"))
+        agent = Gateway(write_config(folder, settings))
+        await agent.start()
+        try:
+            await until(lambda: bool(agent.said("door-open")))
+            yield Ward(folder, f"https://127.0.0.1:{port}/packages", devices, store, hub, agent, authority)
+        except BaseException:
+            print(*agent.log, sep="\n")
+            raise
+        finally:
+            await agent.kill()
+
+
+def essence(record: Record) -> tuple[object, ...]:
+    """What must be the same whichever way a reading came: everything but the moment of its arrival."""
+    if isinstance(record, WaveformGroup):
+        samples = record.array().tolist()
+        return (record.source.path, record.leads, record.fs_hz, samples, record.scales, record.times.device_ns)
+    assert isinstance(record, Observation)
+    value = (record.code, record.value, record.unit, record.comparator, record.coded, record.site)
+    return (record.source.path, *value, record.times.device_ns)
+
+
+def expected(reading: Reading) -> tuple[object, ...]:
+    assert reading.expected is not None
+    path = tuple(reading.path.split("/"))
+    if isinstance(reading.value, Wave):
+        assert reading.gain is not None
+        scales = (Scale(reading.gain, 0.0, str(reading.expected[1])),)
+        return (path, (reading.code,), reading.value.fs_hz, [list(reading.value.samples)], scales, reading.device_ns)
+    value = (reading.code, *reading.expected, reading.comparator, reading.coded, reading.site)
+    return (path, *value, reading.device_ns)
+
+
+@pytest.mark.req("IOT-5.4d", "IOT-5.4e", surface="protocol")
+async def test_the_table_of_readings_sent_by_curl_in_each_format_is_the_same_rows_at_the_hub(tmp_path: Path):
+    names = {media_type: f"monitor-{i}" for i, media_type in enumerate(WRITERS)}
+    async with ward(tmp_path, *names.values()) as at:
+        for media_type, device in names.items():
+            chosen = [r for r in READINGS if carries(media_type, r)]
+            status, text = await at.curl(device, media_type, WRITERS[media_type](device, 1, chosen))
+            assert status == 200
+            refused = [r for r in chosen if r.expected is None]
+            assert len(json.loads(text)["unread"]) == len(refused)
+        await until(lambda: all(len(at.stored(d)) >= len(READINGS) - 2 for d in names.values()))
+        for media_type, device in names.items():
+            kept = [r for r in READINGS if carries(media_type, r) and r.expected is not None]
+            rows = [r for r in at.stored(device) if isinstance(r, Observation | WaveformGroup)]
+            assert sorted(map(repr, map(essence, rows))) == sorted(map(repr, map(expected, kept)))
+            faults = [r for r in at.stored(device) if isinstance(r, DeviceEvent) and r.code == EVT_FAULT]
+            assert len(faults) == sum(r.expected is None for r in READINGS)
+
+
+async def test_a_device_makes_itself_known_to_the_ledger(tmp_path: Path):
+    async with ward(tmp_path, "monitor-5") as at:
+        body = WRITERS[JSON]("monitor-5", 1, READINGS[:1])
+        assert await at.curl("monitor-5", JSON, body) == (204, "")
+        await until(lambda: any(isinstance(r, DeviceEvent) for r in at.stored("monitor-5")))
+        events = [r for r in at.stored("monitor-5") if isinstance(r, DeviceEvent)]
+        (seen,) = [e for e in events if e.code == EVT_DEVICE_SEEN]
+        about = {"make": "Acme", "model": "M1", "serial": "0007", "firmware": "1.2"}
+        assert dict(seen.params) == {"door": "https", "listed": True, **about}
+
+
+def second(number: int) -> bytes:
+    """One second of a monitor: a number that tells the package, and samples that tell their own."""
+    source, fs_hz = SourcePath("monitor-5", ("ecg",)), 250
+    samples = np.arange(number * fs_hz, (number + 1) * fs_hz, dtype="<i4").tobytes()
+    records = (
+        Observation(SourcePath("monitor-5", ("n",)), HEART_RATE, 60.0 + number, "/min", Times(1)),
+        WaveformGroup(
+            source, (lead("II"),), float(fs_hz), number * fs_hz, samples, "<i4", (Scale(1.0, 0, "uV"),), Times(1)
+        ),
+    )
+    return encode_package("monitor-5", number, records)
+
+
+async def test_packages_are_at_the_hub_once_although_the_agent_is_killed_and_the_last_ones_are_sent_again(
+    tmp_path: Path,
+):
+    packages = 24
+    async with ward(tmp_path, "monitor-5") as at:
+        device = at.devices["monitor-5"]
+        begun = asyncio.Event()
+
+        async def send_all() -> None:
+            async with httpx.AsyncClient(verify=False, timeout=5) as client:
+                number = 0
+                while number < packages:
+                    try:
+                        answer = await device.post(client, at.url, PROTOBUF, second(number))
+                    except httpx.HTTPError:
+                        await asyncio.sleep(0.05)
+                        number = max(0, number - 3)  # it may be that their acknowledgements did not come
+                        continue
+                    assert answer.status_code in (204, 503), answer.text
+                    number += answer.status_code == 204
+                    begun.set()
+
+        sending = asyncio.create_task(send_all())
+        for wait_s in (0.4, 1.1, 1.8):
+            await begun.wait()
+            await asyncio.sleep(wait_s)
+            await at.agent.kill(signal.SIGKILL)
+            await at.agent.start()
+        await sending
+        await until(lambda: sum(r.n for r in at.stored("monitor-5") if isinstance(r, WaveformGroup)) >= packages * 250)
+        rows = at.stored("monitor-5")
+        numbers = sorted(r.value for r in rows if isinstance(r, Observation) and r.source.path == ("n",))
+        assert numbers == [60.0 + n for n in range(packages)]
+        groups = sorted((r for r in rows if isinstance(r, WaveformGroup)), key=lambda g: g.first_sample)
+        assert np.concatenate([g.array()[0] for g in groups]).tolist() == list(range(packages * 250))
+        assert [g.first_sample for g in groups] == [n * 250 for n in range(packages)]
+        assert not [r for r in rows if isinstance(r, Gap)]
+        assert not at.store.stored_twice
