@@ -23,7 +23,11 @@ Field = descriptor_pb2.FieldDescriptorProto
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What messages and enumerations hold: `fields` maps "message.field" to (number, type), `reserved` a message to its numbers and names."""
+    """What messages, enumerations and services hold.
+
+    `fields` maps "message.field" to (number, type, with `repeated`, `optional` and the `oneof` it is in) and "service.method" to
+    (0, what it takes and gives); `reserved` maps a message to its numbers and names.
+    """
 
     fields: dict[str, tuple[int, str]]
     reserved: dict[str, tuple[frozenset[int], frozenset[str]]]
@@ -50,6 +54,8 @@ def contract(root: Path = ROOT) -> Contract:
             _add_message(found, f"{file.package}.{message.name}", message)
         for enum in file.enum_type:
             _add_enum(found, f"{file.package}.{enum.name}", enum)
+        for service in file.service:
+            _add_service(found, f"{file.package}.{service.name}", service)
     return found
 
 
@@ -67,7 +73,7 @@ def breaches(released: dict[str, tuple[int, str]], now: Contract) -> list[str]:
                 found.append(f"{name} was released as {kind} and is now {new_kind}: add a new field instead")
             continue
         holder = holders.get((message, number))
-        if holder is not None:
+        if holder is not None and number:
             found.append(f"{holder} uses number {number} of {name}, which was released: take a new number")
         numbers, names = now.reserved.get(message, (frozenset[int](), frozenset[str]()))
         if message in now.reserved and not (number in numbers and short in names):
@@ -102,12 +108,26 @@ def _add_message(found: Contract, name: str, message: descriptor_pb2.DescriptorP
     found.reserved[name] = (numbers, frozenset(message.reserved_name))
     for field in message.field:
         kind = field.type_name.lstrip(".") or Field.Type.Name(field.type).removeprefix("TYPE_").lower()
-        label = "repeated " if field.label == Field.LABEL_REPEATED else ""
-        found.fields[f"{name}.{field.name}"] = (field.number, label + kind)
+        label = "repeated " if field.label == Field.LABEL_REPEATED else "optional " if field.proto3_optional else ""
+        choice = f" in {message.oneof_decl[field.oneof_index].name}" if _is_chosen(field) else ""
+        found.fields[f"{name}.{field.name}"] = (field.number, label + kind + choice)
     for nested in message.nested_type:
         _add_message(found, f"{name}.{nested.name}", nested)
     for enum in message.enum_type:
         _add_enum(found, f"{name}.{enum.name}", enum)
+
+
+def _is_chosen(field: Field) -> bool:
+    """Whether the field is one of a `oneof`; an `optional` one is alone in a oneof that the compiler made."""
+    return field.HasField("oneof_index") and not field.proto3_optional
+
+
+def _add_service(found: Contract, name: str, service: descriptor_pb2.ServiceDescriptorProto) -> None:
+    found.reserved[name] = (frozenset[int](), frozenset[str]())
+    for method in service.method:
+        takes = ("stream " if method.client_streaming else "") + method.input_type.lstrip(".")
+        gives = ("stream " if method.server_streaming else "") + method.output_type.lstrip(".")
+        found.fields[f"{name}.{method.name}"] = (0, f"{takes} to {gives}")
 
 
 def _add_enum(found: Contract, name: str, enum: descriptor_pb2.EnumDescriptorProto) -> None:

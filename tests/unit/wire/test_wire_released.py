@@ -10,7 +10,20 @@ import pytest
 
 from protocols import codec
 from protocols.link import Connection, Lane, LinkReceiver, LinkSender, Position, SendLost
-from protocols.uplink_pb2 import GatewayMessage, HubHello, HubMessage, Limit, PlacedBed, Placement, Rejected
+from protocols.uplink_pb2 import (
+    AlarmsAcknowledged,
+    GatewayMessage,
+    HubHello,
+    HubMessage,
+    Limit,
+    Origin,
+    PlacedBed,
+    Placement,
+    PlacementApplied,
+    Rejected,
+    Setting,
+    Settings,
+)
 from protocols.wire import (
     Received,
     decode_batch,
@@ -74,24 +87,31 @@ def downlink() -> dict[str, HubMessage]:
         "hub-hello": HubMessage(hello=answer),
         "ack": HubMessage(ack=ack),
         "placement": HubMessage(placement=Placement(version=9, beds=[bed])),
+        "settings": HubMessage(settings=Settings(version=4, settings=[Setting(key="strip.seconds", value="10")])),
+        "alarms-acknowledged": HubMessage(alarms_acknowledged=AlarmsAcknowledged(ids=[EPOCH, EPOCH[::-1]])),
     }
 
 
 def uplink() -> dict[str, GatewayMessage]:
     sender = LinkSender("ward", "g-1", EPOCH, agent_version="0.1.0", features=["lost"])
+    wrapped = decode_batch(encode_batch(Lane.EVENT, 42, TIMES.gateway_ns, [EXAMPLES["event"]]))
+    wrapped.records[0].origin.CopyFrom(Origin(gateway="g-2", epoch=EPOCH[::-1]))
+    wrapped.arrivals.add(device="cyton-01", identity=EPOCH)
     return {
         "hello": sender.connected(Connection.DATA, 0),
         "lost": SendLost(Lane.WAVEFORM, 5, 900).message,
+        "placement-applied": GatewayMessage(placement_applied=PlacementApplied(version=9)),
+        "batch-wrapped": GatewayMessage(batch=wrapped),
     }
 
 
-@pytest.mark.parametrize("name", ["hub-hello", "ack", "placement"])
+@pytest.mark.parametrize("name", ["hub-hello", "ack", "placement", "settings", "alarms-acknowledged"])
 def test_the_hub_says_what_it_said_in_version_1(name: str):
     assert HubMessage.FromString(capture(name)) == downlink()[name]
     assert downlink()[name].SerializeToString(deterministic=True) == capture(name)
 
 
-@pytest.mark.parametrize("name", ["hello", "lost"])
+@pytest.mark.parametrize("name", ["hello", "lost", "placement-applied", "batch-wrapped"])
 def test_the_gateway_says_what_it_said_in_version_1(name: str):
     assert GatewayMessage.FromString(capture(name)) == uplink()[name]
     assert uplink()[name].SerializeToString(deterministic=True) == capture(name)
