@@ -156,9 +156,10 @@ class BleLink:
 class BleTransport:
     """A Bluetooth LE device by address or name."""
 
-    def __init__(self, device: str, url: str, plan: GattPlan) -> None:
-        """ConfigError for a url that is none of `ble:`."""
+    def __init__(self, device: str, url: str, plan: GattPlan, *, scan_s: float = SCAN_S) -> None:
+        """ConfigError for a url that is none of `ble:`. `scan_s`: how long the device is looked for."""
         self._url, self._plan, self._target = url, plan, target(device, url)
+        self._scan_s = scan_s
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[BleLink]:
@@ -187,20 +188,22 @@ class BleTransport:
 
     async def _find(self) -> "BLEDevice":
         """Look for the device in turns, so that several devices of a gateway find theirs at the same time."""
-        until_s = time.monotonic() + SCAN_S
+        until_s = time.monotonic() + self._scan_s
         while time.monotonic() < until_s:
             try:
-                if found := await self._look():
+                if found := await self._look(min(_LOOK_S, self._scan_s)):
                     return found
             except _ERRORS as error:
                 if "InProgress" not in str(error):
                     msg = f"{self._url}: this machine cannot scan for Bluetooth devices: {error}"
                     raise LinkError(msg) from error
             await asyncio.sleep(random.uniform(*_TURN_S))
-        msg = f"{self._url}: not heard in {SCAN_S:.0f} s; is the device on, worn, near, and joined to nothing else?"
+        msg = (
+            f"{self._url}: not heard in {self._scan_s:.0f} s; is the device on, worn, near, and joined to nothing else?"
+        )
         raise LinkError(msg)
 
-    async def _look(self) -> "BLEDevice | None":
+    async def _look(self, look_s: float) -> "BLEDevice | None":
         if _ADDRESS.fullmatch(self._target):
-            return await BleakScanner.find_device_by_address(self._target.upper(), timeout=_LOOK_S)
-        return await BleakScanner.find_device_by_name(self._target, timeout=_LOOK_S)
+            return await BleakScanner.find_device_by_address(self._target.upper(), timeout=look_s)
+        return await BleakScanner.find_device_by_name(self._target, timeout=look_s)
