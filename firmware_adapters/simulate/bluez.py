@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
@@ -34,7 +34,7 @@ class _Out(Protocol):
     def send(self, msg: Message) -> object: ...
 
 
-class Refused(Exception):  # noqa: N818 - it is BlueZ's word, as "Failed" is
+class RefusedError(Exception):
     """An error answer: `name` behind org.bluez.Error."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -154,12 +154,12 @@ class Bluez:
     async def _reply(self, message: Message) -> None:
         try:
             signature, body = await self._call(message)
-        except Refused as error:
+        except RefusedError as error:
             self._out.send(Message.new_error(message, error.name, str(error)))
         else:
             self._out.send(Message.new_method_return(message, signature, body))
 
-    async def _call(self, message: Message) -> tuple[str, list[Any]]:
+    async def _call(self, message: Message) -> tuple[str, list[object]]:
         path, member = message.path or "", message.member or ""
         if member == "GetManagedObjects":
             return "a{oa{sa{sv}}}", [self._objects()]
@@ -167,23 +167,23 @@ class Bluez:
             return await self._adapter(member, message.sender or "")
         peripheral = self.peripherals.get(path[: len(ADAPTER_PATH) + 22])
         if peripheral is None:
-            raise Refused("DoesNotExist", path)
+            raise RefusedError("DoesNotExist", path)
         if peripheral.dead and member != "Connect":
             await asyncio.Event().wait()  # no answer ever
         if path == peripheral.path:
             return await self._device(peripheral, member)
         characteristic = peripheral.characteristics().get(path)
         if characteristic is None or not peripheral.connected:
-            raise Refused("Failed", "Not connected")
+            raise RefusedError("Failed", "Not connected")
         return self._characteristic(characteristic, member, message.body)
 
-    async def _adapter(self, member: str, sender: str) -> tuple[str, list[Any]]:
+    async def _adapter(self, member: str, sender: str) -> tuple[str, list[object]]:
         match member:
             case "SetDiscoveryFilter":
                 pass
             case "StartDiscovery":
                 if sender in self._scanners:
-                    raise Refused("InProgress", "Operation already in progress")
+                    raise RefusedError("InProgress", "Operation already in progress")
                 self._scanners.add(sender)
                 task = asyncio.get_running_loop().create_task(self._advertise(sender))
                 self._tasks.add(task)
@@ -191,7 +191,7 @@ class Bluez:
             case "StopDiscovery":
                 self._scanners.discard(sender)
             case _:
-                raise Refused("NotSupported", member)
+                raise RefusedError("NotSupported", member)
         return "", []
 
     async def _advertise(self, sender: str) -> None:
@@ -203,10 +203,10 @@ class Bluez:
                 if peripheral.on_air and not peripheral.connected:
                     self._changed(peripheral.path, _DEVICE, {"RSSI": Variant("n", strength)})
 
-    async def _device(self, peripheral: Peripheral, member: str) -> tuple[str, list[Any]]:
+    async def _device(self, peripheral: Peripheral, member: str) -> tuple[str, list[object]]:
         if member == "Connect":
             if not peripheral.on_air:
-                raise Refused("Failed", "br-connection-page-timeout")
+                raise RefusedError("Failed", "br-connection-page-timeout")
             peripheral.connected, peripheral.dead = True, False
             self.connections[peripheral.address] = self.connections.get(peripheral.address, 0) + 1
             self._changed(peripheral.path, _DEVICE, {"Connected": Variant("b", True)})
@@ -217,22 +217,24 @@ class Bluez:
         elif member == "Disconnect":
             self.drop(peripheral)
         else:
-            raise Refused("NotSupported", member)
+            raise RefusedError("NotSupported", member)
         return "", []
 
-    def _characteristic(self, characteristic: Characteristic, member: str, body: list[Any]) -> tuple[str, list[Any]]:
+    def _characteristic(
+        self, characteristic: Characteristic, member: str, body: list[object]
+    ) -> tuple[str, list[object]]:
         match member:
             case "ReadValue" if characteristic.read is not None:
                 return "ay", [characteristic.read()]
-            case "WriteValue" if characteristic.write is not None:
-                characteristic.write(bytes(body[0]))
+            case "WriteValue" if characteristic.write is not None and isinstance(body[0], bytes):
+                characteristic.write(body[0])
             case "StartNotify":
                 characteristic.notifying = True
                 self.subscriptions[characteristic.uuid] = self.subscriptions.get(characteristic.uuid, 0) + 1
             case "StopNotify":
                 characteristic.notifying = False
             case _:
-                raise Refused("NotPermitted", f"{member} of {characteristic.uuid}")
+                raise RefusedError("NotPermitted", f"{member} of {characteristic.uuid}")
         return "", []
 
     def _objects(self) -> dict[str, Interfaces]:
@@ -254,7 +256,7 @@ class Bluez:
     def _changed(self, path: str, interface: str, properties: dict[str, Variant]) -> None:
         self._signal(path, _PROPERTIES, "PropertiesChanged", "sa{sv}as", [interface, properties, []])
 
-    def _signal(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
+    def _signal(self, path: str, interface: str, member: str, signature: str, body: list[object]) -> None:
         self._out.send(Message.new_signal(path, interface, member, signature, body))
 
 

@@ -70,11 +70,13 @@ class Faults:
     """What can be made to go wrong.
 
     `lose`: so many frames are measured and never arrive. `garbage`: values to be sent in between. `silent`: measures and sends nothing.
+    `lead_off`: the strap has slipped; what it measures is no heart.
     """
 
     lose: int = 0
     garbage: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     silent: bool = False
+    lead_off: bool = False
 
 
 class Strap:
@@ -163,7 +165,7 @@ class Strap:
         """What a frame holds: fewer samples at the end of the recording, none in the pause behind it."""
         values = self.chest.microvolt[self.place() :][:FRAME_SAMPLES]
         self.pass_over(len(values))
-        return values
+        return np.zeros_like(values) if self.faults.lead_off else values
 
     def due(self, passed_s: float) -> list[tuple[str, bytes]]:
         """What is notified when a frame's worth of samples was measured, `passed_s` after the last call."""
@@ -197,7 +199,7 @@ class Strap:
         """Rate and RR intervals of the beats of the last second, by the annotations."""
         place = self.place()
         seen = [b for b in self.chest.beats if place - 5 * RATE_HZ < b <= place]
-        if len(seen) < 2:
+        if len(seen) < 2 or self.faults.lead_off:
             return bytes([0x10, 0])
         per_min = round(60 * RATE_HZ * (len(seen) - 1) / (seen[-1] - seen[0]))
         pairs = [(b - a) * 1024 // RATE_HZ for a, b in pairwise(seen) if b > place - RATE_HZ]

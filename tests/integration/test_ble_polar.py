@@ -1,7 +1,9 @@
 """A simulated chest strap behind a simulated BlueZ on a real bus, read by bleak, the Polar adapter and the pipeline that ship."""
 
 import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ from protocols.nomenclature import (
     RR_INTERVAL,
 )
 from protocols.record import DeviceEvent, Gap, Observation, Record, WaveformGroup
+from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -68,9 +71,7 @@ class Bedside:
         ]
 
     async def until(self, check: Callable[[], object], within_s: float = WITHIN_S) -> None:
-        async with asyncio.timeout(within_s):
-            while not check():  # noqa: ASYNC110 - records come from a pipeline that sets no event
-                await asyncio.sleep(0.02)
+        await until(lambda: bool(check()), within_s)
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +301,34 @@ async def test_two_straps_on_one_radio_are_kept_apart(bluez: Bluez, chest: Chest
     assert_exact(two, second)
     assert not second.gaps()
     assert {g.source.device for g in second.ecg()} == {"strap-2"}
+
+
+async def test_straps_of_another_process_are_played_and_made_to_fail(bus_address: str, captures: Path):
+    record = captures / "mitdb-100-normal"
+    program = [sys.executable, "-m", "firmware_adapters.simulate.radio", bus_address, f"{ADDRESS}={record}"]
+    radio = await asyncio.create_subprocess_exec(*program, "--speed", "2", stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    assert radio.stdin is not None
+    assert radio.stdout is not None
+    assert radio.stderr is not None
+    try:
+        assert await radio.stdout.readline() == b"on the air\n"
+        async with bedside() as bed:
+            await bed.until(bed.ecg)
+            radio.stdin.write(f"lose {ADDRESS}\n".encode())
+            await bed.until(bed.gaps)
+            radio.stdin.write(f"wrong-clock {ADDRESS}\n".encode())
+            await bed.until(lambda: bed.events(EVT_CLOCK_WRONG))
+            radio.stdin.write(f"garbage {ADDRESS}\n".encode())
+            await bed.until(lambda: len(bed.events(EVT_FAULT)) == 3)
+            radio.stdin.write(f"drop-link {ADDRESS}\n".encode())
+            await bed.until(lambda: len(bed.events(EVT_CONNECTED)) == 2)
+            radio.stdin.write(f"explode {ADDRESS}\nlose nobody\n".encode())
+            said = await radio.stderr.readline() + await radio.stderr.readline()
+    finally:
+        radio.terminate()
+    assert await radio.wait() == 0
+    assert b"fault 'explode': expected one of drop-link" in said
+    assert f"strap 'nobody': expected one of {ADDRESS}".encode() in said
 
 
 async def test_a_strap_that_is_not_there_is_named_with_what_to_do(bluez: Bluez):

@@ -1,0 +1,132 @@
+"""`python -m firmware_adapters.simulate.radio BUS ADDRESS=RECORD ...`: chest straps on a BlueZ without a radio, for the demo.
+
+BUS is the address of a running bus (unix:path=...), which the gateway finds as DBUS_SYSTEM_BUS_ADDRESS. A line `FAULT ADDRESS` on standard
+input makes something go wrong with one strap; the same line again mends what lasts.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from firmware_adapters.simulate.bluez import Bluez
+from firmware_adapters.simulate.polar import BATTERY, BORN_CLOCK_NS, DATA, UNSET_CLOCK_NS, Strap, from_record, play
+
+FAULTS = ("drop-link", "away", "dead", "silent", "lose", "garbage", "wrong-clock", "pull-lead", "battery-low")
+_GARBAGE = [(DATA, bytes.fromhex("00 DE AD BE EF")), (DATA, b"\xff" * 40), (BATTERY, b"\xff")]
+_LOSE_FRAMES = 4
+_READ_BYTES = 4096
+
+
+def fault(bluez: Bluez, strap: Strap, name: str) -> None:
+    """Turn a switch; ValueError for a name that is none of FAULTS."""
+    peripheral, faults = strap.peripheral, strap.faults
+    match name:
+        case "drop-link":
+            bluez.drop(peripheral)
+        case "away":
+            peripheral.on_air = not peripheral.on_air
+            if not peripheral.on_air:
+                bluez.drop(peripheral)
+        case "dead":
+            peripheral.dead = not peripheral.dead
+            if not peripheral.dead:
+                bluez.drop(peripheral)
+        case "silent":
+            faults.silent = not faults.silent
+        case "lose":
+            faults.lose = _LOSE_FRAMES
+        case "garbage":
+            faults.garbage += _GARBAGE
+        case "wrong-clock":
+            now_ns = time.time_ns() - BORN_CLOCK_NS
+            is_wrong = abs(strap.clock_ns - now_ns) > 60_000_000_000
+            strap.clock_ns = now_ns if is_wrong else UNSET_CLOCK_NS
+        case "pull-lead":
+            faults.lead_off = not faults.lead_off
+        case "battery-low":
+            strap.battery = 9
+        case _:
+            msg = f"fault {name!r}: expected one of {', '.join(FAULTS)}"
+            raise ValueError(msg)
+
+
+def _listen(bluez: Bluez, straps: dict[str, Strap]) -> None:
+    loop, standard_input = asyncio.get_running_loop(), sys.stdin.fileno()
+    pending = bytearray()
+
+    def arrived() -> None:
+        data = os.read(standard_input, _READ_BYTES)
+        if not data:
+            loop.remove_reader(standard_input)
+        pending.extend(data)
+        *lines, rest = pending.split(b"\n")
+        pending[:] = rest
+        for line in lines:
+            name, _, address = line.decode(errors="replace").strip().partition(" ")
+            try:
+                if address not in straps:
+                    _tell(f"strap {address!r}: expected one of {', '.join(straps)}")
+                else:
+                    fault(bluez, straps[address], name)
+            except ValueError as error:
+                _tell(str(error))
+
+    try:
+        loop.add_reader(standard_input, arrived)
+    except PermissionError:
+        _tell("standard input is a file: no faults are taken from it")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+async def _main(bus: str, worn: dict[str, Path], *, speed: float, start_s: float) -> None:
+    bluez = await Bluez.on_bus(bus)
+    straps = {
+        address: Strap(from_record(record, start_s=start_s), address, serial=address.replace(":", "")[4:])
+        for address, record in worn.items()
+    }
+    _listen(bluez, straps)
+    playing = [asyncio.create_task(play(bluez, strap, speed=speed)) for strap in straps.values()]
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    sys.stdout.write("on the air\n")
+    sys.stdout.flush()
+    ended = asyncio.create_task(stopped.wait())
+    done, _ = await asyncio.wait((ended, *playing), return_when=asyncio.FIRST_COMPLETED)
+    for task in playing:
+        task.cancel()
+    await bluez.close()
+    for task in done:
+        task.result()
+
+
+def _worn(text: str) -> tuple[str, Path]:
+    address, separator, record = text.partition("=")
+    if not separator or len(address.split(":")) != 6:
+        msg = f"{text!r}: expected ADDRESS=RECORD, as A0:9E:1A:00:00:01=mitdb/119"
+        raise argparse.ArgumentTypeError(msg)
+    return address.upper(), Path(record)
+
+
+def main() -> int:
+    """Play until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m firmware_adapters.simulate.radio", description=__doc__)
+    parser.add_argument("bus", help="address of the bus, as unix:path=/run/user/1000/ward.sock")
+    parser.add_argument("straps", nargs="+", type=_worn, metavar="ADDRESS=RECORD", help="WFDB record without extension")
+    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the records")
+    given = parser.parse_args()
+    asyncio.run(_main(given.bus, dict(given.straps), speed=given.speed, start_s=given.start_s))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
