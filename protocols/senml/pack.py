@@ -6,7 +6,7 @@ Sums are refused, and so is a field that must be understood and is not (clause 4
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -30,6 +30,7 @@ _LABELS = MappingProxyType(
 _NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9:./_]*")  # clause 4.5.1
 _VALUES = ("v", "vs", "vb", "vd")
 _SHOWN = 64
+_RAW_SHOWN = 2048
 
 Fields: TypeAlias = dict[str, Any]
 _FieldsOf: TypeAlias = Callable[[str, object], Fields]
@@ -60,7 +61,19 @@ class Named:
     @property
     def raw(self) -> bytes:
         """The record as a person can read it, for the quarantine."""
-        return json.dumps(self.fields, default=repr, ensure_ascii=False).encode("utf-8", "replace")
+        parts = (f"{shown(key)}: {shown(value, _RAW_SHOWN)}" for key, value in self.fields.items())
+        return ", ".join(parts).encode("utf-8", "replace")
+
+
+def _refuse_reference(_value: object, _immutable: bool) -> object:
+    msg = "a reference to another value of the pack, which SenML does not have"
+    raise ValueError(msg)
+
+
+# Tags 25, 28, 29 and 256 let one value stand in many places: a small message that unfolds without end.
+_NO_REFERENCES: Mapping[int, Callable[[object, bool], object]] = MappingProxyType(
+    dict.fromkeys((25, 28, 29, 256), _refuse_reference)
+)
 
 
 class Base:
@@ -127,7 +140,9 @@ def read_cbor(data: bytes) -> Iterator[tuple[str, Fields]]:
     _check_size(data)
     try:
         # Eight levels are more than any pack has; a bound keeps nesting from costing memory.
-        pack = cbor2.CBORDecoder(io.BytesIO(data), max_depth=8, allow_duplicate_keys=False).decode()
+        pack = cbor2.CBORDecoder(
+            io.BytesIO(data), max_depth=8, allow_duplicate_keys=False, semantic_decoders=_NO_REFERENCES
+        ).decode()
     except (cbor2.CBORError, ValueError, OverflowError, RecursionError) as error:
         raise DecodeError("message", "a SenML pack in CBOR", str(error) or type(error).__name__, data) from error
     return _fields(pack, data, _cbor_fields)
@@ -171,17 +186,28 @@ def _json_fields(where: str, item: object) -> Fields:
     return cast("Fields", item)
 
 
+def shown(value: object, longest: int = _SHOWN) -> str:
+    """A value as a person can read it; of what may be deep or long, its kind."""
+    if isinstance(value, str | bytes):
+        return repr(value[:longest])
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, int | float | Decimal) or value is None:
+        return str(value)
+    return f"a value of type {type(value).__name__}"
+
+
 def text(where: str, value: object, longest: int = MAX_SOURCE) -> str:
     """A string that can be stored; DecodeError."""
     if not isinstance(value, str) or len(value) > longest or "\0" in value:
-        raise DecodeError(where, f"text of at most {longest} characters without NUL", repr(value)[:_SHOWN])
+        raise DecodeError(where, f"text of at most {longest} characters without NUL", shown(value))
     return value
 
 
 def exact(where: str, value: object) -> Fraction:
     """The number as it was written: 36.75 is 147/4, whatever binary fraction carried it. DecodeError."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise DecodeError(where, "a number", repr(value)[:_SHOWN])
+        raise DecodeError(where, "a number", shown(value))
     if isinstance(value, int):
         if value.bit_length() > 64:
             raise DecodeError(where, "a number of at most 64 bits", f"{value.bit_length()} bits")

@@ -152,6 +152,18 @@ def test_bytes_that_are_no_pack_say_so(body: bytes):
         senml.read_cbor(body, AT_NS)
 
 
+def test_a_small_pack_cannot_unfold_without_end():
+    """CBOR's shared values (tags 28 and 29): each level names the one below twice."""
+    with pytest.raises(DecodeError):
+        senml.read_cbor(b"\x82\xd8\x1c\x81\x01\x82\xd8\x1d\x00\xd8\x1d\x00", AT_NS)
+
+
+def test_a_number_of_thousands_of_digits_is_told_without_its_digits():
+    (fault,) = senml.read_cbor(cbor2.dumps([{0: "d/x:MDC_X", 1: "1", 3: 10**6000}]), AT_NS).records
+    assert isinstance(fault, Fault)
+    assert fault.found == "an integer of 19932 bits"
+
+
 @given(st.data())
 def test_a_pack_that_was_damaged_makes_a_package_or_a_clear_error(data: st.DataObject):
     pack = [
