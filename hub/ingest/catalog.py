@@ -4,6 +4,7 @@ They are made in transactions of their own, committed before a row refers to the
 leaves a cached id that does not exist.
 """
 
+import time
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -13,6 +14,8 @@ from protocols.record import SourcePath
 
 _QUERIES = load_queries("hub.ingest")
 K = TypeVar("K")
+V = TypeVar("V")
+_ASK_AGAIN_S = 1.0
 _MAX_CACHED = 200_000  # of each kind; beyond it the cache starts anew, the tables do not
 
 # source path, code, site, unit, averaging in ns, kind of value
@@ -34,6 +37,12 @@ class GatewayCatalog:
     series: dict[SeriesKey, int] = field(default_factory=dict[SeriesKey, int])
     streams: dict[StreamKey, int] = field(default_factory=dict[StreamKey, int])
     segments: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    admitted: dict[str, bool] = field(default_factory=dict[str, bool])
+    waiting: dict[str, int] = field(default_factory=dict[str, int])  # records of a device in quarantine
+    heard: dict[str, int] = field(
+        default_factory=dict[str, int]
+    )  # device -> time of the gateway as the ledger has it, ns
+    asked_s: dict[str, float] = field(default_factory=dict[str, float])
 
     async def device_id(self, name: str) -> int:
         """Find or make a device, and note that it is at this gateway."""
@@ -42,6 +51,28 @@ class GatewayCatalog:
             found = await self._one("device", {"tenant": self.tenant_id, "name": name, "gateway": self.gateway_id})
             _keep(self.devices, name, found)
         return found
+
+    async def is_admitted(self, name: str) -> bool:
+        """Whether a device's data may be stored. The answer is remembered; a `no` for a second, unless `forget_admissions` comes."""
+        now_s = time.monotonic()
+        if now_s - self.asked_s.get(name, -_ASK_AGAIN_S) < _ASK_AGAIN_S:
+            return False
+        device = await self.device_id(name)
+        async with self.database.connection() as connection:
+            values = {"device": device, "tenant": self.tenant_id, "name": name}
+            row = await (await connection.execute(_QUERIES["admission"], values)).fetchone()
+        found = row is not None and bool(row[0])
+        if found:
+            _keep(self.admitted, name, found)
+        elif row is not None:
+            self.asked_s[name] = now_s
+            self.waiting[name] = int(row[1])
+        return found
+
+    def forget_admissions(self) -> None:
+        """Ask anew: somebody has admitted or retired a device."""
+        self.admitted.clear()
+        self.asked_s.clear()
 
     async def source_id(self, path: str) -> int:
         """Find or make a source; ValueError when the path is none."""
@@ -108,7 +139,7 @@ class GatewayCatalog:
         raise RuntimeError(msg)
 
 
-def _keep(cache: dict[K, int], key: K, value: int) -> None:
+def _keep(cache: dict[K, V], key: K, value: V) -> None:
     if len(cache) >= _MAX_CACHED:
         cache.clear()
     cache[key] = value

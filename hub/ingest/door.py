@@ -189,7 +189,7 @@ class UplinkDoor:
             positions: dict[Lane, Position] = {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
             catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
-            maker = RowMaker(catalog, self._now_ns, lambda: self._live.has_subscribers)
+            maker = RowMaker(catalog, identity.gateway, self._now_ns, lambda: self._live.has_subscribers)
             # Another stream may have been faster while the database was asked.
             link = self._links.setdefault(key, _Link(identity, epoch, receiver, maker))
         return link
@@ -374,6 +374,11 @@ class UplinkDoor:
             identity = stream.link.identity
             if stream.greeted and stream.connection is Connection.DATA and tenant_id in {None, identity.tenant_id}:
                 stream.send(await self._placement(identity))
+
+    async def admission_changed(self, _: int | None) -> None:
+        """Somebody has admitted or retired a device: ask anew which may send."""
+        for link in self._links.values():
+            link.maker.catalog.forget_admissions()
 
     async def alarms_changed(self, tenant_id: int | None) -> None:
         """Tell the gateways of the tenant (of all tenants, when None) which of their alarms somebody has acknowledged."""

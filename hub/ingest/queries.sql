@@ -91,8 +91,9 @@ insert into document (tenant_id, source_id, gateway_id, time, sha256, media_type
 values (%(tenant)s, %(source)s, %(gateway)s, %(time)s, %(sha256)s, %(media_type)s, %(content)s)
 
 -- name: quarantine
-insert into quarantine (tenant_id, gateway_id, epoch, lane, n, record_index, reason, detail, bytes)
-values (%(tenant)s, %(gateway)s, %(epoch)s, %(lane)s, %(n)s, %(index)s, %(reason)s, %(detail)s, %(bytes)s)
+insert into quarantine (tenant_id, gateway_id, epoch, lane, n, record_index, reason, detail, bytes, device, source, kind, field)
+values (%(tenant)s, %(gateway)s, %(epoch)s, %(lane)s, %(n)s, %(index)s, %(reason)s, %(detail)s, %(bytes)s,
+        %(device)s, %(source)s, %(kind)s, %(field)s)
 
 -- name: placement_version
 select coalesce((select version from placement_version where tenant_id = %(tenant)s), 0)
@@ -114,3 +115,46 @@ select w.slug || '/' || p.bed, array_agg(d.name order by d.name), x.pseudonym::t
 -- name: acknowledged_alarms
 select gateway_id, alarm_id from alarm
  where acknowledged_at is not null and presence <> 'ended' and (%(tenant)s::int is null or tenant_id = %(tenant)s)
+
+-- name: admission
+select admission = 'admitted',
+       (select count(*) from quarantine where tenant_id = %(tenant)s and device = %(name)s and state in ('held', 'releasing'))
+  from device where device_id = %(device)s
+
+-- name: told
+update device set
+       make = coalesce(nullif(%(make)s, ''), make), model = coalesce(nullif(%(model)s, ''), model),
+       serial = coalesce(nullif(%(serial)s, ''), serial), firmware = coalesce(nullif(%(firmware)s, ''), firmware),
+       door = coalesce(nullif(%(door)s, ''), door),
+       admission = case when %(listed)s and admission = 'waiting' then 'admitted' else admission end,
+       admitted_at = case when %(listed)s and admission = 'waiting' then now() else admitted_at end,
+       admitted_by = case when %(listed)s and admission = 'waiting' then 'gateway settings' else admitted_by end
+ where tenant_id = %(tenant)s and name = %(device)s
+
+-- name: heard
+update device set last_seen = greatest(last_seen, %(at)s) where tenant_id = %(tenant)s and name = %(device)s
+
+-- name: battery
+update device set battery_percent = %(percent)s, battery_at = %(at)s
+ where tenant_id = %(tenant)s and name = %(device)s and (battery_at is null or battery_at <= %(at)s)
+
+-- name: refused
+update device set refused = refused + %(records)s, refused_at = now() where tenant_id = %(tenant)s and name = %(device)s
+
+-- name: to_release
+select q.quarantine_id, q.tenant_id, q.gateway_id, g.name, q.epoch, q.lane, q.record_index, q.bytes
+  from quarantine q
+  join gateway g using (gateway_id)
+ where q.state = 'releasing'
+    or (q.state = 'held' and q.reason = 'device_not_admitted'
+        and exists (select from device d where d.tenant_id = q.tenant_id and d.name = q.device and d.admission = 'admitted'))
+ order by q.quarantine_id
+ limit %(limit)s
+   for update of q skip locked
+
+-- name: released
+update quarantine set state = 'released', note = '', decided_at = coalesce(decided_at, now()), decided_by = coalesce(decided_by, 'admission')
+ where quarantine_id = %(id)s
+
+-- name: not_released
+update quarantine set state = 'held', reason = %(reason)s, note = %(note)s where quarantine_id = %(id)s

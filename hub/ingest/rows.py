@@ -15,10 +15,12 @@ from psycopg.types.json import Jsonb
 
 from hub.alarms.intake import AlarmChange
 from hub.core.live import LiveKind, LiveMessage
-from hub.ingest import pgcopy
+from hub.ingest import ledger, pgcopy
+from hub.ingest.quarantined import MAX_HELD, NOT_ADMITTED, Held, RejectedError, held_record
 from protocols import device_package_pb2 as wire
 from protocols.codec import decode
 from protocols.errors import DecodeError
+from protocols.nomenclature import BATTERY_CHARGE
 from protocols.record import (
     NS_PER_S,
     AlarmCondition,
@@ -47,6 +49,8 @@ _MAX_BIGINT = 2**63 - 1
 _DTYPES = {wire.DTYPE_INT16: "<i2", wire.DTYPE_INT32: "<i4"}
 _COMPARATORS = frozenset({"", "<", "<=", ">=", ">"})
 
+_ALWAYS = frozenset({"event", "alarm", "gap"})  # kinds that need no admission
+
 _LIVE: dict[str, LiveKind] = {
     "observation": LiveKind.NUMERIC,
     "waveform": LiveKind.WAVEFORM,
@@ -58,25 +62,6 @@ T = TypeVar("T", bound=Record)
 Insert: TypeAlias = tuple[str, Mapping[str, object]]  # name of the query, parameters
 
 
-class RejectedError(Exception):
-    """A record that cannot be stored. `reason` is a stable word, the text is for the person who looks at the quarantine."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A record for the quarantine."""
-
-    index: int
-    reason: str
-    detail: str
-    raw: bytes
-
-
 @dataclass(slots=True)
 class Rows:
     """What one batch becomes."""
@@ -84,10 +69,16 @@ class Rows:
     observations: list[bytes] = field(default_factory=list[bytes])
     waveforms: list[bytes] = field(default_factory=list[bytes])
     inserts: list[Insert] = field(default_factory=list[Insert])
+    ledger: list[Insert] = field(
+        default_factory=list[Insert]
+    )  # what the ledger learns of devices; each names its `device`
     alarms: list[AlarmChange] = field(default_factory=list[AlarmChange])
     held: list[Held] = field(default_factory=list[Held])
     live: list[LiveMessage] = field(default_factory=list[LiveMessage])
     newest: dict[str, int] = field(default_factory=dict[str, int])  # device -> newest time of the gateway, ns
+    refused: dict[str, int] = field(
+        default_factory=dict[str, int]
+    )  # device -> records that its quarantine has no room for
 
     def __len__(self) -> int:
         return len(self.observations) + len(self.waveforms) + len(self.inserts) + len(self.alarms) + len(self.held)
@@ -98,8 +89,10 @@ class RowMaker:
     """Makes rows for one gateway and epoch. `now_ns` is the hub's clock; `with_live` says whether anybody listens."""
 
     catalog: "GatewayCatalog"
+    gateway: str
     now_ns: Callable[[], int]
     with_live: Callable[[], bool]
+    needs_admission: bool = True  # false for what somebody has released
 
     async def make(self, batch: "Batch") -> Rows:
         """Take every record of the batch, in order; what is refused stands in `held`."""
@@ -112,12 +105,25 @@ class RowMaker:
         live = self.with_live()
         for index, envelope in numbered:
             try:
-                await self._take(rows, batch, envelope, now_ns, live=live)
+                await self._take(rows, batch, index, envelope, now_ns, live=live)
             except RejectedError as error:
-                rows.held.append(Held(index, error.reason, error.detail, envelope.SerializeToString()))
+                self._hold(rows, held_record(index, envelope, error))
                 if envelope.record.HasField("alarm"):
                     await self._raise_anyway(rows, batch, envelope.record, now_ns, error)
         return rows
+
+    async def _admit(self, rows: Rows, record: wire.Record, kind: str | None) -> None:
+        """Refuse what a device measures before somebody has admitted it.
+
+        What it says of itself fills the ledger meanwhile, and an alarm is raised whoever it comes from (decision 0047).
+        """
+        device = record.source.partition("/")[0]
+        if not device or device == self.gateway or not self.needs_admission:
+            return
+        admitted = self.catalog.admitted.get(device) or await self.catalog.is_admitted(device)
+        self._heard(rows, device, record.times.gateway_ns)
+        if not admitted and kind not in _ALWAYS:
+            raise RejectedError(NOT_ADMITTED, f"device {device} waits for its admission")
 
     async def _raise_anyway(
         self, rows: Rows, batch: "Batch", record: wire.Record, now_ns: int, error: RejectedError
@@ -127,7 +133,9 @@ class RowMaker:
             with suppress(RejectedError):
                 rows.alarms.append(await self._alarm(record, batch, now_ns, marked=error.detail))
 
-    async def _take(self, rows: Rows, batch: "Batch", envelope: "Envelope", now_ns: int, *, live: bool) -> None:
+    async def _take(
+        self, rows: Rows, batch: "Batch", index: int, envelope: "Envelope", now_ns: int, *, live: bool
+    ) -> None:
         record = envelope.record
         times = record.times
         gateway_ns = times.gateway_ns
@@ -142,14 +150,19 @@ class RowMaker:
                 "origin", "a record of another gateway: this version of the hub takes no forwarded records"
             )
         kind = record.WhichOneof("kind")
+        await self._admit(rows, record, kind)
         if kind == "observation":
             rows.observations.append(await self._observation(record, best_ns))
+            if record.observation.code == BATTERY_CHARGE:
+                rows.ledger.append(("battery", self._battery(record, best_ns)))
         elif kind == "waveform":
             rows.waveforms.append(await self._waveform(record, best_ns))
         elif kind == "alarm":
             rows.alarms.append(await self._alarm(record, batch, now_ns))
         else:
             rows.inserts.append(await self._insert(record, kind or "", best_ns))
+            if kind == "event":
+                self._told(rows, record, index)
         device = record.source.partition("/")[0]
         if gateway_ns > rows.newest.get(device, 0):
             rows.newest[device] = gateway_ns
@@ -166,6 +179,32 @@ class RowMaker:
         if kind == "document":
             return await self._document(record, best_ns)
         raise RejectedError("kind", "no kind that this version knows")
+
+    def _told(self, rows: Rows, record: wire.Record, index: int) -> None:
+        """Read in an event what the ledger keeps of a device, and bytes that nobody could read."""
+        event = _read(record, DeviceEvent)
+        told = ledger.told(event)
+        if told is not None:
+            rows.ledger.append(("told", told))
+        unread = ledger.unread(event, index)
+        if unread is not None:
+            rows.held.append(unread)
+
+    def _heard(self, rows: Rows, device: str, gateway_ns: int) -> None:
+        """Note for the ledger that a device was heard, now and then."""
+        if gateway_ns - self.catalog.heard.get(device, 0) >= ledger.SEEN_EVERY_NS:
+            self.catalog.heard[device] = gateway_ns
+            rows.ledger.append(("heard", {"device": device, "at": moment(gateway_ns)}))
+
+    def _hold(self, rows: Rows, held: Held) -> None:
+        """Put a record aside; of a device that waits for admission only as many as there is room for, the rest is counted."""
+        if held.reason == NOT_ADMITTED:
+            waiting = self.catalog.waiting.get(held.device, 0)
+            if waiting >= MAX_HELD:
+                rows.refused[held.device] = rows.refused.get(held.device, 0) + 1
+                return
+            self.catalog.waiting[held.device] = waiting + 1
+        rows.held.append(held)
 
     async def _observation(self, record: wire.Record, best_ns: int) -> bytes:
         reading = record.observation
@@ -194,6 +233,11 @@ class RowMaker:
         return pgcopy.observation(
             best_ns, series_id, quality, value, gateway_offset, uncertainty, device_offset, segment, comparator, text
         )
+
+    @staticmethod
+    def _battery(record: wire.Record, best_ns: int) -> Mapping[str, object]:
+        percent = min(max(record.observation.number, 0.0), 100.0)
+        return {"device": record.source.partition("/")[0], "percent": percent, "at": moment(best_ns)}
 
     async def _new_series(self, key: "SeriesKey") -> int:
         path, code, site, unit, averaging, _ = key

@@ -22,6 +22,7 @@ from hub.gateways.enrolment import create_app
 from hub.ingest.door import MAX_MESSAGE_BYTES, UplinkDoor, method_handlers
 from hub.ingest.links import LinkChange, LinkWatch
 from hub.ingest.listener import listen
+from hub.ingest.release import Releaser
 from hub.ingest.writer import Writer
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class IngestServer:
         self._door = UplinkDoor(
             parts.database, parts.audit, self._data, self._alarms, self._live, self._watch, self._tell
         )
+        self._releaser = Releaser(parts.database, time.time_ns)
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self._web: QuietServer | None = None
@@ -100,7 +102,10 @@ class IngestServer:
             "placement": self._door.placement_changed,
             "gateway": self._door.gateway_changed,
             "alarm_event": self._door.alarms_changed,
+            "admission": self._admission_changed,
+            "quarantine": self._releaser.look,
         }
+        self._spawn(self._releaser.run())
         self._spawn(listen(self._parts.listen_url, handlers))
         await self._open_uplink(key, certificate)
         await self._open_enrolment(key, certificate)
@@ -171,6 +176,10 @@ class IngestServer:
         self._serving = await self._web.begin()
         self._tasks.append(self._serving)
         self.enrolment_port = self._web.port
+
+    async def _admission_changed(self, device_id: int | None) -> None:
+        await self._door.admission_changed(device_id)
+        await self._releaser.look()
 
     async def _look(self) -> None:
         while True:

@@ -20,7 +20,8 @@ from hub.alarms.intake import store_changes
 from hub.core.live import LiveKind, LiveMessage
 from hub.core.sql import load_queries
 from hub.ingest import pgcopy
-from hub.ingest.rows import Held, Rows
+from hub.ingest.quarantined import Held, RejectedError, held_record
+from hub.ingest.rows import Rows
 from protocols.link import Lane, Position
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Writer:
                     pending.duplicate = position.contains(pending.first, pending.last)
                     position.add(pending.first, pending.last)
                 wanted = [p for p in group if not p.duplicate]
-                await self._insert(connection, wanted)
+                await insert(connection, wanted)
                 await self._write_positions(connection, wanted, positions)
                 if self._checkpoint is not None:
                     await self._checkpoint("before-commit")
@@ -168,35 +169,6 @@ class Writer:
             positions[pending.key] = position_of(int(row[0]), row[1])
         return positions
 
-    async def _insert(self, connection: "Connection", group: Sequence[Pending]) -> None:
-        observations = [row for p in group for row in p.rows.observations]
-        waveforms = [row for p in group for row in p.rows.waveforms]
-        for statement, rows in ((pgcopy.COPY_OBSERVATION, observations), (pgcopy.COPY_WAVEFORM, waveforms)):
-            if rows:
-                async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-                    await copy.write(pgcopy.stream(rows))
-        for p in group:
-            for query, values in p.rows.inserts:
-                await connection.execute(_QUERIES[query], {**values, "tenant": p.tenant_id, "gateway": p.gateway_id})
-            for held in p.rows.held:
-                await self._hold(connection, p, held)
-            if p.rows.alarms:
-                who = f"gateway:{p.gateway}"
-                p.alarm_events = await store_changes(connection, p.tenant_id, p.gateway_id, who, p.rows.alarms)
-
-    async def _hold(self, connection: "Connection", p: Pending, held: Held) -> None:
-        await connection.execute(
-            _QUERIES["quarantine"],
-            {
-                **_lane_values(p),
-                "n": p.first,
-                "index": held.index,
-                "reason": held.reason,
-                "detail": held.detail,
-                "bytes": held.raw,
-            },
-        )
-
     async def _write_positions(
         self, connection: "Connection", group: Sequence[Pending], positions: dict[LaneKey, Position]
     ) -> None:
@@ -216,7 +188,7 @@ class Writer:
             for index, envelope in enumerate(pending.batch.records):
                 reason = await self._try(pending, await pending.remake(index))
                 if reason:
-                    refused.append(Held(index, "database", reason, envelope.SerializeToString()))
+                    refused.append(held_record(index, envelope, RejectedError("database", reason)))
             poisoned = {held.index for held in refused}
             pending.rows = Rows(held=refused)
             for index in range(len(pending.batch.records)):
@@ -243,7 +215,7 @@ class Writer:
         with suppress(psycopg.Rollback):
             try:
                 async with self._database.transaction() as connection:
-                    await self._insert(connection, [probe])
+                    await insert(connection, [probe])
                     raise psycopg.Rollback
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 return (error.diag.message_primary or str(error)).replace("\n", " ")
@@ -270,6 +242,47 @@ class Writer:
             self._publish(message)
 
 
+async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
+    """Write the rows of batches, inside the caller's transaction; their positions are the caller's."""
+    observations = [row for p in group for row in p.rows.observations]
+    waveforms = [row for p in group for row in p.rows.waveforms]
+    for statement, rows in ((pgcopy.COPY_OBSERVATION, observations), (pgcopy.COPY_WAVEFORM, waveforms)):
+        if rows:
+            async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+                await copy.write(pgcopy.stream(rows))
+    for p in group:
+        for query, values in p.rows.inserts:
+            await connection.execute(_QUERIES[query], {**values, "tenant": p.tenant_id, "gateway": p.gateway_id})
+        for held in p.rows.held:
+            await _hold(connection, p, held)
+        for device, records in p.rows.refused.items():
+            counted = {"tenant": p.tenant_id, "device": device, "records": records}
+            await connection.execute(_QUERIES["refused"], counted)
+        if p.rows.alarms:
+            who = f"gateway:{p.gateway}"
+            p.alarm_events = await store_changes(connection, p.tenant_id, p.gateway_id, who, p.rows.alarms)
+    # In one order, so that two writers that tell of the same devices never wait for each other.
+    learnt = [(p.tenant_id, query, values) for p in group for query, values in p.rows.ledger]
+    for tenant, query, values in sorted(learnt, key=lambda one: (one[0], str(one[2]["device"]))):
+        await connection.execute(_QUERIES[query], {**values, "tenant": tenant})
+
+
+async def _hold(connection: "Connection", p: Pending, held: Held) -> None:
+    values = {
+        **_lane_values(p),
+        "n": p.first,
+        "index": held.index,
+        "reason": held.reason,
+        "detail": held.detail,
+        "bytes": held.raw,
+        "device": held.device,
+        "source": held.source,
+        "kind": held.kind,
+        "field": held.field,
+    }
+    await connection.execute(_QUERIES["quarantine"], values)
+
+
 def position_of(cumulative: int, stored: "Multirange[int]") -> Position:
     """Read a row of lane_position."""
     position = Position()
@@ -294,7 +307,10 @@ def _append(rows: Rows, more: Rows) -> None:
     rows.observations += more.observations
     rows.waveforms += more.waveforms
     rows.inserts += more.inserts
+    rows.ledger += more.ledger
     rows.alarms += more.alarms
     rows.held += more.held
     rows.live += more.live
     rows.newest.update(more.newest)
+    for device, records in more.refused.items():
+        rows.refused[device] = rows.refused.get(device, 0) + records

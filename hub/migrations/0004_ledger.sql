@@ -37,7 +37,7 @@ create trigger placed_device_is_admitted after insert on device_association for 
 -- Tells ingest that what it remembers of a device has changed.
 create function admission_changed() returns trigger language plpgsql as $$
 begin
-    perform pg_notify('admission', new.tenant_id || ' ' || new.name);
+    perform pg_notify('admission', new.device_id::text);
     return null;
 end $$;
 create trigger admission_changed after update of admission on device for each row
@@ -71,7 +71,7 @@ create index on quarantine (quarantine_id) where state = 'releasing';
 
 create function quarantine_decided() returns trigger language plpgsql as $$
 begin
-    perform pg_notify('quarantine', '');
+    perform pg_notify('quarantine', '0');
     return null;
 end $$;
 create trigger quarantine_decided after update of state on quarantine for each statement execute function quarantine_decided();
@@ -80,8 +80,10 @@ create trigger quarantine_decided after update of state on quarantine for each s
 create index alarm_acknowledged_not_ended on alarm (tenant_id) where acknowledged_at is not null and presence <> 'ended';
 
 grant update (admission, admitted_at, admitted_by) on device to wardlink_web;
-grant update (make, model, serial, firmware, door, battery_percent, battery_at, last_seen, refused, refused_at) on device to wardlink_ingest;
+grant update (decided_at, decided_by) on quarantine to wardlink_ingest;
+grant update (admission, admitted_at, admitted_by, make, model, serial, firmware, door, battery_percent, battery_at, last_seen, refused, refused_at)
+    on device to wardlink_ingest;
 grant select on quarantine to wardlink_ingest;
-grant update (state, note) on quarantine to wardlink_ingest;
+grant update (state, reason, note) on quarantine to wardlink_ingest;
 grant update (note, decided_at, decided_by) on quarantine to wardlink_web;
 grant update (admission) on tenant to wardlink_web;

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def peer(hub: RunningHub) -> Peer:
-    """An enrolled gateway."""
+    """An enrolled gateway of a hospital where devices wait for their admission."""
+    hub.admit_by_hand()
     return await hub.peer()
 
 
