@@ -1,0 +1,111 @@
+"""Thermometers and pulse oximeters: the printed examples, units, and values that are no numbers."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.errors import DecodeError
+from protocols.gatt import thermometer
+from protocols.gatt.pulse_oximeter import PulseOximeter
+from protocols.nomenclature import EVT_OXIMETER_STATUS, PULSE_RATE, SPO2
+from protocols.record import DeviceEvent, Observation, Quality, SourcePath
+
+PROBE = SourcePath("probe")
+AT = 1_800_000_000_000_000_000
+PRINTED = bytes.fromhex("06 77 01 00 FF EA 07 03 0F 0E 1E 05 02")
+PRINTED_NS = 1_773_585_005_000_000_000  # date -u -d 2026-03-15T14:30:05 +%s
+
+
+def test_the_printed_temperature_is_read_as_printed():
+    (reading,) = thermometer.records(PROBE, PRINTED, AT)
+    assert (reading.value, reading.unit, reading.site) == (37.5, "Cel", "body")
+    assert reading.times.device_ns == PRINTED_NS
+
+
+def test_local_time_becomes_universal_time():
+    (reading,) = thermometer.records(PROBE, PRINTED, AT, utc_offset_s=8 * 3600)
+    assert reading.times.device_ns == PRINTED_NS - 8 * 3600 * 1_000_000_000
+
+
+def test_fahrenheit_becomes_celsius_exactly():
+    # 986 * 10^-1 degrees Fahrenheit are 37 degrees Celsius
+    (reading,) = thermometer.records(PROBE, bytes.fromhex("01 DA 03 00 FF"), AT)
+    assert (reading.value, reading.unit) == (37.0, "Cel")
+
+
+@given(st.integers(-2000, 2000))
+def test_every_tenth_of_a_degree_is_read_back(tenths: int):
+    data = b"\0" + (tenths % (1 << 24)).to_bytes(3, "little") + b"\xff"
+    assert thermometer.records(PROBE, data, AT)[0].value == tenths / 10
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("00 FF FF 7F 00", "expected a number, found NaN"),
+        ("00 FE FF 7F 00", "found \\+INF"),
+        ("04 77 01 00 FF 0A", "temperature type: expected 1 to 9, found 10"),
+        ("02 77 01 00 FF EA 07 02 1E 0E 1E 05", "one that the calendar has"),
+        ("00 77 01 00", "4 bytes, found 3"),
+        ("00 77 01 00 FF 02", "the end of the value"),
+    ],
+)
+def test_what_is_no_temperature_says_why(data: str, said: str):
+    with pytest.raises(DecodeError, match=said):
+        thermometer.records(PROBE, bytes.fromhex(data), AT)
+
+
+def test_a_thermometer_without_a_date_is_read_without_one():
+    (reading,) = thermometer.records(PROBE, bytes.fromhex("02 77 01 00 FF 00 00 00 00 0E 1E 05"), AT)
+    assert reading.times.device_ns is None
+
+
+def test_the_printed_saturation_is_read_as_printed():
+    out = PulseOximeter(PROBE).records(bytes.fromhex("04 61 00 48 00 20 00"), AT)
+    assert [(r.code, r.value, r.unit, r.quality) for r in out if isinstance(r, Observation)] == [
+        (SPO2, 97.0, "%", Quality.GOOD),
+        (PULSE_RATE, 72.0, "/min", Quality.GOOD),
+    ]
+    assert len(out) == 2
+
+
+def test_a_missing_saturation_makes_no_observation_and_is_told_once():
+    oximeter = PulseOximeter(PROBE)
+    missing = bytes.fromhex("00 FF 07 48 00")
+    first, second = (oximeter.records(missing, AT) for _ in range(2))
+    assert [r.code for r in first] == [PULSE_RATE, EVT_OXIMETER_STATUS]
+    assert isinstance(first[1], DeviceEvent)
+    assert first[1].params == ((SPO2, "NaN"),)
+    assert [r.code for r in second] == [PULSE_RATE]
+    again = oximeter.records(bytes.fromhex("00 61 00 48 00"), AT)
+    assert isinstance(again[-1], DeviceEvent)
+    assert again[-1].params == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "quality"),
+    [
+        (1 << 10, Quality.LEAD_OFF),
+        (1 << 11, Quality.LEAD_OFF),
+        (1 << 1, Quality.UNUSABLE),
+        (1 << 3, Quality.QUESTIONABLE),
+    ],
+)
+def test_the_device_status_decides_how_far_a_reading_may_be_used(status: int, quality: Quality):
+    out = PulseOximeter(PROBE).records(bytes.fromhex("08 61 00 48 00") + status.to_bytes(3, "little"), AT)
+    assert {r.quality for r in out if isinstance(r, Observation)} == {quality}
+
+
+def test_a_demonstration_is_no_patient():
+    with pytest.raises(DecodeError, match="demonstration"):
+        PulseOximeter(PROBE).records(bytes.fromhex("04 61 00 48 00 00 04"), AT)
+
+
+@given(st.binary(max_size=30))
+def test_no_bytes_break_either(data: bytes):
+    with suppress(DecodeError):
+        thermometer.records(PROBE, data, AT)
+    with suppress(DecodeError):
+        PulseOximeter(PROBE).records(data, AT)
