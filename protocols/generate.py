@@ -31,6 +31,7 @@ class Contract:
 
     fields: dict[str, tuple[int, str]]
     reserved: dict[str, tuple[frozenset[int], frozenset[str]]]
+    services: set[str]
 
 
 def generate(root: Path = ROOT) -> list[Path]:
@@ -48,7 +49,7 @@ def contract(root: Path = ROOT) -> Contract:
         sources = sorted((root / "protocols").glob("*.proto"))
         _protoc(root, sources, [f"--descriptor_set_out={out}"])
         files = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
-    found = Contract({}, {})
+    found = Contract({}, {}, set())
     for file in files:
         for message in file.message_type:
             _add_message(found, f"{file.package}.{message.name}", message)
@@ -72,8 +73,11 @@ def breaches(released: dict[str, tuple[int, str]], now: Contract) -> list[str]:
             elif new_kind != kind:
                 found.append(f"{name} was released as {kind} and is now {new_kind}: add a new field instead")
             continue
+        if message in now.services:
+            found.append(f"{name} was released and is gone: keep the method")
+            continue
         holder = holders.get((message, number))
-        if holder is not None and number:
+        if holder is not None:
             found.append(f"{holder} uses number {number} of {name}, which was released: take a new number")
         numbers, names = now.reserved.get(message, (frozenset[int](), frozenset[str]()))
         if message in now.reserved and not (number in numbers and short in names):
@@ -123,7 +127,7 @@ def _is_chosen(field: Field) -> bool:
 
 
 def _add_service(found: Contract, name: str, service: descriptor_pb2.ServiceDescriptorProto) -> None:
-    found.reserved[name] = (frozenset[int](), frozenset[str]())
+    found.services.add(name)
     for method in service.method:
         takes = ("stream " if method.client_streaming else "") + method.input_type.lstrip(".")
         gives = ("stream " if method.server_streaming else "") + method.output_type.lstrip(".")
