@@ -14,6 +14,7 @@ from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
 from edge.pipeline.batcher import Batcher
+from edge.pipeline.queues import QUEUES
 from edge.spool import Spool
 from firmware_adapters.adapter import Resume
 from firmware_adapters.door import Message, Reply, Verdict
@@ -266,3 +267,20 @@ async def test_a_device_that_numbers_its_samples_anew_goes_on_behind_what_is_sto
         await agent.send(package(2, wave(0)))
         groups = [r for r in agent.stored() if isinstance(r, WaveformGroup)]
         assert groups[1].first_sample >= groups[0].end_sample
+
+
+async def test_a_sender_is_told_to_come_again_when_too_much_waits_for_the_disk(tmp_path: Path):
+    filler = "x" * 4000
+    many = [
+        encode_package(f"m-{i}", 1, [DeviceEvent(SourcePath(f"m-{i}"), "MDC_X", Times(1), (), filler)] * 60)
+        for i in range(24)
+    ]
+    async with gateway(tmp_path) as agent:
+        replies = await asyncio.gather(*(agent.send(b, device="", policy="coap") for b in many))
+        room = QUEUES["door"].bound // len(many[0])
+        assert [r.verdict for r in replies] == [Verdict.ACCEPTED] * room + [Verdict.BUSY] * (len(many) - room)
+        assert {r.verdict for r in [await agent.send(b, device="", policy="coap") for b in many[room:]]} == {
+            Verdict.ACCEPTED
+        }
+        events = [r for r in agent.stored() if isinstance(r, DeviceEvent) and r.code == "MDC_X"]
+        assert len(events) == 60 * len(many)

@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from edge.settings import DeviceSettings, EdgeSettings, MetricsSettings, SettingsError, SpoolSettings, load_settings
+from edge.settings import (
+    DeviceSettings,
+    DoorDeviceSettings,
+    DoorSettings,
+    EdgeSettings,
+    MetricsSettings,
+    SettingsError,
+    SpoolSettings,
+    load_settings,
+)
+from firmware_adapters.adapter import ConfigError
 
 FULL = """
 state_dir = "state"
@@ -20,6 +30,20 @@ gain = 24
 max_mib = 512
 [metrics]
 port = 9101
+"""
+
+
+DOOR = """
+state_dir = "state"
+[[doors]]
+name = "https"
+kind = "http"
+url = "https://127.0.0.1:8443/packages"
+options = { certificate = "door.pem", key = "door.key" }
+names = { "urn:x:temp" = "t/probe:MDC_TEMP_BODY" }
+[[doors.devices]]
+id = "monitor-5"
+public_key = "monitor-5.pub.pem"
 """
 
 
@@ -52,6 +76,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ('state_dir = "s"\ncolour = "red"', "colour"),
         ('state_dir = "s"\n[spool]\nmax_mib = 3', "spool.max_mib"),
         ('state_dir = "s"\n[[devices]]\nid = "a b"\nfamily = "x"\nurl = "y"', "devices.0.id"),
+        ('state_dir = "s"\n' + '[[doors]]\nname = "h"\nkind = "http"\nurl = "y"\n' * 2, "door h is used twice"),
+        ('state_dir = "s"\n[[doors]]\nname = "H H"\nkind = "http"\nurl = "y"', "doors.0.name"),
+        (DOOR + '[[devices]]\nid = "monitor-5"\nfamily = "x"\nurl = "y"', "device id monitor-5 is used twice"),
         ('state_dir = "s"\n' + '[[devices]]\nid = "a"\nfamily = "x"\nurl = "y"\n' * 2, "used twice"),
     ],
 )
@@ -67,6 +94,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 
 def test_the_reference_page_names_every_setting():
     page = (Path(__file__).parents[3] / "docs" / "reference" / "edge-config.md").read_text()
-    for model in (EdgeSettings, DeviceSettings, SpoolSettings, MetricsSettings):
+    for model in (EdgeSettings, DeviceSettings, DoorSettings, DoorDeviceSettings, SpoolSettings, MetricsSettings):
         for name in model.model_fields:
             assert f"`{name}`" in page, f"{model.__name__}.{name} is not in the page"
+
+
+def test_a_door_and_what_its_devices_prove_themselves_by_are_read(tmp_path: Path):
+    settings = load_settings(write(tmp_path, DOOR))
+    (door,) = settings.doors
+    config = door.config(settings.folder, lambda: 5)
+    assert (config.name, config.kind, config.folder, config.now_ns()) == ("https", "http", tmp_path, 5)
+    assert config.options == {"certificate": "door.pem", "key": "door.key"}
+    assert config.devices == {"monitor-5": {"public_key": "monitor-5.pub.pem"}}
+    assert config.file("key") == tmp_path / "door.key"
+    assert door.policy().devices == {"monitor-5"}
+    assert door.policy().names == {"urn:x:temp": "t/probe:MDC_TEMP_BODY"}
+
+
+def test_an_option_of_a_device_that_no_door_can_have_is_named(tmp_path: Path):
+    (door,) = load_settings(write(tmp_path, DOOR.replace('"monitor-5.pub.pem"', "[1]"))).doors
+    with pytest.raises(ConfigError, match="device 'monitor-5', public_key"):
+        door.config(tmp_path, lambda: 5)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.spool import Limits, Spool
+from edge.spool import ARRIVALS_KEPT, Limits, Spool
+from edge.spool.succession import succeed
 from protocols.link import Lane, Position
 from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
 from protocols.record import NS_PER_S, Gap, Presence, WaveformGroup
-from protocols.wire import decode_batch, decode_record
+from protocols.wire import Arrival, decode_batch, decode_record
 from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, noisy_waveform, waveform
 from tests.fixtures.waiting import until
 
@@ -226,6 +227,45 @@ async def test_acknowledged_positions_survive_a_restart(tmp_path: Path):
         spool.acknowledged(Lane.NUMERIC, Position([(1, 1)]))
     async with opened(tmp_path) as spool:
         assert list(spool.stored(Lane.NUMERIC)) == [(1, 1)]
+
+
+@pytest.mark.parametrize("index", ["kept", "gone"])
+async def test_a_package_is_known_where_its_records_are_and_only_there(tmp_path: Path, index: str):
+    first, second = Arrival("m-1", bytes(16)), Arrival("m-1", bytes(range(16)))
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.NUMERIC, [heart_rate(60)], [first, second])
+        await spool.append(Lane.WAVEFORM, [waveform(0)], [first])
+    if index == "gone":
+        (tmp_path / "index.sqlite3").unlink()
+    async with opened(tmp_path) as spool:
+        known = spool.arrivals()
+        assert (set(known[Lane.NUMERIC]), known[Lane.WAVEFORM]) == ({first, second}, [first])
+        assert (known[Lane.ALARM], known[Lane.EVENT]) == ([], [])
+
+
+async def test_the_newest_packages_of_each_device_are_remembered(tmp_path: Path):
+    def package(n: int) -> Arrival:
+        return Arrival("talker", n.to_bytes(16))
+
+    async with opened(tmp_path, Limits()) as spool:
+        await spool.append(Lane.NUMERIC, [heart_rate(60)], [Arrival("quiet", bytes(16))])
+        futures = [spool.append(Lane.NUMERIC, [heart_rate(60)], [package(n)]) for n in range(ARRIVALS_KEPT + 100)]
+        await asyncio.gather(*futures)
+    async with opened(tmp_path, Limits()) as spool:
+        known = spool.arrivals()[Lane.NUMERIC]
+        assert [a for a in known if a.device == "quiet"] == [Arrival("quiet", bytes(16))]
+        assert [a for a in known if a.device == "talker"] == [package(n) for n in range(100, ARRIVALS_KEPT + 100)]
+
+
+async def test_a_spool_that_is_begun_anew_knows_the_packages_of_the_old_one(tmp_path: Path):
+    sent, waiting = Arrival("m-1", bytes(16)), Arrival("m-1", bytes(range(16)))
+    async with opened(tmp_path / "spool") as spool:
+        await spool.append(Lane.NUMERIC, [heart_rate(60)], [sent])
+        spool.acknowledged(Lane.NUMERIC, Position([(1, 1)]))
+        await spool.append(Lane.NUMERIC, [heart_rate(61)], [waiting])
+    assert await succeed(tmp_path / "spool", lambda: T0_NS, SMALL) == 1
+    async with opened(tmp_path / "spool") as spool:
+        assert set(spool.arrivals()[Lane.NUMERIC]) == {sent, waiting}
 
 
 async def test_batches_are_durable_in_the_order_of_their_numbers(tmp_path: Path):
