@@ -157,7 +157,7 @@ async def test_the_time_of_a_sample_is_when_it_was_measured(bluez: Bluez, chest:
     for group in bed.ecg():
         # the simulator's clock is the machine's, and it sends a frame when its last sample is measured
         assert group.times.device_ns is not None
-        assert abs(group.times.best_ns - group.times.device_ns) < 50_000_000
+        assert abs(group.times.best_ns - group.times.device_ns) < 200_000_000  # a frame is 562 ms long
 
 
 async def test_a_strap_makes_itself_known_for_the_ledger(bluez: Bluez, chest: Chest):
