@@ -23,6 +23,7 @@ class PolarAdapter:
     silence_ns = 2 * NS_PER_S
     family = Family(
         name="polar",
+        door="bluetooth",
         maker="Polar",
         model="H10",
         delivers=(
@@ -40,6 +41,7 @@ class PolarAdapter:
             ),
             ("no subscription and no measurement outlives a connection", "seen with BlueZ's interface"),
         ),
+        door="bluetooth",
     )
 
     def check(self, config: DeviceConfig) -> None:
