@@ -56,6 +56,7 @@ class Family:
     delivers: tuple[str, ...]  # MDC codes or a plain description of channels
     evidence: str  # what the decoder was checked against
     quirks: tuple[tuple[str, str], ...] = ()  # (quirk, its evidence)
+    door: str = "serial"  # how its bytes arrive, as the ledger says it: serial, bluetooth
 
 
 @dataclass(frozen=True, slots=True)

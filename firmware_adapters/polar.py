@@ -41,7 +41,6 @@ class PolarAdapter:
             ),
             ("no subscription and no measurement outlives a connection", "seen with BlueZ's interface"),
         ),
-        door="bluetooth",
     )
 
     def check(self, config: DeviceConfig) -> None:
