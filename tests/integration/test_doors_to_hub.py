@@ -147,11 +147,13 @@ async def test_the_table_of_readings_sent_by_curl_in_each_format_is_the_same_row
             assert len(faults) == sum(r.expected is None for r in READINGS)
 
 
-async def test_a_device_makes_itself_known_to_the_ledger(tmp_path: Path):
+async def test_the_guides_example_makes_a_reading_and_a_device_known_to_the_ledger(tmp_path: Path):
     async with ward(tmp_path, "monitor-5") as at:
-        body = WRITERS[JSON]("monitor-5", 1, READINGS[:1])
-        assert await at.curl("monitor-5", JSON, body) == (204, "")
-        await until(lambda: any(isinstance(r, DeviceEvent) for r in at.stored("monitor-5")))
+        (body,) = re.findall(r"```json\n(.*?)```", GUIDE.read_text("utf-8"), flags=re.DOTALL)
+        assert await at.curl("monitor-5", JSON, body.encode()) == (204, "")
+        await until(lambda: len({type(r) for r in at.stored("monitor-5")}) == 2)
+        (reading,) = [r for r in at.stored("monitor-5") if isinstance(r, Observation)]
+        assert (reading.code, reading.value, reading.unit) == ("MDC_TEMP_BODY", 37.0, "Cel")
         events = [r for r in at.stored("monitor-5") if isinstance(r, DeviceEvent)]
         (seen,) = [e for e in events if e.code == EVT_DEVICE_SEEN]
         about = {"make": "Acme", "model": "M1", "serial": "0007", "firmware": "1.2"}
