@@ -18,6 +18,7 @@ class WhenFull(Enum):
     WAIT = "the one who puts waits; the next buffer upstream fills"
     GAP = "the new item becomes the Gap of what it held"
     REFUSE = "the sender is told to come again; what it has not got rid of it keeps"
+    BREAK = "the link is given up and opened anew; what did not come is a Gap"
     NEVER = "it is bounded by what puts into it"
 
 
@@ -44,6 +45,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 WhenFull.WAIT,
                 "edge_link_bytes_total",
                 "the serial driver's buffer is next; what it drops is a Gap",
+            ),
+            Queue(
+                "link-values",
+                1024,
+                "values",
+                WhenFull.BREAK,
+                "edge_link_bytes_total",
+                "minutes of a Bluetooth strap; a reader that far behind has stopped",
             ),
             Queue(
                 "door",
@@ -76,6 +85,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 WhenFull.NEVER,
                 "edge_spool_waiting",
                 "events, numerics and alarms are few and are never given up in memory",
+            ),
+            Queue(
+                "losses",
+                0,
+                "ranges",
+                WhenFull.NEVER,
+                "edge_losses_waiting",
+                "ranges that touch are one, so there are no more than the holes which a lane's position can tell",
             ),
             Queue(
                 "in-flight",
