@@ -28,7 +28,7 @@ from protocols.package import Package
 from protocols.record import AlarmCondition, Record, SourcePath
 from protocols.wire import Arrival
 
-MAX_DEVICES = 256  # of all doors; each costs the state of a screening
+MAX_STRANGERS = 256  # devices that no settings name; each costs the state of a screening
 PATIENCE_S = 20.0  # longer than a slow disk's group commit; then the sender is told to come again
 RETRY_AFTER_S = 2
 _REFUSALS_KEPT = 256
@@ -124,10 +124,10 @@ class Intake:
             )
         visitor = self._visitors.get(device)
         if visitor is None:
-            if len(self._visitors) >= MAX_DEVICES:
-                raise DecodeError("device", f"at most {MAX_DEVICES} devices at the doors of a gateway", repr(device))
+            if owner is None and len(self._visitors.keys() - self._owner.keys()) >= MAX_STRANGERS:
+                raise DecodeError("device", f"at most {MAX_STRANGERS} devices that no settings name", repr(device))
             visitor = self._visitors[device] = self._meet(device)
-            visitor.authenticated = bool(message.device)
+        visitor.authenticated = visitor.authenticated or bool(message.device)
         if visitor.authenticated and not message.device:
             raise DecodeError("device", "authentication, as this device had before", repr(device))
         return owner is not None

@@ -76,8 +76,14 @@ class _Open:
 class Batcher:
     """The open batch of each lane. `ready` is called with a connection that has something new to send."""
 
-    def __init__(self, spool: "Spool", link: LinkSender, ready: Callable[[Connection], None]) -> None:
-        self._spool, self._link, self._ready = spool, link, ready
+    def __init__(
+        self,
+        spool: "Spool",
+        link: LinkSender,
+        ready: Callable[[Connection], None],
+        close_after_s: float = CLOSE_AFTER_S,
+    ) -> None:
+        self._spool, self._link, self._ready, self._close_after_s = spool, link, ready, close_after_s
         self._open = {lane: _Open() for lane in Lane}
         self._timers: dict[Lane, asyncio.TimerHandle] = {}
         self._writing: set[asyncio.Future[int]] = set()
@@ -119,7 +125,7 @@ class Batcher:
             if waiting.size >= QUEUES["open-batch"].bound:
                 self.close(lane)
             elif lane not in self._timers:
-                self._timers[lane] = asyncio.get_running_loop().call_later(CLOSE_AFTER_S, self.close, lane)
+                self._timers[lane] = asyncio.get_running_loop().call_later(self._close_after_s, self.close, lane)
 
     def close(self, lane: Lane) -> "asyncio.Future[int] | None":
         """Hand the open batch of a lane to the spool; the future of its number, None when there is nothing."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.doors import DoorPolicy, Intake
+from edge.doors.intake import MAX_STRANGERS
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
 from edge.pipeline.batcher import Batcher
@@ -74,7 +75,7 @@ class Gateway:
 async def gateway(folder: Path, placement: Placement | None = None) -> AsyncGenerator[Gateway]:
     spool = await Spool.open(folder / "spool", lambda: T0_NS)
     link = LinkSender("ward", "gateway-1", spool.epoch, agent_version="test")
-    batcher = Batcher(spool, link, lambda _: None)
+    batcher = Batcher(spool, link, lambda _: None, close_after_s=0.02)
     ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
     slow = [False]
 
@@ -284,3 +285,21 @@ async def test_a_sender_is_told_to_come_again_when_too_much_waits_for_the_disk(t
         }
         events = [r for r in agent.stored() if isinstance(r, DeviceEvent) and r.code == "MDC_X"]
         assert len(events) == 60 * len(many)
+
+
+async def test_a_crowd_of_strangers_keeps_no_known_device_out(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        agent.intake.at(DoorPolicy("https", frozenset({"monitor-5"})))
+        crowd = [spoken_by(f"s-{i}") for i in range(MAX_STRANGERS + 1)]
+        replies = await asyncio.gather(*(agent.send(b, device="", policy="coap") for b in crowd))
+        assert [r.verdict for r in replies].count(Verdict.REFUSED) == 1
+        assert (await agent.send(package(1, rate(72.0)))).verdict is Verdict.ACCEPTED
+
+
+async def test_a_device_that_authenticated_once_is_not_believed_without(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        assert (await agent.send(spoken_by("m-9"), device="", policy="coap")).verdict is Verdict.ACCEPTED
+        again = encode_package("m-9", 2, [replace(rate(73.0), source=SourcePath("m-9"))])
+        assert (await agent.send(again, device="m-9", policy="mqtt")).verdict is Verdict.ACCEPTED
+        more = encode_package("m-9", 3, [replace(rate(74.0), source=SourcePath("m-9"))])
+        assert (await agent.send(more, device="", policy="coap")).verdict is Verdict.REFUSED
