@@ -18,7 +18,7 @@ from protocols.record import AlarmCondition, DeviceEvent, Params, Record, Source
 if TYPE_CHECKING:
     from uuid import UUID
 
-RAW_OF_LINK = 64  # of a stretch of bytes between good packets
+RAW_OF_LINK = 1024  # of a stretch of bytes between good packets
 RAW_OF_MESSAGE = 4096
 _READ_AS_HEX = 64
 _TEXT = 4096  # what a text of an event may hold
