@@ -8,6 +8,7 @@ import fcntl
 import io
 import signal
 import sys
+import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
 from edge.health.metrics import CLOCK_STEPS, SPOOL_BYTES, SPOOL_WAITING, UPLINK_WAITING
+from edge.health.status import EVERY_S as STATUS_EVERY_S
+from edge.health.status import Status
 from edge.identity import IdentityError, load_identity
 from edge.identity.store import utc_now
 from edge.pipeline.batcher import Batcher
@@ -159,7 +162,9 @@ class Agent:
                     batcher.add(visitor.acknowledge(alarm, times))
                 batcher.add(unclaimed.acknowledge(alarm, times))
 
-        uplink = Uplink(link, spool, self._open_channel, Downlink(placed, cannot_resend, acknowledged))
+        uplink = Uplink(
+            link, spool, self._open_channel, Downlink(placed, cannot_resend, acknowledged), self._clock.now_ns
+        )
         batcher = Batcher(spool, link, uplink.wake)
         losses = Losses(spool, link, batcher.record, uplink.wake)
         spool.on_dropped = losses.dropped
@@ -230,8 +235,13 @@ class Agent:
         return make_channel(self._settings.hub or identity.uplink, papers)
 
     async def _watch(self, parts: _Parts) -> None:
-        """Look at clock and spool about once a second."""
+        """Look at clock and spool about once a second; tell the hub how the gateway is now and then."""
         source = SourcePath(parts.identity.gateway)
+        status = Status(
+            parts.identity.gateway, _version(), self._clock.now_ns(), parts.identity.not_after_ns(),
+            spool_max_bytes=self._limits.total_bytes,
+        )  # fmt: skip
+        told_s = -STATUS_EVERY_S
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             step = self._clock.look()
@@ -244,6 +254,14 @@ class Agent:
             for lane in Lane:
                 SPOOL_WAITING.labels(lane=lane.name.lower()).set(parts.spool.waiting(lane))
                 UPLINK_WAITING.labels(lane=lane.name.lower()).set(parts.link.waiting(lane))
+            if time.monotonic() - told_s >= STATUS_EVERY_S:
+                told_s = time.monotonic()
+                status.spool_bytes = parts.spool.allocated_bytes()
+                status.waiting = {lane.name.lower(): parts.link.waiting(lane) for lane in Lane}
+                status.hub_ahead_ns = parts.uplink.hub_ahead_ns
+                status.devices_up = sum(pipeline.is_up for pipeline in parts.pipelines.values())
+                status.devices_down = len(parts.pipelines) - status.devices_up
+                parts.batcher.add([status.event(self._clock.now_ns())])
 
     @staticmethod
     def _tell_recovery(spool: Spool) -> None:

@@ -89,13 +89,16 @@ def add(
 @gateways.command("list")
 def list_(tenant: TenantOption = "default", config: ConfigOption = None) -> None:
     """List gateways: name, when added, certificate valid until, last data stored."""
-    from hub.gateways.service import GatewayRow, tenant_id_of
+    from hub.gateways.domain import GatewayRow
+    from hub.gateways.listing import GatewayList
+    from hub.gateways.service import tenant_id_of
 
     async def work() -> list[GatewayRow]:
         settings = settings_of(config)
         async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
             tenant_id = await tenant_id_of(service.database, tenant)
-            return await service.list(principal.operator("gateway list", tenant_id))
+            every = GatewayList(service.database, service.audit)
+            return await every.find(principal.operator("gateway list", tenant_id))
 
     for row in run_work(work()):
         state = "revoked" if row.revoked_at else "enrolled" if row.certificate_until else "not enrolled"

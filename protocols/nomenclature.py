@@ -68,6 +68,7 @@ EVT_FAULT = "WDL_EVT_FAULT"
 EVT_OXIMETER_STATUS = "WDL_EVT_OXIMETER_STATUS"
 EVT_STREAM_STOPPED = "WDL_EVT_STREAM_STOPPED"
 EVT_DEVICE_SEEN = "WDL_EVT_DEVICE_SEEN"
+EVT_GATEWAY_STATUS = "WDL_EVT_GATEWAY_STATUS"
 
 LINK_LOSS = "link_loss"
 DEVICE_RESTART = "device_restart"
@@ -209,6 +210,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_OXIMETER_STATUS, event, "Oximeter sensor state", "血氧传感器状态")
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
+    yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
 
 
 TERMS: "Mapping[str, Term]" = MappingProxyType({term.code: term for term in _terms()})

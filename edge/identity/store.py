@@ -33,6 +33,11 @@ class Identity:
     certificate_pem: bytes
     ca_pem: bytes
 
+    def not_after_ns(self) -> int:
+        """When the certificate ends, in nanoseconds since 1970."""
+        certificate = x509.load_pem_x509_certificate(self.certificate_pem)
+        return int(certificate.not_valid_after_utc.timestamp()) * 1_000_000_000
+
     def check(self, now: datetime) -> None:
         """IdentityError when the certificate is not valid now, is another's, or does not fit key and authority."""
         again = f"ask the hub's administrator for a new token (wardlink hub gateway add {self.gateway}) and run wardlink edge enrol"

@@ -17,8 +17,8 @@ from edge.pipeline.screened import Screened
 from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, LinkError, Resume
 from models.screening.placement import Placement
 from protocols.errors import Fault
-from protocols.nomenclature import EVT_CONNECTED, EVT_DISCONNECTED
-from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Record, SourcePath, Times, WaveformGroup
+from protocols.nomenclature import EVT_CONNECTED, EVT_DEVICE_SEEN, EVT_DISCONNECTED
+from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -54,6 +54,7 @@ class DevicePipeline:
         self._adapter, self._config, self._sink = adapter, config, sink
         self._source = SourcePath(config.device)
         self._resume = dict(resume)
+        self.is_up = False
         self._screened = Screened(config.device, placement, active)
 
     def place(self, placement: Placement) -> None:
@@ -78,6 +79,7 @@ class DevicePipeline:
             except LinkError as error:
                 _log.warning("link-lost", device=self._config.device, error=str(error), again_in_s=round(pause_s, 1))
             LINK_UP.labels(device=self._config.device).set(0)
+            self.is_up = False
             if time.monotonic() - began_s > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
@@ -86,6 +88,8 @@ class DevicePipeline:
     async def _connected(self, decoder: Decoder) -> None:
         async with self._adapter.transport(self._config).open() as link:
             self._event(EVT_CONNECTED)
+            self._make_known()
+            self.is_up = True
             LINK_UP.labels(device=self._config.device).set(1)
             try:
                 await self._read(link, decoder)
@@ -117,6 +121,12 @@ class DevicePipeline:
                 end_ns = record.time_of(record.end_sample)
                 self._resume[record.source] = Resume(record.end_sample, end_ns)
         self._sink.add(out)
+
+    def _make_known(self) -> None:
+        """Tell the ledger what this device is; the device itself may say more. Settings name it, so it needs no admission."""
+        family = self._adapter.family
+        params: Params = (("make", family.maker), ("model", family.model), ("door", family.door), ("listed", True))
+        self._sink.add([DeviceEvent(self._source, EVT_DEVICE_SEEN, Times(self._sink.now_ns()), params)])
 
     def _event(self, code: str) -> None:
         self._sink.add([DeviceEvent(self._source, code, Times(self._sink.now_ns()))])

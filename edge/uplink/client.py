@@ -65,10 +65,18 @@ class Uplink:
     """Both connections. `open_channel` makes a channel with the papers of the moment."""
 
     def __init__(
-        self, link: LinkSender, spool: "Spool", open_channel: Callable[[], grpc.aio.Channel], downlink: Downlink
+        self,
+        link: LinkSender,
+        spool: "Spool",
+        open_channel: Callable[[], grpc.aio.Channel],
+        downlink: Downlink,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        """`hub_ahead_ns` is how far the hub's clock was ahead of `now_ns` at the last hello, less than the way between them."""
         self._link, self._spool, self._open_channel, self._downlink = link, spool, open_channel, downlink
         self._news = {connection: asyncio.Event() for connection in Connection}
+        self._now_ns = now_ns
+        self.hub_ahead_ns: int | None = None
 
     def wake(self, connection: Connection) -> None:
         """There is something new to send."""
@@ -148,6 +156,7 @@ class Uplink:
             case Acknowledged():
                 self._spool.acknowledged(event.lane, event.position)
             case HubReady():
+                self.hub_ahead_ns = event.hub_ns - self._now_ns()
                 UPLINK_UP.labels(connection=connection.name.lower()).set(1)
                 _log.info(
                     "uplink-up", connection=connection.name.lower(), behind=[lane.name.lower() for lane in event.behind]

@@ -10,7 +10,6 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -39,17 +38,6 @@ class Enrolled:
     ca_pem: str
     tenant: str
     gateway: str
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayRow:
-    """A line of the list."""
-
-    name: str
-    added_at: datetime
-    revoked_at: datetime | None
-    certificate_until: datetime | None
-    last_stored_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +93,6 @@ class GatewayService:
             await self.audit.write(connection, principal, "gateway.add", f"gateway:{name}", {"valid_s": valid_s})
         body = {"u": self._enrolment_url, "f": self._authority.fingerprint, "s": secret, "g": name, "t": tenant}
         return "wl1." + base64.urlsafe_b64encode(json.dumps(body).encode()).rstrip(b"=").decode()
-
-    @policy("gateway.list")
-    async def list(self, principal: Principal) -> list[GatewayRow]:
-        """List the tenant's gateways by name."""
-        tenant_id = tenant_of(principal)
-        async with self.database.transaction(tenant_id) as connection:
-            rows = await (await connection.execute(_QUERIES["list"], {"tenant": tenant_id})).fetchall()
-        return [GatewayRow(*row) for row in rows]
 
     @policy("gateway.revoke")
     async def revoke(self, principal: Principal, name: str, reason: str) -> None:

@@ -158,3 +158,6 @@ update quarantine set state = 'released', note = '', decided_at = coalesce(decid
 
 -- name: not_released
 update quarantine set state = 'held', reason = %(reason)s, note = %(note)s where quarantine_id = %(id)s
+
+-- name: gateway_status
+update gateway set status = %(status)s, status_at = %(at)s where gateway_id = %(gateway)s and (status_at is null or status_at <= %(at)s)

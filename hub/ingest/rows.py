@@ -20,7 +20,7 @@ from hub.ingest.quarantined import MAX_HELD, NOT_ADMITTED, Held, RejectedError, 
 from protocols import device_package_pb2 as wire
 from protocols.codec import decode
 from protocols.errors import DecodeError
-from protocols.nomenclature import BATTERY_CHARGE
+from protocols.nomenclature import BATTERY_CHARGE, EVT_GATEWAY_STATUS
 from protocols.record import (
     NS_PER_S,
     AlarmCondition,
@@ -366,6 +366,8 @@ class RowMaker:
 
     async def _event(self, record: wire.Record, best_ns: int) -> Insert:
         event = _read(record, DeviceEvent)
+        if event.code == EVT_GATEWAY_STATUS and event.source.device == self.gateway:
+            return "gateway_status", {"status": Jsonb(dict(event.params)), "at": moment(best_ns)}
         device_ns = event.times.device_ns
         return "device_event", {
             "source": await self._source(record.source),

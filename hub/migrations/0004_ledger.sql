@@ -76,10 +76,14 @@ begin
 end $$;
 create trigger quarantine_decided after update of state on quarantine for each statement execute function quarantine_decided();
 
+-- The last thing that a gateway said of itself (WDL_EVT_GATEWAY_STATUS); its history is in the metrics.
+alter table gateway add status jsonb not null default '{}', add status_at timestamptz;
+
 -- What the edge still has to hear of: acknowledged, and not ended there.
 create index alarm_acknowledged_not_ended on alarm (tenant_id) where acknowledged_at is not null and presence <> 'ended';
 
 grant update (admission, admitted_at, admitted_by) on device to wardlink_web;
+grant update (status, status_at) on gateway to wardlink_ingest;
 grant update (decided_at, decided_by) on quarantine to wardlink_ingest;
 grant update (admission, admitted_at, admitted_by, make, model, serial, firmware, door, battery_percent, battery_at, last_seen, refused, refused_at)
     on device to wardlink_ingest;

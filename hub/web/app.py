@@ -32,6 +32,8 @@ from hub.core.live import subscribe
 from hub.core.policy import public
 from hub.devices import api as device_api
 from hub.devices.service import Devices
+from hub.gateways import api as gateway_api
+from hub.gateways.listing import GatewayList
 from hub.placement.service import Placement
 from hub.quarantine import api as quarantine_api
 from hub.quarantine.service import Quarantine
@@ -90,6 +92,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.include_router(account_pages.routes(web, accounts))
     app.include_router(preferences.routes(web))
     app.include_router(device_api.routes(web, Devices(database, audit)))
+    app.include_router(gateway_api.routes(web, GatewayList(database, audit)))
     app.include_router(quarantine_api.routes(web, Quarantine(database, audit)))
     app.include_router(alarm_api.routes(web, alarms, placement, accounts))
     events = EventStreams(room, follower, accounts, web.version)

@@ -16,7 +16,14 @@ from firmware_adapters.simulate.cyton import Board
 from models.screening.placement import Placement
 from protocols.errors import Fault
 from protocols.link import Lane
-from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_CONNECTED, EVT_DISCONNECTED, EVT_FAULT, HEART_RATE
+from protocols.nomenclature import (
+    EVT_CLOCK_WRONG,
+    EVT_CONNECTED,
+    EVT_DEVICE_SEEN,
+    EVT_DISCONNECTED,
+    EVT_FAULT,
+    HEART_RATE,
+)
 from protocols.record import (
     NS_PER_S,
     DeviceEvent,
@@ -139,7 +146,7 @@ def events(out: list[Record]) -> list[str]:
 
 async def test_what_a_link_brings_is_screened_and_its_beginning_and_end_are_events():
     out = await run(MemoryCyton(MemoryLink([packets(0, 50)])))
-    assert events(out) == [EVT_CONNECTED, EVT_DISCONNECTED]
+    assert events(out) == [EVT_CONNECTED, EVT_DEVICE_SEEN, EVT_DISCONNECTED]
     groups = [r for r in out if isinstance(r, WaveformGroup) and r.source.path == ("ecg",)]
     assert [(g.first_sample, g.end_sample) for g in groups] == [(0, 25), (25, 50)]
     assert all(g.times.corrected_ns is not None and g.quality for g in groups)

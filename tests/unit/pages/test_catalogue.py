@@ -54,6 +54,7 @@ BUILT: dict[str, list[str]] = {
         "database",
         "other",
     ],
+    "gateways.state.": ["online", "away", "not_enrolled", "revoked"],
     "devices.state.": ["waiting", "retired", "live", "silent", "never"],
     "devices.door.": ["serial", "bluetooth", "mqtt", "coap", "http", "folder"],
     "devices.life_of.": ["placed", "first_seen", "admitted"],

@@ -1,0 +1,58 @@
+"""The routes of the gateways: the page, and the same as JSON. Adding and revoking are commands at the hub's machine."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from hub.accounts.domain import Person
+from hub.core.policy import declares
+from hub.devices.present import to_ms
+from hub.web.kit import to_sign_in
+
+if TYPE_CHECKING:
+    from hub.gateways.domain import GatewayRow
+    from hub.gateways.listing import GatewayList
+    from hub.web.kit import WebKit
+
+Json: TypeAlias = dict[str, object]
+
+
+def routes(web: "WebKit", gateways: "GatewayList") -> APIRouter:
+    """Make the routes."""
+    router = APIRouter()
+
+    @router.get("/gateways")
+    @declares("gateway.list")
+    async def page(request: Request) -> Response:
+        person = await web.person(request)
+        if person is None:
+            return to_sign_in(request)
+        rows = await gateways.find(person.principal)
+        return web.page(request, "gateways", person, room="gateways", gateways=rows, now=datetime.now(UTC))
+
+    @router.get("/api/v1/gateways", response_model=None)
+    @declares("gateway.list")
+    async def listed(person: Annotated[Person, Depends(web.signed_in)]) -> Json:
+        now = datetime.now(UTC)
+        return {"gateways": [gateway_json(row, now) for row in await gateways.find(person.principal)]}
+
+    return router
+
+
+def gateway_json(row: "GatewayRow", now: datetime) -> Json:
+    """One gateway."""
+    return {
+        "name": row.name,
+        "state": str(row.state(now)),
+        "added_ms": to_ms(row.added_at),
+        "certificate_until_ms": to_ms(row.certificate_until),
+        "certificate_days": row.certificate_days(now),
+        "last_stored_ms": to_ms(row.last_stored_at),
+        "status_ms": to_ms(row.status_at),
+        "status": row.status,
+        "waiting": row.waiting,
+        "clock_off_ms": row.clock_off_ms,
+        "devices": row.devices,
+    }

@@ -1,0 +1,81 @@
+"""A gateway of the list as a value: its state from what is known of it, and what it last said of itself. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+HEARD_WITHIN = timedelta(seconds=45)  # three times the period of its status
+CERTIFICATE_SOON = timedelta(days=30)
+CLOCK_OFF_MS = 500.0
+
+
+class GatewayState(StrEnum):
+    """What the list says of a gateway at a glance; the first that applies."""
+
+    REVOKED = "revoked"
+    NOT_ENROLLED = "not_enrolled"
+    ONLINE = "online"
+    AWAY = "away"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRow:
+    """A line of the list. `status` is what the gateway last said of itself (edge/health/status.py), empty before that."""
+
+    name: str
+    added_at: datetime
+    revoked_at: datetime | None
+    certificate_until: datetime | None
+    last_stored_at: datetime | None
+    status: dict[str, float | str] = field(default_factory=dict[str, float | str])
+    status_at: datetime | None = None
+    devices: int = 0
+
+    def state(self, now: datetime) -> GatewayState:
+        """Its state at `now`."""
+        if self.revoked_at is not None:
+            return GatewayState.REVOKED
+        if self.certificate_until is None:
+            return GatewayState.NOT_ENROLLED
+        heard = max((t for t in (self.status_at, self.last_stored_at) if t is not None), default=None)
+        return GatewayState.ONLINE if heard is not None and now - heard <= HEARD_WITHIN else GatewayState.AWAY
+
+    def certificate_days(self, now: datetime) -> int | None:
+        """Whole days that the certificate is still valid; negative when it has ended."""
+        return None if self.certificate_until is None else (self.certificate_until - now).days
+
+    def certificate_is_due(self, now: datetime) -> bool:
+        """Whether somebody has to enrol it again soon."""
+        return self.certificate_until is not None and self.certificate_until - now < CERTIFICATE_SOON
+
+    @property
+    def waiting(self) -> int:
+        """Batches that the gateway still has to hand over."""
+        return int(sum(float(value) for name, value in self.status.items() if name.startswith("waiting_")))
+
+    @property
+    def devices_down(self) -> int:
+        """Devices of its settings whose link is not open."""
+        return int(self.status.get("devices_down", 0))
+
+    @property
+    def agent_version(self) -> str:
+        """The version of its agent, "" before it told."""
+        return str(self.status.get("agent_version", ""))
+
+    @property
+    def clock_off_ms(self) -> float | None:
+        """How far the hub's clock was ahead of the gateway's."""
+        value = self.status.get("hub_ahead_ms")
+        return None if value is None else float(value)
+
+    @property
+    def clock_is_off(self) -> bool:
+        """Whether that wants a person."""
+        return self.clock_off_ms is not None and abs(self.clock_off_ms) > CLOCK_OFF_MS
+
+    @property
+    def spool_percent(self) -> float | None:
+        """How full the gateway's spool is."""
+        most = float(self.status.get("spool_max_bytes", 0))
+        return None if not most else 100 * float(self.status.get("spool_bytes", 0)) / most

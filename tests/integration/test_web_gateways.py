@@ -1,0 +1,42 @@
+"""The page of gateways: what a gateway says of itself, how long its certificate lasts, who may see it."""
+
+import time
+
+import pytest
+
+from edge.health.status import Status
+from hub.core.principal import Role
+from protocols.link import Lane
+from tests.fixtures.hub import RunningHub
+from tests.fixtures.web import RunningWeb, deliver, heart_rate, now_ns
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_gateway_tells_its_queues_clock_and_certificate(hub: RunningHub, web: RunningWeb):
+    peer = await hub.peer("ward3")
+    await hub.add("never-enrolled")
+    await deliver(hub, peer, Lane.NUMERIC, heart_rate(61, now_ns()))
+    status = Status("ward3", "1.2.3", now_ns() - 60_000_000_000, time.time_ns() + 40 * 86_400_000_000_000)
+    status.spool_bytes, status.spool_max_bytes = 500, 2000
+    status.waiting, status.hub_ahead_ns = {"alarm": 0, "numeric": 2, "waveform": 5}, -700_000_000
+    await deliver(hub, peer, Lane.EVENT, status.event(now_ns()))
+    bureau = await web.signed_in("bureau", Role.BUREAU, ())
+    told = {g["name"]: g for g in (await bureau.get("/api/v1/gateways")).json()["gateways"]}
+    assert told["never-enrolled"]["state"] == "not_enrolled"
+    ward3 = told["ward3"]
+    assert (ward3["state"], ward3["waiting"], ward3["clock_off_ms"]) == ("online", 7, -700)
+    assert ward3["devices"] == 1
+    assert ward3["status"]["agent_version"] == "1.2.3"
+    assert ward3["certificate_days"] > 0, "as the hub issued it, not as the gateway says"
+    page = (await bureau.get("/gateways")).text
+    assert "25 %" in page
+    assert "-700 ms" in page
+    assert (await (await web.signed_in()).get("/api/v1/gateways")).status_code == 403
+
+
+async def test_the_state_of_a_gateway_is_no_event_of_a_device(hub: RunningHub, web: RunningWeb):
+    peer = await hub.peer("ward3")
+    await deliver(hub, peer, Lane.EVENT, Status("ward3", "1", 0, 0).event(now_ns()))
+    engineer = await web.signed_in("chen", Role.ENGINEER, ())
+    assert "ward3" not in {d["name"] for d in (await engineer.get("/api/v1/devices")).json()["devices"]}
