@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -22,13 +22,13 @@ from edge.spool import Limits, Spool
 from protocols.link import MAX_ALARMS_TOLD, Connection, Lane, LinkSender
 from protocols.nomenclature import ASYSTOLE, lead
 from protocols.record import NS_PER_S, AlarmCondition, Presence, Scale, Times, WaveformGroup
-from protocols.uplink_pb2 import HubMessage
+from protocols.uplink_pb2 import AlarmsAcknowledged, GatewayMessage, HubMessage
 from protocols.wire import encode_package
 from tests.conformance.formats import PROTOBUF
 from tests.fixtures.agent import Gateway as AgentProcess
 from tests.fixtures.gateway_peer import Stream, open_channel, open_stream
 from tests.fixtures.hub import RunningHub, eventually
-from tests.fixtures.hub_peer import Authority, write_config
+from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, Context, HubPeer, Store, write_config
 from tests.fixtures.signed_http import Device
 from tests.fixtures.waiting import until
 from tests.fixtures.web import SOURCE, RunningWeb, deliver, fibrillation, now_ns
@@ -260,3 +260,40 @@ async def test_a_hub_tells_a_gateway_its_own_alarms_in_parts_and_no_other(hub: R
         stream.cancel()
     assert sorted(map(len, parts)) == [1, MAX_ALARMS_TOLD]
     assert {UUID(bytes=one) for part in parts for one in part} == owned
+
+
+class HubThatMumbles(HubPeer):
+    """The first time it says hello on the alarm connection, an id behind it is half an id."""
+
+    mumbled = False
+
+    async def _connect(self, requests: AsyncIterator[GatewayMessage], context: Context) -> AsyncIterator[HubMessage]:
+        async for message in super()._connect(requests, context):
+            yield message
+            is_alarms = message.hello.positions and message.hello.positions[0].lane == Lane.ALARM.wire
+            if is_alarms and not self.mumbled:
+                self.mumbled = True
+                yield HubMessage(alarms_acknowledged=AlarmsAcknowledged(ids=[bytes(8)]))
+
+
+async def test_an_id_that_is_none_is_named_and_the_gateway_connects_again(tmp_path: Path):
+    store, authority = Store(), Authority()
+    gateway = Gateway(tmp_path, "")
+    gateway.tenant, gateway.name = TENANT, GATEWAY
+    first, _ = latched()
+    await gateway.suffered(first)
+    hub, agent = HubThatMumbles(store, authority), AgentProcess(write_config(tmp_path))
+    await hub.start()
+    save_identity(tmp_path / "state", authority.identity(f"127.0.0.1:{hub.port}"))
+    await agent.start()
+    try:
+        await until(lambda: bool(store.records(Lane.ALARM) and agent.said("hub-broke-the-protocol")))
+        await until(lambda: len([up for up in agent.said("uplink-up") if up["connection"] == "alarm"]) == 2)
+        [broken] = agent.said("hub-broke-the-protocol")
+        assert (broken["connection"], broken["rule"]) == ("alarm", "id of an alarm: expected 16 bytes, found 8 bytes")
+        assert agent.process is not None
+        assert agent.process.returncode is None
+    finally:
+        await agent.kill(signal.SIGTERM)
+        await hub.stop()
+    assert hub.mumbled
