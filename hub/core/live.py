@@ -2,7 +2,7 @@
 
 A message is a 24-byte header and a payload (a `wardlink.v1.Record` as it came, or JSON for links). Nothing here is a store:
 whoever missed something reads the database; alarms are never dropped, and a subscriber too slow for them is cut off so
-that it resumes from the alarm log. Several machines use NATS instead (architecture.md, Processes).
+that it resumes from the alarm log. Either side gives up a peer that says what nobody of this version says, and goes on. Several machines use NATS instead (architecture.md, Processes).
 """
 
 import asyncio
@@ -18,17 +18,24 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter, Gauge
 
+from protocols.wire import MAX_MESSAGE_BYTES
+
 # length of the payload, kind, version, reserved, tenant id, alarm event id (else 0), droppable messages dropped so far
 _HEADER = struct.Struct("<IBBHIqI")
 _VERSION = 1
-_MAX_PAYLOAD = 16 * 1024 * 1024
-_RECONNECT_S = 0.25
+_MAX_PAYLOAD = MAX_MESSAGE_BYTES  # a record came in a batch of at most this
+_RECONNECT_S, _LONGEST_PAUSE_S = 0.25, 5.0
+_GREETING_S = 5.0
 
 DROPPABLE_BOUND = 2_000  # messages; about 15 s of 64 beds at two groups a second
 ALARM_BOUND = 10_000
 
 _DROPPED = Counter("hub_live_dropped_total", "Live messages dropped because a subscriber was slow")
 _CUT_OFF = Counter("hub_live_cut_off_total", "Subscribers cut off because alarms piled up")
+_NOT_UNDERSTOOD = Counter(
+    "hub_live_not_understood_total", "Connections given up because of what came over them", ["side"]
+)
+_OVERSIZED = Counter("hub_live_oversized_total", "Messages too large for the live push; they are in the database")
 _SUBSCRIBERS = Gauge("hub_live_subscribers", "Processes that listen to live data")
 
 
@@ -45,6 +52,7 @@ class LiveKind(IntEnum):
     LOST = 8
 
 
+_SENT = frozenset(LiveKind) - {LiveKind.LOST}
 _DROPPABLE = frozenset({LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.EVENT, LiveKind.GAP})
 
 
@@ -62,10 +70,16 @@ class LiveMessage:
     dropped: int = 0
 
 
+class _NotUnderstoodError(Exception):
+    """What came is not of this protocol and version; the text says where and what."""
+
+
 class _Subscriber:
     """The queues of one listener: link states and alarms first, whatever is droppable behind them."""
 
-    def __init__(self) -> None:
+    def __init__(self, cut_off: Callable[[], None]) -> None:
+        """`cut_off` ends its connection, also while a write waits for it."""
+        self._cut_off = cut_off
         self.kept: deque[LiveMessage] = deque()
         self.droppable: deque[LiveMessage] = deque()
         self.dropped = 0
@@ -80,9 +94,20 @@ class _Subscriber:
                 _DROPPED.inc()
             self.droppable.append(message)
         else:
-            self.overrun = self.overrun or len(self.kept) >= ALARM_BOUND
+            if self.overrun:
+                return
             self.kept.append(message)
+            if len(self.kept) > ALARM_BOUND:
+                self._give_up()
         self.ready.set()
+
+    def _give_up(self) -> None:
+        self.overrun = True
+        _CUT_OFF.inc()
+        structlog.get_logger().warning("live-subscriber-cut-off", alarms=len(self.kept))
+        self.kept.clear()
+        self.droppable.clear()
+        self._cut_off()
 
     def take(self) -> list[LiveMessage]:
         taken = [*self.kept, *self.droppable]
@@ -127,6 +152,12 @@ class LivePublisher:
 
     def publish(self, message: LiveMessage) -> None:
         """Hand a message to every subscriber's queue."""
+        if len(message.payload) > _MAX_PAYLOAD:
+            _OVERSIZED.inc()
+            structlog.get_logger().error(
+                "live-message-too-large", kind=message.kind.name, bytes=len(message.payload), at_most=_MAX_PAYLOAD
+            )
+            return
         for subscriber in self._subscribers:
             subscriber.put(message)
 
@@ -135,7 +166,7 @@ class LivePublisher:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        subscriber = _Subscriber()
+        subscriber = _Subscriber(writer.transport.abort)
         # Sent by this side: a subscriber that has it has missed nothing that was published since.
         subscriber.put(LiveMessage(LiveKind.CONNECTED, 0, b""))
         for message in self._snapshot():
@@ -145,6 +176,11 @@ class LivePublisher:
         gone = asyncio.ensure_future(reader.read(1))
         try:
             await _feed(subscriber, writer, gone)
+            if gone.done() and gone.exception() is None and gone.result():
+                _NOT_UNDERSTOOD.labels(side="ingest").inc()
+                structlog.get_logger().warning(
+                    "live-subscriber-spoke", what_to_do="nothing but the hub's web belongs here"
+                )
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -162,8 +198,6 @@ async def _feed(subscriber: _Subscriber, writer: asyncio.StreamWriter, gone: asy
         await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if subscriber.overrun:
-            _CUT_OFF.inc()
-            structlog.get_logger().warning("live-subscriber-cut-off", alarms=len(subscriber.kept))
             return
         writer.write(b"".join(_encoded(m, subscriber.dropped) for m in subscriber.take()))
         await writer.drain()
@@ -188,31 +222,68 @@ async def subscribe(path: Path) -> AsyncGenerator[LiveMessage]:
     Yields `CONNECTED` each time a connection stands (then the present link states follow) and `LOST` when it breaks, so
     that a page shows lost links at once. Close the generator to stop.
     """
-    log = structlog.get_logger()
+    pause_s, why = _RECONNECT_S, ""
     while True:
         try:
             reader, writer = await asyncio.open_unix_connection(path)
-        except (FileNotFoundError, ConnectionError):
+        except OSError as error:
+            if str(error) != why:
+                why = str(error)
+                structlog.get_logger().warning(
+                    "live-push-not-reachable", reason=why, what_to_do="start ingest; it is tried again"
+                )
             await asyncio.sleep(_RECONNECT_S)
             continue
+        why = ""
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
-                while (message := await _read(reader)) is not None:
-                    yield message
-                log.error("live-push-not-understood", what_to_do="run ingest and web in the same version")
+                yield await _greeting(reader)
+                pause_s = _RECONNECT_S
+                while True:
+                    yield await _read(reader)
+        except _NotUnderstoodError as error:
+            _NOT_UNDERSTOOD.labels(side="web").inc()
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            structlog.get_logger().error(
+                "live-push-not-understood",
+                reason=str(error),
+                again_in_s=pause_s,
+                what_to_do="run ingest and web in the same version",
+            )
         finally:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
         yield LiveMessage(LiveKind.LOST, 0, b"")
-        await asyncio.sleep(_RECONNECT_S)
+        await asyncio.sleep(pause_s)
 
 
-async def _read(reader: asyncio.StreamReader) -> LiveMessage | None:
+async def _greeting(reader: asyncio.StreamReader) -> LiveMessage:
+    """The first message; whoever listens there says it at once."""
+    try:
+        async with asyncio.timeout(_GREETING_S):
+            first = await _read(reader)
+    except TimeoutError:
+        msg = f"first message: expected within {_GREETING_S:.0f} s, found nothing"
+        raise _NotUnderstoodError(msg) from None
+    if first.kind is not LiveKind.CONNECTED:
+        msg = f"first message: expected {LiveKind.CONNECTED.name}, found {first.kind.name}"
+        raise _NotUnderstoodError(msg)
+    return first
+
+
+async def _read(reader: asyncio.StreamReader) -> LiveMessage:
     header = await reader.readexactly(_HEADER.size)
-    length, kind, version, _, tenant_id, event_id, dropped = _HEADER.unpack(header)
-    if version != _VERSION or length > _MAX_PAYLOAD:
-        return None
+    length, kind, version, reserved, tenant_id, event_id, dropped = _HEADER.unpack(header)
+    for what, expected, found, good in (
+        ("version", str(_VERSION), version, version == _VERSION),
+        ("kind", "one of an ingest", kind, kind in _SENT),
+        ("reserved", "0", reserved, reserved == 0),
+        ("length", f"at most {_MAX_PAYLOAD}", length, length <= _MAX_PAYLOAD),
+    ):
+        if not good:
+            msg = f"header, {what}: expected {expected}, found {found}"
+            raise _NotUnderstoodError(msg)
     return LiveMessage(LiveKind(kind), tenant_id, await reader.readexactly(length), event_id, dropped)
 
 

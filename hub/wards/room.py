@@ -39,6 +39,8 @@ STRIP_S = 15.0
 SILENT_S = 2.5
 _TICK_S = 0.25
 _RELOAD_S = 1.0
+# What reading a message can raise, JSON of any shape and depth included.
+_UNREADABLE = (ProtobufError, DecodeError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 _ASKED = 1000  # kinds of measurement remembered as looked up
 
 
@@ -85,7 +87,7 @@ class Room:
         async for message in messages:
             try:
                 await self._take(message)
-            except (ProtobufError, DecodeError, ValueError, KeyError) as error:
+            except _UNREADABLE as error:
                 structlog.get_logger().error("live-message-unreadable", kind=message.kind.name, detail=str(error))
             except (psycopg.Error, PoolTimeout, OSError) as error:
                 structlog.get_logger().error("live-layout-not-read", error=type(error).__name__)
