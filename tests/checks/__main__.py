@@ -1,4 +1,4 @@
-"""`make test`: the static checks side by side, then one run of pytest, whose closing line comes last.
+"""`make test`: the static checks side by side, then one run of pytest in two processes, whose closing line comes last.
 
 Every check runs, and the tests too, whatever failed before: one run tells all. `--static` leaves out the tests, `--fast` runs only
 the unit tests after the checks; anything else is handed to pytest.
@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> int:
     fast = "--fast" in arguments
     passed_on = [argument for argument in arguments if argument != "--fast"]
     tests = ["tests/unit"] if fast else ["--requirements-report=build/requirements.json"]
+    # A file stays in one process: what its tests share is made once. The processes share one database server.
+    tests += [f"--numprocesses={SIDE_BY_SIDE}", "--dist=loadfile"]
     environment = {**os.environ, "WARDLINK_CHECKS_FAILED": ", ".join(failed)}
     status = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *tests, *passed_on], check=False, env=environment

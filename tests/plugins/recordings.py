@@ -44,7 +44,8 @@ def find(root: Path, setting: str | None) -> Path | None:
 class LeaveOut:
     """Deselects what needs full recordings in a clone that has none, and says so in one line."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self.left_out = 0
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,13 +58,24 @@ class LeaveOut:
         config.hook.pytest_deselected(items=needing)
         items[:] = [item for item in items if item not in needing]
 
+    def pytest_sessionfinish(self) -> None:
+        output: dict[str, object] | None = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output["left_out"] = self.left_out
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """Every process collects all tests, so each says the same number."""
+        output: dict[str, int] = getattr(node, "workeroutput", {})
+        self.left_out = output.get("left_out", self.left_out)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.left_out:
             terminalreporter.write_line(f"{self.left_out} tests on full recordings were left out: {HOW}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(LeaveOut(), "recordings-left-out")
+    config.pluginmanager.register(LeaveOut(config), "recordings-left-out")
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

@@ -33,15 +33,17 @@ class Row:
 
 
 class Trace:
-    """Collects the rows that tests claim, follows their outcome, writes the report."""
+    """Collects the rows that tests claim, follows their outcome, writes the report.
 
-    def __init__(self, root: Path, report: Path | None) -> None:
-        self._report = report
-        self._known = (
-            {row["id"] for row in json.loads((root / ROWS).read_text("utf-8"))} if (root / ROWS).exists() else None
-        )
-        self._rows: dict[str, Row] = {}
-        self._by_test: dict[str, list[str]] = {}
+    With several processes each one collects, and the one that started them hears of every outcome and writes the report.
+    """
+
+    def __init__(self, config: pytest.Config, report: Path | None) -> None:
+        self._config, self._report = config, report
+        rows = config.rootpath / ROWS
+        self._known = {row["id"] for row in json.loads(rows.read_text("utf-8"))} if rows.exists() else None
+        self._claims: dict[str, tuple[list[str], str]] = {}  # test -> its rows, its surface
+        self._outcomes: dict[str, str] = {}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         complaints = [complaint for item in items for complaint in self._claim(item)]
@@ -49,20 +51,35 @@ class Trace:
             raise pytest.UsageError("\n".join(complaints))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for name in self._by_test.get(report.nodeid, ()):
-            tests = self._rows[name].tests
-            if report.outcome != "passed" or (report.when == "call" and tests[report.nodeid] == "not run"):
-                tests[report.nodeid] = report.outcome
+        if report.outcome != "passed" or (report.when == "call" and report.nodeid not in self._outcomes):
+            self._outcomes[report.nodeid] = report.outcome
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """A process that ran a part of the tests has ended: its claims are those of the whole."""
+        output: dict[str, dict[str, tuple[list[str], str]]] = getattr(node, "workeroutput", {})
+        self._claims |= output.get("requirement_claims", {})
 
     def pytest_sessionfinish(self) -> None:
-        if self._report is None:
-            return
+        output: dict[str, object] | None = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output["requirement_claims"] = self._claims
+        elif self._report is not None:
+            self._write(self._report)
+
+    def _write(self, path: Path) -> None:
+        rows: dict[str, Row] = {}
+        for test, (names, surface) in self._claims.items():
+            for name in names:
+                row = rows.setdefault(name, Row())
+                row.tests[test] = self._outcomes.get(test, "not run")
+                row.surfaces.add(surface)
         report = [
             {"row": name, "tests": sorted(row.tests), "result": row.result, "surface": ", ".join(sorted(row.surfaces))}
-            for name, row in sorted(self._rows.items())
+            for name, row in sorted(rows.items())
         ]
-        self._report.parent.mkdir(parents=True, exist_ok=True)
-        self._report.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
     def _claim(self, item: pytest.Item) -> list[str]:
         names: list[str] = []
@@ -84,11 +101,7 @@ class Trace:
             f"{item.nodeid}: no requirement row {name!r} in {ROWS}" for name in names if name not in (self._known or ())
         ]
         if not complaints:
-            self._by_test[item.nodeid] = names
-            for name in names:
-                row = self._rows.setdefault(name, Row())
-                row.tests[item.nodeid] = "not run"
-                row.surfaces.add(str(surface))
+            self._claims[item.nodeid] = names, str(surface)
         return complaints
 
 
@@ -98,4 +111,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     report = config.getoption("--requirements-report")
-    config.pluginmanager.register(Trace(config.rootpath, Path(report) if report else None), "requirement-trace")
+    config.pluginmanager.register(Trace(config, Path(report) if report else None), "requirement-trace")

@@ -53,6 +53,17 @@ def test_a_row_is_reported_with_its_tests_result_and_surface(suite: pytest.Pytes
     ]
 
 
+def test_with_two_processes_the_report_is_of_the_whole_run(suite: pytest.Pytester) -> None:
+    write(suite, "tests/integration/test_a.py", "@pytest.mark.req('IOT-1.1a')\ndef test_x(): pass\n")
+    write(suite, "tests/e2e/test_b.py", "@pytest.mark.req('IOT-1.1a', 'IOT-1.2a')\ndef test_y(): assert False\n")
+    result = suite.runpytest_subprocess(
+        *PLUGINS, "--requirements-report=build/requirements.json", "-n", "2", "--dist=loadfile"
+    )
+    assert result.ret == 1
+    assert [(row["row"], row["result"]) for row in report(suite)] == [("IOT-1.1a", "failed"), ("IOT-1.2a", "failed")]
+    assert report(suite)[0]["tests"] == ["tests/e2e/test_b.py::test_y", "tests/integration/test_a.py::test_x"]
+
+
 @pytest.mark.parametrize(
     "body",
     ["def test_x(): assert False", "@pytest.fixture\ndef broken(): assert False\n@MARK\ndef test_x(broken): pass"],
