@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hub.accounts.service import Accounts
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
+    from hub.worker import AuditVerification
 
 # Read when gRPC is loaded, so it is set before that. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
 # ciphers these are, always fails: only TLS 1.3 is left, whose ciphers this does not touch (gRPC has no setting for versions).
@@ -101,6 +102,15 @@ async def gateway_service(settings: HubSettings, url: str) -> AsyncGenerator["Ga
         yield GatewayService(database, audit, load_or_make(settings.state_dir), enrolment_url(settings))
 
 
+@asynccontextmanager
+async def audit_verification(settings: HubSettings) -> AsyncGenerator["AuditVerification"]:
+    """Open what the command about the audit needs, with the rights of the role worker."""
+    from hub.worker import AuditVerification
+
+    async with Database(required(settings.worker_url, "worker_url"), "wardlink command", max_size=2) as database:
+        yield AuditVerification(database, AuditLog(database, instance()))
+
+
 @dataclass(frozen=True, slots=True)
 class People:
     """The services that the commands about people and beds need, and the tenant that was named."""
@@ -144,7 +154,8 @@ async def run_role(role: HubRole, settings: HubSettings) -> None:
         loop.add_reader(sys.stdin.fileno(), stop.set)
     if settings.metrics_listen:
         host, port = split_address(settings.metrics_listen)
-        start_http_server(port, addr=host)
+        # The roles are processes of one machine with one file of settings: each has a port of its own.
+        start_http_server(port + list(HubRole).index(role), addr=host)
     runners: dict[HubRole, Callable[[HubSettings], contextlib.AbstractAsyncContextManager[Awaitable[None]]]] = {
         HubRole.INGEST: _ingest,
         HubRole.WEB: _web,
@@ -238,14 +249,19 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 
 @asynccontextmanager
 async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
+    from hub.core.loop import watch_loop
     from hub.worker import build_jobs
 
     url = required(settings.worker_url, "worker_url")
     async with Database(url, "wardlink worker", max_size=3) as database:
         jobs = build_jobs(url, database, AuditLog(database, instance()))
         async with jobs.open_async():
+            lag = asyncio.create_task(watch_loop())
             _ready(HubRole.WORKER)
-            yield jobs.run_worker_async(install_signal_handlers=False, shutdown_graceful_timeout=_STOP_S)
+            try:
+                yield jobs.run_worker_async(install_signal_handlers=False, shutdown_graceful_timeout=_STOP_S)
+            finally:
+                lag.cancel()
 
 
 def run_all(roles: Sequence[HubRole], arguments: Sequence[str]) -> int:

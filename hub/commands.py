@@ -1,18 +1,21 @@
-"""The command `wardlink hub`: run, migrate, gateways, accounts, settings. Prints what a person does next; leaves the work to services."""
+"""The command `wardlink hub`: run, migrate, gateways, accounts, audit, settings. Prints what a person does next; leaves the work to services."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hub.accounts.commands import app as accounts
-from hub.app import HubRole, gateway_service, required, run_all, run_role, set_up_logging
+from hub.app import HubRole, audit_verification, gateway_service, required, run_all, run_role, set_up_logging
 from hub.command_line import ConfigOption, TenantOption, fail, settings_of
 from hub.command_line import run as run_work
 from hub.core import principal
 from hub.core.errors import DomainError
 from hub.placement.commands import seed
 from hub.settings import HubSettings
+
+if TYPE_CHECKING:
+    from hub.core.audit_check import Checked
 
 app = typer.Typer(
     name="hub",
@@ -25,6 +28,8 @@ app = typer.Typer(
 gateways = typer.Typer(help="Gateways: add, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateway")
 app.add_typer(accounts, name="account")
+audit = typer.Typer(help="The audit: verify.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit, name="audit")
 app.command()(seed)
 
 
@@ -125,3 +130,21 @@ def revoke(
 
     run_work(work())
     print(f"{name} is revoked.")
+
+
+@audit.command()
+def verify(config: ConfigOption = None) -> None:
+    """Check that no entry of the audit was changed or removed; ends with 1 when one was. The worker does the same every night."""
+
+    async def work() -> "Checked":
+        async with audit_verification(settings_of(config)) as verification:
+            return await verification.verify(principal.operator("audit verify"))
+
+    checked = run_work(work())
+    for found in checked.breaks:
+        print(f"{found.writer} entry {found.seq}: {found.reason}", file=sys.stderr)
+    if checked.breaks:
+        print("Keep the database as it is, and compare it with a backup from before.", file=sys.stderr)
+        raise typer.Exit(1)
+    entries = sum(head.seq for head in checked.heads)
+    print(f"{entries} entries of {len(checked.heads)} writers are as they were written. Digest {checked.digest}")

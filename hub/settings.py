@@ -34,7 +34,10 @@ class HubSettings(BaseSettings):
     )
     web_listen: str = Field("127.0.0.1:7400", description="Address and port of the pages and the API")
     web_public: str = Field("", description="Address of the pages as people type it; empty: http:// and `web_listen`")
-    metrics_listen: str = Field("", description="Address and port of the Prometheus metrics of each role; empty: none")
+    metrics_listen: str = Field(
+        "",
+        description="Address and port of the metrics (Prometheus) of ingest; web has the next port, the worker the one after; empty: none",
+    )
     data_writers: int = Field(2, ge=1, le=16, description="Transactions of data at once")
 
     @property

@@ -3,24 +3,49 @@
 Each job is short, may run twice, and takes its database from the composition root.
 """
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import procrastinate
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
-from hub.core import principal
-from hub.core.audit import verify
+from hub.accounts.domain import FAILURES_FORGOTTEN
+from hub.core import audit_check, principal
+from hub.core.policy import policy
 from hub.core.sql import load_queries
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
+    from hub.core.audit_check import Checked
     from hub.core.db import Database
+    from hub.core.principal import Principal
 
 _QUERIES = load_queries("hub", "worker.sql")
-TOKEN_KEPT_DAYS = 30
+
+# Who asks why a link or a token did not work is told "used" or "expired" for this long, and "unknown" after it.
+SECRET_KEPT = timedelta(days=30)
 
 _BREAKS = Gauge("hub_audit_breaks", "Writers whose audit chain does not hold")
+_VERIFIED = Gauge("hub_audit_verified_timestamp_seconds", "When the audit was last verified")
+_PURGED = Counter("hub_purged_total", "Rows of secrets that were of no use any more", ["what"])
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Rows that go `kept` after they were of use for the last time."""
+
+    what: str
+    kept: timedelta
+
+
+PURGES = (
+    Purge("tokens", SECRET_KEPT),
+    Purge("invitations", SECRET_KEPT),
+    Purge("sessions", SECRET_KEPT),
+    Purge("failures", FAILURES_FORGOTTEN),
+)
 
 
 def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> procrastinate.App:
@@ -30,34 +55,50 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
     )
     app = procrastinate.App(connector=connector)
     log = structlog.get_logger()
+    verification = AuditVerification(database, audit)
 
     @app.periodic(cron="7 * * * *")
-    @app.task(name="tokens.purge", queueing_lock="tokens.purge", pass_context=False)
-    async def purge_tokens(timestamp: int) -> None:
-        log.info("tokens-purged", count=await purge_old_tokens(database), scheduled=timestamp)
+    @app.task(name="secrets.purge", queueing_lock="secrets.purge", pass_context=False)
+    async def purge(timestamp: int) -> None:
+        log.info("secrets-purged", scheduled=timestamp, **await purge_secrets(database))
 
     @app.periodic(cron="23 3 * * *")
     @app.task(name="audit.verify", queueing_lock="audit.verify", pass_context=False)
     async def verify_audit(timestamp: int) -> None:
-        log.info("audit-verified", breaks=await verify_audit_chains(database, audit), scheduled=timestamp)
+        checked = await verification.verify(principal.system(audit_check.ACTION))
+        log.info("audit-verified", breaks=len(checked.breaks), digest=checked.digest, scheduled=timestamp)
 
     return app
 
 
-async def purge_old_tokens(database: "Database") -> int:
-    """Delete enrolment tokens that expired 30 days ago or earlier; returns how many."""
-    async with database.transaction() as connection:
-        return (await connection.execute(_QUERIES["purge_tokens"], {"days": TOKEN_KEPT_DAYS})).rowcount
+async def purge_secrets(database: "Database") -> dict[str, int]:
+    """Delete what has been of no use for its time, see PURGES; returns how many rows of each."""
+    counts: dict[str, int] = {}
+    for purge in PURGES:
+        async with database.transaction() as connection:
+            done = await connection.execute(_QUERIES[f"purge_{purge.what}"], {"kept": purge.kept})
+        counts[purge.what] = done.rowcount
+        _PURGED.labels(purge.what).inc(done.rowcount)
+    return counts
 
 
-async def verify_audit_chains(database: "Database", audit: "AuditLog") -> int:
-    """Walk every chain and write the result into the audit; returns how many writers' chains are broken."""
-    async with database.connection() as connection:
-        breaks = await verify(connection)
-    _BREAKS.set(len(breaks))
-    for found in breaks:
-        structlog.get_logger().error("audit-chain-broken", writer=found.writer, seq=found.seq, reason=found.reason)
-    details = {f"{b.writer}#{b.seq}": b.reason for b in breaks}
-    outcome = "broken" if breaks else "done"
-    await audit.record(principal.system("audit.verify"), "audit.verify", "audit", details, outcome=outcome)
-    return len(breaks)
+class AuditVerification:
+    """The check of the audit as something that a job or a person does, and that is itself in the audit."""
+
+    def __init__(self, database: "Database", audit: "AuditLog") -> None:
+        """`database` as the role worker."""
+        self._database = database
+        self.audit = audit
+
+    @policy("audit.verify")
+    async def verify(self, principal: "Principal") -> "Checked":
+        """Walk every chain; what is broken goes into the log, the metric and the audit."""
+        async with self._database.connection() as connection:
+            checked = await audit_check.check(connection)
+        _BREAKS.set(len(checked.breaks))
+        _VERIFIED.set_to_current_time()
+        for found in checked.breaks:
+            structlog.get_logger().error("audit-chain-broken", writer=found.writer, seq=found.seq, reason=found.reason)
+        outcome = "broken" if checked.breaks else "done"
+        await self.audit.record(principal, audit_check.ACTION, "audit", checked.details(), outcome=outcome)
+        return checked

@@ -1,2 +1,11 @@
 -- name: purge_tokens
-delete from enrolment_token where expires_at < now() - make_interval(days => %(days)s)
+delete from enrolment_token where expires_at < now() - %(kept)s::interval
+
+-- name: purge_invitations
+delete from account_invitation where expires_at < now() - %(kept)s::interval
+
+-- name: purge_sessions
+delete from account_session where least(ended_at, ends_at) < now() - %(kept)s::interval
+
+-- name: purge_failures
+delete from sign_in_failure where failed_at < now() - %(kept)s::interval and blocked_until < now()

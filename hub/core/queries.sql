@@ -5,8 +5,11 @@ select audit_append(%(instance)s, %(body)s)
 select writer, last_seq, last_hash from audit_writer order by writer
 
 -- name: chain
-select seq, prev_hash, hash, body
+select seq, prev_hash, hash, body, tenant_id, principal, action, target, outcome, at
   from audit
  where writer = %(writer)s and seq > %(after)s and seq <= %(until)s
  order by seq
  limit %(batch)s
+
+-- name: bodies
+select body from audit where action = %(action)s
