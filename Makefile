@@ -18,7 +18,7 @@ help:
 setup: $(DEV) $(PROTO) $(NPM)
 	@:
 
-demo: $(RUN) $(PROTO)
+demo: $(RUN) $(PROTO) $(NPM)
 	@exec .venv/bin/wardlink demo $(ARGS)
 
 test: setup

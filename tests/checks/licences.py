@@ -1,14 +1,16 @@
-"""Checks the licences of everything that requirements/{edge,hub,run,dev}.txt install here.
+"""Checks the licences of everything that requirements/{edge,hub,run,dev}.txt install here, and of the locked JavaScript parts.
 
 Permissive licences, MPL and LGPL pass, and so does a package that offers one of them as a choice. GPL-only ones and packages that
 do not say are refused, unless a person has read them: then they stand in REVIEWED with what was found.
 """
 
+import json
 import re
 import sys
 from importlib import metadata
 from pathlib import Path
 
+JAVASCRIPT = Path("wardlink/web/package-lock.json")
 FILES = ("edge", "hub", "run", "dev")
 NAME = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?==", re.MULTILINE)
 PASSES = re.compile(
@@ -48,6 +50,12 @@ def stated_by(distribution: metadata.Distribution) -> list[str]:
     return [_field(distribution, "License").partition("\n")[0]]
 
 
+def javascript_parts(lock: str) -> dict[str, str]:
+    """Collect the licence that each part of an npm lock states, by its name."""
+    parts: dict[str, dict[str, str]] = json.loads(lock)["packages"]
+    return {path.rpartition("node_modules/")[2]: part.get("license", "") for path, part in parts.items() if path}
+
+
 def main() -> int:
     """Judge every installed distribution that the files name; returns the exit status."""
     names = {
@@ -65,6 +73,9 @@ def main() -> int:
         judged += 1
         if complaint := judge(name, stated_by(distribution)):
             complaints.append(complaint)
+    parts = javascript_parts(JAVASCRIPT.read_text("utf-8"))
+    complaints += [complaint for name, stated in parts.items() if (complaint := judge(name, [stated]))]
+    judged += len(parts)
     print("\n".join(complaints) if complaints else f"{judged} packages")
     return int(bool(complaints) or not judged)
 

