@@ -32,8 +32,9 @@ async def last_event(connection: Connection, tenant: int) -> int:
 
 async def read_alarms(connection: Connection, tenant: int, alarms: Sequence[UUID]) -> list[Alarm]:
     """Alarms with their present state, in the order asked for; unknown ids are left out."""
+    heads = await _heads(connection, tenant, alarms)  # first: an alarm that comes now would have a head and no log
     logs = await _logs(connection, tenant, alarms)
-    found = {a: _alarm(head, logs[a]) for a, head in (await _heads(connection, tenant, alarms)).items()}
+    found = {alarm: _alarm(head, logs[alarm]) for alarm, head in heads.items()}
     return [found[a] for a in alarms if a in found]
 
 
