@@ -1,18 +1,20 @@
 """The strips of a ward over a WebSocket (RFC 6455): the last 10 s that there are, then live, in numbered binary frames.
 
-A slow screen gets a gap in place of what it could not take; it holds up nobody else.
+A slow screen gets a gap in place of what it could not take; it holds up nobody else. One that says what no page says is told why
+(RFC 6455, 7.4.1) and let go; longer messages than a page's are refused by the server (`hub.web.server`).
 """
 
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.accounts.domain import Person
@@ -28,8 +30,13 @@ if TYPE_CHECKING:
 _CHECK_S = 10.0
 _REMEMBERED = 4096  # frames whose paint can still be told
 _GOING = 1001  # RFC 6455, 7.4.1
+_NO_BINARY, _NOT_TO_BE = 1003, 1008
 _SESSION_ENDED = 4401
+_A_SECOND = 50  # messages; a page sends one in two seconds for each bed
+_UNKNOWN_ALLOWED = 16
+_LATE_MS = 600_000  # a frame painted later than so was one of the past
 _SOCKETS = Gauge("hub_web_wave_sockets", "Open connections with strips")
+_REFUSED = Counter("hub_web_wave_sockets_refused_total", "Connections let go because of what they said", ["reason"])
 _PAINTED = Histogram(
     "hub_web_painted_seconds",
     "From the last sample of a frame to its paint on a screen",
@@ -55,8 +62,8 @@ class WaveStreams:
             sending = asyncio.create_task(self._send(connection, client, person, secret, ward))
             try:
                 done, _ = await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
-                if sending in done:
-                    await _close(socket, sending.result())
+                code, reason = sending.result() if sending in done else listening.result()
+                await _close(socket, code, reason)
             except (WebSocketDisconnect, OSError):
                 pass
             finally:
@@ -66,7 +73,7 @@ class WaveStreams:
 
     async def _send(
         self, connection: "_Connection", client: WaveClient, person: Person, secret: str, ward: Ward
-    ) -> int:
+    ) -> tuple[int, str]:
         # The client listens already: what is stored meanwhile comes both ways, and is known again by its place.
         sent: set[tuple[int, int, float]] = set()
         async for bed in await self._wards.strips(person.principal, ward):
@@ -83,8 +90,8 @@ class WaveStreams:
                 checked_s = time.monotonic()
                 sent.clear()
                 if await self._accounts.who(secret) is None:
-                    return _SESSION_ENDED
-        return _GOING
+                    return _SESSION_ENDED, "session ended"
+        return _GOING, ""
 
 
 class _Connection:
@@ -93,30 +100,65 @@ class _Connection:
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self._number = 0
-        self._ends: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
+        self._ends: deque[float] = deque(maxlen=_REMEMBERED)  # of the last frames, in their order
 
     async def send(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
             await self._socket.send_bytes(frame.numbered(self._number))
-            self._ends.append((self._number, frame.end_ms))
+            self._ends.append(frame.end_ms)
             self._number += 1
 
-    async def listen(self) -> None:
+    async def listen(self) -> tuple[int, str]:
+        """Hear the page; what to close with when it says what a page does not say."""
+        unknown, heard, since_s = 0, 0, time.monotonic()
         while True:
-            text = await self._socket.receive_text()
-            try:
-                painted = json.loads(text)["painted"]
-                number, at_ms = int(painted["frame"]), float(painted["at_ms"])
-            except (ValueError, KeyError, TypeError):
-                structlog.get_logger().warning("wave-socket-unknown-message", length=len(text))
-                continue
-            end_ms = next((end for n, end in reversed(self._ends) if n == number), None)
-            if end_ms is not None:
-                _PAINTED.observe(max(0.0, at_ms - end_ms) / 1000)
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            if time.monotonic() - since_s >= 1:
+                heard, since_s = 0, time.monotonic()
+            heard += 1
+            if heard > _A_SECOND:
+                return _refused("flood", _NOT_TO_BE, f"more than {_A_SECOND} messages a second")
+            text = message.get("text")
+            if text is None:
+                return _refused("binary", _NO_BINARY, "binary message: expected JSON text")
+            painted = read_painted(text)
+            if painted is None:
+                unknown += 1
+                if unknown > _UNKNOWN_ALLOWED:
+                    return _refused("unknown", _NOT_TO_BE, 'unknown messages: expected {"painted": {"frame", "at_ms"}}')
+                if unknown == 1:
+                    structlog.get_logger().warning("wave-socket-unknown-message", length=len(text))
+            else:
+                self._observe(*painted)
+
+    def _observe(self, number: int, at_ms: float) -> None:
+        behind = self._number - number
+        if 0 < behind <= len(self._ends):
+            late_ms = at_ms - self._ends[-behind]
+            if late_ms <= _LATE_MS:
+                _PAINTED.observe(max(0.0, late_ms) / 1000)
 
 
-async def _close(socket: WebSocket, code: int) -> None:
+def read_painted(text: str) -> tuple[int, float] | None:
+    """The number of a frame and when it was painted (ms since 1970), from `{"painted": {"frame", "at_ms"}}`; None for all else."""
     try:
-        await socket.close(code)
+        painted = json.loads(text)["painted"]
+        number, at_ms = int(painted["frame"]), float(painted["at_ms"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return (number, at_ms) if math.isfinite(at_ms) else None
+
+
+def _refused(what: str, code: int, reason: str) -> tuple[int, str]:
+    _REFUSED.labels(reason=what).inc()
+    structlog.get_logger().warning("wave-socket-refused", reason=reason)
+    return code, reason
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    try:
+        await socket.close(code, reason)
     except RuntimeError:  # the other side was quicker
         return
