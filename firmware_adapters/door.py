@@ -21,7 +21,7 @@ class Message:
     """One message as it came. `device`: the authenticated name of the sender, "" where the transport knows none.
 
     `media_type` in lower case, without parameters. `where` tells a person where it came in: a path, topic or file. `at_ns`: the
-    gateway's clock when the last byte was there.
+    gateway's clock when the last byte was there. `zone`: IANA name of the zone of times that say none, "" for UTC.
     """
 
     device: str
@@ -29,6 +29,7 @@ class Message:
     body: bytes
     where: str
     at_ns: int
+    zone: str = ""
 
 
 class Verdict(Enum):

@@ -18,6 +18,8 @@ ENTRY_POINT_GROUP = "wardlink.doors"
 
 _BUILT_IN = {
     "http": "firmware_adapters.transport.http:make_door",
+    "folder": "firmware_adapters.transport.folder:make_door",
+    "mqtt": "firmware_adapters.transport.mqtt:make_door",
 }
 
 

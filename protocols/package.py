@@ -48,7 +48,8 @@ class Package:
     """What one message of a device held, stamped with its arrival: records, and a Fault for each that could not be read.
 
     `number` is None where the format has none. `identity`: 16 bytes by which the package is known when it comes again, made of
-    device, number and content; None where the same content may be another package.
+    device, number and content; None where the same content may be another package. `recorded`: it is a recording that was made
+    some time ago, with the times and sample numbers of then.
     """
 
     device: str
@@ -56,6 +57,7 @@ class Package:
     records: tuple[Record | Fault, ...]
     identity: bytes | None = None
     maker: Maker | None = None
+    recorded: bool = False
 
 
 def read_protobuf(data: bytes, at_ns: int) -> Package:

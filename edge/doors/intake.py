@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import structlog
 
+from edge.doors.files import FILE_TYPES, file_reader
 from edge.doors.known import Known
 from edge.doors.readers import MEDIA_TYPES, Reader, readers
 from edge.doors.visitor import Visitor
@@ -97,12 +98,19 @@ class Intake:
             return Reply(Verdict.BUSY, "too much waits for the disk", RETRY_AFTER_S)
         if self._is_slow():
             return Reply(Verdict.BUSY, "the disk is behind", RETRY_AFTER_S)
-        reader = by_type.get(message.media_type)
-        if reader is None:
+        of_file = file_reader(message)
+        if of_file is None and message.media_type not in by_type:
             found = repr(message.media_type[:64])
-            return Reply(Verdict.UNSUPPORTED, f"media type: expected one of {', '.join(MEDIA_TYPES)}, found {found}")
+            error = DecodeError("media type", f"one of {', '.join((*MEDIA_TYPES, *FILE_TYPES))}", found)
+            return await self._patiently(
+                message, None, partial(self._refuse, policy, message, error, Verdict.UNSUPPORTED)
+            )
         try:
-            package = reader(message.body, message.at_ns)
+            # a file of half a megabyte takes long enough for the live streams of other devices to notice
+            if of_file is None:
+                package = by_type[message.media_type](message.body, message.at_ns)
+            else:
+                package = await asyncio.to_thread(of_file)
             listed = self._admit(policy, message, package.device)
         except DecodeError as error:
             return await self._patiently(message, None, partial(self._refuse, policy, message, error))
@@ -175,7 +183,8 @@ class Intake:
             if package.records and not own:
                 DOOR_REDELIVERED.labels(door=policy.name).inc()
                 return reply
-            records = [*visitor.seen(policy.name, package.maker, at_ns, listed=listed), *visitor.screen(own)]
+            taken = visitor.keep(own) if package.recorded else visitor.screen(own)
+            records = [*visitor.seen(policy.name, package.maker, at_ns, listed=listed), *taken]
             lanes = {_lane(item) for item in own} if arrival is not None else set[Lane]()
             alarms = [r for r in records if isinstance(r, AlarmCondition)]
             if alarms and not await self._store(alarms, lanes & {Lane.ALARM}, arrival):
@@ -185,7 +194,9 @@ class Intake:
             storing = self._batcher.add_package(rest, _marks(lanes - {Lane.ALARM}, arrival))
         return reply if await self._stored(storing, lanes - {Lane.ALARM}, arrival) else _DISK
 
-    async def _refuse(self, policy: DoorPolicy, message: Message, error: DecodeError) -> Reply:
+    async def _refuse(
+        self, policy: DoorPolicy, message: Message, error: DecodeError, verdict: Verdict = Verdict.REFUSED
+    ) -> Reply:
         """Keep what could not be read before its sender hears that; a sender that repeats it is told the same and nothing more."""
         key = hashlib.sha256(f"{policy.name}\n{message.device}\n".encode() + message.body).digest()
         if key in self._refusals:
@@ -200,7 +211,7 @@ class Intake:
         event = replace(event, params=(*event.params, ("door", policy.name), ("sender", message.device)))
         if not await self._store([event], set(), None):
             return _DISK
-        reply = self._refusals[key] = Reply(Verdict.REFUSED, str(error))
+        reply = self._refusals[key] = Reply(verdict, str(error))
         if len(self._refusals) > _REFUSALS_KEPT:
             del self._refusals[next(iter(self._refusals))]
         return reply

@@ -72,3 +72,7 @@ class Visitor:
                     self._numbering.note(record)
             out += screened
         return out
+
+    def keep(self, decoded: Iterable[Record | Fault]) -> list[Record]:
+        """Records of a recording that was made some time ago: they bear their own times and numbers, and raise no alarm now."""
+        return self._screened.keep(decoded)

@@ -54,6 +54,13 @@ class Screened:
             RECORDS.labels(device=self._device, kind=type(record).__name__).inc()
         return out
 
+    def keep(self, decoded: Iterable[Record | Fault]) -> list[Record]:
+        """Take what is no live measurement: nothing is aligned by its arrival and nothing is concluded from it."""
+        out = [self.fault_told(item) if isinstance(item, Fault) else item for item in decoded]
+        for record in out:
+            RECORDS.labels(device=self._device, kind=type(record).__name__).inc()
+        return out
+
     def fault_told(self, fault: Fault) -> DeviceEvent:
         """A fault as an event with its bytes."""
         FAULTS.labels(device=self._device).inc()
