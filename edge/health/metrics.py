@@ -18,6 +18,15 @@ TASK_RESTARTS = Counter("edge_task_restarts", "Tasks of the agent that failed an
 PLACEMENT_LIMITS_REFUSED = Counter(
     "edge_placement_limits_refused", "Limits of the hub that no value can be held against", ["device"]
 )
+PLACEMENT_GROUPS_REFUSED = Counter("edge_placement_groups_refused", "Age groups of the hub that are none", ["device"])
+UPLINK_IGNORED = Counter(
+    "edge_uplink_ignored", "Messages of a kind that this version does not know, as a later hub may send", ["connection"]
+)
+UPLINK_VIOLATIONS = Counter(
+    "edge_uplink_violations",
+    "Messages of the hub that broke the protocol; their connection was begun anew",
+    ["connection"],
+)
 CLOCK_STEPS = Counter("edge_clock_steps", "Steps of the gateway's clock")
 DOOR_MESSAGES = Counter(
     "edge_door_messages", "Messages that came to a door, by what became of them", ["door", "verdict"]

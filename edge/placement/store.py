@@ -8,12 +8,14 @@ from pathlib import Path
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.health.metrics import PLACEMENT_LIMITS_REFUSED
+from edge.health.metrics import PLACEMENT_GROUPS_REFUSED, PLACEMENT_LIMITS_REFUSED
 from models.screening.placement import AgeGroup, Limit, Placement
-from protocols.nomenclature import TERMS
+from protocols.nomenclature import TERMS, TermKind
 from protocols.uplink_pb2 import Limit as LimitMessage
 from protocols.uplink_pb2 import PlacedBed
 from protocols.uplink_pb2 import Placement as PlacementMessage
+
+_SHOWN = 64  # characters of a refused word in the log
 
 _log = structlog.get_logger()
 
@@ -59,8 +61,7 @@ class PlacementStore:
 
 
 def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
-    known = {group.value for group in AgeGroup}
-    age_group = AgeGroup(bed.age_group) if bed.age_group in known else AgeGroup.ADULT
+    age_group = _age_group(device, bed.age_group, version)
     limits: list[Limit] = []
     for limit in bed.limits:
         wrong = _what_is_wrong(limit)
@@ -69,7 +70,7 @@ def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
             _log.error(
                 "limit-refused",
                 device=device,
-                code=limit.code,
+                code=limit.code[:_SHOWN],
                 reason=wrong,
                 version=version,
                 what_to_do="set the limit anew at the hub; until then it is not watched",
@@ -82,14 +83,35 @@ def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
     return Placement(age_group, bed.paced, tuple(limits), version)
 
 
+def _age_group(device: str, word: str, version: int) -> AgeGroup:
+    """The patient group; a word that is none is refused, and the device is watched as an adult's until it is put right."""
+    if not word:  # a bed without a patient
+        return AgeGroup.ADULT
+    try:
+        return AgeGroup(word)
+    except ValueError:
+        PLACEMENT_GROUPS_REFUSED.labels(device=device).inc()
+        _log.error(
+            "age-group-refused",
+            device=device,
+            reason=f"expected one of {', '.join(AgeGroup)}, found {word[:_SHOWN]!r}",
+            version=version,
+            what_to_do="set the age group anew at the hub; until then extremes of an adult are watched",
+        )
+        return AgeGroup.ADULT
+
+
 def _what_is_wrong(limit: LimitMessage) -> str:
     """Screening compares bare numbers: a bound in another unit alarms wrongly, and one that is no number never does."""
     term = TERMS.get(limit.code)
-    if term is None:
-        return "the nomenclature does not have this code"
+    if term is None or term.kind is not TermKind.METRIC:
+        return "the nomenclature does not have this code among what is measured"
     if limit.unit != term.unit:
-        return f"unit: expected {term.unit!r}, found {limit.unit!r}"
+        return f"unit: expected {term.unit!r}, found {limit.unit[:_SHOWN]!r}"
     for name, bound in (("low", limit.low), ("high", limit.high)):  # an absent bound reads as 0
         if not math.isfinite(bound):
             return f"{name}: expected a finite number, found {bound}"
+    both = limit.HasField("low") and limit.HasField("high")
+    if both and limit.low >= limit.high:
+        return f"expected low < high, found {limit.low:g} and {limit.high:g}"
     return ""

@@ -14,8 +14,9 @@ from uuid import UUID
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.health.metrics import UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP
+from edge.health.metrics import UPLINK_IGNORED, UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP, UPLINK_VIOLATIONS
 from edge.identity import IdentityError
 from protocols.link import (
     Acknowledged,
@@ -110,9 +111,7 @@ class Uplink:
 
     async def _once(self, connection: Connection) -> None:
         async with self._open_channel() as channel:
-            method = channel.stream_stream(
-                METHOD, request_serializer=_as_it_is, response_deserializer=HubMessage.FromString
-            )
+            method = channel.stream_stream(METHOD, request_serializer=_as_it_is, response_deserializer=_as_it_is)
             call = method()
             hello = self._link.connected(connection, time.monotonic_ns())
             await call.write(hello.SerializeToString())
@@ -128,12 +127,18 @@ class Uplink:
                     task.cancel()
                 await asyncio.gather(reading, sending, return_exceptions=True)
 
-    async def _read(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]") -> None:
+    async def _read(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         first = True
-        async for message in call:
-            for event in self._link.receive(connection, message, time.monotonic_ns()):
+        async for data in call:
+            for event in self._events(connection, data):
                 if isinstance(event, ProtocolViolation):
-                    _log.error("hub-broke-the-protocol", connection=connection.name.lower(), rule=str(event))
+                    UPLINK_VIOLATIONS.labels(connection=connection.name.lower()).inc()
+                    _log.error(
+                        "hub-broke-the-protocol",
+                        connection=connection.name.lower(),
+                        rule=str(event),
+                        what_to_do="run a hub of this version; the connection begins anew, the spool keeps the data",
+                    )
                     return
                 if isinstance(event, PlacementReceived):
                     await self._place(event.placement, call, first=first)
@@ -142,8 +147,18 @@ class Uplink:
                     await self._heard(connection, event)
             self._news[connection].set()
 
+    def _events(self, connection: Connection, data: bytes) -> list[LinkEvent]:
+        try:
+            message = HubMessage.FromString(data)
+        except ProtobufError:
+            return [ProtocolViolation("message of the hub", "a HubMessage", f"{len(data)} bytes that are none")]
+        if message.WhichOneof("message") is None:
+            UPLINK_IGNORED.labels(connection=connection.name.lower()).inc()
+            _log.info("hub-message-ignored", connection=connection.name.lower(), bytes=len(data))
+        return self._link.receive(connection, message, time.monotonic_ns())
+
     async def _place(
-        self, placement: Placement, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]", *, first: bool
+        self, placement: Placement, call: "grpc.aio.StreamStreamCall[bytes, bytes]", *, first: bool
     ) -> None:
         if await self._downlink.placed(placement, first):
             applied = GatewayMessage(placement_applied=PlacementApplied(version=placement.version))
@@ -183,7 +198,7 @@ class Uplink:
             case PlacementReceived() | ProtocolViolation():  # `_read` has dealt with them
                 return
 
-    async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, HubMessage]") -> None:
+    async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         news = self._news[connection]
         gauge = UPLINK_IN_FLIGHT.labels(connection=connection.name.lower())
         while True:
