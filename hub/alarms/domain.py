@@ -84,6 +84,14 @@ class Published:
     alarm: Alarm
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An alarm of the past; `condition_ended_ms` is when what it tells of was over, None while it goes on."""
+
+    alarm: Alarm
+    condition_ended_ms: int | None
+
+
 class Verdict(StrEnum):
     """What an acknowledgement comes to."""
 

@@ -18,6 +18,18 @@ select a.alarm_id
  order by a.onset desc
  limit 500
 
+-- name: past
+select a.alarm_id, s.device_id, a.onset,
+       (select min(e.at) from alarm_event e
+         where a.presence <> 'present' and e.tenant_id = a.tenant_id and e.alarm_id = a.alarm_id and e.presence in ('latched', 'ended')
+           and e.at >= (select coalesce(max(f.at), a.onset) from alarm_event f
+                         where f.tenant_id = a.tenant_id and f.alarm_id = a.alarm_id and f.presence = 'present'))
+  from alarm a
+  join source s using (source_id)
+ where a.tenant_id = %(tenant)s and s.device_id = any(%(devices)s) and a.onset >= %(from)s and a.onset < %(to)s
+ order by a.onset desc
+ limit %(limit)s
+
 -- name: heads
 select a.alarm_id, s.path, a.code, a.kind, a.onset, a.stored_at, place_at(s.device_id, a.onset)
   from alarm a

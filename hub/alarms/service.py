@@ -11,9 +11,9 @@ from uuid import UUID
 
 import structlog
 
-from hub.alarms.domain import Alarm, AlarmEvent, Verdict, judge
+from hub.alarms.domain import Alarm, AlarmEvent, Past, Verdict, judge
 from hub.alarms.evidence import read_evidence
-from hub.alarms.store import QUERIES, from_ms, last_event, read_alarms, read_open, to_us
+from hub.alarms.store import QUERIES, from_ms, last_event, read_alarms, read_open, read_past, to_us
 from hub.core.errors import ConflictError, InvalidError, NotFoundError
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from hub.core.principal import Principal
+    from hub.placement.domain import Stay
     from hub.placement.service import Placement
 
 # A screen's clock is set by the hub's answers; one that is further off than this tells nothing.
 _PAINT_AHEAD = timedelta(seconds=10)
+_PAST_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,13 @@ class AlarmService:
             # The id first: an event in between is then told twice rather than never.
             newest = await last_event(connection, tenant)
             return await read_open(connection, tenant, [p for p in points if p in seen]), newest
+
+    @policy("alarm.read")
+    async def past(self, principal: "Principal", stay: "Stay") -> list[Past]:
+        """The alarms of a stay, which `hub.placement` gave to this principal; the newest first, at most 500."""
+        tenant = tenant_of(principal)
+        async with self._database.transaction(tenant) as connection:
+            return await read_past(connection, tenant, stay.spans, _PAST_ROWS)
 
     @policy("alarm.read")
     async def get(self, principal: "Principal", alarm_id: UUID) -> Detail:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hub.alarms.domain import Alarm, AlarmEvent, Published, fold
+from hub.alarms.domain import Alarm, AlarmEvent, Past, Published, fold
 from hub.core.db import Connection
 from hub.core.sql import load_queries
+from hub.placement.domain import Span
 
 QUERIES = load_queries("hub.alarms")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +44,26 @@ async def read_open(connection: Connection, tenant: int, points: Sequence[int]) 
     values = {"tenant": tenant, "points": list(points)}
     rows = await (await connection.execute(QUERIES["open"], values)).fetchall()
     return await read_alarms(connection, tenant, [row[0] for row in rows])
+
+
+async def read_past(connection: Connection, tenant: int, spans: Sequence[Span], limit: int) -> list[Past]:
+    """The alarms whose onset lies in one of the stretches of time of its device, the newest first."""
+    if not spans:
+        return []
+    values: dict[str, object] = {
+        "tenant": tenant,
+        "devices": [span.device_id for span in spans],
+        "from": min(span.start for span in spans),
+        "to": max(span.end for span in spans),
+        "limit": limit,
+    }
+    rows = await (await connection.execute(QUERIES["past"], values)).fetchall()
+    ended = {
+        row[0]: None if row[3] is None else to_us(row[3]) // 1000
+        for row in rows
+        if any(span.device_id == row[1] and span.start <= row[2] < span.end for span in spans)
+    }
+    return [Past(alarm, ended[alarm.alarm_id]) for alarm in await read_alarms(connection, tenant, list(ended))]
 
 
 async def read_since(connection: Connection, tenant: int, after: int, limit: int) -> list[Published]:

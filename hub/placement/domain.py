@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 _SEXES: Mapping[str, str] = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
 _MAX_STARS = 3
@@ -44,6 +44,29 @@ class Who:
     masked_name: str
     age: int | None
     sex: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time in which a device measured the patient of a stay."""
+
+    device_id: int
+    device: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Whose data a bed shows: of the patient who is there now, else of the bed since the last one left.
+
+    `since` is None when nobody was ever there; `patient_id` is for joining, never for showing.
+    """
+
+    point: Point
+    patient_id: int | None
+    since: datetime | None
+    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,29 @@ select a.point_of_care_id, p.name, p.sex, p.birth_date
   join patient p using (patient_id)
  where a.point_of_care_id = any(%(points)s) and a.during @> now()
 
+-- name: patient_now
+select patient_id, lower(during) from patient_association where point_of_care_id = %(point)s and during @> now()
+
+-- name: last_patient_left
+select max(upper(during)) from patient_association where point_of_care_id = %(point)s and upper(during) <= now()
+
+-- name: spans_of_patient
+select d.device_id, d.name, lower(x.both), upper(x.both)
+  from patient_association p
+  join device_association a using (point_of_care_id)
+  join device d using (device_id)
+ cross join lateral (select p.during * a.during * tstzrange(%(from)s, %(to)s) as both) as x
+ where p.patient_id = %(patient)s and p.point_of_care_id = any(%(points)s) and not isempty(x.both)
+ order by d.name, lower(x.both)
+
+-- name: spans_of_point
+select d.device_id, d.name, lower(x.both), upper(x.both)
+  from device_association a
+  join device d using (device_id)
+ cross join lateral (select a.during * tstzrange(%(from)s, %(to)s) as both) as x
+ where a.point_of_care_id = %(point)s and not isempty(x.both)
+ order by d.name, lower(x.both)
+
 -- name: limits
 select point_of_care_id, code, unit, low, high from alarm_limit where point_of_care_id = any(%(points)s) order by code
 

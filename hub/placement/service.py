@@ -11,7 +11,7 @@ from hub.core.errors import InvalidError, NotFoundError
 from hub.core.policy import allowed, policy
 from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
-from hub.placement.domain import LimitSet, Patient, PlacedDevice, Point, Ward, Who, natural, who
+from hub.placement.domain import LimitSet, Patient, PlacedDevice, Point, Span, Stay, Ward, Who, natural, who
 from protocols.nomenclature import TERMS, TermKind
 
 if TYPE_CHECKING:
@@ -91,6 +91,34 @@ class Placement:
         for point, code, unit, low, high in rows:
             found.setdefault(point, []).append(LimitSet(code, unit, low, high))
         return found
+
+    @policy("ward.read")
+    async def stay(self, principal: "Principal", point: int, start: datetime, end: datetime) -> Stay:
+        """Whose data the bed shows between `start` and `end`, and by which devices at which times they were measured.
+
+        A patient is followed over the beds that the principal may see. NotFoundError for a bed that there is not, or not for them.
+        """
+        points = await self.points(principal)
+        if point not in points:
+            await self.audit.denied(principal, "ward.read", "bed")
+            raise NotFoundError(
+                f"There is no bed {point} that you may see.",
+                "Check the address, or ask an administrator to assign the ward to you.",
+            )
+        values: dict[str, object] = {"point": point, "points": list(points), "from": start, "to": end}
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            now = await (await connection.execute(_QUERIES["patient_now"], values)).fetchone()
+            if now is not None:
+                patient, since = int(now[0]), now[1]
+                query = "spans_of_patient"
+                values["patient"] = patient
+            else:
+                left = await (await connection.execute(_QUERIES["last_patient_left"], values)).fetchone()
+                patient, since = None, left[0] if left else None
+                query = "spans_of_point"
+                values["from"] = start if since is None else min(max(start, since), end)
+            rows = await (await connection.execute(_QUERIES[query], values)).fetchall()
+        return Stay(points[point], patient, since, tuple(Span(*row) for row in rows))
 
     @policy("placement.change")
     async def add_ward(self, principal: "Principal", slug: str, name: str) -> None:

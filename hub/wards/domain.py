@@ -58,6 +58,11 @@ class Stream:
     units: tuple[str, ...]
     newest: datetime | None = None
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether it belongs on a strip."""
+        return is_shown(self.leads)
+
 
 @dataclass(frozen=True, slots=True)
 class Lead:
@@ -123,9 +128,13 @@ def lay_out(points: Mapping[int, Point], devices: Iterable[PlacedDevice], stream
         own = (s for s in current.values() if s.device_id in ids and is_shown(s.leads))
         mine = sorted(own, key=lambda s: (not _is_ecg(s), s.source))
         pairs = [(stream.source, code) for stream in mine for code in stream.leads]
-        leads = tuple(Lead(i, code, _short(code), source) for i, (source, code) in enumerate(pairs))
-        beds[key] = Bed(point, here, tuple(mine), leads)
+        beds[key] = Bed(point, here, tuple(mine), leads_of(pairs))
     return Layout(beds, {device.name: device.point_of_care_id for key in beds for device in at.get(key, ())})
+
+
+def leads_of(pairs: Iterable[tuple[str, str]], first: int = 0) -> tuple[Lead, ...]:
+    """Number the leads of (source, code) from `first` on."""
+    return tuple(Lead(i, code, _short(code), source) for i, (source, code) in enumerate(pairs, first))
 
 
 def bed_link(bed: Bed, links: Mapping[str, Link]) -> Link:

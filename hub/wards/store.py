@@ -79,7 +79,7 @@ async def read_strips(connection: Connection, tenant: int, bed: Bed, seconds: fl
         rows = await (await connection.execute(_QUERIES["waveforms"], values)).fetchall()
         mine: list[Stored] = []
         for _, start, n, first_sample, codec, _, samples in rows:
-            group = _group(stream, to_us(start), n, first_sample, codec, bytes(samples))
+            group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
             mine.append(
                 Stored(stream.source, first_sample, to_us(start), n, stream.fs_hz, tuple(group_frames(bed, group)))
             )
@@ -116,7 +116,7 @@ async def _gaps(
     ]
 
 
-def _group(stream: Stream, start_us: int, n: int, first_sample: int, codec: int, samples: bytes) -> WaveformGroup:
+def stored_group(stream: Stream, start_us: int, n: int, first_sample: int, codec: int, samples: bytes) -> WaveformGroup:
     """A stored row as the record that it was."""
     scales = zip(stream.gains, stream.offsets, stream.units, strict=True)
     message = pb.Record(

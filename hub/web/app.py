@@ -26,9 +26,11 @@ from hub.accounts.service import Accounts
 from hub.alarms import api as alarm_api
 from hub.alarms.follower import AlarmFollower
 from hub.alarms.service import AlarmService
+from hub.beds import api as bed_api
+from hub.beds.service import Beds
 from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.i18n import SharedPages, load_shared_pages
-from hub.core.live import subscribe
+from hub.core.live_copies import subscribe_all
 from hub.core.policy import public
 from hub.devices import api as device_api
 from hub.devices.service import Devices
@@ -73,7 +75,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         tasks = [
             asyncio.create_task(_keep_up("alarms", follower.run)),
-            asyncio.create_task(_keep_up("live", lambda: room.run(subscribe(services.live_path)))),
+            asyncio.create_task(_keep_up("live", lambda: room.run(subscribe_all(services.live_path)))),
             asyncio.create_task(_keep_up("room", room.tend)),
             asyncio.create_task(_keep_up("notices", lambda: hear(database, follower.look, room.placement_changed))),
         ]
@@ -95,6 +97,8 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.include_router(gateway_api.routes(web, GatewayList(database, audit)))
     app.include_router(quarantine_api.routes(web, Quarantine(database, audit)))
     app.include_router(alarm_api.routes(web, alarms, placement, accounts))
+    beds = Beds(database, audit, placement, alarms, wards, room)
+    app.include_router(bed_api.routes(web, beds, wards, accounts))
     events = EventStreams(room, follower, accounts, web.version)
     app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))
 

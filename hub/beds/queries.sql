@@ -1,0 +1,43 @@
+-- The SQL of the bed page. Whose data a bed shows is told by hub.placement as stretches of time of devices.
+
+-- name: series
+select s.series_id, so.device_id, so.path, s.code, s.site, s.unit
+  from series s
+  join source so using (source_id)
+ where s.tenant_id = %(tenant)s and so.device_id = any(%(devices)s) and s.value_kind = 'number'
+ order by s.code, so.path, s.series_id
+
+-- name: buckets
+select series_id, bucket, least, most, mean, n, unusable
+  from observation_buckets(%(series)s, %(froms)s, %(tos)s, make_interval(secs => %(width_s)s))
+
+-- name: holes
+select s.path, s.device_id, g.from_time, g.to_time, g.reason
+  from gap g
+  join source s using (source_id)
+ where g.tenant_id = %(tenant)s and s.device_id = any(%(devices)s) and g.to_time > %(from)s and g.from_time < %(to)s
+ order by g.from_time
+ limit 2000
+
+-- name: waveforms
+select stream_id, start, n, first_sample, codec, samples
+  from read_waveforms(%(streams)s, %(from)s, %(to)s)
+ order by start, stream_id
+
+-- name: felt
+select stream_id, start, n, first_sample, codec, samples
+  from sample_waveforms(%(streams)s, %(from)s, %(to)s, make_interval(secs => %(step_s)s))
+ order by stream_id, start
+
+-- name: notes
+select note_id, at, written_at, who, text
+  from note
+ where tenant_id = %(tenant)s and at >= %(from)s and at < %(to)s
+   and (patient_id = %(patient)s or (%(patient)s::int is null and patient_id is null and point_of_care_id = %(point)s))
+ order by at desc
+ limit 500
+
+-- name: write_note
+insert into note (tenant_id, point_of_care_id, patient_id, at, who, text)
+values (%(tenant)s, %(point)s, %(patient)s, %(at)s, %(who)s, %(text)s)
+returning note_id, at, written_at, who, text

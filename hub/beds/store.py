@@ -1,0 +1,158 @@
+"""Reads what was measured in a stay: buckets of readings, gaps, waveforms as frames, how a sensor lay; keeps notes."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from hub.alarms.store import from_ms, to_us
+from hub.beds.domain import ACCELERATION, Bucket, Hole, Note, Trend, Turn, Vector, Window, turns
+from hub.core.db import Connection
+from hub.core.sql import load_queries
+from hub.placement.domain import Span, Stay
+from hub.wards.domain import Bed, Stream
+from hub.wards.frames import Frame, gap_frame
+from hub.wards.store import group_frames, stored_group
+
+_QUERIES = load_queries("hub.beds")
+_AT_ONCE = 40  # groups decoded before others have their turn
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return to_us(moment) // 1000
+
+
+async def read_series(connection: Connection, tenant: int, stay: Stay) -> list[tuple[int, int, str, str, str, str]]:
+    """The series of the devices of a stay: (series, device, source path, code, site, unit)."""
+    values = {"tenant": tenant, "devices": _devices(stay)}
+    rows = await (await connection.execute(_QUERIES["series"], values)).fetchall()
+    return [(int(r[0]), int(r[1]), r[2], r[3], r[4], r[5]) for r in rows]
+
+
+async def read_trends(
+    connection: Connection, tenant: int, stay: Stay, codes: Sequence[str], bucket_ms: int
+) -> list[Trend]:
+    """The readings of these codes in buckets, a trend a series; series without a reading are left out."""
+    series = {row[0]: row for row in await read_series(connection, tenant, stay) if row[3] in codes}
+    wanted = [(number, span) for number, row in series.items() for span in stay.spans if span.device_id == row[1]]
+    if not wanted:
+        return []
+    values = {
+        "series": [number for number, _ in wanted],
+        "froms": [span.start for _, span in wanted],
+        "tos": [span.end for _, span in wanted],
+        "width_s": bucket_ms / 1000,
+    }
+    found: dict[int, list[Bucket]] = {}
+    for number, at, least, most, mean, n, unusable in await (
+        await connection.execute(_QUERIES["buckets"], values)
+    ).fetchall():
+        found.setdefault(number, []).append(Bucket(to_ms(at), least, most, mean, n, unusable))
+    return [
+        Trend(code, unit, path, site, tuple(found[number]))
+        for number, (_, _, path, code, site, unit) in series.items()
+        if number in found
+    ]
+
+
+async def read_holes(connection: Connection, tenant: int, stay: Stay) -> list[Hole]:
+    """The gaps that were told in a stay, cut to its stretches."""
+    if not stay.spans:
+        return []
+    values = {"tenant": tenant, "devices": _devices(stay), **_bounds(stay.spans)}
+    rows = await (await connection.execute(_QUERIES["holes"], values)).fetchall()
+    return [
+        Hole(path, to_ms(max(start, span.start)), to_ms(min(end, span.end)), reason)
+        for path, device, start, end, reason in rows
+        for span in stay.spans
+        if span.device_id == device and start < span.end and end > span.start
+    ]
+
+
+async def read_frames(
+    connection: Connection, tenant: int, bed: Bed, stay: Stay, streams: Sequence[Stream]
+) -> list[Frame]:
+    """Everything that is stored of the strips in a stay, as frames in order of time; then the gaps that were told."""
+    by_id = {stream.stream_id: stream for stream in streams if stream.is_shown}
+    if not by_id or not stay.spans:
+        return []
+    frames: list[Frame] = []
+    values = {"streams": list(by_id), **_bounds(stay.spans)}
+    rows = await (await connection.execute(_QUERIES["waveforms"], values)).fetchall()
+    for at, (stream_id, start, n, first_sample, codec, samples) in enumerate(rows):
+        stream = by_id[stream_id]
+        # A group is in when any of it is: the first of a stretch begins before it.
+        end = start + timedelta(seconds=n / stream.fs_hz)
+        if any(s.device_id == stream.device_id and start < s.end and end > s.start for s in stay.spans):
+            group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
+            frames += group_frames(bed, group)
+        if at % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)
+    for hole in await read_holes(connection, tenant, stay):
+        here = [lead for lead in bed.leads if lead.source == hole.source]
+        frames += [gap_frame(bed.key, lead.index, hole.from_ms, hole.to_ms, hole.reason) for lead in here]
+    return frames
+
+
+async def read_turns(connection: Connection, stay: Stay, streams: Sequence[Stream], step_s: float) -> list[Turn]:
+    """When a sensor that feels acceleration came to lie differently."""
+    by_id = {s.stream_id: s for s in streams if set(ACCELERATION) <= set(s.leads)}
+    if not by_id or not stay.spans:
+        return []
+    values = {"streams": list(by_id), "step_s": step_s, **_bounds(stay.spans)}
+    felt: dict[str, list[tuple[int, Vector]]] = {}
+    rows = await (await connection.execute(_QUERIES["felt"], values)).fetchall()
+    for at, (stream_id, start, n, first_sample, codec, samples) in enumerate(rows):
+        stream = by_id[stream_id]
+        group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
+        mean = np.nanmean(group.physical(), axis=1)
+        x, y, z = (float(mean[stream.leads.index(code)]) for code in ACCELERATION)
+        felt.setdefault(stream.source, []).append((to_ms(start), (x, y, z)))
+        if at % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)
+    return [turn for source, points in felt.items() for turn in turns(source, sorted(points))]
+
+
+async def read_notes(connection: Connection, tenant: int, stay: Stay, window: Window) -> list[Note]:
+    """What was written about the patient of a stay; without a patient, about the bed."""
+    values = {
+        "tenant": tenant,
+        "patient": stay.patient_id,
+        "point": stay.point.point_of_care_id,
+        "from": window.start,
+        "to": window.end,
+    }
+    return [_note(row) for row in await (await connection.execute(_QUERIES["notes"], values)).fetchall()]
+
+
+async def write_note(connection: Connection, tenant: int, stay: Stay, who: str, at_ms: int, text: str) -> Note:
+    """Keep a note."""
+    values: dict[str, object] = {
+        "tenant": tenant,
+        "patient": stay.patient_id,
+        "point": stay.point.point_of_care_id,
+        "at": from_ms(at_ms),
+        "who": who,
+        "text": text,
+    }
+    row = await (await connection.execute(_QUERIES["write_note"], values)).fetchone()
+    assert row is not None
+    return _note(row)
+
+
+def _note(row: Sequence[object]) -> Note:
+    number, at, written, who, text = row
+    assert isinstance(number, int)
+    assert isinstance(at, datetime)
+    assert isinstance(written, datetime)
+    return Note(number, to_ms(at), to_ms(written), str(who), str(text))
+
+
+def _devices(stay: Stay) -> list[int]:
+    return sorted({span.device_id for span in stay.spans})
+
+
+def _bounds(spans: Sequence[Span]) -> dict[str, object]:
+    return {"from": min(span.start for span in spans), "to": max(span.end for span in spans)}
