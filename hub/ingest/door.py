@@ -7,82 +7,35 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from hub.core import principal as principals
 from hub.core.errors import DomainError, ForbiddenError, InvalidError, UnavailableError
 from hub.core.policy import check, declares
-from hub.core.sql import load_queries
-from hub.ingest.acknowledged import acknowledged_alarms, messages
-from hub.ingest.catalog import GatewayCatalog
 from hub.ingest.identity import GatewayIdentity, identify
-from hub.ingest.placement import placement_of
 from hub.ingest.rows import RowMaker, Rows
-from hub.ingest.writer import Pending, Remake, Writer, position_of
-from protocols.link import Connection, Lane, LinkReceiver, Position, ProtocolViolation, Refusal, Verdict, check_hello
-from protocols.uplink_pb2 import Batch, GatewayMessage, Hello, HubHello, HubMessage, Lost, Rejected
+from hub.ingest.streams import MAX_WAITING, Stream, Streams
+from hub.ingest.writer import Pending, Remake, Writer
+from protocols.link import Connection, Lane, ProtocolViolation, Refusal, Verdict, check_hello
+from protocols.uplink_pb2 import Batch, GatewayMessage, Hello, HubHello, HubMessage, Lost
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Database
-    from hub.core.live import LivePublisher
-    from hub.ingest.links import LinkChange, LinkWatch
-
-_QUERIES = load_queries("hub.ingest")
+    from hub.ingest.downlink import Downlink
+    from hub.ingest.streams import Link
 
 HELLO_TIMEOUT_S = 5.0
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a document comes in one record
 MAX_RECORDS = 20_000  # in a batch: more would hold the loop for longer than 50 ms
-MAX_WAITING = 64  # batches of one stream that are not settled
-
-_STREAMS = Gauge("hub_ingest_streams", "Streams of gateways that are up", ["connection"])
 _REFUSED = Counter("hub_ingest_refused_total", "Streams refused or cut off", ["reason"])
 
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
-
-
-@dataclass(slots=True)
-class _Link:
-    """What the streams of one gateway and epoch share."""
-
-    identity: GatewayIdentity
-    epoch: bytes
-    receiver: LinkReceiver
-    maker: RowMaker
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    writing: int = 0  # batches that a writer has; the link is kept until they are settled
-
-
-@dataclass(slots=True, eq=False)
-class _Stream:
-    """One stream: what is to be sent, and why it is to end."""
-
-    link: _Link
-    connection: Connection
-    outbox: list[HubMessage] = field(default_factory=list[HubMessage])
-    to_ack: dict[Lane, list[Rejected]] = field(default_factory=dict[Lane, list[Rejected]])
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
-    alarms_told: set[bytes] = field(default_factory=set[bytes])
-    greeted: bool = False  # nothing may come before the hello
-    ending: DomainError | None = None
-    finished: bool = False
-
-    def end(self, error: DomainError) -> None:
-        """End the stream with this reason."""
-        self.ending = self.ending or error
-        self.wake.set()
-
-    def send(self, message: HubMessage) -> None:
-        """Put a message behind what waits."""
-        self.outbox.append(message)
-        self.wake.set()
 
 
 class UplinkDoor:
@@ -94,27 +47,26 @@ class UplinkDoor:
         audit: "AuditLog",
         data_writers: list[Writer],
         alarm_writer: Writer,
-        live: "LivePublisher",
-        links: "LinkWatch",
-        tell: "Callable[[list[LinkChange]], None]",
+        streams: Streams,
+        downlink: "Downlink",
+        arrived: Callable[[int, dict[str, int]], None],
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        """`arrived` gets a gateway's id and, by device, the newest time in what was stored, ns."""
         self._database = database
         self.audit = audit
         self._data_writers = data_writers
         self._alarm_writer = alarm_writer
-        self._live = live
-        self._watch = links
-        self._tell = tell
+        self._streams = streams
+        self._downlink = downlink
+        self._arrived = arrived
         self._now_ns = now_ns
-        self._links: dict[tuple[int, bytes], _Link] = {}
-        self._streams: set[_Stream] = set()
         self._log = structlog.get_logger()
 
     @declares("uplink.connect")
     async def Connect(self, _: AsyncIterable[bytes], context: Context) -> None:  # noqa: N802  the name in uplink.proto
         """Serve one stream until either side ends it."""
-        stream: _Stream | None = None
+        stream: Stream | None = None
         try:
             identity = await self._admit(context)
             stream = await self._greet(identity, context)
@@ -123,7 +75,7 @@ class UplinkDoor:
             await self._refuse(error, context)
         finally:
             if stream is not None:
-                self._close(stream)
+                self._streams.close(stream)
 
     async def _admit(self, context: Context) -> GatewayIdentity:
         pem = b"".join(context.auth_context().get("x509_pem_cert", ()))
@@ -133,36 +85,30 @@ class UplinkDoor:
         check(principals.gateway(identity.gateway, identity.tenant_id), "uplink.connect")
         return identity
 
-    async def _greet(self, identity: GatewayIdentity, context: Context) -> _Stream:
+    async def _greet(self, identity: GatewayIdentity, context: Context) -> Stream:
         hello = await self._read_hello(context)
         refusal = check_hello(hello, tenant=identity.tenant, gateway=identity.gateway)
-        if refusal is None:
-            link = await self._link(identity, bytes(hello.epoch))
-            stream = _Stream(link, Connection(hello.connection))
-            self._open(stream)
-            try:
-                answer = await self._positions(link, hello)
-            except BaseException:
-                self._close(stream)
-                raise
-            if not isinstance(answer, Refusal):
-                stream.send(HubMessage(hello=answer))
-                stream.greeted = True
-                if stream.connection is Connection.DATA:
-                    stream.send(await self._placement(identity))
-                else:
-                    await self.alarms_changed(identity.tenant_id)
-                return stream
-            self._close(stream)
-            refusal = answer
-        raise ForbiddenError(f"Hello: {refusal.text}.", "", reason=f"hello-{refusal.code}")
+        if refusal is not None:
+            raise _refused(refusal)
+        stream = Stream(await self._streams.link(identity, bytes(hello.epoch)), Connection(hello.connection))
+        self._streams.open(stream)
+        try:
+            stream.send(HubMessage(hello=await self._positions(stream.link, hello)))
+            stream.greeted = True
+            await self._downlink.greet(stream)
+        except BaseException:
+            self._streams.close(stream)
+            raise
+        return stream
 
-    async def _positions(self, link: _Link, hello: Hello) -> HubHello | Refusal:
+    async def _positions(self, link: "Link", hello: Hello) -> HubHello:
         """Answer the Hello once nothing that came on an older stream of the connection is still being stored."""
         while True:
             link.settled.clear()
             answer = link.receiver.hello(hello, self._now_ns())
-            if not isinstance(answer, Verdict):
+            if isinstance(answer, Refusal):
+                raise _refused(answer)
+            if isinstance(answer, HubHello):
                 return answer
             await link.settled.wait()
 
@@ -178,46 +124,7 @@ class UplinkDoor:
             raise InvalidError("The first message is no Hello.", "Send Hello first.", reason="hello-missing")
         return message.hello
 
-    async def _link(self, identity: GatewayIdentity, epoch: bytes) -> _Link:
-        """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up."""
-        key = (identity.gateway_id, epoch)
-        link = self._links.get(key)
-        if link is None:
-            values = {"gateway": identity.gateway_id, "epoch": epoch}
-            async with self._database.connection() as connection:
-                rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
-            positions: dict[Lane, Position] = {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
-            catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
-            receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
-            maker = RowMaker(catalog, identity.gateway, self._now_ns, lambda: self._live.has_subscribers)
-            # Another stream may have been faster while the database was asked.
-            link = self._links.setdefault(key, _Link(identity, epoch, receiver, maker))
-        return link
-
-    def _open(self, stream: _Stream) -> None:
-        for other in self._streams:
-            if other.link is stream.link and other.connection is stream.connection:
-                other.end(
-                    UnavailableError("A newer stream of this gateway took its place.", "", reason="stream-replaced")
-                )
-        self._streams.add(stream)
-        identity = stream.link.identity
-        self._watch.connected(identity.gateway_id, identity.tenant_id, identity.gateway)
-        _STREAMS.labels(stream.connection.name.lower()).inc()
-
-    def _close(self, stream: _Stream) -> None:
-        self._streams.discard(stream)
-        identity = stream.link.identity
-        self._watch.disconnected(identity.gateway_id)
-        _STREAMS.labels(stream.connection.name.lower()).dec()
-        self._forget(stream.link)
-
-    def _forget(self, link: _Link) -> None:
-        """Let go of a link that nobody uses. While a batch is being written the next Hello has to find it, or wait for it."""
-        if not link.writing and not any(stream.link is link for stream in self._streams):
-            self._links.pop((link.identity.gateway_id, link.epoch), None)
-
-    async def _serve(self, stream: _Stream, context: Context) -> None:
+    async def _serve(self, stream: Stream, context: Context) -> None:
         """Read and send until one side ends it. Whatever ends it goes through the sender: a write may not be cut short."""
         reader = asyncio.ensure_future(self._read_to_the_end(stream, context))
         sender = asyncio.ensure_future(self._send(stream, context))
@@ -228,7 +135,7 @@ class UplinkDoor:
                 task.cancel()
             await asyncio.gather(reader, sender, return_exceptions=True)
 
-    async def _read_to_the_end(self, stream: _Stream, context: Context) -> None:
+    async def _read_to_the_end(self, stream: Stream, context: Context) -> None:
         try:
             await self._receive(stream, context)
             # The gateway has said all that it had: what is being stored is acknowledged before the stream ends.
@@ -242,7 +149,7 @@ class UplinkDoor:
             self._log.exception("uplink-stream-failed", gateway_id=stream.link.identity.gateway_id)
             stream.end(UnavailableError("The hub failed.", "Connect again later.", reason="internal"))
 
-    async def _send(self, stream: _Stream, context: Context) -> None:
+    async def _send(self, stream: Stream, context: Context) -> None:
         while True:
             await stream.wake.wait()
             stream.wake.clear()
@@ -259,7 +166,7 @@ class UplinkDoor:
             if stream.finished and not stream.to_ack:
                 return
 
-    async def _receive(self, stream: _Stream, context: Context) -> None:
+    async def _receive(self, stream: Stream, context: Context) -> None:
         while (message := await _read(context)) is not None:
             kind = message.WhichOneof("message")
             if kind == "batch":
@@ -276,7 +183,7 @@ class UplinkDoor:
                 raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
             # None of these: a message of a later version, which this one need not understand.
 
-    async def _take(self, stream: _Stream, message: Batch | Lost) -> None:
+    async def _take(self, stream: Stream, message: Batch | Lost) -> None:
         if stream.ending is not None:
             return
         link = stream.link
@@ -322,7 +229,7 @@ class UplinkDoor:
             link.settled.set()
             raise
 
-    async def _verdict(self, stream: _Stream, message: Batch | Lost) -> Verdict:
+    async def _verdict(self, stream: Stream, message: Batch | Lost) -> Verdict:
         if isinstance(message, Batch) and len(message.records) > MAX_RECORDS:
             raise InvalidError(
                 f"Batch {message.n} has {len(message.records)} records: expected at most {MAX_RECORDS}.",
@@ -339,7 +246,7 @@ class UplinkDoor:
                 return verdict
             await stream.link.settled.wait()
 
-    def _settled(self, stream: _Stream, pending: Pending, error: Exception | None) -> None:
+    def _settled(self, stream: Stream, pending: Pending, error: Exception | None) -> None:
         link = stream.link
         link.writing -= 1
         stream.room.release()
@@ -349,7 +256,7 @@ class UplinkDoor:
             )
             stream.to_ack.setdefault(pending.lane, []).extend(ack.rejected)
             stream.wake.set()
-            self._tell(self._watch.arrived(link.identity.gateway_id, pending.rows.newest, time.monotonic_ns()))
+            self._arrived(link.identity.gateway_id, pending.rows.newest)
         else:
             link.receiver.failed(pending.lane, pending.first, pending.last)
             stream.end(
@@ -358,62 +265,7 @@ class UplinkDoor:
                 )
             )
         link.settled.set()
-        self._forget(link)
-
-    def stop(self) -> None:
-        """End every stream: the hub is stopping."""
-        for stream in self._streams:
-            stream.end(UnavailableError("The hub is stopping.", "Connect again.", reason="stopping"))
-
-    async def _placement(self, identity: GatewayIdentity) -> HubMessage:
-        return HubMessage(placement=await placement_of(self._database, identity.tenant_id, identity.gateway_id))
-
-    async def placement_changed(self, tenant_id: int | None) -> None:
-        """Send the placement anew to every gateway of the tenant (of all tenants, when None) that is connected."""
-        for stream in tuple(self._streams):
-            identity = stream.link.identity
-            if stream.greeted and stream.connection is Connection.DATA and tenant_id in {None, identity.tenant_id}:
-                stream.send(await self._placement(identity))
-
-    async def admission_changed(self, _: int | None) -> None:
-        """Somebody has admitted or retired a device: ask anew which may send."""
-        for link in self._links.values():
-            link.maker.catalog.forget_admissions()
-
-    async def alarms_changed(self, tenant_id: int | None) -> None:
-        """Tell the gateways of the tenant (of all tenants, when None) which of their alarms somebody has acknowledged."""
-        streams = [
-            stream
-            for stream in self._streams
-            if stream.greeted
-            and stream.connection is Connection.ALARM
-            and tenant_id in {None, stream.link.identity.tenant_id}
-        ]
-        if not streams:
-            return
-        acknowledged = await acknowledged_alarms(self._database, tenant_id)
-        for stream in streams:
-            ids = acknowledged.get(stream.link.identity.gateway_id, [])
-            for message in messages(one for one in ids if one not in stream.alarms_told):
-                stream.send(message)
-            stream.alarms_told = set(ids)
-
-    async def gateway_changed(self, gateway_id: int | None) -> None:
-        """Cut a gateway's streams off if it was revoked (look at every gateway, when None)."""
-        for stream in tuple(self._streams):
-            found = stream.link.identity.gateway_id
-            if gateway_id not in {None, found}:
-                continue
-            async with self._database.connection() as connection:
-                row = await (await connection.execute(_QUERIES["gateway_revoked"], {"gateway": found})).fetchone()
-            if row is None or row[0]:
-                stream.end(
-                    ForbiddenError(
-                        f"Gateway {stream.link.identity.gateway} was revoked.",
-                        "If it is to come back, add it again and enrol it with the new token.",
-                        reason="gateway-revoked",
-                    )
-                )
+        self._streams.forget(link)
 
     async def _refuse(self, error: DomainError, context: Context) -> NoReturn:
         _REFUSED.labels(error.reason).inc()
@@ -437,6 +289,10 @@ def method_handlers(door: UplinkDoor) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(
         "wardlink.v1.Uplink", {"Connect": grpc.stream_stream_rpc_method_handler(door.Connect)}
     )
+
+
+def _refused(refusal: Refusal) -> ForbiddenError:
+    return ForbiddenError(f"Hello: {refusal.text}.", "", reason=f"hello-{refusal.code}")
 
 
 def _remake(maker: RowMaker, batch: Batch) -> Remake:

@@ -20,9 +20,11 @@ from hub.core.live import LiveMessage, LivePublisher, link_message
 from hub.core.loop import watch_loop
 from hub.gateways.enrolment import create_app
 from hub.ingest.door import MAX_MESSAGE_BYTES, UplinkDoor, method_handlers
+from hub.ingest.downlink import Downlink
 from hub.ingest.links import LinkChange, LinkWatch
 from hub.ingest.listener import listen
 from hub.ingest.release import Releaser
+from hub.ingest.streams import Streams
 from hub.ingest.writer import Writer
 
 if TYPE_CHECKING:
@@ -79,8 +81,10 @@ class IngestServer:
             Writer(parts.database, f"data-{i}", self._live.publish, parts.checkpoint) for i in range(parts.data_writers)
         ]
         self._alarms = Writer(parts.alarm_database, "alarm", self._live.publish, parts.checkpoint)
+        streams = Streams(parts.database, self._watch, lambda: self._live.has_subscribers)
+        self._downlink = Downlink(parts.database, streams)
         self._door = UplinkDoor(
-            parts.database, parts.audit, self._data, self._alarms, self._live, self._watch, self._tell
+            parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived
         )
         self._releaser = Releaser(parts.database, time.time_ns)
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,9 +103,9 @@ class IngestServer:
         self._spawn(watch_loop())
         self._spawn(self._look())
         handlers = {
-            "placement": self._door.placement_changed,
-            "gateway": self._door.gateway_changed,
-            "alarm_event": self._door.alarms_changed,
+            "placement": self._downlink.placement_changed,
+            "gateway": self._downlink.gateway_changed,
+            "alarm_event": self._downlink.alarms_changed,
             "admission": self._admission_changed,
             "quarantine": self._releaser.look,
         }
@@ -114,7 +118,7 @@ class IngestServer:
         """Close the doors, let what is being stored end, stop the rest."""
         if self._web is not None:
             self._web.should_exit = True
-        self._door.stop()
+        self._downlink.stop()
         if self._grpc is not None:
             await self._grpc.stop(_GRACE_S)
         if self._serving is not None:
@@ -178,13 +182,16 @@ class IngestServer:
         self.enrolment_port = self._web.port
 
     async def _admission_changed(self, device_id: int | None) -> None:
-        await self._door.admission_changed(device_id)
+        await self._downlink.admission_changed(device_id)
         await self._releaser.look()
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
             self._tell(self._watch.look(time.monotonic_ns()))
+
+    def _arrived(self, gateway_id: int, newest: dict[str, int]) -> None:
+        self._tell(self._watch.arrived(gateway_id, newest, time.monotonic_ns()))
 
     def _tell(self, changes: list[LinkChange]) -> None:
         for change in changes:

@@ -1,0 +1,79 @@
+"""What the hub tells gateways: placement, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
+
+from typing import TYPE_CHECKING
+
+from hub.core.errors import ForbiddenError, UnavailableError
+from hub.core.sql import load_queries
+from hub.ingest.acknowledged import acknowledged_alarms, messages
+from hub.ingest.placement import placement_of
+from protocols.link import Connection
+from protocols.uplink_pb2 import HubMessage
+
+if TYPE_CHECKING:
+    from hub.core.db import Database
+    from hub.ingest.identity import GatewayIdentity
+    from hub.ingest.streams import Stream, Streams
+
+_QUERIES = load_queries("hub.ingest")
+
+
+class Downlink:
+    """For the streams of this process."""
+
+    def __init__(self, database: "Database", streams: "Streams") -> None:
+        self._database, self._streams = database, streams
+
+    async def greet(self, stream: "Stream") -> None:
+        """Put behind the hello what a gateway that was away has missed."""
+        identity = stream.link.identity
+        if stream.connection is Connection.DATA:
+            stream.send(await self._placement(identity))
+        else:
+            await self.alarms_changed(identity.tenant_id)
+
+    async def placement_changed(self, tenant_id: int | None) -> None:
+        """Send the placement anew to every gateway of the tenant (of all tenants, when None) that is connected."""
+        for stream in self._streams.greeted(Connection.DATA, tenant_id):
+            stream.send(await self._placement(stream.link.identity))
+
+    async def alarms_changed(self, tenant_id: int | None) -> None:
+        """Tell the gateways of the tenant (of all tenants, when None) which of their alarms somebody has acknowledged."""
+        streams = self._streams.greeted(Connection.ALARM, tenant_id)
+        if not streams:
+            return
+        acknowledged = await acknowledged_alarms(self._database, tenant_id)
+        for stream in streams:
+            ids = acknowledged.get(stream.link.identity.gateway_id, [])
+            for message in messages(one for one in ids if one not in stream.alarms_told):
+                stream.send(message)
+            stream.alarms_told = set(ids)
+
+    async def admission_changed(self, _: int | None) -> None:
+        """Somebody has admitted or retired a device: ask anew which may send."""
+        for link in self._streams.links():
+            link.maker.catalog.forget_admissions()
+
+    async def gateway_changed(self, gateway_id: int | None) -> None:
+        """Cut a gateway's streams off if it was revoked (look at every gateway, when None)."""
+        for stream in self._streams:
+            found = stream.link.identity.gateway_id
+            if gateway_id not in {None, found}:
+                continue
+            async with self._database.connection() as connection:
+                row = await (await connection.execute(_QUERIES["gateway_revoked"], {"gateway": found})).fetchone()
+            if row is None or row[0]:
+                stream.end(
+                    ForbiddenError(
+                        f"Gateway {stream.link.identity.gateway} was revoked.",
+                        "If it is to come back, add it again and enrol it with the new token.",
+                        reason="gateway-revoked",
+                    )
+                )
+
+    def stop(self) -> None:
+        """End every stream: the hub is stopping."""
+        for stream in self._streams:
+            stream.end(UnavailableError("The hub is stopping.", "Connect again.", reason="stopping"))
+
+    async def _placement(self, identity: "GatewayIdentity") -> HubMessage:
+        return HubMessage(placement=await placement_of(self._database, identity.tenant_id, identity.gateway_id))

@@ -1,0 +1,138 @@
+"""The streams that are up and what they share, and what each has to send; `door` reads them, `downlink` tells them news."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client import Gauge
+
+from hub.core.errors import DomainError, UnavailableError
+from hub.core.sql import load_queries
+from hub.ingest.catalog import GatewayCatalog
+from hub.ingest.identity import GatewayIdentity
+from hub.ingest.rows import RowMaker
+from hub.ingest.writer import position_of
+from protocols.link import Connection, Lane, LinkReceiver, Position
+from protocols.uplink_pb2 import HubMessage, Rejected
+
+if TYPE_CHECKING:
+    from hub.core.db import Database
+    from hub.ingest.links import LinkWatch
+
+_QUERIES = load_queries("hub.ingest")
+MAX_WAITING = 64  # batches of one stream that are not settled
+
+_STREAMS = Gauge("hub_ingest_streams", "Streams of gateways that are up", ["connection"])
+
+
+@dataclass(slots=True)
+class Link:
+    """What the streams of one gateway and epoch share."""
+
+    identity: GatewayIdentity
+    epoch: bytes
+    receiver: LinkReceiver
+    maker: RowMaker
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: int = 0  # batches that a writer has; the link is kept until they are settled
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One stream: what is to be sent, and why it is to end."""
+
+    link: Link
+    connection: Connection
+    outbox: list[HubMessage] = field(default_factory=list[HubMessage])
+    to_ack: dict[Lane, list[Rejected]] = field(default_factory=dict[Lane, list[Rejected]])
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
+    alarms_told: set[bytes] = field(default_factory=set[bytes])
+    greeted: bool = False  # nothing may come before the hello
+    ending: DomainError | None = None
+    finished: bool = False
+
+    def end(self, error: DomainError) -> None:
+        """End the stream with this reason."""
+        self.ending = self.ending or error
+        self.wake.set()
+
+    def send(self, message: HubMessage) -> None:
+        """Put a message behind what waits."""
+        self.outbox.append(message)
+        self.wake.set()
+
+
+class Streams:
+    """Every stream of this process. `is_watched`: whether anybody looks at live data."""
+
+    def __init__(
+        self,
+        database: "Database",
+        watch: "LinkWatch",
+        is_watched: Callable[[], bool],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._database, self._watch, self._is_watched, self._now_ns = database, watch, is_watched, now_ns
+        self._links: dict[tuple[int, bytes], Link] = {}
+        self._streams: set[Stream] = set()
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(tuple(self._streams))
+
+    def links(self) -> Iterator[Link]:
+        """The links of the streams that are up, and of those whose batches are still being written."""
+        return iter(tuple(self._links.values()))
+
+    def greeted(self, connection: Connection, tenant_id: int | None) -> list[Stream]:
+        """The streams of a tenant (of all tenants, when None) that may be told something."""
+        return [
+            stream
+            for stream in self._streams
+            if stream.greeted
+            and stream.connection is connection
+            and tenant_id in {None, stream.link.identity.tenant_id}
+        ]
+
+    async def link(self, identity: GatewayIdentity, epoch: bytes) -> Link:
+        """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up."""
+        key = (identity.gateway_id, epoch)
+        link = self._links.get(key)
+        if link is None:
+            values = {"gateway": identity.gateway_id, "epoch": epoch}
+            async with self._database.connection() as connection:
+                rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
+            positions: dict[Lane, Position] = {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
+            catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
+            receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
+            maker = RowMaker(catalog, identity.gateway, self._now_ns, self._is_watched)
+            # Another stream may have been faster while the database was asked.
+            link = self._links.setdefault(key, Link(identity, epoch, receiver, maker))
+        return link
+
+    def open(self, stream: Stream) -> None:
+        """Count it in; an older one of the same connection ends."""
+        for other in self._streams:
+            if other.link is stream.link and other.connection is stream.connection:
+                other.end(
+                    UnavailableError("A newer stream of this gateway took its place.", "", reason="stream-replaced")
+                )
+        self._streams.add(stream)
+        identity = stream.link.identity
+        self._watch.connected(identity.gateway_id, identity.tenant_id, identity.gateway)
+        _STREAMS.labels(stream.connection.name.lower()).inc()
+
+    def close(self, stream: Stream) -> None:
+        """It has ended."""
+        self._streams.discard(stream)
+        identity = stream.link.identity
+        self._watch.disconnected(identity.gateway_id)
+        _STREAMS.labels(stream.connection.name.lower()).dec()
+        self.forget(stream.link)
+
+    def forget(self, link: Link) -> None:
+        """Let go of a link that nobody uses. While a batch is being written the next Hello has to find it, or wait for it."""
+        if not link.writing and not any(stream.link is link for stream in self._streams):
+            self._links.pop((link.identity.gateway_id, link.epoch), None)
