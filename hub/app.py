@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from hub.accounts.service import Accounts
+    from hub.core.live_copies import Place
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
     from hub.worker import AuditVerification
@@ -177,6 +178,15 @@ async def run_role(role: HubRole, settings: HubSettings) -> None:
 @asynccontextmanager
 async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     os.environ.update(TLS13_ONLY)
+    from hub.core.live_copies import claim
+
+    with claim(settings.live_path) as place:
+        async with _ingest_at(place, settings) as work:
+            yield work
+
+
+@asynccontextmanager
+async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     from hub.gateways.ca import load_or_make
     from hub.gateways.service import GatewayService
     from hub.ingest.handshakes import HandshakeLog
@@ -201,18 +211,20 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
                 enrolment_listen=split_address(settings.enrolment_listen),
                 host_names=settings.host_names,
                 uplink_public=settings.uplink_public,
-                live_path=settings.live_path,
-                folder=settings.state_dir,
+                live_path=place.path,
+                # Its certificate's files are a copy's own: two that start at once would mix their keys.
+                folder=settings.state_dir / f"ingest-{place.number}",
                 data_writers=settings.data_writers,
             )
         )
         handshakes = HandshakeLog(functools.partial(_handshake_refused, audit))
         handshakes.start()
         await server.start()
-        # With port 0 the commands find out here which ports it became.
-        (settings.state_dir / DOORS).write_text(
-            json.dumps({"uplink": server.uplink_port, "enrolment": server.enrolment_port})
-        )
+        if place.number == 0:
+            # With port 0 the commands find out here which ports it became.
+            (settings.state_dir / DOORS).write_text(
+                json.dumps({"uplink": server.uplink_port, "enrolment": server.enrolment_port})
+            )
         _ready(HubRole.INGEST, uplink_port=server.uplink_port, enrolment_port=server.enrolment_port)
         try:
             yield server.wait()
