@@ -188,7 +188,7 @@ class Uplink:
             case CannotResend():
                 await self._downlink.cannot_resend(event)
             case AlarmsAcknowledged():
-                _log.info("alarms-acknowledged", alarms=[str(alarm) for alarm in event.alarms])
+                _log.info("alarms-acknowledged", n=len(event.alarms), first=str(next(iter(event.alarms), "")))
                 self._downlink.alarms_acknowledged(event.alarms)
             case SettingsReceived():
                 _log.info("settings-received", version=event.settings.version)
