@@ -59,6 +59,8 @@ LINK_LOST = "WDL_EVT_LINK_LOST"
 
 EVT_CONNECTED = "WDL_EVT_CONNECTED"
 EVT_DISCONNECTED = "WDL_EVT_DISCONNECTED"
+EVT_SILENT = "WDL_EVT_SILENT"
+EVT_HEARD_AGAIN = "WDL_EVT_HEARD_AGAIN"
 EVT_CLOCK_WRONG = "WDL_EVT_CLOCK_WRONG"
 EVT_CLOCK_STEP = "WDL_EVT_CLOCK_STEP"
 EVT_FIRMWARE = "WDL_EVT_FIRMWARE"
@@ -201,6 +203,8 @@ def _terms() -> "Iterable[Term]":
     yield Term(LINK_LOST, alarm, "Connection lost", "连接中断")
     yield Term(EVT_CONNECTED, event, "Device connected", "设备已连接")
     yield Term(EVT_DISCONNECTED, event, "Device disconnected", "设备已断开")
+    yield Term(EVT_SILENT, event, "Device is silent", "设备无信号")
+    yield Term(EVT_HEARD_AGAIN, event, "Device is heard again", "设备信号恢复")
     yield Term(EVT_CLOCK_WRONG, event, "Device clock is wrong", "设备时钟错误")
     yield Term(EVT_CLOCK_STEP, event, "Device clock stepped", "设备时钟跳变")
     yield Term(EVT_FIRMWARE, event, "Firmware version", "固件版本")

@@ -1,7 +1,7 @@
 """One device's pipeline: open its link, decode, screen, and hand the records on; for ever, whatever the link does.
 
 A failure stays with its device: the link is opened again with growing pauses, what was pending in the decoder comes out, and
-the silence becomes an event.
+the silence becomes an event and a technical alarm, once, and so does its end.
 """
 
 import asyncio
@@ -14,10 +14,11 @@ import structlog
 
 from edge.health.metrics import LINK_BYTES, LINK_UP
 from edge.pipeline.screened import Screened
+from edge.pipeline.silence import Silence
 from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, LinkError, Resume
 from models.screening.placement import Placement
 from protocols.errors import Fault
-from protocols.nomenclature import EVT_CONNECTED, EVT_DEVICE_SEEN, EVT_DISCONNECTED
+from protocols.nomenclature import EVT_CONNECTED, EVT_DEVICE_SEEN, EVT_DISCONNECTED, EVT_HEARD_AGAIN, EVT_SILENT
 from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -54,8 +55,15 @@ class DevicePipeline:
         self._adapter, self._config, self._sink = adapter, config, sink
         self._source = SourcePath(config.device)
         self._resume = dict(resume)
-        self.is_up = False
+        self._is_open = False
+        self._heard_ns = 0
+        self._silence = Silence(adapter.silence_ns / NS_PER_S, self._fell_silent, self._heard_again)
         self._screened = Screened(config.device, placement, active)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the link is open and brings data."""
+        return self._is_open and not self._silence.holds
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
@@ -71,6 +79,13 @@ class DevicePipeline:
         One decoder serves every link of this run, so that it knows which hole a lost link left; `resume` is for a new run.
         """
         decoder = self._adapter.decoder(self._config, self._resume)
+        try:
+            await self._keep_open(decoder)
+        finally:
+            self._silence.end()
+            self._stands(is_open=False)
+
+    async def _keep_open(self, decoder: Decoder) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
             began_s = time.monotonic()
@@ -78,8 +93,7 @@ class DevicePipeline:
                 await self._connected(decoder)
             except LinkError as error:
                 _log.warning("link-lost", device=self._config.device, error=str(error), again_in_s=round(pause_s, 1))
-            LINK_UP.labels(device=self._config.device).set(0)
-            self.is_up = False
+            self._stands(is_open=False)
             if time.monotonic() - began_s > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
@@ -89,8 +103,9 @@ class DevicePipeline:
         async with self._adapter.transport(self._config).open() as link:
             self._event(EVT_CONNECTED)
             self._make_known()
-            self.is_up = True
-            LINK_UP.labels(device=self._config.device).set(1)
+            self._heard_ns = self._heard_ns or self._sink.now_ns()
+            self._silence.opened()
+            self._stands(is_open=True)
             try:
                 await self._read(link, decoder)
             finally:
@@ -112,7 +127,28 @@ class DevicePipeline:
                 continue
             patience_s = self._adapter.silence_ns / NS_PER_S
             LINK_BYTES.labels(device=self._config.device).inc(len(chunk.data))
-            self._take(decoder.feed(chunk.data, self._sink.now_ns(), chunk.channel))
+            self._heard()
+            self._take(decoder.feed(chunk.data, self._heard_ns, chunk.channel))
+
+    def _heard(self) -> None:
+        self._heard_ns = self._sink.now_ns()
+        self._silence.heard()
+        changes = self._screened.link(Times(self._heard_ns), lost=False)
+        if changes:
+            self._sink.add(changes)
+
+    def _fell_silent(self) -> None:
+        self._stands(is_open=self._is_open)
+        self._event(EVT_SILENT)
+        self._sink.add(self._screened.link(Times(self._sink.now_ns()), lost=True, since_ns=self._heard_ns))
+
+    def _heard_again(self) -> None:
+        self._stands(is_open=self._is_open)
+        self._event(EVT_HEARD_AGAIN)
+
+    def _stands(self, *, is_open: bool) -> None:
+        self._is_open = is_open
+        LINK_UP.labels(device=self._config.device).set(self.is_up)
 
     def _take(self, decoded: Iterable[Record | Fault]) -> None:
         out = self._screened.step(decoded)

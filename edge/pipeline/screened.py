@@ -43,6 +43,11 @@ class Screened:
         self._chain, records = chain.acknowledge(self._chain, alarm, times)
         return records
 
+    def link(self, times: Times, *, lost: bool, since_ns: int = 0) -> tuple[Record, ...]:
+        """The device's link has fallen silent at `since_ns`, or brings data."""
+        self._chain, records = chain.link(self._chain, self._source, times, lost=lost, since_ns=since_ns)
+        return records
+
     def step(self, decoded: Iterable[Record | Fault]) -> list[Record]:
         """Screen what a decoder gave out, in its order; what was concluded from a record stands behind it."""
         out: list[Record] = []

@@ -58,6 +58,9 @@ _LIVE: dict[str, LiveKind] = {
     "gap": LiveKind.GAP,
 }  # alarms are told by the writer, with the ids of their events
 
+# What shows that a device's data arrive. An event or alarm may tell just the opposite: that the device has fallen silent.
+_MEASURED = frozenset({"observation", "waveform"})
+
 T = TypeVar("T", bound=Record)
 Insert: TypeAlias = tuple[str, Mapping[str, object]]  # name of the query, parameters
 
@@ -75,7 +78,9 @@ class Rows:
     alarms: list[AlarmChange] = field(default_factory=list[AlarmChange])
     held: list[Held] = field(default_factory=list[Held])
     live: list[LiveMessage] = field(default_factory=list[LiveMessage])
-    newest: dict[str, int] = field(default_factory=dict[str, int])  # device -> newest time of the gateway, ns
+    newest: dict[str, int] = field(
+        default_factory=dict[str, int]
+    )  # device -> newest gateway time of what it measured, ns
     refused: dict[str, int] = field(
         default_factory=dict[str, int]
     )  # device -> records that its quarantine has no room for
@@ -164,7 +169,7 @@ class RowMaker:
             if kind == "event":
                 self._told(rows, record, index)
         device = record.source.partition("/")[0]
-        if gateway_ns > rows.newest.get(device, 0):
+        if kind in _MEASURED and gateway_ns > rows.newest.get(device, 0):
             rows.newest[device] = gateway_ns
         if live and kind in _LIVE:
             rows.live.append(LiveMessage(_LIVE[kind], self.catalog.tenant_id, record.SerializeToString()))

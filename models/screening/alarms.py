@@ -14,6 +14,7 @@ from protocols.nomenclature import (
     BRADY_EXTREME,
     ECG_NOISE,
     LEADS_OFF,
+    LINK_LOST,
     SATURATED,
     SIGNAL_LOW,
     TACHY_EXTREME,
@@ -57,6 +58,7 @@ LIVES: Mapping[str, Life] = MappingProxyType(
         SATURATED: Life(1, 2, False),
         SIGNAL_LOW: Life(0, 2, False),
         ECG_NOISE: Life(5, 5, False),
+        LINK_LOST: Life(0, 2, False),  # the silence before it is the delay
     }
 )
 LIMIT_OFF_S = 2.0

@@ -19,7 +19,8 @@ from models.screening.assess import AssessState
 from models.screening.placement import Placement
 from models.screening.rhythm import RhythmState
 from models.signal import weights
-from protocols.record import AlarmCondition, Observation, Record, SourcePath, WaveformGroup
+from protocols.nomenclature import LINK_LOST
+from protocols.record import AlarmCondition, AlarmKind, Observation, Priority, Record, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -70,6 +71,24 @@ def acknowledge(state: Chain, alarm: "UUID", times: "Times") -> tuple[Chain, tup
     """Somebody at the hub has acknowledged an alarm: a latched one ends."""
     kept, change = alarms.acknowledge(state.alarms, alarm, times)
     return replace(state, alarms=kept), () if change is None else (change,)
+
+
+def link(
+    state: Chain, source: SourcePath, times: "Times", *, lost: bool, since_ns: int = 0
+) -> tuple[Chain, tuple[Record, ...]]:
+    """Say how the link of a device stands at `times`: lost since `since_ns`, or bringing data. Of medium priority: nobody is watched."""
+    condition = Condition(
+        source=source,
+        code=LINK_LOST,
+        present=lost,
+        priority=Priority.MEDIUM,
+        kind=AlarmKind.TECHNICAL,
+        onset_ns=since_ns,
+        at_ns=times.best_ns,
+        rule="link",
+    )
+    state, changes = _settle(state, (condition,), times)
+    return state, tuple(changes)
 
 
 def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
