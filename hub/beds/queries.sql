@@ -8,7 +8,7 @@ select s.series_id, so.device_id, so.path, s.code, s.site, s.unit
  order by s.code, so.path, s.series_id
 
 -- name: buckets
-select series_id, bucket, least, most, mean, n, unusable
+select series_id, bucket, lowest, highest, mean, n, unusable
   from observation_buckets(%(series)s, %(froms)s, %(tos)s, make_interval(secs => %(width_s)s))
 
 -- name: holes

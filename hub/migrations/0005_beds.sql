@@ -23,7 +23,7 @@ create policy all_tenants on note to wardlink_worker using (true);
 -- Readings of each series within its own stretch of time (where its device was then), gathered into buckets of `width`.
 -- What its device called unusable (quality above 2: lead off, flat, saturated, noise, unusable) is counted, not averaged.
 create function observation_buckets(wanted int[], froms timestamptz[], tos timestamptz[], width interval)
-returns table (series_id int, bucket timestamptz, least double precision, most double precision, mean double precision, n bigint, unusable bigint)
+returns table (series_id int, bucket timestamptz, lowest double precision, highest double precision, mean double precision, n bigint, unusable bigint)
 language sql stable security definer set search_path = public, pg_temp
 begin atomic
     select w.series_id, time_bucket(width, o.time),
