@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -36,12 +37,17 @@ class Processes:
         """End all of them."""
         self.stop_all()
 
-    def start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
-        """Start one in a session of its own, so that Ctrl-C reaches this command first; its process id."""
+    def start(
+        self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None, *, listens: bool = False
+    ) -> int:
+        """Start one in a session of its own, so that Ctrl-C reaches this command first; its process id.
+
+        `listens`: `say` may write to its standard input.
+        """
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if listens else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=None if env is None else dict(env),
@@ -49,6 +55,17 @@ class Processes:
             )
         self._running[name] = process
         return process.pid
+
+    def say(self, name: str, line: str) -> None:
+        """Write a line to a process that was started with `listens`; ProcessError when it does not hear any more."""
+        process = self._running.get(name)
+        if process is None or process.stdin is None:
+            raise ProcessError(f"{name} does not run, or does not listen")
+        try:
+            process.stdin.write(f"{line}\n".encode())
+            process.stdin.flush()
+        except OSError as error:
+            raise ProcessError(f"{name} does not hear any more: {error}") from error
 
     def log(self, name: str) -> Path:
         """Where a process writes."""
@@ -67,10 +84,12 @@ class Processes:
         process = self._running.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        _close(process)
 
     def stop(self, name: str, patience_s: float = 10.0) -> None:
         """SIGTERM, then SIGKILL to whatever of it is left."""
         process = self._running.pop(name)
+        _close(process)
         if process.poll() is None:
             process.terminate()
             try:
@@ -94,6 +113,12 @@ class Processes:
     def _tail(self, name: str) -> str:
         lines = self.log(name).read_text("utf-8", "replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-_LAST_LINES:])
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with suppress(OSError):
+            process.stdin.close()
 
 
 def _group_lives(group: int) -> bool:

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from wardlink.demo.one_bed import DemoError, OneBed, Recording
+from wardlink.demo.installation import DemoError
+from wardlink.demo.one_bed import OneBed, Recording
 from wardlink.local.errors import StackError
 from wardlink.local.places import default_places
 from wardlink.processes import ProcessError
