@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hub.accounts.domain import PASSWORD_MIN
@@ -30,10 +30,10 @@ def _sign_in(router: APIRouter, web: "WebKit", accounts: "Accounts") -> None:
 
     @router.get("/sign-in")
     @public("who is not signed in must get here")
-    async def sign_in_page(request: Request, next: str = "") -> Response:  # noqa: A002  the name in the address
+    async def sign_in_page(request: Request, onward: Annotated[str, Query(alias="next")] = "") -> Response:
         stale = bool(web.secret(request)) and await web.person(request) is None
-        error = "expired" if stale and next else None
-        return web.page(request, "sign_in", None, name="", next=next, error=error)
+        error = "expired" if stale and onward else None
+        return web.page(request, "sign_in", None, name="", next=onward, error=error)
 
     @router.post("/sign-in")
     @public("who is not signed in must get here")
@@ -41,17 +41,17 @@ def _sign_in(router: APIRouter, web: "WebKit", accounts: "Accounts") -> None:
         request: Request,
         name: Annotated[str, Form(max_length=200)],
         password: Annotated[str, Form(max_length=4096)],
-        next: Annotated[str, Form(max_length=2000)] = "",  # noqa: A002  the name in the form
+        onward: Annotated[str, Form(alias="next", max_length=2000)] = "",
     ) -> Response:
         try:
             session = await accounts.sign_in(name, password)
         except HeldBackError as error:
-            page = web.page(request, "sign_in", None, code=error.status, name=name, next=next, error="locked")
+            page = web.page(request, "sign_in", None, code=error.status, name=name, next=onward, error="locked")
             page.headers["Retry-After"] = str(max(1, round(error.wait_s)))
             return page
         except UnauthenticatedError as error:
-            return web.page(request, "sign_in", None, code=error.status, name=name, next=next, error="wrong")
-        response = RedirectResponse(inside(next or "/"), 303)
+            return web.page(request, "sign_in", None, code=error.status, name=name, next=onward, error="wrong")
+        response = RedirectResponse(inside(onward or "/"), 303)
         web.sign_in(response, session.secret)
         return response
 
