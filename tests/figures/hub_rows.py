@@ -96,7 +96,7 @@ def _copy(target: Database, groups: list[int]) -> float:
     """Rows a CPU second of psycopg's own binary COPY of the rows that the hub stored, in transactions of the same size."""
     columns = pgcopy.OBSERVATION_COLUMNS
     with psycopg.connect(target.admin_url) as admin:
-        rows = admin.execute(f"select {columns} from observation order by time, series_id").fetchall()  # pyright: ignore[reportArgumentType,reportCallIssue]
+        rows = admin.execute(f"select {columns} from observation order by time, series_id".encode()).fetchall()
         admin.execute("truncate observation")
     assert isinstance(rows[0][0], datetime)
     types = ("timestamptz", "int4", "int2", "float8", "float4", "float8", "float8", "int4", "text", "text")
