@@ -64,11 +64,12 @@ class MqttSettings:
     key: Path
     client_id: str
     silence_s: float
+    probe_within_s: float
 
 
 def make_door(config: DoorConfig) -> "MqttDoor":
     """The door that settings describe; ConfigError. Opens nothing."""
-    options = config.options_of("ca", "certificate", "key", "client_id", "silence_s")
+    options = config.options_of("ca", "certificate", "key", "client_id", "silence_s", "probe_within_s")
     url = urlsplit(config.url)
     try:
         port = url.port or 8883
@@ -78,15 +79,22 @@ def make_door(config: DoorConfig) -> "MqttDoor":
     if url.scheme != "mqtts" or not url.hostname or not port or url.query or set(prefix) & set("+#"):
         msg = f"door {config.name!r}, url {config.url!r}: expected mqtts://broker:port/prefix, as mqtts://127.0.0.1:8883/bedside"
         raise ConfigError(msg)
-    client_id, silence_s = options.get("client_id", ""), options.get("silence_s", SILENCE_S)
+    client_id = options.get("client_id", "")
     if not isinstance(client_id, str) or len(client_id) > 128:
         msg = f"door {config.name!r}, option 'client_id': expected text of at most 128 characters, found {client_id!r}"
         raise ConfigError(msg)
-    if isinstance(silence_s, bool) or not isinstance(silence_s, int | float) or not 1 <= silence_s <= 3600:
-        msg = f"door {config.name!r}, option 'silence_s': expected 1 to 3600 seconds, found {silence_s!r}"
-        raise ConfigError(msg)
     files = (config.file("ca"), config.file("certificate"), config.file("key"))
-    return MqttDoor(MqttSettings(config.name, url.hostname, port, prefix, *files, client_id, float(silence_s)), config)
+    silence_s, within_s = _seconds(config, "silence_s", SILENCE_S), _seconds(config, "probe_within_s", PROBE_WITHIN_S)
+    settings = MqttSettings(config.name, url.hostname, port, prefix, *files, client_id, silence_s, within_s)
+    return MqttDoor(settings, config)
+
+
+def _seconds(config: DoorConfig, name: str, unless_set: float) -> float:
+    value = config.options.get(name, unless_set)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 3600:
+        msg = f"door {config.name!r}, option {name!r}: expected 1 to 3600 seconds, found {value!r}"
+        raise ConfigError(msg)
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +189,7 @@ class _Visit:
                 continue
             self._probed.clear()
             try:
-                async with asyncio.timeout(PROBE_WITHIN_S):
+                async with asyncio.timeout(self._settings.probe_within_s):
                     await self._link.publish(self._probe_topic, b"probe")
                     await self._probed.wait()
             except RefusedError as error:

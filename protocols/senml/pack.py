@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import cbor2
 
 from protocols.errors import DecodeError
-from protocols.package import MAX_BYTES, MAX_RECORDS
+from protocols.package import MAX_BYTES, MAX_RECORDS, JsonObject
 from protocols.record import NS_PER_S, Times
 from protocols.wire.tables import MAX_SOURCE
 
@@ -32,8 +32,7 @@ _VALUES = ("v", "vs", "vb", "vd")
 _SHOWN = 64
 _RAW_SHOWN = 2048
 
-Fields: TypeAlias = dict[str, Any]
-_FieldsOf: TypeAlias = Callable[[str, object], Fields]
+_FieldsOf: TypeAlias = Callable[[str, object], JsonObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Entry:
 
     where: str
     name: str
-    fields: Fields
+    fields: JsonObject
     unit: str | None
     times: Times
     value: float | None
@@ -55,7 +54,7 @@ class Named:
 
     where: str
     name: str
-    fields: Fields
+    fields: JsonObject
     has_value: bool
 
     @property
@@ -85,7 +84,7 @@ class Base:
         self._unit: str | None = None
         self._time = self._value = Fraction(0)
 
-    def take(self, where: str, fields: Fields) -> Named:
+    def take(self, where: str, fields: JsonObject) -> Named:
         """Take in the base fields of the next record; DecodeError ends the pack: all that follows would be wrong."""
         for key in fields:
             if key.endswith("_") or key in ("s", "bs"):
@@ -135,7 +134,7 @@ class Base:
         return Times(self._at_ns, corrected_ns=max(0, self._at_ns + _ns(where, time_s)))
 
 
-def read_cbor(data: bytes) -> Iterator[tuple[str, Fields]]:
+def read_cbor(data: bytes) -> Iterator[tuple[str, JsonObject]]:
     """The records of a pack in CBOR, each with where it stands; DecodeError."""
     _check_size(data)
     try:
@@ -148,7 +147,7 @@ def read_cbor(data: bytes) -> Iterator[tuple[str, Fields]]:
     return _fields(pack, data, _cbor_fields)
 
 
-def read_json(data: bytes) -> Iterator[tuple[str, Fields]]:
+def read_json(data: bytes) -> Iterator[tuple[str, JsonObject]]:
     """The same in JSON."""
     _check_size(data)
     try:
@@ -158,7 +157,7 @@ def read_json(data: bytes) -> Iterator[tuple[str, Fields]]:
     return _fields(pack, data, _json_fields)
 
 
-def _fields(pack: object, data: bytes, fields_of: _FieldsOf) -> Iterator[tuple[str, Fields]]:
+def _fields(pack: object, data: bytes, fields_of: _FieldsOf) -> Iterator[tuple[str, JsonObject]]:
     if not isinstance(pack, list | tuple):
         raise DecodeError("message", "an array of SenML records", type(pack).__name__, data)
     items = cast("Sequence[object]", pack)
@@ -169,10 +168,10 @@ def _fields(pack: object, data: bytes, fields_of: _FieldsOf) -> Iterator[tuple[s
         yield where, fields_of(where, item)
 
 
-def _cbor_fields(where: str, item: object) -> Fields:
+def _cbor_fields(where: str, item: object) -> JsonObject:
     if not isinstance(item, dict):
         raise DecodeError(where, "a map", type(item).__name__)
-    fields: Fields = {}
+    fields: JsonObject = {}
     for key, value in cast("dict[object, object]", item).items():
         name = _LABELS.get(key) if isinstance(key, int) else key
         if isinstance(name, str):  # clause 4.4: labels that nobody must understand are passed over
@@ -180,10 +179,10 @@ def _cbor_fields(where: str, item: object) -> Fields:
     return fields
 
 
-def _json_fields(where: str, item: object) -> Fields:
+def _json_fields(where: str, item: object) -> JsonObject:
     if not isinstance(item, dict):
         raise DecodeError(where, "an object", type(item).__name__)
-    return cast("Fields", item)
+    return cast("JsonObject", item)
 
 
 def shown(value: object, longest: int = _SHOWN) -> str:

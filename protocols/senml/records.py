@@ -17,6 +17,7 @@ from protocols.package import (
     MAX_BYTES,
     MAX_NUMBER,
     MAX_SAMPLE_BYTES,
+    JsonObject,
     Maker,
     Package,
     check_device,
@@ -25,7 +26,7 @@ from protocols.package import (
 )
 from protocols.record import DeviceEvent, Observation, Record, Scale, SourcePath, WaveformGroup
 from protocols.senml import pack
-from protocols.senml.pack import Base, Entry, Fields, exact, text
+from protocols.senml.pack import Base, Entry, exact, text
 from protocols.units import canonical_record
 from protocols.wire.tables import MAX_TEXT
 
@@ -55,7 +56,7 @@ _MAKER = ("make", "model", "serial", "firmware")
 _NUMBER = "package"
 _SETTINGS = ("fs", "first", "gain", "offset", "bits")
 
-_Reader: TypeAlias = Callable[[bytes], Iterator[tuple[str, Fields]]]
+_Reader: TypeAlias = Callable[[bytes], Iterator[tuple[str, JsonObject]]]
 
 
 @dataclass(slots=True)

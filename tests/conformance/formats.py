@@ -5,11 +5,11 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import cbor2
 
 from protocols import device_package_pb2 as pb
+from protocols.package import JsonObject
 from tests.conformance.readings import Reading, Wave
 
 PROTOBUF = "application/vnd.wardlink.package+protobuf"
@@ -58,8 +58,8 @@ def protobuf(device: str, number: int, readings: Iterable[Reading]) -> bytes:
     return package.SerializeToString()
 
 
-def _json_record(device: str, reading: Reading) -> dict[str, Any]:
-    record: dict[str, Any] = {"source": f"{device}/{reading.path}"}
+def _json_record(device: str, reading: Reading) -> JsonObject:
+    record: JsonObject = {"source": f"{device}/{reading.path}"}
     if reading.device_ns is not None:
         record["times"] = {"device_ns": str(reading.device_ns)}
     if isinstance(reading.value, Wave):
@@ -74,7 +74,7 @@ def _json_record(device: str, reading: Reading) -> dict[str, Any]:
             "scales": [{"gain": wave.gain, "unit": wave.unit}],
         }
         return record
-    observation: dict[str, Any] = {"code": reading.code, "unit": reading.unit, "quality": "QUALITY_GOOD"}
+    observation: JsonObject = {"code": reading.code, "unit": reading.unit, "quality": "QUALITY_GOOD"}
     if reading.site:
         observation["site"] = reading.site
     if reading.comparator:
@@ -97,8 +97,8 @@ def package_json(device: str, number: int, readings: Iterable[Reading]) -> bytes
     ).encode()
 
 
-def _senml(device: str, number: int, readings: Iterable[Reading]) -> list[dict[str, Any]]:
-    pack: list[dict[str, Any]] = [{"bn": f"{device}/", "n": "package", "v": number}]
+def _senml(device: str, number: int, readings: Iterable[Reading]) -> list[JsonObject]:
+    pack: list[JsonObject] = [{"bn": f"{device}/", "n": "package", "v": number}]
     about = {"make": "Acme", "model": "M1", "serial": "0007", "firmware": "1.2"}
     pack += [{"n": name, "vs": text} for name, text in about.items()]
     for reading in readings:
@@ -114,7 +114,7 @@ def _senml(device: str, number: int, readings: Iterable[Reading]) -> list[dict[s
             ]
             continue
         name = f"{reading.path}:{reading.code}" + (f":{reading.site}" if reading.site else "")
-        record: dict[str, Any] = {"n": name, "u": _SENML_UNITS.get(reading.unit, reading.unit), **time}
+        record: JsonObject = {"n": name, "u": _SENML_UNITS.get(reading.unit, reading.unit), **time}
         if isinstance(reading.value, str):
             record |= {"vs": reading.value, "u": "1"}
         elif reading.value is not None:

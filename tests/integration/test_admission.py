@@ -9,6 +9,7 @@ import pytest
 from hub.core.principal import Role
 from protocols.link import Connection, Lane
 from protocols.nomenclature import BATTERY_CHARGE, EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, V_FIB, lead
+from protocols.package import JsonObject
 from protocols.record import (
     AlarmCondition,
     AlarmKind,
@@ -69,7 +70,7 @@ async def until_stored(hub: RunningHub, table: str, rows: int) -> None:
     await until_asked(there)
 
 
-async def the_stranger(engineer: httpx.AsyncClient) -> dict[str, object]:
+async def the_stranger(engineer: httpx.AsyncClient) -> JsonObject:
     found = (await engineer.get("/api/v1/devices", params={"q": STRANGER.device})).json()["devices"]
     assert len(found) == 1
     return dict(found[0])
@@ -121,7 +122,7 @@ async def test_a_device_that_the_gateway_s_settings_name_is_admitted_by_them(
     device = await the_stranger(engineer)
     told = [device[name] for name in ("make", "model", "serial", "door", "state")]
     assert told == ["Polar", "H10", "12345", "bluetooth", "live"]
-    assert device["admitted"]["by"] == "gateway settings"  # pyright: ignore[reportIndexIssue]
+    assert device["admitted"]["by"] == "gateway settings"
 
 
 async def test_what_a_stranger_says_of_itself_and_its_alarms_do_not_wait(
@@ -146,7 +147,7 @@ async def test_the_ledger_knows_the_battery(hub: RunningHub, peer: Peer, enginee
     await deliver(hub, peer, Lane.EVENT, DeviceEvent(SourcePath("patch-1"), EVT_DEVICE_SEEN, Times(now_ns()), listed))
     charge = Observation(SourcePath("patch-1"), BATTERY_CHARGE, 12.0, "%", Times(now_ns()))
     await deliver(hub, peer, Lane.NUMERIC, charge)
-    assert (await the_stranger(engineer))["battery"]["percent"] == 12  # pyright: ignore[reportIndexIssue]
+    assert (await the_stranger(engineer))["battery"]["percent"] == 12
     low = (await engineer.get("/api/v1/devices", params={"battery": "low"})).json()
     assert (low["found"], low["counts"]["low_battery"]) == (1, 1)
 

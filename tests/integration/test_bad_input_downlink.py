@@ -18,6 +18,7 @@ from protocols.link import Connection, Lane
 from protocols.nomenclature import HEART_RATE, SPO2, V_FIB
 from protocols.record import WaveformGroup
 from protocols.uplink_pb2 import (
+    LANE_WAVEFORM,
     Ack,
     AlarmsAcknowledged,
     GatewayMessage,
@@ -86,8 +87,12 @@ async def wicked(
         await hub.stop()
 
 
-def wire(**message: object) -> bytes:
-    return HubMessage(**message).SerializeToString()  # pyright: ignore[reportArgumentType] - the fields are the test's
+def wrong_ack(position: LanePosition) -> bytes:
+    return HubMessage(ack=Ack(position=position)).SerializeToString()
+
+
+def acknowledging(*alarms: bytes) -> bytes:
+    return HubMessage(alarms_acknowledged=AlarmsAcknowledged(ids=alarms)).SerializeToString()
 
 
 def free_port() -> int:
@@ -167,16 +172,17 @@ async def test_a_hub_that_breaks_the_protocol_is_told_of_and_costs_no_sample(tmp
     later = b"\x7a\x03abc"  # field 15: a message of a later hub
     data = [
         [later, b"", b"\xff" * 9],  # two that a later version may send, and bytes that are no message
-        [wire(hello=HubHello(version=1))],
-        [wire(ack=Ack(position=LanePosition(lane=4, cumulative=2**62)))],  # pyright: ignore[reportArgumentType]
-        [wire(ack=Ack(position=LanePosition(lane=4, stored=[Range(first=9, last=3)])))],  # pyright: ignore[reportArgumentType]
-        [wire(alarms_acknowledged=AlarmsAcknowledged(ids=[bytes(16)]))],
+        [HubMessage(hello=HubHello(version=1)).SerializeToString()],
+        [wrong_ack(LanePosition(lane=LANE_WAVEFORM, cumulative=2**62))],
+        [wrong_ack(LanePosition(lane=LANE_WAVEFORM, stored=[Range(first=9, last=3)]))],
+        [acknowledging(bytes(16))],
     ]
+    over = Placement(version=1, beds=[PlacedBed(point_of_care="x" * (2 << 20))])  # 1 MiB is the most
     alarms = [
-        [wire(ack=Ack(position=LanePosition(lane=4, cumulative=1)))],  # pyright: ignore[reportArgumentType]
-        [wire(alarms_acknowledged=AlarmsAcknowledged(ids=[b"abc"]))],
-        [wire(alarms_acknowledged=AlarmsAcknowledged(ids=[bytes(16)] * 1001))],
-        [wire(placement=Placement(version=1, beds=[PlacedBed(point_of_care="x" * (2 << 20))]))],  # over 1 MiB
+        [wrong_ack(LanePosition(lane=LANE_WAVEFORM, cumulative=1))],
+        [acknowledging(b"abc")],
+        [acknowledging(*[bytes(16)] * 1001)],
+        [HubMessage(placement=over).SerializeToString()],
         [rng.randbytes(rng.randrange(20, 400)) for _ in range(20)],
     ]
     store, authority = Store(), Authority()
@@ -218,7 +224,7 @@ async def test_impossible_values_of_a_placement_are_refused_one_by_one_and_the_r
         version=2**64 - 1, beds=[PlacedBed(point_of_care="1", devices=["amp"], age_group="elephant", limits=limits)]
     )
     store, authority = Store(), Authority()
-    said = [[wire(placement=placement)]]
+    said = [[HubMessage(placement=placement).SerializeToString()]]
     async with wicked(store, authority, said, []) as hub, bed(tmp_path, authority, hub, port) as one:
         await until(lambda: 2**64 - 1 in store.applied)
         await until(lambda: len(one.agent.said("limit-refused")) == len(impossible))

@@ -80,7 +80,9 @@ def check_once(store: Store, board: Board, sent: int = SAMPLES) -> list[tuple[in
 
 def ecg_gaps(store: Store) -> list[tuple[int | None, int | None]]:
     gaps = [r for lane in (Lane.WAVEFORM, Lane.EVENT) for r in store.records(lane) if isinstance(r, Gap)]
-    return sorted((g.from_sample, g.to_sample) for g in gaps if g.source.path == ("ecg",))  # pyright: ignore[reportArgumentType]
+    return sorted(
+        ((g.from_sample, g.to_sample) for g in gaps if g.source.path == ("ecg",)), key=lambda ends: ends[0] or 0
+    )
 
 
 async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(tmp_path: Path, board: Board, port: Path):

@@ -20,7 +20,7 @@ from edge.uplink.client import Downlink
 from edge.uplink.losses import Losses
 from protocols.link import CannotResend, Connection, Lane, LinkSender
 from protocols.nomenclature import HEART_RATE, SPOOL_CORRUPT, SPOOL_FULL, lead
-from protocols.record import Gap, Record
+from protocols.record import Gap, Record, WaveformGroup
 from protocols.uplink_pb2 import Placement
 from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, HubPeer, Store, hub_peer, write_config
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
@@ -136,7 +136,7 @@ async def test_batches_that_the_spool_gave_up_reach_the_hub_as_gaps_once(tmp_pat
         await final.stop()
     assert len(gaps(store)) == told
     assert {g.reason for g in gaps(store)} == {SPOOL_FULL}
-    stored = sum(r.n for r in store.records(Lane.WAVEFORM))  # pyright: ignore[reportAttributeAccessIssue] - all are groups
+    stored = sum(r.n for r in store.records(Lane.WAVEFORM) if isinstance(r, WaveformGroup))
     missing = sum((g.to_sample or 0) - (g.from_sample or 0) for g in gaps(store) if g.source == ECG)
     assert stored + missing == 300 * 500
 

@@ -97,7 +97,7 @@ class Site:
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.hub.database.admin_url) as connection:
-            return connection.execute(query).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+            return connection.execute(query.encode()).fetchall()
 
 
 async def links(nurse: httpx.AsyncClient) -> dict[str, str]:

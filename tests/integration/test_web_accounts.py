@@ -37,7 +37,8 @@ async def test_an_account_starts_from_a_one_time_link_and_has_no_default_passwor
     fields = {"csrf": token_of(page), "password": PASSWORD, "password_again": PASSWORD}
     answer = await client.post(link, data=fields)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert (await client.get("/")).headers["location"] == "/ward/7b"
+    assert (await client.get("/")).headers["location"] == "/ward"
+    assert (await client.get("/ward")).headers["location"] == "/ward/7b"
     ((state, stored),) = hub.rows("select state, password_hash from account")
     assert state == "active"
     assert stored.startswith("$argon2id$")

@@ -27,9 +27,9 @@ def test_the_signature_of_rfc_9421_appendix_b_2_6_holds_over_our_base():
     key.verify(base64.b64decode(signature), signed)
 
 
-def request(device: Device, body: bytes = b"{}", **how: float) -> Request:
-    headers = device.headers("gateway:8443", "/packages", "application/json", body, created=how.pop("created", NOW))
-    return Request("POST", "gateway:8443", "/packages", {**headers, **how}, body)  # pyright: ignore[reportArgumentType] - `created` alone
+def request(device: Device, body: bytes = b"{}", created: float = NOW) -> Request:
+    headers = device.headers("gateway:8443", "/packages", "application/json", body, created=created)
+    return Request("POST", "gateway:8443", "/packages", headers, body)
 
 
 def test_a_good_signature_names_its_device():

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,18 +18,19 @@ from protocols.package import (
     MAX_BYTES,
     MAX_RECORDS,
     MAX_SAMPLE_BYTES,
+    JsonObject,
     Package,
     read_json,
     read_protobuf,
     write_json,
 )
-from protocols.record import Observation, Times
+from protocols.record import Observation, Times, WaveformGroup
 from protocols.wire import encode_package
 from tests.unit.wire.examples import EXAMPLES
 
 AT_NS = 1_790_000_000 * 10**9
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "device-package.md"
-READING: dict[str, Any] = {
+READING: JsonObject = {
     "source": "monitor-5/temp",
     "observation": {"code": "MDC_TEMP_BODY", "number": 37.0, "unit": "Cel", "quality": "QUALITY_GOOD"},
 }
@@ -40,7 +40,7 @@ def as_json(*records: object, **fields: object) -> bytes:
     return json.dumps({"version": 1, "device": "monitor-5", "number": 1, "records": records, **fields}).encode()
 
 
-def with_observation(**fields: object) -> dict[str, Any]:
+def with_observation(**fields: object) -> JsonObject:
     return {**READING, "observation": {**READING["observation"], **fields}}
 
 
@@ -146,7 +146,8 @@ def test_the_json_of_the_reference_page_is_read_as_it_says():
     temperature, wave = read_json(example.encode(), AT_NS).records
     assert isinstance(temperature, Observation)
     assert (temperature.value, temperature.unit, temperature.site) == (37.0, "Cel", "axilla")
-    assert base64.b64decode("AAABAAIA") == wave.samples  # pyright: ignore[reportAttributeAccessIssue] - the second is a waveform
+    assert isinstance(wave, WaveformGroup)
+    assert base64.b64decode("AAABAAIA") == wave.samples
 
 
 @given(st.data())

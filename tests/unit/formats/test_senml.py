@@ -4,7 +4,6 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import cbor2
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from protocols import senml
 from protocols.errors import DecodeError, Fault
-from protocols.package import MAX_BYTES, Maker, Package
+from protocols.package import MAX_BYTES, JsonObject, Maker, Package
 from protocols.record import NS_PER_S, DeviceEvent, Observation, Record, Times, WaveformGroup
 
 AT_NS = 1_790_000_000 * NS_PER_S
@@ -21,7 +20,7 @@ T = 1_773_556_205
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "senml.md"
 
 
-def read(*records: dict[str, Any], names: dict[str, str] | None = None) -> Package:
+def read(*records: JsonObject, names: dict[str, str] | None = None) -> Package:
     return senml.read_json(json.dumps(records).encode(), AT_NS, names or {})
 
 
@@ -101,7 +100,7 @@ def test_a_pack_is_known_again_by_its_number_or_by_absolute_times_and_else_not_a
         ({"n": "temperature"}, "record 0, n"),
     ],
 )
-def test_a_pack_that_would_be_misread_is_refused_as_a_whole(record: dict[str, Any], where: str):
+def test_a_pack_that_would_be_misread_is_refused_as_a_whole(record: JsonObject, where: str):
     with pytest.raises(DecodeError) as caught:
         read({"n": "d/x:MDC_TEMP_BODY", "u": "Cel", "v": 37, **record})
     assert caught.value.where == where
@@ -126,7 +125,7 @@ def test_a_label_that_need_not_be_understood_is_passed_over():
         ({"n": "d/ecg:fs", "v": 250}, "ecg"),
     ],
 )
-def test_a_record_that_cannot_be_is_a_fault_beside_the_good_ones(record: dict[str, Any], where: str):
+def test_a_record_that_cannot_be_is_a_fault_beside_the_good_ones(record: JsonObject, where: str):
     good, fault = read({"n": "d/y:MDC_TEMP_BODY", "u": "Cel", "v": 37}, record).records
     assert isinstance(good, Observation)
     assert isinstance(fault, Fault)

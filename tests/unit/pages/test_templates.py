@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,7 +18,8 @@ ENVIRONMENT = Environment(
 NASTY = "</script><b>7B"
 WARD = {"id": "7b", "name": NASTY}
 ALARM = {"id": "a", "code": "MDC_EVT_ECG_V_FIB", "source": NASTY}
-PAGES: list[tuple[str, dict[str, Any]]] = [
+Context: TypeAlias = dict[str, object]
+PAGES: list[tuple[str, Context]] = [
     ("ward.html", {"ward": WARD, "snapshot": {"beds": [NASTY]}}),
     ("ward.html", {"ward": WARD, "snapshot": None}),
     ("alarm.html", {"ward": WARD, "bed": {"id": "1", "label": "1"}, "alarm": ALARM}),
@@ -39,7 +40,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def show(name: str, lang: str, context: dict[str, Any]) -> str:
+def show(name: str, lang: str, context: Context) -> str:
     return ENVIRONMENT.get_template(name).render(
         t=lambda key, /, **params: WORDS.text(lang, key, **params),
         term=lambda code: code,
@@ -56,7 +57,7 @@ def show(name: str, lang: str, context: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("lang", WORDS.languages)
 @pytest.mark.parametrize(("name", "context"), PAGES, ids=lambda part: part if isinstance(part, str) else "")
-def test_a_template_renders_in_both_languages(name: str, context: dict[str, Any], lang: str) -> None:
+def test_a_template_renders_in_both_languages(name: str, context: Context, lang: str) -> None:
     html = show(name, lang, context)
     assert f'<html lang="{"en" if lang == "en" else "zh-Hans"}"' in html
     assert html.count("<h1") == (0 if name == "alarm.html" and "<h1" not in html else 1)
@@ -64,7 +65,7 @@ def test_a_template_renders_in_both_languages(name: str, context: dict[str, Any]
 
 
 @pytest.mark.parametrize(("name", "context"), PAGES, ids=lambda part: part if isinstance(part, str) else "")
-def test_a_template_has_nothing_that_a_strict_policy_refuses(name: str, context: dict[str, Any]) -> None:
+def test_a_template_has_nothing_that_a_strict_policy_refuses(name: str, context: Context) -> None:
     html = show(name, "en", context)
     assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:|https?://", html)
     for attributes in re.findall(r"<script([^>]*)>", html):
