@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# mosquitto takes no comment behind a setting. Saving at every change costs speed (some hundred messages a second) and loses nothing
-# when the broker is killed; with seconds between, a broker that is killed forgets sessions and all that waited in them.
+# mosquitto takes no comment behind a setting. Saving at every change costs speed (some hundred messages a second). Even so its PUBACK is
+# no promise: it goes out before the save, and a message that a connected gateway has not acknowledged counts as no change. Killed, it
+# forgets those; with seconds between the saves it would forget sessions and all that waited in them.
 _CONFIGURATION = """\
 per_listener_settings false
 listener {port} {host}
