@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
-from wardlink.demo.one_bed import OneBed, Recording
+from wardlink.demo.one_bed import DEVICE, OneBed, Recording
 
 pytestmark = pytest.mark.e2e
 
@@ -64,7 +64,7 @@ def test_a_pulled_cable_is_told_on_the_strip_within_three_seconds(
     tile = page.locator("article.bed")
     expect(tile).to_have_attribute("data-link", "live", timeout=10_000)
     page.wait_for_timeout(4000)
-    bed.processes.stop("amplifier")
+    bed.processes.stop(DEVICE)
     began_s = time.monotonic()
     expect(tile).not_to_have_attribute("data-link", "live", timeout=5000)
     took_s = time.monotonic() - began_s

@@ -72,7 +72,7 @@ def wait_for_the_end(bed: OneBed) -> Stored:
         bed.processes.check()
         assert time.monotonic() < until_s, "the last sample of the recording has not come"
         time.sleep(0.5)
-    bed.processes.stop("amplifier")
+    bed.processes.stop(DEVICE)
     return wait_until_drained(bed)
 
 
