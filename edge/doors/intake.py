@@ -25,7 +25,7 @@ from edge.pipeline.screened import RAW_OF_MESSAGE, fault_event
 from firmware_adapters.door import Message, Reply, Take, Verdict
 from protocols.errors import DecodeError, Fault
 from protocols.link import Lane
-from protocols.package import Package
+from protocols.package import Package, identity_of
 from protocols.record import AlarmCondition, Record, SourcePath
 from protocols.wire import Arrival
 
@@ -102,9 +102,8 @@ class Intake:
         if of_file is None and message.media_type not in by_type:
             found = repr(message.media_type[:64])
             error = DecodeError("media type", f"one of {', '.join((*MEDIA_TYPES, *FILE_TYPES))}", found)
-            return await self._patiently(
-                message, None, partial(self._refuse, policy, message, error, Verdict.UNSUPPORTED)
-            )
+            refuse = partial(self._refuse, policy, message, error, Verdict.UNSUPPORTED)
+            return await self._patiently(message, _bytes_of(message), refuse)
         try:
             # a file of half a megabyte takes long enough for the live streams of other devices to notice
             if of_file is None:
@@ -113,7 +112,7 @@ class Intake:
                 package = await asyncio.to_thread(of_file)
             listed = self._admit(policy, message, package.device)
         except DecodeError as error:
-            return await self._patiently(message, None, partial(self._refuse, policy, message, error))
+            return await self._patiently(message, _bytes_of(message), partial(self._refuse, policy, message, error))
         arrival = None if package.identity is None else Arrival(package.device, package.identity)
         return await self._patiently(
             message, arrival, lambda: self._take_package(policy, package, arrival, message.at_ns, listed=listed)
@@ -234,6 +233,11 @@ class Intake:
 
 
 _DISK = Reply(Verdict.BUSY, "the disk did not take it", RETRY_AFTER_S)
+
+
+def _bytes_of(message: Message) -> Arrival:
+    """By which a message that cannot be read is known while it is under way: the same bytes at once are one fault."""
+    return Arrival(message.device, identity_of(message.device, None, message.body))
 
 
 def _lane(item: Record | Fault) -> Lane:

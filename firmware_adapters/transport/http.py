@@ -11,6 +11,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -192,6 +193,10 @@ class HttpDoor:
             if not self._of_device[device]:
                 del self._of_device[device]
 
+    def date(self) -> str:
+        """The gateway's clock for the field Date: a device whose clock is wrong signs by it."""
+        return formatdate(self._now_ns() / NS_PER_S, usegmt=True)
+
     def check_early(self, method: str, path: str) -> None:
         """What can be said before the body is read."""
         if path != self._settings.path:
@@ -341,8 +346,9 @@ class _Connection:
         length = [] if status is HTTPStatus.NO_CONTENT else [("Content-Length", str(len(body)))]
         # A sender whose body was not read has to begin anew: what is left of it would be taken for a request.
         more = [] if self._http.their_state is h11.DONE else [("Connection", "close")]
+        always = [("Date", self._door.date()), *length, *more]
         await self._send(
-            h11.Response(status_code=int(status), headers=[*headers, *length, *more], reason=status.phrase.encode()),
+            h11.Response(status_code=int(status), headers=[*headers, *always], reason=status.phrase.encode()),
             h11.Data(data=body),
             h11.EndOfMessage(),
         )

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -54,6 +54,12 @@ class Arrived:
     number: int
 
 
+class _TakesContext(Protocol):
+    """What paho's client does and leaves untyped."""
+
+    def tls_set_context(self, context: ssl.SSLContext) -> None: ...
+
+
 class MqttLink:
     """Made by `open_link`. `lost` is done, with what happened, as soon as the connection is gone."""
 
@@ -72,7 +78,7 @@ class MqttLink:
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.tls_set_context(tls)  # pyright: ignore[reportUnknownMemberType] - paho leaves its argument untyped
+        cast("_TakesContext", client).tls_set_context(tls)
         client.connect_timeout = ANSWER_WITHIN_S
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_message = self._on_message

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
@@ -117,6 +118,8 @@ async def test_a_request_that_is_not_signed_as_it_must_be_is_refused_with_the_re
             assert answer.status_code == 401, reason
             assert reason in answer.json()["detail"]
             assert answer.headers["www-authenticate"] == "Signature"
+            told = parsedate_to_datetime(answer.headers["date"]).timestamp()  # by which a device may set its clock
+            assert told == pytest.approx(time.time(), abs=2)
         assert rig.behind.taken == []
 
 
