@@ -128,6 +128,8 @@ class Agent:
                     await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
                     stopping.cancel()
                     conflict = services.failed.result() if services.failed.done() else None
+                for pipeline in parts.pipelines.values():
+                    pipeline.end()
                 await parts.batcher.close_all()
                 await parts.intake.finish()
             if conflict is not None:

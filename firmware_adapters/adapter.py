@@ -117,7 +117,10 @@ class Adapter(Protocol):
 
     @property
     def silence_ns(self) -> int:
-        """A link that is open and brings no bytes for so long is silent: `wake` is sent and an event made."""
+        """How long without anything that can be read is silence: an event and a technical alarm; an open link gets `wake`.
+
+        0 for a device that measures now and then, as a thermometer does: it is expected by nobody.
+        """
         ...
 
     def check(self, config: DeviceConfig) -> None:

@@ -1,7 +1,8 @@
 """One device's pipeline: open its link, decode, screen, and hand the records on; for ever, whatever the link does.
 
 A failure stays with its device: the link is opened again with growing pauses, what was pending in the decoder comes out, and
-the silence becomes an event and a technical alarm, once, and so does its end.
+the silence becomes an event and a technical alarm, once, and so does its end. Silent is a device of which nothing can be read: its
+port is open and brings nothing or noise, cannot be opened, or its decoder fails each time.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edge.health.metrics import LINK_BYTES, LINK_UP
-from edge.pipeline.screened import Screened
+from edge.pipeline.screened import Screened, is_word
 from edge.pipeline.silence import Silence
 from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, LinkError, Resume
 from models.screening.placement import Placement
@@ -62,8 +63,12 @@ class DevicePipeline:
 
     @property
     def is_up(self) -> bool:
-        """Whether the link is open and brings data."""
+        """Whether the link is open and the device is not silent."""
         return self._is_open and not self._silence.holds
+
+    def end(self) -> None:
+        """Nobody listens any more, and nobody waits for a run that comes."""
+        self._silence.end()
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
@@ -76,13 +81,18 @@ class DevicePipeline:
     async def run(self) -> None:
         """Until cancelled; then what was pending has been handed on.
 
-        One decoder serves every link of this run, so that it knows which hole a lost link left; `resume` is for a new run.
+        One decoder serves every link of this run, so that it knows which hole a lost link left; `resume` is for a new run. A run
+        that fails leaves the watch for silence going: until the next one nobody listens, and that must be told.
         """
-        decoder = self._adapter.decoder(self._config, self._resume)
+        self._heard_ns = self._heard_ns or self._sink.now_ns()
+        self._silence.watch()
         try:
+            decoder = self._adapter.decoder(self._config, self._resume)
             await self._keep_open(decoder)
-        finally:
+        except asyncio.CancelledError:
             self._silence.end()
+            raise
+        finally:
             self._stands(is_open=False)
 
     async def _keep_open(self, decoder: Decoder) -> None:
@@ -103,8 +113,6 @@ class DevicePipeline:
         async with self._adapter.transport(self._config).open() as link:
             self._event(EVT_CONNECTED)
             self._make_known()
-            self._heard_ns = self._heard_ns or self._sink.now_ns()
-            self._silence.opened()
             self._stands(is_open=True)
             try:
                 await self._read(link, decoder)
@@ -117,7 +125,7 @@ class DevicePipeline:
         while True:
             try:
                 # asyncio.wait_for of Python 3.11 swallows a cancellation that comes with the data: the agent would not stop
-                async with asyncio.timeout(patience_s):
+                async with asyncio.timeout(patience_s or None):
                     chunk = await link.receive()
             except TimeoutError:
                 self._take(decoder.flush(self._sink.now_ns()))
@@ -127,11 +135,14 @@ class DevicePipeline:
                 continue
             patience_s = self._adapter.silence_ns / NS_PER_S
             LINK_BYTES.labels(device=self._config.device).inc(len(chunk.data))
-            self._heard()
-            self._take(decoder.feed(chunk.data, self._heard_ns, chunk.channel))
+            at_ns = self._sink.now_ns()
+            decoded = decoder.feed(chunk.data, at_ns, chunk.channel)
+            if is_word(decoded):
+                self._heard(at_ns)
+            self._take(decoded)
 
-    def _heard(self) -> None:
-        self._heard_ns = self._sink.now_ns()
+    def _heard(self, at_ns: int) -> None:
+        self._heard_ns = at_ns
         self._silence.heard()
         changes = self._screened.link(Times(self._heard_ns), lost=False)
         if changes:

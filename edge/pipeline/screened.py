@@ -13,7 +13,7 @@ from models.screening import chain
 from models.screening.placement import Placement
 from protocols.errors import Fault
 from protocols.nomenclature import EVT_FAULT
-from protocols.record import AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times
+from protocols.record import AlarmCondition, DeviceEvent, Gap, Params, Record, SourcePath, Times
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -70,6 +70,11 @@ class Screened:
         """A fault as an event with its bytes."""
         FAULTS.labels(device=self._device).inc()
         return fault_event(self._source, fault, self._raw_kept)
+
+
+def is_word(decoded: Iterable[Record | Fault]) -> bool:
+    """Whether there is something among it that the device said: noise on a line is none, nor is a hole that was counted."""
+    return any(not isinstance(item, Fault | Gap) for item in decoded)
 
 
 def fault_event(source: SourcePath, fault: Fault, raw_kept: int) -> DeviceEvent:
