@@ -115,6 +115,7 @@ class Agent:
                 async with Supervisor() as devices:
                     for name, pipeline in parts.pipelines.items():
                         devices.start(f"device-{name}", pipeline.run)
+                    parts.intake.expect(self._settings.silences())
                     for policy, door in parts.doors:
                         take = parts.intake.at(policy)
                         devices.start(f"door-{policy.name}", lambda d=door, t=take: d.serve(t))
@@ -128,8 +129,8 @@ class Agent:
                     await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
                     stopping.cancel()
                     conflict = services.failed.result() if services.failed.done() else None
-                for pipeline in parts.pipelines.values():
-                    pipeline.end()
+                for device in (*parts.pipelines.values(), *parts.intake.visitors().values()):
+                    device.end()
                 await parts.batcher.close_all()
                 await parts.intake.finish()
             if conflict is not None:
@@ -175,9 +176,13 @@ class Agent:
         sink = Sink(batcher.add, self._clock.now_ns)
         pipelines.update(self._pipelines(ends, unclaimed, placements, sink))
 
+        silences = self._settings.silences()
+
         def meet(device: str) -> Visitor:
             alarms, seen = unclaimed.take(device)
-            visitor = Visitor(device, placements.of(device), _of(device, ends), alarms)
+            visitor = Visitor(
+                device, placements.of(device), _of(device, ends), alarms, sink=sink, silence_s=silences.get(device)
+            )
             for alarm in seen:
                 batcher.add(visitor.acknowledge(alarm, Times(self._clock.now_ns())))
             return visitor
@@ -261,8 +266,9 @@ class Agent:
                 status.spool_bytes = parts.spool.allocated_bytes()
                 status.waiting = {lane.name.lower(): parts.link.waiting(lane) for lane in Lane}
                 status.hub_ahead_ns = parts.uplink.hub_ahead_ns
-                status.devices_up = sum(pipeline.is_up for pipeline in parts.pipelines.values())
-                status.devices_down = len(parts.pipelines) - status.devices_up
+                expected = (*parts.pipelines.values(), *parts.intake.visitors().values())
+                status.devices_up = sum(device.is_up is True for device in expected)
+                status.devices_down = sum(device.is_up is False for device in expected)
                 parts.batcher.add([status.event(self._clock.now_ns())])
 
     @staticmethod

@@ -43,9 +43,10 @@ class DoorDeviceSettings(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: Annotated[str, Field(pattern=r"^[^/|\s]+$", max_length=64)]
+    silence_s: Annotated[float, Field(ge=0, le=7 * 86400)] | None = None
 
     def options(self) -> dict[str, OptionValue]:
-        """All but the id."""
+        """What the door is told: all but the id and what concerns the intake."""
         found: dict[str, OptionValue] = {}
         for name, value in (self.model_extra or {}).items():
             if not isinstance(value, str | int | float | bool):
@@ -117,6 +118,11 @@ class EdgeSettings(BaseSettings):
     def folder(self) -> Path:
         """Where the settings file lies; relative names of files lie below it."""
         return self._folder
+
+    def silences(self) -> dict[str, float]:
+        """After how many seconds without a message a device of a door is silent, where settings say so."""
+        said = (device for door in self.doors for device in door.devices)
+        return {device.id: device.silence_s for device in said if device.silence_s is not None}
 
     def lie_in(self, folder: Path) -> None:
         """The file with these settings lies there: relative names count from it."""

@@ -49,7 +49,8 @@ class Package:
 
     `number` is None where the format has none. `identity`: 16 bytes by which the package is known when it comes again, made of
     device, number and content; None where the same content may be another package. `recorded`: it is a recording that was made
-    some time ago, with the times and sample numbers of then.
+    some time ago, with the times and sample numbers of then. `next_within_s`: the device promises
+    to send again within so long; 0: it promises nothing.
     """
 
     device: str
@@ -58,6 +59,7 @@ class Package:
     identity: bytes | None = None
     maker: Maker | None = None
     recorded: bool = False
+    next_within_s: float = 0.0
 
 
 def read_protobuf(data: bytes, at_ns: int) -> Package:
@@ -134,7 +136,8 @@ def _package(message: pb.DevicePackage, read: Sequence[_Read], at_ns: int, data:
             where = f"record {index}, {error.where}"
             records.append(Fault(device, where, error.expected, error.found, shown, at_ns))
     maker = _maker(message.identity) if message.HasField("identity") else None
-    return Package(device, message.number, tuple(records), identity, maker)
+    within_s = message.next_within_ms / 1000
+    return Package(device, message.number, tuple(records), identity, maker, next_within_s=within_s)
 
 
 def _at_the_door(device: str, message: pb.Record, at_ns: int) -> Record:

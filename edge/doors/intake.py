@@ -76,6 +76,12 @@ class Intake:
         self._owner.update(dict.fromkeys(policy.devices, policy.name))
         return partial(self._take, policy, readers(policy.names))
 
+    def expect(self, devices: Iterable[str]) -> None:
+        """Watch from now on for devices that have not come yet."""
+        for device in devices:
+            visitor = self._visitors.get(device) or self._visitors.setdefault(device, self._meet(device))
+            visitor.watch()
+
     def visitors(self) -> Mapping[str, Visitor]:
         """The devices that have come, by name."""
         return MappingProxyType(self._visitors)
@@ -177,6 +183,8 @@ class Intake:
         unread = package.records and len(faults) == len(package.records)
         reply = Reply(Verdict.REFUSED if unread else Verdict.ACCEPTED, _reasons(faults))
         async with visitor.turn:
+            if not unread:
+                visitor.heard(at_ns, package.next_within_s)
             stored = self._known.lanes(arrival) if arrival is not None else frozenset[Lane]()
             own = [item for item in package.records if _lane(item) not in stored]
             if package.records and not own:

@@ -1,20 +1,29 @@
-"""One device that comes through a door: its screening, its sample numbers, and what it said about itself."""
+"""One device that comes through a door: its screening, its sample numbers, what it said about itself, and whether it keeps its word."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from edge.doors.numbering import Numbering, of_first_sample
+from edge.health.metrics import LINK_UP
+from edge.pipeline.device import Sink
 from edge.pipeline.screened import RAW_OF_MESSAGE, Screened
+from edge.pipeline.silence import Silence
 from firmware_adapters.adapter import Resume
+from models.screening.alarms import Life
 from models.screening.placement import Placement
 from protocols.errors import Fault
-from protocols.nomenclature import EVT_DEVICE_SEEN
+from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_HEARD_AGAIN, EVT_SILENT
 from protocols.package import Maker
 from protocols.record import AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+# What is promised at a door comes over networks that are not ours: one message may be lost, and a second is waited for (decision 0072).
+PATIENCE, LEAST_PATIENCE_S = 2.0, 5.0
+LONGEST_PROMISE_S = 7 * 86400.0
+_AT_A_DOOR = Life(0, 0, latching=False)  # a message that was taken is proof enough that the way is open again
 
 
 class Visitor:
@@ -26,14 +35,51 @@ class Visitor:
         placement: Placement,
         resume: Mapping[SourcePath, Resume],
         active: tuple[AlarmCondition, ...] = (),
+        *,
+        sink: Sink,
+        silence_s: float | None = None,
     ) -> None:
-        """`resume` and `active`: what the spool knows of this device from before the start."""
+        """`resume` and `active`: what the spool knows of this device from before the start.
+
+        `silence_s`: after how long without a word it is silent, as settings say; None: as the device promises.
+        """
         self.turn = asyncio.Lock()
         self.authenticated = False
-        self._source = SourcePath(device)
+        self._source, self._sink = SourcePath(device), sink
+        self._silence = Silence(silence_s or 0.0, self._fell_silent, self._heard_again)
+        self._is_set = silence_s is not None
+        self._heard_ns = sink.now_ns()
         self._screened = Screened(device, placement, active, raw_kept=RAW_OF_MESSAGE)
         self._numbering = Numbering(resume)
         self._said: Params = ()
+
+    @property
+    def is_up(self) -> bool | None:
+        """Whether it keeps its word; None when nobody expects it."""
+        return not self._silence.holds if self._silence.after_s else None
+
+    def watch(self) -> None:
+        """From now on it is expected, if settings say so."""
+        self._silence.watch()
+
+    def end(self) -> None:
+        """Nobody listens any more."""
+        self._silence.end()
+
+    def heard(self, at_ns: int, next_within_s: float) -> None:
+        """A message of it that can be read has come at `at_ns`; in it it promised the next one (0: it did not).
+
+        The word of a stranger raises no alarm: anybody could give it.
+        """
+        if not self._is_set:
+            promised_s = (
+                max(LEAST_PATIENCE_S, PATIENCE * min(next_within_s, LONGEST_PROMISE_S)) if next_within_s else 0.0
+            )
+            self._silence.change(promised_s if self.authenticated else 0.0)
+        self._heard_ns = at_ns
+        self._silence.heard()
+        self._tell_metric()
+        self._sink.add(self._screened.link(Times(at_ns), lost=False, life=_AT_A_DOOR))
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
@@ -76,3 +122,16 @@ class Visitor:
     def keep(self, decoded: Iterable[Record | Fault]) -> list[Record]:
         """Records of a recording that was made some time ago: they bear their own times and numbers, and raise no alarm now."""
         return self._screened.keep(decoded)
+
+    def _fell_silent(self) -> None:
+        self._tell_metric()
+        times = Times(self._sink.now_ns())
+        self._sink.add([DeviceEvent(self._source, EVT_SILENT, times)])
+        self._sink.add(self._screened.link(times, lost=True, since_ns=self._heard_ns, life=_AT_A_DOOR))
+
+    def _heard_again(self) -> None:
+        self._sink.add([DeviceEvent(self._source, EVT_HEARD_AGAIN, Times(self._sink.now_ns()))])
+
+    def _tell_metric(self) -> None:
+        if self.is_up is not None:
+            LINK_UP.labels(device=self._source.device).set(self.is_up)

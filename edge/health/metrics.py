@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
-LINK_UP = Gauge("edge_link_up", "Whether the link to a device is open and the device not silent", ["device"])
+LINK_UP = Gauge("edge_link_up", "Whether a device is reached and not silent", ["device"])
 LINK_BYTES = Counter("edge_link_bytes", "Bytes received from a device", ["device"])
 RECORDS = Counter("edge_records", "Records handed on", ["device", "kind"])
 FAULTS = Counter("edge_faults", "Stretches of bytes that made no record", ["device"])

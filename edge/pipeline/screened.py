@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.health.metrics import FAULTS, RECORDS
 from models.screening import chain
+from models.screening.alarms import Life
 from models.screening.placement import Placement
 from protocols.errors import Fault
 from protocols.nomenclature import EVT_FAULT
@@ -43,9 +44,9 @@ class Screened:
         self._chain, records = chain.acknowledge(self._chain, alarm, times)
         return records
 
-    def link(self, times: Times, *, lost: bool, since_ns: int = 0) -> tuple[Record, ...]:
-        """The device's link has fallen silent at `since_ns`, or brings data."""
-        self._chain, records = chain.link(self._chain, self._source, times, lost=lost, since_ns=since_ns)
+    def link(self, times: Times, *, lost: bool, since_ns: int = 0, life: Life | None = None) -> tuple[Record, ...]:
+        """The device's link has fallen silent at `since_ns`, or brings data. `life` of the alarm: a stream's, unless given."""
+        self._chain, records = chain.link(self._chain, self._source, times, lost=lost, since_ns=since_ns, life=life)
         return records
 
     def step(self, decoded: Iterable[Record | Fault]) -> list[Record]:

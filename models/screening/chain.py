@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.screening import alarms, align, assess, limits, rhythm
-from models.screening.alarms import AlarmsState, Condition
+from models.screening.alarms import AlarmsState, Condition, Life
 from models.screening.align import AlignState
 from models.screening.assess import AssessState
 from models.screening.placement import Placement
@@ -74,9 +74,12 @@ def acknowledge(state: Chain, alarm: "UUID", times: "Times") -> tuple[Chain, tup
 
 
 def link(
-    state: Chain, source: SourcePath, times: "Times", *, lost: bool, since_ns: int = 0
+    state: Chain, source: SourcePath, times: "Times", *, lost: bool, since_ns: int = 0, life: Life | None = None
 ) -> tuple[Chain, tuple[Record, ...]]:
-    """Say how the link of a device stands at `times`: lost since `since_ns`, or bringing data. Of medium priority: nobody is watched."""
+    """Say how the link of a device stands at `times`: lost since `since_ns`, or bringing data. Of medium priority: nobody is watched.
+
+    `life`: another than that of a stream of data.
+    """
     condition = Condition(
         source=source,
         code=LINK_LOST,
@@ -86,6 +89,7 @@ def link(
         onset_ns=since_ns,
         at_ns=times.best_ns,
         rule="link",
+        life=life,
     )
     state, changes = _settle(state, (condition,), times)
     return state, tuple(changes)

@@ -37,7 +37,10 @@ _FieldsOf: TypeAlias = Callable[[str, object], JsonObject]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A resolved record. `value`: v with bv, where there is one. `absolute`: its time stands in the pack, not in its arrival."""
+    """A resolved record. `value`: v with bv, where there is one. `absolute`: its time stands in the pack, not in its arrival.
+
+    `next_within_s`: the device promises an updated reading within so long (`ut`, clause 4.1); None: it promises nothing.
+    """
 
     where: str
     name: str
@@ -46,6 +49,7 @@ class Entry:
     times: Times
     value: float | None
     absolute: bool
+    next_within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +120,16 @@ class Base:
             )
         value = None
         if "v" in fields:
-            value = _float(where, exact(f"{where}, v", fields["v"]) + self._value)
+            value = _float(f"{where}, v", exact(f"{where}, v", fields["v"]) + self._value)
         unit = text(f"{where}, u", fields["u"]) if "u" in fields else self._unit
         time_s = self._time + exact(f"{where}, t", fields.get("t", 0))
-        return Entry(
-            where, named.name, fields, unit, self._times(where, time_s), value, absolute=time_s >= RELATIVE_BELOW_S
-        )
+        within_s = None
+        if "ut" in fields:
+            within_s = _float(f"{where}, ut", exact(f"{where}, ut", fields["ut"]))
+            if within_s <= 0:
+                raise DecodeError(f"{where}, ut", "more than 0 s", str(within_s))
+        absolute = time_s >= RELATIVE_BELOW_S
+        return Entry(where, named.name, fields, unit, self._times(where, time_s), value, absolute, within_s)
 
     def _times(self, where: str, time_s: Fraction) -> Times:
         if time_s >= RELATIVE_BELOW_S:
@@ -224,7 +232,7 @@ def _float(where: str, value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise DecodeError(f"{where}, v", "a number that a double can hold", "a larger one") from None
+        raise DecodeError(where, "a number that a double can hold", "a larger one") from None
 
 
 def _ns(where: str, time_s: Fraction) -> int:

@@ -88,6 +88,7 @@ class _Making:
         self.waves: dict[str, _Wave] = {}
         self.records: list[Record | Fault] = []
         self.absolute = True
+        self.next_within_s: float | None = None
 
     def name(self, where: str, name: str) -> str:
         """What stands behind the device's name; DecodeError when it is another device's or has none."""
@@ -101,6 +102,8 @@ class _Making:
 
     def take(self, rest: str, entry: Entry) -> None:
         """One entry; DecodeError."""
+        if entry.next_within_s is not None:
+            self.next_within_s = min(entry.next_within_s, self.next_within_s or entry.next_within_s)
         if rest == _NUMBER:
             self.number = _number(entry)
         elif rest in _MAKER:
@@ -128,7 +131,12 @@ class _Making:
         known = self.absolute or self.number is not None
         identity = identity_of(self.device, self.number, data) if known else None
         return Package(
-            self.device, self.number, tuple(self.records), identity, Maker(**self.about) if self.about else None
+            self.device,
+            self.number,
+            tuple(self.records),
+            identity,
+            Maker(**self.about) if self.about else None,
+            next_within_s=self.next_within_s or 0.0,
         )
 
     def _record(self, rest: str, entry: Entry) -> Record | None:

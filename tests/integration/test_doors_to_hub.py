@@ -16,11 +16,14 @@ import pytest
 
 from edge.identity import save_identity
 from protocols.link import Lane
-from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, lead
+from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, LINK_LOST, lead
 from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
     DeviceEvent,
     Gap,
     Observation,
+    Presence,
     Record,
     Scale,
     SourcePath,
@@ -81,7 +84,7 @@ class Ward:
 
 
 @asynccontextmanager
-async def ward(folder: Path, *names: str) -> AsyncGenerator[Ward]:
+async def ward(folder: Path, *names: str, silence_s: float | None = None) -> AsyncGenerator[Ward]:
     store, authority = Store(), Authority()
     devices = {name: Device(name) for name in names}
     papers = authority.server()
@@ -93,6 +96,7 @@ async def ward(folder: Path, *names: str) -> AsyncGenerator[Ward]:
     for device in devices.values():
         (folder / f"{device.name}.pub.pem").write_text(device.public_pem)
         settings += f'[[doors.devices]]\nid = "{device.name}"\npublic_key = "{device.name}.pub.pem"\n'
+        settings += "" if silence_s is None else f"silence_s = {silence_s}\n"
     async with hub_peer(store, authority) as hub:
         save_identity(folder / "state", authority.identity(f"127.0.0.1:{hub.port}"))
         agent = Gateway(write_config(folder, settings))
@@ -211,3 +215,29 @@ async def test_packages_are_at_the_hub_once_although_the_agent_is_killed_and_the
         assert [g.first_sample for g in groups] == [n * 250 for n in range(packages)]
         assert not [r for r in rows if isinstance(r, Gap)]
         assert not at.store.stored_twice
+
+
+async def test_a_device_that_stops_posting_is_an_alarm_at_the_hub_until_it_posts_again(tmp_path: Path):
+    def lost() -> list[AlarmCondition]:
+        return [r for r in at.stored("monitor-5") if isinstance(r, AlarmCondition) and r.code == LINK_LOST]
+
+    async with ward(tmp_path, "monitor-5", silence_s=2) as at, httpx.AsyncClient(verify=False, timeout=5) as client:
+        device = at.devices["monitor-5"]
+        for number in range(4):
+            assert (await device.post(client, at.url, PROTOBUF, second(number))).status_code == 204
+            await asyncio.sleep(1)
+        assert lost() == []
+        await until(lambda: bool(lost()))
+        [alarm] = lost()
+        assert (alarm.presence, alarm.source) == (Presence.PRESENT, SourcePath("monitor-5"))
+        assert 2 <= (alarm.detected_ns - alarm.onset_ns) / NS_PER_S < 2.5
+        assert (await device.post(client, at.url, PROTOBUF, second(4))).status_code == 204
+        await until(lambda: len(lost()) == 2)
+        assert (lost()[1].id, lost()[1].presence) == (alarm.id, Presence.ENDED)
+
+
+async def test_a_device_that_settings_expect_and_that_never_posts_is_an_alarm(tmp_path: Path):
+    async with ward(tmp_path, "monitor-5", silence_s=2) as at:
+        await until(lambda: any(isinstance(r, AlarmCondition) for r in at.stored("monitor-5")))
+        [alarm] = [r for r in at.stored("monitor-5") if isinstance(r, AlarmCondition)]
+        assert (alarm.code, alarm.presence) == (LINK_LOST, Presence.PRESENT)

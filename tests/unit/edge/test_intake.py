@@ -15,6 +15,7 @@ from edge.doors.intake import MAX_STRANGERS
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
 from edge.pipeline.batcher import Batcher
+from edge.pipeline.device import Sink
 from edge.pipeline.queues import QUEUES
 from edge.spool import Spool
 from firmware_adapters.adapter import Resume
@@ -80,7 +81,8 @@ async def gateway(folder: Path, placement: Placement | None = None) -> AsyncGene
     slow = [False]
 
     def meet(device: str) -> Visitor:
-        return Visitor(device, placement or Placement(), {s: e for s, e in ends.items() if s.device == device})
+        own = {s: e for s, e in ends.items() if s.device == device}
+        return Visitor(device, placement or Placement(), own, sink=Sink(batcher.add, lambda: T0_NS))
 
     intake = Intake("gateway-1", batcher, Known(spool.arrivals()), meet, linked=["amp"], is_slow=lambda: slow[0])
     try:

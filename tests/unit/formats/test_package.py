@@ -57,6 +57,14 @@ def test_the_gateways_clock_is_never_taken_from_the_sender():
     assert record.times == Times(AT_NS, device_ns=7)
 
 
+def test_a_package_says_within_how_long_the_next_one_comes_and_promises_nothing_when_it_says_nothing():
+    promise = pb.DevicePackage.FromString(encode_package("monitor-5", 1, [EXAMPLES["observation"]]))
+    promise.device, promise.next_within_ms = "monitor-5", 90_500
+    assert read_protobuf(promise.SerializeToString(), AT_NS).next_within_s == 90.5
+    assert read_json(as_json(READING, next_within_ms=90_500), AT_NS).next_within_s == 90.5
+    assert read_json(as_json(READING), AT_NS).next_within_s == 0
+
+
 def test_protobuf_and_json_of_a_package_are_the_same_records_and_the_same_package():
     data = encode_package("cyton-01", 7, EXAMPLES.values())
     first, second = read_protobuf(data, AT_NS), read_json(write_json(data).encode(), AT_NS)

@@ -67,6 +67,21 @@ def test_times_are_absolute_from_two_to_the_28_on_and_count_from_arrival_below(t
     assert reading(read({"n": "d/x:MDC_TEMP_BODY", "u": "Cel", "v": 37, "t": t})).times == times
 
 
+def test_the_shortest_update_time_of_a_pack_says_within_how_long_the_next_one_comes():
+    """Clause 4.1: the maximum time before this sensor will provide an updated reading."""
+    temperature = {"n": "d/x:MDC_TEMP_BODY", "u": "Cel", "v": 37}
+    assert read({**temperature, "ut": 300}, {**temperature, "ut": 60.5}, temperature).next_within_s == 60.5
+    assert read(temperature).next_within_s == 0
+    assert senml.read_cbor(cbor2.dumps([{0: "d/x:MDC_TEMP_BODY", 1: "Cel", 2: 37, 7: 60}]), AT_NS).next_within_s == 60
+
+
+@pytest.mark.parametrize("ut", [0, -1, "soon", True])
+def test_an_update_time_that_is_none_is_a_fault(ut: object):
+    fault = one(read({"n": "d/x:MDC_TEMP_BODY", "u": "Cel", "v": 37, "ut": ut}))
+    assert isinstance(fault, Fault)
+    assert fault.where == "record 0, ut"
+
+
 def test_a_time_ahead_is_a_fault():
     fault = one(read({"n": "d/x:MDC_TEMP_BODY", "u": "Cel", "v": 37, "t": 5}))
     assert isinstance(fault, Fault)
