@@ -109,10 +109,11 @@ class Visitor:
 
     def screen(self, decoded: Iterable[Record | Fault]) -> list[Record]:
         """A package's records, numbered and screened, with what was concluded from them."""
-        out: list[Record] = []
-        for item in decoded:
-            numbered = self._numbering.number(of_first_sample(item)) if isinstance(item, WaveformGroup) else [item]
-            screened = self._screened.step(numbered)
+        message = [of_first_sample(item) if isinstance(item, WaveformGroup) else item for item in decoded]
+        out = self._screened.arrived(message)
+        for item in message:
+            numbered = self._numbering.number(item) if isinstance(item, WaveformGroup) else [item]
+            screened = self._screened.each(numbered)
             for record in screened:
                 if isinstance(record, WaveformGroup):
                     self._numbering.note(record)

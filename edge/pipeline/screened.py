@@ -50,7 +50,20 @@ class Screened:
         return records
 
     def step(self, decoded: Iterable[Record | Fault]) -> list[Record]:
-        """Screen what a decoder gave out, in its order; what was concluded from a record stands behind it."""
+        """Screen what a decoder gave out at once, in its order; what was concluded from a record stands behind it."""
+        decoded = list(decoded)
+        out = self.arrived(decoded)
+        out += self.each(decoded)
+        return out
+
+    def arrived(self, message: Iterable[Record | Fault]) -> list[Record]:
+        """Hear of what a device sent at once, before its records are screened; events of its clock."""
+        records = (item for item in message if not isinstance(item, Fault))
+        self._chain, events = chain.arrived(self._chain, records)
+        return list(events)
+
+    def each(self, decoded: Iterable[Record | Fault]) -> list[Record]:
+        """Screen records of a message that has been heard of."""
         out: list[Record] = []
         for item in decoded:
             record = self.fault_told(item) if isinstance(item, Fault) else item

@@ -2,13 +2,14 @@
 
 A device's crystal is steady but not exact; arrivals are exact but late by a jitter that is never negative. So the earliest
 arrivals of each window pull the line slowly, and the spread of arrivals states the uncertainty. The device's own clock is
-passed on as seen and never used.
+passed on as seen, and used where its offset is known (`device_clock`): for readings, and for samples that were kept back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from models.screening.device_clock import OLDEST_NS, DeviceClock, learn
 from protocols.nomenclature import EVT_CLOCK_STEP, EVT_CLOCK_WRONG
 from protocols.record import (
     NS_PER_S,
@@ -52,6 +53,10 @@ class Line:
         """Time of a sample, nanoseconds."""
         return self.base_ns + (sample - self.base_sample) / self.fs_hz * (1 + self.drift) * NS_PER_S
 
+    def continues(self, group: WaveformGroup) -> bool:
+        """Whether a group counts on along this line."""
+        return self.fs_hz == group.fs_hz and group.first_sample >= self.base_sample
+
 
 @dataclass(frozen=True, slots=True)
 class AlignState:
@@ -59,6 +64,27 @@ class AlignState:
 
     lines: Mapping[SourcePath, Line] = field(default_factory=lambda: MappingProxyType(dict[SourcePath, Line]()))
     wrong: frozenset[SourcePath] = frozenset()
+    clock: DeviceClock = field(default_factory=DeviceClock)
+
+
+def arrived(state: AlignState, message: Iterable[Record]) -> tuple[AlignState, tuple[Record, ...]]:
+    """What a device sent at once, before its records are aligned: it tells of the device's clock, and whether that was set."""
+    told = [r for r in message if r.times.device_ns is not None]
+    if not told:
+        return state, ()
+    offset_ns, newest = min(((_offset(r.times), r) for r in told), key=lambda pair: pair[0])
+    before = state.clock
+    clock = learn(before, offset_ns, newest.times.gateway_ns)
+    state = replace(state, clock=clock)
+    if clock.segment == before.segment or before.offset_ns is None or clock.offset_ns is None:
+        return state, ()
+    times = Times(newest.times.gateway_ns, newest.times.device_ns, newest.times.gateway_ns)
+    params = (("shift_ns", before.offset_ns - clock.offset_ns),)
+    return state, (DeviceEvent(SourcePath(newest.source.device), EVT_CLOCK_STEP, times, params),)
+
+
+def _offset(times: Times) -> int:
+    return 0 if times.device_ns is None else times.gateway_ns - times.device_ns
 
 
 def step(state: AlignState, record: Record) -> tuple[AlignState, tuple[Record, ...]]:
@@ -67,7 +93,7 @@ def step(state: AlignState, record: Record) -> tuple[AlignState, tuple[Record, .
     times = record.times
     if isinstance(record, WaveformGroup):
         before = state.lines.get(record.source)
-        line = _follow(before, record)
+        line = _follow(before, record, _arrival(before, record, state.clock))
         state = replace(state, lines=MappingProxyType({**state.lines, record.source: line}))
         times = replace(
             times,
@@ -80,7 +106,7 @@ def step(state: AlignState, record: Record) -> tuple[AlignState, tuple[Record, .
             events = (DeviceEvent(record.source, EVT_CLOCK_STEP, times, (("shift_ns", shift),)),)
         record = replace(record, times=times)
     elif times.corrected_ns is None and isinstance(record, Observation | DeviceEvent | Gap | AlarmCondition):
-        record = replace(record, times=replace(times, corrected_ns=times.gateway_ns))
+        record = replace(record, times=_by_clock(times, state.clock))
     state, wrong = _own_clock(state, record.source, times)
     return state, (record, *events, *wrong)
 
@@ -89,6 +115,10 @@ def _own_clock(state: AlignState, source: SourcePath, times: Times) -> tuple[Ali
     if times.device_ns is None:
         return state, ()
     off = times.device_ns - times.gateway_ns
+    if (
+        -OLDEST_NS <= off <= WRONG_CLOCK_NS
+    ):  # it may be right and the reading old: the clock is judged by what is known of it
+        off = 0 if state.clock.offset_ns is None else -state.clock.offset_ns
     if abs(off) <= WRONG_CLOCK_NS:
         return (replace(state, wrong=state.wrong - {source}) if source in state.wrong else state), ()
     if source in state.wrong:
@@ -97,9 +127,42 @@ def _own_clock(state: AlignState, source: SourcePath, times: Times) -> tuple[Ali
     return replace(state, wrong=state.wrong | {source}), (event,)
 
 
-def _follow(line: Line | None, group: WaveformGroup) -> Line:
-    arrival, sample = group.times.gateway_ns, group.first_sample
-    if line is None or line.fs_hz != group.fs_hz or sample < line.base_sample:
+def _by_clock(times: Times, clock: DeviceClock) -> Times:
+    """The time of a reading by its device's clock, never later than its arrival; by its arrival while the clock is not known.
+
+    Until then it may be as old as the device says.
+    """
+    offset_ns = clock.offset_ns
+    if times.device_ns is None:
+        return replace(times, corrected_ns=times.gateway_ns)
+    if offset_ns is None:
+        kept_ns = times.gateway_ns - times.device_ns
+        uncertainty_ns = kept_ns if 0 < kept_ns <= OLDEST_NS else times.uncertainty_ns
+        return replace(times, corrected_ns=times.gateway_ns, uncertainty_ns=uncertainty_ns)
+    measured_ns = min(times.device_ns + offset_ns, times.gateway_ns)
+    if times.gateway_ns - measured_ns > OLDEST_NS:
+        return replace(times, corrected_ns=times.gateway_ns)
+    uncertainty_ns = clock.uncertainty_ns(times.gateway_ns)
+    return replace(times, corrected_ns=measured_ns, uncertainty_ns=uncertainty_ns, clock_segment=clock.segment)
+
+
+def _arrival(line: Line | None, group: WaveformGroup, clock: DeviceClock) -> int:
+    """When the first sample would have come, had the device not kept it back.
+
+    Samples that come when the line expects them are live, whatever a clock says that may just have been set.
+    """
+    arrival_ns = group.times.gateway_ns
+    if line is not None and line.continues(group) and arrival_ns - line.at(group.first_sample) <= STEP_NS:
+        return arrival_ns
+    if group.times.device_ns is None or clock.offset_ns is None:
+        return arrival_ns
+    measured_ns = group.times.device_ns + clock.offset_ns
+    return measured_ns if STEP_NS < arrival_ns - measured_ns <= OLDEST_NS else arrival_ns
+
+
+def _follow(line: Line | None, group: WaveformGroup, arrival: int) -> Line:
+    sample = group.first_sample
+    if line is None or not line.continues(group):
         segment = 1 if line is None else line.segment + 1
         return Line(segment, group.fs_hz, sample, arrival, window_end_ns=arrival + WINDOW_NS)
     error = arrival - line.at(sample)

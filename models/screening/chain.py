@@ -16,6 +16,7 @@ from models.screening import alarms, align, assess, limits, rhythm
 from models.screening.alarms import AlarmsState, Condition, Life
 from models.screening.align import AlignState
 from models.screening.assess import AssessState
+from models.screening.device_clock import AGREE_NS
 from models.screening.placement import Placement
 from models.screening.rhythm import RhythmState
 from models.signal import weights
@@ -23,12 +24,14 @@ from protocols.nomenclature import LINK_LOST
 from protocols.record import AlarmCondition, AlarmKind, Observation, Priority, Record, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from uuid import UUID
 
     from models.signal.trees import Trees
     from protocols.record import Times
 
 STRIP_S = 10.0
+KEPT_BACK_NS = AGREE_NS  # older than that at its arrival, a reading is not live
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +41,10 @@ def _trees() -> "Trees":
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """State of a device's screening: placement, one state a step, and the last ten seconds of each ECG source."""
+    """State of a device's screening: placement, one state a step, the last ten seconds of each ECG source, and `judged`.
+
+    That is the time of the newest reading of each series with limits.
+    """
 
     placement: Placement
     trees: "Trees" = field(repr=False)
@@ -48,6 +54,9 @@ class Chain:
     alarms: AlarmsState = field(default_factory=AlarmsState)
     recent: Mapping[SourcePath, tuple[WaveformGroup, ...]] = field(
         default_factory=lambda: MappingProxyType(dict[SourcePath, tuple[WaveformGroup, ...]]())
+    )
+    judged: Mapping[tuple[SourcePath, str], int] = field(
+        default_factory=lambda: MappingProxyType(dict[tuple[SourcePath, str], int]())
     )
 
 
@@ -95,6 +104,12 @@ def link(
     return state, tuple(changes)
 
 
+def arrived(state: Chain, message: "Iterable[Record]") -> tuple[Chain, tuple[Record, ...]]:
+    """Say what a device sent at once, before its records are stepped through: it tells of the device's clock."""
+    aligned, events = align.arrived(state.align, message)
+    return replace(state, align=aligned), events
+
+
 def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
     """Screen one record: itself as aligned and assessed, then events, observations and changes of alarm conditions."""
     aligned, records = align.step(state.align, record)
@@ -103,9 +118,21 @@ def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
     if isinstance(first, WaveformGroup) and assess.is_ecg(first):
         return _ecg(state, first, tuple(events))
     if isinstance(first, Observation):
-        state, changes = _settle(state, limits.conditions(state.alarms, first, state.placement), first.times)
+        state, changes = _reading(state, first)
         return state, (first, *events, *changes)
     return state, (first, *events)
+
+
+def _reading(state: Chain, reading: Observation) -> tuple[Chain, list[AlarmCondition]]:
+    """What a reading changes. One that the device kept back says what was: it may raise an alarm, and ends none that holds now."""
+    series, times = (reading.source, reading.code), reading.times
+    newest_ns = state.judged.get(series, times.best_ns)
+    found = limits.conditions(state.alarms, reading, state.placement)
+    if times.best_ns < newest_ns and times.gateway_ns - times.best_ns > KEPT_BACK_NS:
+        return _settle(state, tuple(c for c in found if c.present), times)
+    if found:
+        state = replace(state, judged=MappingProxyType({**state.judged, series: times.best_ns}))
+    return _settle(state, found, times)
 
 
 def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tuple[Chain, tuple[Record, ...]]:

@@ -245,6 +245,21 @@ async def test_a_sender_is_told_to_come_again_while_the_disk_is_behind(tmp_path:
         assert agent.observations() == [72.0]
 
 
+async def test_readings_that_a_device_kept_back_are_stored_at_the_time_at_which_they_were_measured(tmp_path: Path):
+    def measured(value: float, at_s: int) -> Observation:
+        behind_ns = 40 * 10**9  # the device's clock is behind the gateway's
+        return replace(rate(value), times=Times(1, T0_NS + at_s * 10**9 - behind_ns))
+
+    async with gateway(tmp_path) as agent:
+        for number, at_s in enumerate((0, 10, 20), start=1):
+            await agent.send(package(number, measured(60.0, at_s)), at_s=at_s)
+        kept = [measured(80.0 + minute, 60 * minute) for minute in range(1, 30)]
+        await agent.send(package(4, *kept, measured(60.0, 1800)), at_s=1800)
+        rows = [r for r in agent.stored() if isinstance(r, Observation) and r.value != 60.0]
+        assert [(r.times.best_ns - T0_NS) // 10**9 for r in rows] == [60 * minute for minute in range(1, 30)]
+        assert {r.times.gateway_ns for r in rows} == {T0_NS + 1800 * 10**9}
+
+
 async def test_samples_that_are_missing_between_packages_become_a_gap(tmp_path: Path):
     async with gateway(tmp_path) as agent:
         await agent.send(package(1, wave(0)))
