@@ -62,6 +62,7 @@ _ROWS: Final = (
     Part("mosquitto", ("mosquitto",), "usr/sbin/mosquitto", ("-h",), "mosquitto version"),
     Part("mosquitto_pub", ("mosquitto-clients",), "usr/bin/mosquitto_pub", ("--help",), "mosquitto_pub version"),
     Part("mosquitto_sub", ("mosquitto-clients",), "usr/bin/mosquitto_sub", ("--help",), "mosquitto_sub"),
+    Part("mosquitto_rr", ("mosquitto-clients",), "usr/bin/mosquitto_rr", ("--help",), "mosquitto_rr version"),
     Part("nginx", ("nginx",), "usr/sbin/nginx", ("-v",), "nginx version"),
     Part("coap-client-openssl", ("libcoap3-bin",), "usr/bin/coap-client-openssl", (), "coap-client"),
     Part("coap-client-gnutls", ("libcoap3-bin",), "usr/bin/coap-client-gnutls", (), "coap-client"),

@@ -1,0 +1,77 @@
+"""The examples of docs/how-to/mqtt-door.md and folder-door.md, run as they stand there but for addresses and folders."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from protocols.nomenclature import EVT_DEVICE_SEEN
+from protocols.record import Document, Observation
+from tests.fixtures.mqtt_broker import GATEWAY_NAME, MqttBroker
+from tests.fixtures.waiting import until
+from tests.fixtures.ward_gateway import door_gateway
+from wardlink.local.broker import write_broker
+from wardlink.local.parts import find_or_unpack
+from wardlink.local.places import Places
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[2]
+GUIDES = ROOT / "docs" / "how-to"
+
+
+def blocks(guide: str, language: str) -> list[str]:
+    """The code of a guide in one language, in its order."""
+    return re.findall(rf"```{language}\n(.*?)```", (GUIDES / guide).read_text("utf-8"), flags=re.DOTALL)
+
+
+async def shell(command: str, folder: Path, **environment: str) -> str:
+    """Run it in a folder; what it printed."""
+    running = await asyncio.create_subprocess_exec(
+        "sh", "-euc", command, cwd=folder, env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, errors = await running.communicate()
+    assert running.returncode == 0, errors.decode()
+    return out.decode()
+
+
+@pytest.mark.req("IOT-5.4e", surface="protocol")
+async def test_the_mqtt_guide_from_the_certificates_to_the_answer(mqtt_broker: MqttBroker, usual_places: Places):
+    folder, guide = mqtt_broker.folder, "mqtt-door.md"
+    papers, make, send = blocks(guide, "sh")
+    (settings,) = blocks(guide, "toml")
+    reading, answer = blocks(guide, "json")
+    (folder / "papers.sh").write_text(papers)
+    (folder / "reading.json").write_text(reading)
+    await shell(make.replace("DNS:broker.ward-7b", "IP:127.0.0.1"), folder)
+    write_broker(folder, mqtt_broker.port, [GATEWAY_NAME], user="root" if os.geteuid() == 0 else "")
+    await mqtt_broker.start()
+    program = find_or_unpack("mosquitto_rr", usual_places, lambda _line: None)
+    path = f"{program.executable.parent}:{os.environ['PATH']}"
+    async with door_gateway(folder, settings.replace("broker.ward-7b:8883", f"127.0.0.1:{mqtt_broker.port}")) as at:
+        here = send.replace("-h broker.ward-7b -p 8883", f"-h 127.0.0.1 -p {mqtt_broker.port}")
+        said = await shell(here, folder, PATH=path, **program.env)
+        assert json.loads(said) == json.loads(answer)
+        await until(lambda: bool(at.stored("monitor-3", Observation)))
+        (stored,) = at.stored("monitor-3", Observation)
+        assert (stored.code, stored.value, stored.unit) == ("MDC_TEMP_BODY", 37.0, "Cel")
+        (seen,) = at.events("monitor-3", EVT_DEVICE_SEEN)
+        about = {"make": "Acme", "model": "M1", "serial": "0007", "firmware": "1.2"}
+        assert dict(seen.params) == {"door": "mqtt", "listed": True, **about}
+
+
+@pytest.mark.req("IOT-5.4e", surface="protocol")
+async def test_the_folder_guide_from_the_folder_to_the_taken_file(tmp_path: Path):
+    guide, carts = "folder-door.md", tmp_path / "carts"
+    make, write = (text.replace("/srv/carts", str(carts)) for text in blocks(guide, "sh"))
+    (settings,) = blocks(guide, "toml")
+    await shell(make, ROOT)
+    async with door_gateway(tmp_path, settings.replace("/srv/carts", str(carts))) as at:
+        await shell(write.replace("python -m", f"{sys.executable} -m"), ROOT)
+        await until(lambda: (carts / "cart-6" / "taken").is_dir() and any((carts / "cart-6" / "taken").iterdir()))
+        await until(lambda: bool(at.stored("cart-6", Document)) and at.samples("cart-6", "ecg") == 10 * 500)
+        assert {o.code for o in at.stored("cart-6", Observation)} >= {"MDC_ECG_HEART_RATE", "MDC_ECG_TIME_PD_QRS"}
