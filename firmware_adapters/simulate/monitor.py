@@ -105,6 +105,7 @@ class Monitor:
         package = pb.DevicePackage(version=1, device=self.device, number=self.number)
         identity = pb.DeviceIdentity(make="Simulated monitors", model="Bedside 12", serial=self.serial, firmware="1.0")
         package.identity.CopyFrom(identity)
+        package.next_within_ms = (1 + self.loop_pause_s) * 1000
         clock_ns, fs_hz = self.clock_ns(), self.played.fs_hz
         for signals in self.played.signals:
             counts = signals.counts[:, place * fs_hz : (place + 1) * fs_hz]

@@ -65,6 +65,10 @@ def test_the_end_of_a_recording_and_its_begin_are_never_joined():
     assert [((g.times.device_ns or 0) - BEGAN_NS) // NS_PER_S for g in found] == [0, 1, 7, 8]
 
 
+def test_the_next_package_is_promised_for_as_long_as_the_pause_of_the_loop_lasts():
+    assert {p.next_within_s for p in play(monitor(from_record(TWELVE, start_s=23)), 8)} == {6.0}
+
+
 def test_the_same_package_as_json_is_the_same_package():
     package = monitor(from_record(DESATURATION, table=TABLE)).next_package()
     assert package is not None
