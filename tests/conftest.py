@@ -7,6 +7,8 @@ import pytest
 
 HERE = Path(__file__).parent
 
+pytest.register_assert_rewrite("tests.fixtures")  # one may import another before its turn comes
+
 pytest_plugins = [
     "pytester",
     "tests.plugins.requirements",

@@ -1,23 +1,21 @@
 """`python -m firmware_adapters.simulate RECORD PORT`: play a WFDB record as a Cyton board on a pseudo-terminal."""
 
 import argparse
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
-from firmware_adapters.simulate.pty import PtyPlayer
+from firmware_adapters.simulate.faults import Switches
+from firmware_adapters.simulate.pty import FAULTS, PtyPlayer, play
 from protocols.ecgfile.wfdb import read_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _UV_PER_MV = 1000.0
-_LOOK_AGAIN_S = 0.05
 
 
 def _microvolt(path: Path, start_s: float) -> "NDArray[np.float64]":
@@ -39,33 +37,50 @@ def _resampled(physical: "NDArray[np.float64]", fs_hz: float) -> "NDArray[np.flo
     return resampled
 
 
+def _programme(given: argparse.Namespace) -> tuple["NDArray[np.float64]", list[tuple[int, int]]]:
+    """All records one behind the other, shape (leads, n) in microvolt, and where between them the board is out of range."""
+    parts = [_microvolt(path, given.start_s if i == 0 else 0.0) for i, path in enumerate(given.record)]
+    leads = max(part.shape[0] for part in parts)
+    railed = np.full((leads, round(given.lead_in_s * RATE_HZ)), np.inf)
+    pieces, away = [railed], list[tuple[int, int]]()
+    n = railed.shape[1]
+    for i, part in enumerate(parts):
+        if i:
+            away.append((n, n + round(given.between_s * RATE_HZ)))
+            pieces.append(np.zeros((leads, away[-1][1] - n)))
+            n = away[-1][1]
+        pieces.append(np.pad(part, ((0, leads - part.shape[0]), (0, 0))))
+        n += part.shape[1]
+    return np.concatenate(pieces, axis=1), away
+
+
 def main() -> int:
     """Play until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m firmware_adapters.simulate", description=__doc__)
-    parser.add_argument("record", type=Path, help="WFDB record, without its extension")
+    parser.add_argument(
+        "record", type=Path, nargs="+", help="WFDB records, without extension, played one behind the other"
+    )
     parser.add_argument("port", type=Path, help="where the link to the pseudo-terminal is put")
-    parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the record")
+    parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the first record")
+    parser.add_argument("--lead-in-s", type=float, default=0.0, help="so many seconds without electrodes in front")
+    parser.add_argument("--between-s", type=float, default=8.0, help="out of range for so long between records")
     parser.add_argument(
         "--loop-pause-s", type=float, default=None, help="begin again after a silence of so many seconds"
     )
     parser.add_argument("--wait-for", type=Path, default=None, help="hold the board silent until this file exists")
+    parser.add_argument("--speed", type=float, default=1.0)
     given = parser.parse_args()
     pause = None if given.loop_pause_s is None else round(given.loop_pause_s * RATE_HZ)
+    microvolt, away = _programme(given)
+    switches = Switches(FAULTS)
     player = PtyPlayer(
-        Board(_microvolt(given.record, given.start_s), loop_pause_samples=pause), given.port, rate_hz=RATE_HZ
+        Board(microvolt, loop_pause_samples=pause, away=away),
+        given.port,
+        rate_hz=RATE_HZ,
+        speed=given.speed,
+        faults=switches,
     )
-
-    stopped = threading.Event()
-
-    def stop(_signal: int, _frame: object) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    while given.wait_for is not None and not given.wait_for.exists() and not stopped.wait(_LOOK_AGAIN_S):
-        pass
-    player.run(lambda: not stopped.is_set())
-    player.close()
+    play(player, switches, given.wait_for)
     return 0
 
 

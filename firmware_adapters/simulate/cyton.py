@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 RATE_HZ = 250
@@ -19,6 +21,7 @@ BYTES_PER_PACKET = 33
 _CHANNEL_COUNT = 8
 _FULL_SCALE_UV = 187500.0  # at gain 24
 _GAIN_24_UV = 4.5e6 / 24 / (2**23 - 1)
+_RAIL = 2**23 - 1
 _UPRIGHT_1_G = 8000  # 0.000125 g a count
 _FOOTER = 0xC0
 _SETTING_BYTES = 9  # x CH POWER GAIN INPUT BIAS SRB2 SRB1 X
@@ -35,10 +38,17 @@ class Board:
     """One board with a recording on its electrodes.
 
     `microvolt`: shape (channels up to 8, n) at 250 Hz; channels beyond them are 0. Behind its end the board goes on with
-    whatever `loop_pause_samples` says: it stays silent for so long and begins again, as if it had been out of range.
+    whatever `loop_pause_samples` says: it stays silent for so long and begins again, as if it had been out of range. It is out of
+    range too in `away`: first sample and end (exclusive) of stretches. `lead_off`: an open input drifts to the rail.
     """
 
-    def __init__(self, microvolt: "NDArray[np.float64]", *, loop_pause_samples: int | None = None) -> None:
+    def __init__(
+        self,
+        microvolt: "NDArray[np.float64]",
+        *,
+        loop_pause_samples: int | None = None,
+        away: "Sequence[tuple[int, int]]" = (),
+    ) -> None:
         """ValueError for another shape."""
         if microvolt.ndim != 2 or not 0 < microvolt.shape[0] <= _CHANNEL_COUNT or not microvolt.shape[1]:
             msg = f"recording of shape {microvolt.shape}: expected (1 to {_CHANNEL_COUNT}, samples)"
@@ -46,10 +56,12 @@ class Board:
         counts = np.zeros((microvolt.shape[1], _CHANNEL_COUNT), dtype=np.int64)
         railed = np.clip(np.nan_to_num(microvolt), -_FULL_SCALE_UV, _FULL_SCALE_UV)
         counts[:, : microvolt.shape[0]] = np.rint(railed.T / _GAIN_24_UV)
-        self._counts = np.clip(counts, -(2**23), 2**23 - 1)
-        self._loop_pause = loop_pause_samples
+        self._counts = np.clip(counts, -(2**23), _RAIL)
+        self._used = microvolt.shape[0]
+        self._loop_pause, self._away = loop_pause_samples, tuple(away)
         self._command = bytearray()
         self.streaming = False
+        self.lead_off = False
         self.sample = 0  # how many samples the board has measured since it began to stream
 
     @property
@@ -94,6 +106,11 @@ class Board:
             place = number % (length + self._loop_pause)
             if place >= length:
                 return b""
-        body = b"".join(int(c).to_bytes(3, "big", signed=True) for c in self._counts[place])
+        if any(first <= place < end for first, end in self._away):
+            return b""
+        counts = self._counts[place]
+        if self.lead_off:
+            counts = np.where(np.arange(_CHANNEL_COUNT) < self._used, _RAIL, 0)
+        body = b"".join(int(c).to_bytes(3, "big", signed=True) for c in counts)
         accel = struct.pack(">hhh", 0, 0, _UPRIGHT_1_G) if number % 10 == 0 else bytes(6)
         return bytes([0xA0, number % 256]) + body + accel + bytes([_FOOTER])

@@ -7,9 +7,7 @@ of the two shows. `python -m firmware_adapters.simulate.nonin RECORD PORT` plays
 import argparse
 import csv
 import math
-import signal
 import sys
-import threading
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_adapters.simulate.pty import PtyPlayer
+from firmware_adapters.simulate.faults import Switches
+from firmware_adapters.simulate.pty import FAULTS, PtyPlayer, play
 from protocols.ecgfile.wfdb import read_record
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ _HOLD_PACKETS = 30  # display values outlive the finger by 10 s
 _PULSE_FRAMES = 12  # 160 ms
 _GREEN = 0b010
 _FINGER_OFF = 0x08
-_LOOK_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,7 @@ class Oximeter:
         self._pulse_left = 0
         self._numbers = bytes(FRAMES_PER_PACKET)
         self.streaming = True
+        self.lead_off = False
         self.sample = 0
 
     def command(self, data: bytes) -> bytes:
@@ -98,7 +97,7 @@ class Oximeter:
             return b""
         slot, at_s = number % FRAMES_PER_PACKET, place / RATE_HZ
         reading = self.reading(at_s)
-        off = not self.finger[place] or (reading.spo2 is None and reading.pulse is None)
+        off = self.lead_off or not self.finger[place] or (reading.spo2 is None and reading.pulse is None)
         if slot == 0:
             self._numbers = self._packet_numbers(number // FRAMES_PER_PACKET, reading, off=off)
         if place == 0:
@@ -172,29 +171,27 @@ def main() -> int:
     parser.add_argument("--spo2", type=int, default=97, help="reading where no file is given")
     parser.add_argument("--pulse", type=int, default=75, help="reading where no file is given")
     parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the record")
+    parser.add_argument("--lead-in-s", type=float, default=0.0, help="so many seconds without a finger in front")
+    parser.add_argument("--then-off-s", type=float, default=0.0, help="so many seconds without a finger behind it")
     parser.add_argument(
         "--loop-pause-s", type=float, default=None, help="begin again after a silence of so many seconds"
     )
     parser.add_argument("--wait-for", type=Path, default=None, help="hold the oximeter silent until this file exists")
+    parser.add_argument("--speed", type=float, default=1.0)
     given = parser.parse_args()
     readings = [Reading(0, given.spo2, given.pulse)] if given.readings is None else readings_of(given.readings)
     shifted = [Reading(r.from_s - given.start_s, r.spo2, r.pulse) for r in readings]
     current = max((i for i, r in enumerate(shifted) if r.from_s <= 0), default=0)
+    later = [Reading(max(r.from_s, 0) + given.lead_in_s, r.spo2, r.pulse) for r in shifted[current:]]
+    if given.lead_in_s:
+        later.insert(0, Reading(0, None, None))
     pause = None if given.loop_pause_s is None else round(given.loop_pause_s * RATE_HZ)
-    board = Oximeter(pleth_of(given.record, start_s=given.start_s), shifted[current:], loop_pause_samples=pause)
-    player = PtyPlayer(board, given.port, rate_hz=RATE_HZ)
-
-    stopped = threading.Event()
-
-    def stop(_signal: int, _frame: object) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    while given.wait_for is not None and not given.wait_for.exists() and not stopped.wait(_LOOK_AGAIN_S):
-        pass
-    player.run(lambda: not stopped.is_set())
-    player.close()
+    ends = (np.full(round(s * RATE_HZ), np.nan) for s in (given.lead_in_s, given.then_off_s))
+    pleth = pleth_of(given.record, start_s=given.start_s)
+    board = Oximeter(np.concatenate((next(ends), pleth, next(ends))), later, loop_pause_samples=pause)
+    switches = Switches(FAULTS)
+    player = PtyPlayer(board, given.port, rate_hz=RATE_HZ, speed=given.speed, faults=switches)
+    play(player, switches, given.wait_for)
     return 0
 
 

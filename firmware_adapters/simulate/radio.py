@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ FAULTS = ("drop-link", "away", "dead", "silent", "lose", "garbage", "wrong-clock
 _GARBAGE = [(DATA, bytes.fromhex("00 DE AD BE EF")), (DATA, b"\xff" * 40), (BATTERY, b"\xff")]
 _LOSE_FRAMES = 4
 _READ_BYTES = 4096
+_LOOK_AGAIN_S = 0.1
 
 
 def fault(bluez: Bluez, strap: Strap, name: str) -> None:
@@ -86,14 +88,30 @@ def _tell(line: str) -> None:
     sys.stderr.flush()
 
 
-async def _main(bus: str, worn: dict[str, Path], *, speed: float, start_s: float) -> None:
+def _wait_for(path: Path, stopped: threading.Event) -> None:
+    while not path.exists() and not stopped.wait(_LOOK_AGAIN_S):
+        pass
+
+
+async def _wear(bluez: Bluez, strap: Strap, speed: float, wait_for: Path | None) -> None:
+    """A strap is on the air only while it is worn."""
+    stopped = threading.Event()
+    try:
+        if wait_for is not None:
+            await asyncio.to_thread(_wait_for, wait_for, stopped)
+        await play(bluez, strap, speed=speed)
+    finally:
+        stopped.set()
+
+
+async def _main(bus: str, worn: dict[str, Path], *, speed: float, start_s: float, wait_for: Path | None) -> None:
     bluez = await Bluez.on_bus(bus)
     straps = {
         address: Strap(from_record(record, start_s=start_s), address, serial=address.replace(":", "")[4:])
         for address, record in worn.items()
     }
     _listen(bluez, straps)
-    playing = [asyncio.create_task(play(bluez, strap, speed=speed)) for strap in straps.values()]
+    playing = [asyncio.create_task(_wear(bluez, strap, speed, wait_for)) for strap in straps.values()]
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -123,8 +141,10 @@ def main() -> int:
     parser.add_argument("straps", nargs="+", type=_worn, metavar="ADDRESS=RECORD", help="WFDB record without extension")
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the records")
+    parser.add_argument("--wait-for", type=Path, default=None, help="nobody wears a strap until this file exists")
     given = parser.parse_args()
-    asyncio.run(_main(given.bus, dict(given.straps), speed=given.speed, start_s=given.start_s))
+    worn = dict(given.straps)
+    asyncio.run(_main(given.bus, worn, speed=given.speed, start_s=given.start_s, wait_for=given.wait_for))
     return 0
 
 

@@ -4,15 +4,13 @@ import asyncio
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge.pipeline.device import DevicePipeline, Sink
 from firmware_adapters.adapter import ConfigError, DeviceConfig, LinkError, OptionValue
 from firmware_adapters.polar import STALE_S
 from firmware_adapters.registry import find_adapter
@@ -21,7 +19,6 @@ from firmware_adapters.simulate.bluez import Bluez
 from firmware_adapters.simulate.polar import Chest, Strap
 from firmware_adapters.transport import ble
 from firmware_adapters.transport.ble import GattPlan
-from models.screening.placement import Placement
 from protocols.nomenclature import (
     BATTERY_CHARGE,
     EVT_BATTERY_LOW,
@@ -35,43 +32,12 @@ from protocols.nomenclature import (
     LINK_LOSS,
     RR_INTERVAL,
 )
-from protocols.record import DeviceEvent, Gap, Observation, Record, WaveformGroup
-from tests.fixtures.waiting import until
+from tests.fixtures.bedside import Bedside, bedside
 
 pytestmark = pytest.mark.integration
 
 ADDRESS, OTHER = "A0:9E:1A:00:00:01", "A0:9E:1A:00:00:02"
 WITHIN_S = 20.0
-
-
-@dataclass
-class Bedside:
-    """What the pipeline of one strap has handed on."""
-
-    records: list[Record] = field(default_factory=list)
-
-    def add(self, records: Iterable[Record]) -> None:
-        self.records += records
-
-    def ecg(self) -> list[WaveformGroup]:
-        return [r for r in self.records if isinstance(r, WaveformGroup) and r.source.path == ("ecg",)]
-
-    def gaps(self) -> list[Gap]:
-        return [r for r in self.records if isinstance(r, Gap)]
-
-    def events(self, code: str) -> list[DeviceEvent]:
-        return [r for r in self.records if isinstance(r, DeviceEvent) and r.code == code]
-
-    def readings(self, code: str) -> list[float]:
-        """As the device sent them; the gateway's own analysis of the ECG has another source."""
-        return [
-            float(r.value)
-            for r in self.records
-            if isinstance(r, Observation) and r.code == code and r.source.path != ("ecg",)
-        ]
-
-    async def until(self, check: Callable[[], object], within_s: float = WITHIN_S) -> None:
-        await until(lambda: bool(check()), within_s)
 
 
 @pytest.fixture(scope="module")
@@ -88,19 +54,8 @@ async def worn(bluez: Bluez, *straps: Strap, speed: float = 1.0) -> AsyncGenerat
         task.cancel()
 
 
-@asynccontextmanager
-async def bedside(url: str = f"ble:{ADDRESS}", device: str = "strap") -> AsyncGenerator[Bedside]:
-    bed = Bedside()
-    config = DeviceConfig(device, "polar", url)
-    sink = Sink(bed.add, time.time_ns)
-    pipeline = DevicePipeline(find_adapter("polar"), config, sink, placement=Placement(), resume={})
-    running = asyncio.create_task(pipeline.run())
-    try:
-        yield bed
-        assert not running.done(), running.exception()
-    finally:
-        running.cancel()
-        await asyncio.wait((running,))
+def strap_bed(url: str = f"ble:{ADDRESS}", device: str = "strap") -> AbstractAsyncContextManager[Bedside]:
+    return bedside(DeviceConfig(device, "polar", url))
 
 
 def assert_exact(strap: Strap, bed: Bedside) -> int:
@@ -110,23 +65,23 @@ def assert_exact(strap: Strap, bed: Bedside) -> int:
     """
     base = strap.sent_frames[0][0]
     seen = 0
-    for group in bed.ecg():
+    for group in bed.waves("ecg"):
         measured = strap.values(base + group.first_sample, base + group.end_sample)
         np.testing.assert_array_equal(group.array()[0], measured)
         assert group.first_sample >= seen, "a sample came twice"
         seen = group.end_sample
-    return sum(g.n for g in bed.ecg())
+    return sum(g.n for g in bed.waves("ecg"))
 
 
 async def test_the_ecg_of_a_recording_arrives_sample_for_sample(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
-    async with worn(bluez, strap, speed=4), bedside() as bed:
-        await bed.until(lambda: sum(g.n for g in bed.ecg()) > 4000)
+    async with worn(bluez, strap, speed=4), strap_bed() as bed:
+        await bed.until(lambda: sum(g.n for g in bed.waves("ecg")) > 4000)
     assert assert_exact(strap, bed) > 4000
     assert not bed.gaps()
     assert not bed.events(EVT_FAULT)
-    assert {g.leads for g in bed.ecg()} == {("MDC_ECG_ELEC_POTL_I",)}
-    assert np.ptp(bed.ecg()[0].physical()) > 300  # microvolt: there are beats on it
+    assert {g.leads for g in bed.waves("ecg")} == {("MDC_ECG_ELEC_POTL_I",)}
+    assert np.ptp(bed.waves("ecg")[0].physical()) > 300  # microvolt: there are beats on it
     # record 100 beats at 74 to 77 a minute in its first minute, by its annotations
     assert all(70 <= rate <= 80 for rate in bed.readings(HEART_RATE)[2:])
     assert all(700 <= interval <= 900 for interval in bed.readings(RR_INTERVAL))
@@ -136,10 +91,10 @@ async def test_the_ecg_of_a_recording_arrives_sample_for_sample(bluez: Bluez, ch
 async def test_a_wearable_delivers_vital_signs_within_a_second_of_measuring_them(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
     delays_s: list[float] = []
-    async with worn(bluez, strap), bedside() as bed:
+    async with worn(bluez, strap), strap_bed() as bed:
         for n in range(1, 6):
-            await bed.until(lambda n=n: len(bed.ecg()) >= n)
-            group = bed.ecg()[n - 1]
+            await bed.until(lambda n=n: len(bed.waves("ecg")) >= n)
+            group = bed.waves("ecg")[n - 1]
             # the strap's clock is the machine's here: when the first sample of the frame was measured
             assert group.times.device_ns is not None
             delays_s.append((time.time_ns() - group.times.device_ns) / 1e9)
@@ -152,9 +107,9 @@ async def test_a_wearable_delivers_vital_signs_within_a_second_of_measuring_them
 
 async def test_the_time_of_a_sample_is_when_it_was_measured(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
-    async with worn(bluez, strap), bedside() as bed:
-        await bed.until(lambda: len(bed.ecg()) >= 4)
-    for group in bed.ecg():
+    async with worn(bluez, strap), strap_bed() as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 4)
+    for group in bed.waves("ecg"):
         # the simulator's clock is the machine's, and it sends a frame when its last sample is measured
         assert group.times.device_ns is not None
         assert abs(group.times.best_ns - group.times.device_ns) < 200_000_000  # a frame is 562 ms long
@@ -162,8 +117,8 @@ async def test_the_time_of_a_sample_is_when_it_was_measured(bluez: Bluez, chest:
 
 async def test_a_strap_makes_itself_known_for_the_ledger(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS, serial="9F00A001")
-    async with worn(bluez, strap), bedside("ble:Polar H10 9F00A001") as bed:
-        await bed.until(bed.ecg)
+    async with worn(bluez, strap), strap_bed("ble:Polar H10 9F00A001") as bed:
+        await bed.until(lambda: bed.waves("ecg"))
         strap.battery = 12
         await bed.until(lambda: bed.events(EVT_BATTERY_LOW))
     # the gateway tells what its settings say; this is what the strap says of itself
@@ -180,29 +135,29 @@ async def test_a_strap_makes_itself_known_for_the_ledger(bluez: Bluez, chest: Ch
 
 async def test_after_a_lost_link_all_is_subscribed_again_and_one_gap_has_the_exact_size(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
-    async with worn(bluez, strap), bedside() as bed:
-        await bed.until(lambda: len(bed.ecg()) >= 2)
+    async with worn(bluez, strap), strap_bed() as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 2)
         strap.peripheral.on_air = False
         bluez.drop(strap.peripheral)
         await bed.until(lambda: bed.events(EVT_DISCONNECTED))
-        groups = len(bed.ecg())
+        groups = len(bed.waves("ecg"))
         await asyncio.sleep(1.5)
         strap.peripheral.on_air = True
-        await bed.until(lambda: len(bed.ecg()) >= groups + 2 and bed.readings(HEART_RATE))
+        await bed.until(lambda: len(bed.waves("ecg")) >= groups + 2 and bed.readings(HEART_RATE))
     assert bluez.connections[ADDRESS] == 2
     assert bluez.subscriptions == {polar.CONTROL: 2, polar.DATA: 2, polar.HEART_RATE: 2, polar.BATTERY: 2}
     (gap,) = bed.gaps()
     assert (gap.reason, gap.source.path) == (LINK_LOSS, ("ecg",))
-    assert gap.from_sample == bed.ecg()[groups - 1].end_sample
-    assert gap.to_sample == bed.ecg()[groups].first_sample
+    assert gap.from_sample == bed.waves("ecg")[groups - 1].end_sample
+    assert gap.to_sample == bed.waves("ecg")[groups].first_sample
     assert (gap.to_sample or 0) - (gap.from_sample or 0) >= 130
     assert_exact(strap, bed)  # the numbers behind the gap are those of the strap
 
 
 async def test_lost_notifications_are_one_gap_with_their_numbers(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
-    async with worn(bluez, strap, speed=4), bedside() as bed:
-        await bed.until(lambda: len(bed.ecg()) >= 3)
+    async with worn(bluez, strap, speed=4), strap_bed() as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 3)
         strap.faults.lose = 3
         await bed.until(bed.gaps)
     (gap,) = bed.gaps()
@@ -216,16 +171,16 @@ async def test_lost_notifications_are_one_gap_with_their_numbers(bluez: Bluez, c
 
 async def test_a_link_that_is_up_and_dead_is_found_and_opened_again(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
-    async with worn(bluez, strap), bedside() as bed:
-        await bed.until(lambda: len(bed.ecg()) >= 2)
-        groups = len(bed.ecg())
+    async with worn(bluez, strap), strap_bed() as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 2)
+        groups = len(bed.waves("ecg"))
         began_s = time.monotonic()
         strap.peripheral.dead = True  # no word from BlueZ: it goes on calling the strap connected
         await bed.until(lambda: bed.events(EVT_DISCONNECTED))
         found_s = time.monotonic() - began_s
         # BlueZ sees it at last, and the strap is there again
         bluez.drop(strap.peripheral)
-        await bed.until(lambda: len(bed.ecg()) > groups)
+        await bed.until(lambda: len(bed.waves("ecg")) > groups)
     print(f"a dead link was found after {found_s:.1f} s")
     assert found_s < STALE_S + 3 * ble.REQUEST_S
     assert len(bed.gaps()) == 1
@@ -234,14 +189,14 @@ async def test_a_link_that_is_up_and_dead_is_found_and_opened_again(bluez: Bluez
 
 async def test_an_ecg_that_stops_is_noticed_although_other_values_go_on(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
-    async with worn(bluez, strap), bedside() as bed:
-        await bed.until(lambda: len(bed.ecg()) >= 2)
-        groups = len(bed.ecg())
+    async with worn(bluez, strap), strap_bed() as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 2)
+        groups = len(bed.waves("ecg"))
         strap.faults.lose = 1_000_000
         await bed.until(lambda: bed.events(EVT_DISCONNECTED), STALE_S + 3)
         assert bed.readings(HEART_RATE)
         strap.faults.lose = 0
-        await bed.until(lambda: len(bed.ecg()) > groups)
+        await bed.until(lambda: len(bed.waves("ecg")) > groups)
     assert len(bed.gaps()) == 1
     assert_exact(strap, bed)
 
@@ -257,12 +212,12 @@ async def test_garbage_is_told_with_its_bytes_and_the_rest_goes_on(bluez: Bluez,
         (polar.BATTERY, b"\xff"),
         (polar.CONTROL, b"\x77\x00"),
     ]
-    async with worn(bluez, strap, speed=4), bedside() as bed:
-        await bed.until(lambda: len(bed.ecg()) >= 2)
+    async with worn(bluez, strap, speed=4), strap_bed() as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 2)
         strap.faults.garbage += garbage
         await bed.until(lambda: len(bed.events(EVT_FAULT)) >= len(garbage))
-        groups = len(bed.ecg())
-        await bed.until(lambda: len(bed.ecg()) >= groups + 3)
+        groups = len(bed.waves("ecg"))
+        await bed.until(lambda: len(bed.waves("ecg")) >= groups + 3)
     assert [event.text for event in bed.events(EVT_FAULT)] == [raw.hex(" ") for _, raw in garbage]
     assert not bed.gaps()
     assert_exact(strap, bed)
@@ -271,18 +226,18 @@ async def test_garbage_is_told_with_its_bytes_and_the_rest_goes_on(bluez: Bluez,
 async def test_a_strap_whose_clock_was_never_set_is_told_and_loses_nothing(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
     strap.clock_ns = polar.UNSET_CLOCK_NS
-    async with worn(bluez, strap), bedside() as bed:
-        await bed.until(lambda: len(bed.ecg()) >= 3)
+    async with worn(bluez, strap), strap_bed() as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 3)
         # an app sets the clock while the strap is worn
         strap.clock_ns = time.time_ns() - polar.BORN_CLOCK_NS
-        groups = len(bed.ecg())
-        await bed.until(lambda: len(bed.ecg()) >= groups + 3)
+        groups = len(bed.waves("ecg"))
+        await bed.until(lambda: len(bed.waves("ecg")) >= groups + 3)
     (wrong,) = bed.events(EVT_CLOCK_WRONG)
     assert float(dict(wrong.params)["off_ns"]) < -5 * 365 * 86400 * 1_000_000_000
     assert len(bed.events(EVT_CLOCK_STEP)) == 1
     assert not bed.gaps()
     assert_exact(strap, bed)
-    assert all(abs(g.times.best_ns - time.time_ns()) < 60_000_000_000 for g in bed.ecg())
+    assert all(abs(g.times.best_ns - time.time_ns()) < 60_000_000_000 for g in bed.waves("ecg"))
 
 
 async def test_two_straps_on_one_radio_are_kept_apart(bluez: Bluez, chest: Chest):
@@ -290,18 +245,18 @@ async def test_two_straps_on_one_radio_are_kept_apart(bluez: Bluez, chest: Chest
     one, two = Strap(chest, ADDRESS), Strap(other_chest, OTHER, serial="0000BEEF")
     async with (
         worn(bluez, one, two),
-        bedside(device="strap-1") as first,
-        bedside(f"ble:{OTHER}", "strap-2") as second,
+        strap_bed(device="strap-1") as first,
+        strap_bed(f"ble:{OTHER}", "strap-2") as second,
     ):
-        await first.until(lambda: len(first.ecg()) >= 3 and len(second.ecg()) >= 3)
+        await first.until(lambda: len(first.waves("ecg")) >= 3 and len(second.waves("ecg")) >= 3)
         bluez.drop(one.peripheral)
-        groups = len(second.ecg())
-        await second.until(lambda: len(second.ecg()) >= groups + 2)
+        groups = len(second.waves("ecg"))
+        await second.until(lambda: len(second.waves("ecg")) >= groups + 2)
         await first.until(lambda: len(first.events(EVT_CONNECTED)) == 2)
     assert_exact(one, first)
     assert_exact(two, second)
     assert not second.gaps()
-    assert {g.source.device for g in second.ecg()} == {"strap-2"}
+    assert {g.source.device for g in second.waves("ecg")} == {"strap-2"}
 
 
 async def test_straps_of_another_process_are_played_and_made_to_fail(bus_address: str, captures: Path):
@@ -313,8 +268,8 @@ async def test_straps_of_another_process_are_played_and_made_to_fail(bus_address
     assert radio.stderr is not None
     try:
         assert await radio.stdout.readline() == b"on the air\n"
-        async with bedside() as bed:
-            await bed.until(bed.ecg)
+        async with strap_bed() as bed:
+            await bed.until(lambda: bed.waves("ecg"))
             radio.stdin.write(f"lose {ADDRESS}\n".encode())
             await bed.until(bed.gaps)
             radio.stdin.write(f"wrong-clock {ADDRESS}\n".encode())
