@@ -23,7 +23,9 @@ class SubCommand:
 
 TABLE: dict[str, SubCommand] = {
     "demo": SubCommand(
-        "wardlink.demo.commands:app", "One bed, from a recorded ECG to the nurse's page, on this machine.", "edge,hub"
+        "wardlink.demo.commands:app",
+        "A ward of six beds, from recorded signals to the nurse's page, on this machine.",
+        "edge,hub",
     ),
     "stack": SubCommand("wardlink.local.commands:app", "The local database: up, status, down.", "hub"),
     "hub": SubCommand("hub.commands:app", "The hospital or regional platform: run, migrate, gateways, people.", "hub"),

@@ -15,12 +15,12 @@ from playwright.sync_api import Page, expect
 from edge.spool import Spool
 from protocols.nomenclature import V_FIB
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
-from wardlink.demo.commands import EXCERPT
+from wardlink.demo.commands import CAPTURES
 from wardlink.demo.one_bed import WARD, OneBed, Recording
 
 pytestmark = pytest.mark.e2e
 
-ONSET_S = 60.0  # of the flutter in the excerpt that `wardlink demo` plays (tests/captures/ATTRIBUTION.md), and behind the first paint
+ONSET_S = 60.0  # of the flutter in the excerpt (tests/captures/ATTRIBUTION.md), and behind the first paint
 NEAR_S = 2.0
 WITHIN_S = 10.0
 FIRST_SAMPLE = "select min(extract(epoch from start) - first_sample / 250.0)::float8 from waveform"
@@ -40,7 +40,7 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
     pictures: Path,
     accessible: Callable[[Page], list[str]],
 ) -> None:
-    bed = one_bed(Recording(EXCERPT, loop_pause_s=None))
+    bed = one_bed(Recording(CAPTURES / "vfdb-419-vf", loop_pause_s=None))
     page = open_page("en")
     sign_in(page, bed)
     switch_on_when_open(bed)

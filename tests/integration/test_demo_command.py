@@ -136,7 +136,7 @@ def test_a_demo_ends_with_all_that_it_started_and_goes_on_with_its_data_next_tim
 def test_a_recording_that_is_not_there_is_told_with_what_to_do(short_folder: Callable[[], Path]):
     data = short_folder()
     ended = subprocess.run(
-        [*COMMAND, "--data", str(data), "--recordings", str(data), "--record", "vfdb/none"],
+        [*COMMAND, "--data", str(data), "--recordings", str(data)],
         env=without_a_database(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert ended.returncode == 2

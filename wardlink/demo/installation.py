@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from wardlink.demo.beds import DemoBed, seed
-from wardlink.demo.rigs.rig import Ground, Rig
+from wardlink.demo.rigs.rig import Ground, Rig, free_port
 from wardlink.local.database import Database, stack_down, stack_up
 from wardlink.local.places import Places
 from wardlink.processes import Processes
@@ -48,12 +48,13 @@ class Installation:
         web_port: int | None = None,
         database: Database | None = None,
         progress: Progress = print,
+        speed: float = 1.0,
     ) -> None:
-        """Nothing is started yet. `database`: one that is up already, and stays up."""
+        """Nothing is started yet. `database`: one that is up already, and stays up. `speed`: how fast the devices play."""
         self._places, self._folder, self.beds, self._progress = places, folder, tuple(beds), progress
         self._wanted_port = web_port
         self._hub_state, self.edge_state = folder / "hub", folder / "edge"
-        self.ground = Ground(folder, folder / "switched-on", places)
+        self.ground = Ground(folder, folder / "switched-on", places, speed)
         self._config = folder / "edge.toml"
         self.processes = Processes(folder / "logs")
         self.ports: dict[str, int] = {}
@@ -108,6 +109,11 @@ class Installation:
             self.processes.start(role, _command("hub", "run", "--role", role), self.hub_env)
         for role, size in seen.items():
             self._wait(role, lambda text: '"event": "ready"' in text, size, f"the role {role} to be ready")
+
+    def stop_hub(self) -> None:
+        """End all roles of the hub; the gateway goes on alone."""
+        for role in reversed(ROLES):
+            self.processes.stop(role)
 
     @property
     def rigs(self) -> list[Rig]:
@@ -232,20 +238,14 @@ def _choose_ports(file: Path, wanted: int | None) -> dict[str, int]:
         ports["web"] = wanted
     for name in _PORTS:
         if name not in ports:
-            ports[name] = _free_port()
+            ports[name] = free_port()
         elif not _is_free(ports[name]):
             if name != "web" or wanted is not None:
                 msg = f"port {ports[name]} ({name}) is taken by another program; end it, or give another folder with --data"
                 raise DemoError(msg)
-            ports[name] = _free_port()
+            ports[name] = free_port()
     file.write_text(json.dumps(ports), "utf-8")
     return ports
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:

@@ -6,7 +6,8 @@ from typing import Final
 
 from wardlink.demo.beds import DemoBed
 from wardlink.demo.installation import WARD, Installation, Progress
-from wardlink.demo.rigs.serial import Recording, SerialRig, amplifier
+from wardlink.demo.rigs.rig import Recording
+from wardlink.demo.rigs.serial import SerialRig, amplifier
 from wardlink.local.database import Database
 from wardlink.local.places import Places
 
@@ -29,7 +30,7 @@ class OneBed(Installation):
         progress: Progress = print,
     ) -> None:
         """Nothing is started yet. `database`: one that is up already, and stays up."""
-        self._amplifier: SerialRig = amplifier(DEVICE, recording, {"1": "II", "2": "V1"})
+        self._amplifier: SerialRig = amplifier(DEVICE, [recording], {"1": "II", "2": "V1"})
         bed = DemoBed(BED, "Zhang Demo", "male", date(1959, 3, 1), (self._amplifier,))
         super().__init__(places, folder, [bed], web_port=web_port, database=database, progress=progress)
 

@@ -1,22 +1,44 @@
 """What every simulated device of the demo does: make ready, give its part of the gateway's settings, start, go wrong on request."""
 
-from collections.abc import Mapping
+import math
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from wardlink.local.places import Places
     from wardlink.processes import Processes
 
+PULL_LEAD, DROP_LINK, GARBAGE, WRONG_CLOCK = DEVICE_FAULTS = "pull-lead", "drop-link", "garbage", "wrong-clock"
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where a demo stands: its folder, the file that switches the devices on, the places of local programs."""
+    """Where a demo stands: its folder, the file that switches the devices on, the places of local programs, how fast devices play."""
 
     folder: Path
     switched_on: Path
     places: "Places"
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a device measures: a WFDB record (path without extension), from `start_s`, with a silence before it begins again."""
+
+    path: Path
+    start_s: float = 0.0
+    loop_pause_s: float | None = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line for the standard input of a simulator, `after_s` from now."""
+
+    after_s: float
+    text: str
 
 
 class Rig(Protocol):
@@ -32,9 +54,8 @@ class Rig(Protocol):
         """Ids of its devices."""
         ...
 
-    @property
-    def faults(self) -> Mapping[str, str]:
-        """What can go wrong: the demo's word, and the line that makes it so on the standard input of the process."""
+    def fault(self, name: str, seconds: float) -> Sequence[Line]:
+        """What to tell its process so that one of DEVICE_FAULTS lasts so long; nothing where this device cannot have it."""
         ...
 
     def prepare(self, ground: Ground) -> None:
@@ -61,7 +82,11 @@ class Rig(Protocol):
 class Plain:
     """What most devices need nothing for."""
 
-    faults: Mapping[str, str] = {}
+    _can: ClassVar[tuple[str, ...]] = (PULL_LEAD, DROP_LINK, GARBAGE, WRONG_CLOCK)
+
+    def fault(self, name: str, seconds: float) -> Sequence[Line]:
+        """A line that the simulators take: the fault and for how long."""
+        return (Line(0, f"{name} {math.ceil(seconds)}"),) if name in self._can else ()
 
     def prepare(self, ground: Ground) -> None:
         """Nothing to make ready."""
@@ -70,3 +95,10 @@ class Plain:
         """Nothing."""
         del ground
         return {}
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

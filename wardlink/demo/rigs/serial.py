@@ -2,45 +2,31 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from wardlink.demo.rigs.rig import Ground, Plain
+from wardlink.demo.rigs.rig import DROP_LINK, GARBAGE, PULL_LEAD, Ground, Plain, Recording
 
 if TYPE_CHECKING:
     from wardlink.processes import Processes
 
 Option: TypeAlias = str | Mapping[str, str]
-_FAULTS = MappingProxyType({name: name for name in ("pull-lead", "drop-link", "garbage", "wrong-clock")})
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What a device measures: a WFDB record (path without extension), from `start_s`, with a silence before it begins again."""
-
-    path: Path
-    start_s: float = 0.0
-    loop_pause_s: float | None = 8.0
-
-    def arguments(self) -> list[str]:
-        """The same for a simulator's command."""
-        loop = [] if self.loop_pause_s is None else ["--loop-pause-s", str(self.loop_pause_s)]
-        return ["--start-s", str(self.start_s), *loop]
 
 
 @dataclass(frozen=True)
 class SerialRig(Plain):
-    """A device of `family` on a line of its own. `module` is its simulator."""
+    """A device of `family` on a line of its own. `module` is its simulator, `records` and `extra` are what it is told to play."""
+
+    _can = (PULL_LEAD, DROP_LINK, GARBAGE)  # neither device has a clock
 
     name: str
     family: str
     module: str
-    recording: Recording
+    records: tuple[Path, ...]
+    extra: tuple[str, ...]
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
-    extra: tuple[str, ...] = ()
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -60,8 +46,8 @@ class SerialRig(Plain):
 
     def start(self, ground: Ground, processes: "Processes", environment: Mapping[str, str]) -> None:
         """Start its simulator."""
-        command = [sys.executable, "-m", self.module, str(self.recording.path), str(self.port(ground))]
-        command += [*self.recording.arguments(), "--wait-for", str(ground.switched_on), *self.extra]
+        command = [sys.executable, "-m", self.module, *map(str, self.records), str(self.port(ground))]
+        command += ["--wait-for", str(ground.switched_on), "--speed", str(ground.speed), *self.extra]
         processes.start(self.name, command, environment, listens=True)
 
     def is_plugged_in(self, ground: Ground) -> bool:
@@ -69,15 +55,34 @@ class SerialRig(Plain):
         return self.port(ground).is_symlink()
 
 
-def amplifier(name: str, recording: Recording, channels: Mapping[str, str]) -> SerialRig:
-    """An 8-channel ECG amplifier; `channels` maps its channels to ECG leads."""
-    return SerialRig(name, "cyton", "firmware_adapters.simulate", recording, {"channels": channels})
+def amplifier(
+    name: str, recordings: Sequence[Recording], channels: Mapping[str, str], *, lead_in_s: float = 0.0
+) -> SerialRig:
+    """An 8-channel ECG amplifier that plays one recording behind the other; `channels` maps its channels to ECG leads.
+
+    `lead_in_s`: for so long its electrodes are not on yet.
+    """
+    first, last = recordings[0], recordings[-1]
+    extra = ["--start-s", str(first.start_s), "--lead-in-s", str(lead_in_s)]
+    if last.loop_pause_s is not None:
+        extra += ["--loop-pause-s", str(last.loop_pause_s)]
+    records = tuple(recording.path for recording in recordings)
+    return SerialRig(name, "cyton", "firmware_adapters.simulate", records, tuple(extra), {"channels": channels})
 
 
-def oximeter(name: str, recording: Recording, readings: Path | None = None) -> SerialRig:
-    """A pulse oximeter in data format 7; `readings` says what it shows when."""
-    extra = () if readings is None else ("--readings", str(readings))
-    return SerialRig(name, "nonin", "firmware_adapters.simulate.nonin", recording, {}, extra)
+def oximeter(
+    name: str, recording: Recording, *, readings: Path | None = None, lead_in_s: float = 0.0, then_off_s: float = 0.0
+) -> SerialRig:
+    """A pulse oximeter in data format 7; `readings` says what it shows when.
+
+    Before and behind the recording there is no finger in it, for `lead_in_s` and `then_off_s`; then the recording begins again.
+    """
+    extra = ["--start-s", str(recording.start_s), "--lead-in-s", str(lead_in_s), "--then-off-s", str(then_off_s)]
+    if recording.loop_pause_s is not None:
+        extra += ["--loop-pause-s", str(recording.loop_pause_s)]
+    if readings is not None:
+        extra += ["--readings", str(readings)]
+    return SerialRig(name, "nonin", "firmware_adapters.simulate.nonin", (recording.path,), tuple(extra))
 
 
 def _toml(value: Option) -> str:
