@@ -78,8 +78,9 @@ def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
             continue
         low, high = (limit.low if limit.HasField("low") else None), (limit.high if limit.HasField("high") else None)
         limits.append(Limit(limit.code, low, high))
-    if not limits:
-        return Placement(age_group, bed.paced, version=version)
+    # A limit that is set for one measurement does not end the watch over another.
+    named = {limit.code for limit in limits}
+    limits += [limit for limit in Placement().limits if limit.code not in named]
     return Placement(age_group, bed.paced, tuple(limits), version)
 
 

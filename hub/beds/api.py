@@ -1,5 +1,6 @@
 """The routes of a bed: its page, trends, past strips, alarms, time-line, notes."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -56,6 +57,8 @@ def routes(web: "WebKit", beds: "Beds", wards: "WardService", accounts: "Account
             "timeline": allowed(person.principal, "timeline.read"),
             "note": allowed(person.principal, "note.write"),
             "ledger": allowed(person.principal, "device.list"),
+            "limits": allowed(person.principal, "limit.change"),
+            "admit": allowed(person.principal, "patient.admit"),
         }
         return web.page(
             request,
@@ -63,14 +66,14 @@ def routes(web: "WebKit", beds: "Beds", wards: "WardService", accounts: "Account
             person,
             ward={"id": found.slug, "name": found.name},
             bed={"id": bed, "label": bed},
-            detail={**detail_json(detail), "may": may},
+            detail={**detail_json(detail, datetime.now(UTC)), "may": may},
             snapshot=snapshot,
         )
 
     @router.get("/api/v1/beds/{key}", response_model=None)
     @declares("ward.read")
     async def told(key: Key, person: Annotated[Person, signed_in]) -> "Json":
-        return detail_json(await beds.get(person.principal, key))
+        return detail_json(await beds.get(person.principal, key), datetime.now(UTC))
 
     @router.get("/api/v1/beds/{key}/trends", response_model=None)
     @declares("trend.read")

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from hub.alarms.domain import Past
 from hub.core.errors import InvalidError
-from hub.placement.domain import PlacedDevice, Stay
+from hub.devices.domain import Device
+from hub.placement.domain import Stay
 from hub.wards.domain import Bed, Stream, leads_of
 
 KEPT = timedelta(hours=72)
@@ -122,7 +123,7 @@ class BedDetail:
     bed: Bed
     stay: Stay
     measures: tuple[str, ...]
-    devices: tuple[PlacedDevice, ...]
+    devices: tuple[Device, ...]
 
 
 def window(start: datetime | None, end: datetime | None, now: datetime, longest: timedelta = KEPT) -> Window:

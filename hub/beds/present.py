@@ -1,17 +1,19 @@
 """The bed page as JSON (docs/reference/http-api.md): codes and times; words belong to the page."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TypeAlias
 
 from hub.alarms.domain import Past
 from hub.alarms.present import account_of, alarm_json, people
 from hub.beds.domain import BedDetail, Note, Timeline, Trend, Trends
 from hub.beds.store import to_ms
+from hub.devices.domain import Device
 
 Json: TypeAlias = dict[str, object]
 
 
-def detail_json(detail: BedDetail) -> Json:
+def detail_json(detail: BedDetail, now: datetime) -> Json:
     """What the page needs besides the ward's state. `leads` numbers those of the past too."""
     bed = detail.bed
     return {
@@ -21,7 +23,21 @@ def detail_json(detail: BedDetail) -> Json:
         "since_ms": None if detail.stay.since is None else to_ms(detail.stay.since),
         "leads": [{"index": lead.index, "code": lead.code, "short": lead.short} for lead in bed.leads],
         "measures": list(detail.measures),
-        "devices": [{"id": d.device_id, "name": d.name, "gateway": d.gateway} for d in detail.devices],
+        "devices": [_device_json(device, now) for device in detail.devices],
+    }
+
+
+def _device_json(device: Device, now: datetime) -> Json:
+    return {
+        "id": device.device_id,
+        "name": device.name,
+        "title": device.title,
+        "state": device.state(now).value,
+        "gateway": device.gateway,
+        "door": device.door,
+        "battery_percent": device.battery_percent,
+        "battery_low": device.battery_is_low,
+        "last_seen_ms": None if device.last_seen is None else to_ms(device.last_seen),
     }
 
 

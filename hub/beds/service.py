@@ -26,6 +26,7 @@ from hub.beds.domain import (
 from hub.core.errors import InvalidError, NotFoundError
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
+from hub.devices.service import read_devices
 from hub.placement.domain import Stay, Ward
 from hub.wards.domain import Bed, Stream
 from hub.wards.frames import Frame
@@ -90,9 +91,10 @@ class Beds:
         async with self._database.transaction(tenant) as connection:
             bed, _ = await self._review(connection, tenant, stay)
             series = await store.read_series(connection, tenant, stay)
+            devices = await read_devices(connection, tenant, [device.device_id for device in bed.devices])
         await self._note_read(principal, "bed.read", key)
         measures = tuple(dict.fromkeys(code for _, _, _, code, _, _ in series))
-        return BedDetail(bed, stay, measures, bed.devices)
+        return BedDetail(bed, stay, measures, tuple(devices))
 
     @policy("trend.read")
     async def trends(

@@ -46,6 +46,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "placement.read": _SEES_WARD | _MACHINE,
         "placement.change": frozenset({Role.NURSE, Role.DOCTOR, Role.ADMINISTRATOR, Role.OPERATOR}),
         "patient.read": _BEDSIDE,
+        "patient.admit": frozenset({Role.NURSE, Role.DOCTOR}),
         "limit.change": frozenset({Role.NURSE, Role.DOCTOR, Role.OPERATOR}),
     }
 )

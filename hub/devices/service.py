@@ -1,5 +1,6 @@
 """What can be done with the ledger: list and find devices, look at one, admit it, retire it. Placing is hub.placement's."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hub.core.errors import ConflictError, InvalidError, NotFoundError
@@ -137,6 +138,15 @@ class Devices:
                 raise ConflictError(f"The device is {admission} already.", "Load the page again.", reason="admission")
             action = "device.admit" if admission == "admitted" else "device.retire"
             await self.audit.write(connection, principal, action, f"device:{device_id}")
+
+
+async def read_devices(connection: "Connection", tenant: int, devices: Sequence[int]) -> list[Device]:
+    """These devices as the ledger has them, in their order; for features that show a few and have checked who asks."""
+    found: list[Device] = []
+    for device in devices:
+        row = await (await connection.execute(_QUERIES["device"], {"tenant": tenant, "device": device})).fetchone()
+        found += [] if row is None else [Device(*row)]
+    return found
 
 
 async def _rows(

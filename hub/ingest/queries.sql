@@ -101,7 +101,7 @@ select coalesce((select version from placement_version where tenant_id = %(tenan
 -- name: placed_beds
 select w.slug || '/' || p.bed, array_agg(d.name order by d.name), x.pseudonym::text, x.birth_date, coalesce(x.paced, false),
        coalesce((select jsonb_agg(jsonb_build_array(l.code, l.unit, l.low, l.high) order by l.code)
-                   from alarm_limit l where l.point_of_care_id = p.point_of_care_id), '[]')
+                   from limit_in_force l where l.point_of_care_id = p.point_of_care_id), '[]')
   from device_association a
   join device d using (device_id)
   join point_of_care p using (point_of_care_id)

@@ -80,6 +80,29 @@ class LimitSet:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitInForce:
+    """The limits by which one measurement is screened at a point of care: the patient's own, else the bed's.
+
+    `set_by` (`user:12`) and `set_at` are there when they are the patient's own; then `bed_low` and `bed_high` are what the
+    bed has, and what holds again when the patient's own are given back.
+    """
+
+    code: str
+    unit: str
+    low: float | None
+    high: float | None
+    bed_low: float | None = None
+    bed_high: float | None = None
+    set_by: str | None = None
+    set_at: datetime | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether somebody set it for this patient."""
+        return self.set_by is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Patient:
     """Whom to place. `sex`: female, male, other, unknown."""
 

@@ -53,7 +53,50 @@ select d.device_id, d.name, lower(x.both), upper(x.both)
  order by d.name, lower(x.both)
 
 -- name: limits
-select point_of_care_id, code, unit, low, high from alarm_limit where point_of_care_id = any(%(points)s) order by code
+select point_of_care_id, code, unit, low, high, bed_low, bed_high, set_by, set_at
+  from limit_in_force
+ where point_of_care_id = any(%(points)s)
+ order by code
+
+-- name: set_patient_limit
+insert into patient_limit (tenant_id, patient_id, code, unit, low, high, set_by)
+values (%(tenant)s, %(patient)s, %(code)s, %(unit)s, %(low)s, %(high)s, %(who)s)
+
+-- name: give_back_limits
+insert into patient_limit (tenant_id, patient_id, code, unit, set_by)
+select distinct on (l.code) %(tenant)s, l.patient_id, l.code, l.unit, %(who)s
+  from patient_limit l
+ where l.patient_id = %(patient)s
+
+-- name: one_at_a_time
+select pg_advisory_xact_lock(hashtext('placement'), %(tenant)s)
+
+-- name: patient_at
+select a.patient_id, lower(a.during), p.name, p.sex, p.birth_date, p.hospital_number
+  from patient_association a
+  join patient p using (patient_id)
+ where a.point_of_care_id = %(point)s and a.during @> now()
+
+-- name: known_patient
+select p.patient_id, p.name, p.sex, p.birth_date, a.point_of_care_id, w.slug, w.name, c.bed
+  from patient p
+  left join patient_association a on a.patient_id = p.patient_id and a.during @> now()
+  left join point_of_care c on c.point_of_care_id = a.point_of_care_id
+  left join ward w on w.ward_id = c.ward_id
+ where p.tenant_id = %(tenant)s and p.hospital_number = %(number)s
+
+-- name: patient_leaves
+update patient_association set during = tstzrange(lower(during), now()) where patient_id = %(patient)s and during @> now()
+
+-- name: placeable_devices
+select d.device_id, d.name, d.make, d.model, d.serial, d.last_seen, a.point_of_care_id, w.slug, w.name, p.bed
+  from device d
+  left join device_association a on a.device_id = d.device_id and a.during @> now()
+  left join point_of_care p on p.point_of_care_id = a.point_of_care_id
+  left join ward w on w.ward_id = p.ward_id
+ where d.tenant_id = %(tenant)s and d.admission = 'admitted'
+   and not exists (select from gateway g where g.tenant_id = d.tenant_id and g.name = d.name)
+ order by d.name
 
 -- name: add_device
 insert into device (tenant_id, name) values (%(tenant)s, %(name)s) on conflict (tenant_id, name) do nothing

@@ -11,8 +11,20 @@ from hub.core.errors import InvalidError, NotFoundError
 from hub.core.policy import allowed, policy
 from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
-from hub.placement.domain import LimitSet, Patient, PlacedDevice, Point, Span, Stay, Ward, Who, natural, who
-from protocols.nomenclature import TERMS, TermKind
+from hub.placement.domain import (
+    LimitInForce,
+    LimitSet,
+    Patient,
+    PlacedDevice,
+    Point,
+    Span,
+    Stay,
+    Ward,
+    Who,
+    natural,
+    who,
+)
+from hub.placement.limits import check_limit
 
 if TYPE_CHECKING:
     from hub.accounts.service import Accounts
@@ -83,13 +95,13 @@ class Placement:
         return {row[0]: who(row[1], row[2], row[3], today) for row in rows}
 
     @policy("ward.read")
-    async def limits(self, principal: "Principal", points: Collection[int]) -> dict[int, list[LimitSet]]:
-        """The alarm limits at these points of care."""
+    async def limits(self, principal: "Principal", points: Collection[int]) -> dict[int, list[LimitInForce]]:
+        """The alarm limits in force at these points of care."""
         async with self._database.transaction(tenant_of(principal)) as connection:
             rows = await (await connection.execute(_QUERIES["limits"], {"points": list(points)})).fetchall()
-        found: dict[int, list[LimitSet]] = {}
-        for point, code, unit, low, high in rows:
-            found.setdefault(point, []).append(LimitSet(code, unit, low, high))
+        found: dict[int, list[LimitInForce]] = {}
+        for point, *limit in rows:
+            found.setdefault(point, []).append(LimitInForce(*limit))
         return found
 
     @policy("ward.read")
@@ -193,15 +205,7 @@ class Placement:
     async def set_limit(self, principal: "Principal", ward: str, bed: str, limit: LimitSet) -> None:
         """Set the limits of one measurement at a bed; the gateway screens by them as soon as it has heard of them."""
         tenant = tenant_of(principal)
-        term = TERMS.get(limit.code)
-        if term is None or term.kind is not TermKind.METRIC or term.unit != limit.unit:
-            raise InvalidError(
-                f"Limit of {limit.code!r} in {limit.unit!r}: expected a measurement of the nomenclature in its unit"
-                f"{f' {term.unit!r}' if term else ''}.",
-                "See docs/reference for codes and units.",
-            )
-        if limit.low is not None and limit.high is not None and limit.low >= limit.high:
-            raise InvalidError(f"Limits {limit.low} to {limit.high}: the lower is not below the upper.", "Swap them.")
+        check_limit(limit)
         async with self._database.transaction(tenant) as connection:
             point = await _point(connection, tenant, ward, bed)
             values = {"tenant": tenant, "point": point, "code": limit.code, "unit": limit.unit}

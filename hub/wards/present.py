@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from hub.alarms.present import alarm_json
+from hub.placement.domain import LimitInForce
 from hub.wards.domain import Link, Numeric
 from hub.wards.service import BedView, WardView
 
@@ -26,6 +27,12 @@ def link_json(link: Link) -> Json:
     return {"state": link.state.value, "since_ms": link.since_ms, "gateway": link.gateway, "device": link.device}
 
 
+def limit_json(limit: LimitInForce) -> Json:
+    """Limits in force; `bed`, what the bed itself has, is there only when these are the patient's own."""
+    found: Json = {"code": limit.code, "low": limit.low, "high": limit.high, "unit": limit.unit}
+    return {**found, "bed": {"low": limit.bed_low, "high": limit.bed_high}} if limit.is_own else found
+
+
 def bed_json(view: BedView) -> Json:
     """A bed."""
     who = view.who
@@ -36,7 +43,7 @@ def bed_json(view: BedView) -> Json:
         "who": None if who is None else {"masked_name": who.masked_name, "age": who.age, "sex": who.sex},
         "leads": [{"index": lead.index, "code": lead.code, "short": lead.short} for lead in view.bed.leads],
         "numerics": [numeric_json(number) for number in view.numerics],
-        "limits": [{"code": x.code, "low": x.low, "high": x.high, "unit": x.unit} for x in view.limits],
+        "limits": [limit_json(limit) for limit in view.limits],
         "link": link_json(view.link),
     }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hub.alarms.domain import Alarm
 from hub.core.policy import policy
-from hub.placement.domain import LimitSet, Ward, Who
+from hub.placement.domain import LimitInForce, Ward, Who
 from hub.wards.domain import Bed, Link, LinkState, Numeric, bed_link
 from hub.wards.store import Stored, read_numerics, read_strips
 
@@ -33,7 +33,7 @@ class BedView:
     bed: Bed
     who: Who | None
     numerics: tuple[Numeric, ...]
-    limits: tuple[LimitSet, ...]
+    limits: tuple[LimitInForce, ...]
     link: Link
 
 

@@ -36,6 +36,9 @@ from hub.devices import api as device_api
 from hub.devices.service import Devices
 from hub.gateways import api as gateway_api
 from hub.gateways.listing import GatewayList
+from hub.placement import api as limit_api
+from hub.placement import pages as admission_pages
+from hub.placement.admission import Admissions
 from hub.placement.service import Placement
 from hub.quarantine import api as quarantine_api
 from hub.quarantine.service import Quarantine
@@ -99,6 +102,8 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.include_router(alarm_api.routes(web, alarms, placement, accounts))
     beds = Beds(database, audit, placement, alarms, wards, room)
     app.include_router(bed_api.routes(web, beds, wards, accounts))
+    app.include_router(admission_pages.routes(web, Admissions(database, audit, placement), beds))
+    app.include_router(limit_api.routes(web, Admissions(database, audit, placement), placement, accounts))
     events = EventStreams(room, follower, accounts, web.version)
     app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))
 

@@ -40,6 +40,9 @@ SAME = {
 }
 # Keys that are put together at run time: the beginning, and what may follow.
 BUILT: dict[str, list[str]] = {
+    "admit.ask.": ["bed_taken", "patient_differs", "patient_elsewhere", "device_elsewhere"],
+    "admit.error.": ["number", "name", "birth", "device", "patient-gone", "placement-raced", "other"],
+    "admit.sexes.": ["female", "male", "other", "unknown"],
     "rail.": ["ward", "devices", "quarantine", "gateways"],
     "theme.to_": ["night", "day"],
     "quarantine.state.": ["held", "releasing", "released", "discarded"],
