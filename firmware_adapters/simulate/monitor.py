@@ -82,7 +82,7 @@ class Monitor:
         return self.began_ns + self.second * _NS_PER_S
 
     def next_garbage(self) -> bytes:
-        """What is sent beside the packages, or nothing."""
+        """What is sent beside the package of this second, or nothing."""
         if not self.garbage:
             return b""
         self.garbage -= 1
@@ -162,7 +162,7 @@ def _play(monitor: Monitor, sender: Sender, orders: "queue.SimpleQueue[str]", st
             except ValueError as error:
                 tell(str(error))
         sender.off_ns = monitor.clock_ns() - monitor.began_ns - monitor.second * _NS_PER_S
-        while garbage := monitor.next_garbage():
+        if garbage := monitor.next_garbage():
             sender.send_raw(garbage)
         if package := monitor.next_package():
             sender.send(package)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,17 +34,13 @@ from tests.conformance.formats import JSON, PROTOBUF, WRITERS, carries
 from tests.conformance.readings import READINGS, Reading, Wave
 from tests.fixtures.agent import Gateway
 from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
+from tests.fixtures.mqtt_broker import MqttBroker, free_port
 from tests.fixtures.signed_http import Device
 from tests.fixtures.waiting import until
+from tests.fixtures.ward_gateway import DoorGateway, door_gateway
 
 pytestmark = pytest.mark.integration
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "http-door.md"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -149,6 +144,34 @@ async def test_the_table_of_readings_sent_by_curl_in_each_format_is_the_same_row
             assert sorted(map(repr, map(essence, rows))) == sorted(map(repr, map(expected, kept)))
             faults = [r for r in at.stored(device) if isinstance(r, DeviceEvent) and r.code == EVT_FAULT]
             assert len(faults) == sum(r.expected is None for r in READINGS)
+
+
+@pytest.mark.req("IOT-5.4d", "IOT-5.4e", surface="protocol")
+async def test_the_table_of_readings_sent_by_mosquitto_pub_in_each_format_is_the_same_rows_at_the_hub(
+    mqtt_broker: MqttBroker, tmp_path: Path
+):
+    names = {media_type: f"monitor-{i}" for i, media_type in enumerate(WRITERS)}
+    await mqtt_broker.start()
+    async with door_gateway(tmp_path, mqtt_broker.settings(*names.values())) as at:
+        for media_type, device in names.items():
+            chosen = [r for r in READINGS if carries(media_type, r)]
+            body = WRITERS[media_type](device, 1, chosen)
+            status, text = await mqtt_broker.publish(device, body, content_type=media_type)
+            assert (status, "RC:0" in text) == (0, True)
+        sent = {device: [r for r in READINGS if carries(kind, r)] for kind, device in names.items()}
+        kept = {device: [r for r in given if r.expected is not None] for device, given in sent.items()}
+        await until(
+            lambda: all(
+                len(rows_of(at, d)) >= len(kept[d]) and len(at.events(d, EVT_FAULT)) == len(sent[d]) - len(kept[d])
+                for d in sent
+            )
+        )
+        for device, readings in kept.items():
+            assert sorted(map(repr, map(essence, rows_of(at, device)))) == sorted(map(repr, map(expected, readings)))
+
+
+def rows_of(at: DoorGateway, device: str) -> list[Observation | WaveformGroup]:
+    return [*at.stored(device, Observation), *at.stored(device, WaveformGroup)]
 
 
 async def test_the_guides_example_makes_a_reading_and_a_device_known_to_the_ledger(tmp_path: Path):

@@ -132,6 +132,14 @@ async def test_a_package_that_comes_twice_at_once_is_taken_once(tmp_path: Path):
         assert agent.observations() == [72.0]
 
 
+async def test_the_same_bytes_that_cannot_be_read_are_one_fault_however_often_they_come_at_once(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        replies = await asyncio.gather(*(agent.send(b"\xff garbage") for _ in range(5)))
+        replies += [await agent.send(b"\xff garbage")]
+        assert {r.verdict for r in replies} == {Verdict.REFUSED}
+        assert len([r for r in agent.stored() if isinstance(r, DeviceEvent) and r.code == EVT_FAULT]) == 1
+
+
 async def test_a_package_is_known_again_after_a_restart(tmp_path: Path):
     async with gateway(tmp_path) as agent:
         await agent.send(package(1, rate(72.0), wave(0)))
