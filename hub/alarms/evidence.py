@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError as ProtobufError
 
-from hub.core.microvolt import displayed
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
+from protocols.microvolt import displayed
 from protocols.nomenclature import TERMS
 from protocols.record import AlarmCondition, Evidence, WaveformGroup
 from protocols.wire import decode_record

@@ -29,8 +29,8 @@ from hub.core.principal import tenant_of
 from hub.devices.service import read_devices
 from hub.placement.domain import Stay, Ward
 from hub.wards.domain import Bed, Stream
-from hub.wards.frames import Frame
 from hub.wards.store import read_streams
+from protocols.live_frame import Frame
 from protocols.nomenclature import TERMS, TermKind
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from hub.core.db import Connection
 from hub.core.sql import load_queries
 from hub.placement.domain import Span, Stay
 from hub.wards.domain import Bed, Stream
-from hub.wards.frames import Frame, gap_frame
 from hub.wards.store import group_frames, stored_group
+from protocols.live_frame import Frame, gap_frame
 
 _QUERIES = load_queries("hub.beds")
 _AT_ONCE = 40  # groups decoded before others have their turn

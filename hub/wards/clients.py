@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from hub.wards.domain import Link, Numeric
-from hub.wards.frames import Frame, gap_frame
+from protocols.live_frame import Frame, gap_frame
 
 # About 4 s of 64 beds with 2 strips in groups of 250 ms.
 FRAMES_BOUND = 2048

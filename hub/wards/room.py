@@ -21,10 +21,10 @@ from hub.core.live import LiveKind, LiveMessage
 from hub.core.principal import system
 from hub.wards.clients import EventClient, WaveClient
 from hub.wards.domain import Bed, Layout, Link, LinkState, Numeric, bed_link, is_shown, lay_out, without_hub
-from hub.wards.frames import gap_frame
 from hub.wards.store import group_frames, read_streams
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
+from protocols.live_frame import gap_frame
 from protocols.record import Gap, Observation, WaveformGroup
 from protocols.wire import decode_record
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from hub.core.db import Connection
-from hub.core.microvolt import displayed
 from hub.core.sql import load_queries
 from hub.wards.domain import QUALITIES, Bed, Numeric, Stream
-from hub.wards.frames import Frame, gap_frame, samples_frame
 from protocols import device_package_pb2 as pb
+from protocols.live_frame import Frame, gap_frame, samples_frame
+from protocols.microvolt import displayed
 from protocols.record import WaveformGroup
 from protocols.wire import decode_record
 

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from hub.accounts.domain import Person
 from hub.placement.domain import Ward
 from hub.wards.clients import WaveClient
-from hub.wards.frames import Frame
+from protocols.live_frame import Frame
 
 if TYPE_CHECKING:
     from hub.accounts.service import Accounts

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.microvolt import displayed
 from hub.placement.domain import PlacedDevice, Point, Ward, age_years, masked, natural
 from hub.wards.clients import EventClient, WaveClient
 from hub.wards.domain import Link, LinkState, Numeric, Stream, bed_link, lay_out
-from hub.wards.frames import gap_frame, samples_frame
+from protocols.live_frame import gap_frame, samples_frame
+from protocols.microvolt import displayed
 from protocols.nomenclature import lead
 from protocols.record import Scale, SourcePath, Times, WaveformGroup
 

@@ -1,4 +1,4 @@
-"""The binary frames of the live connection (docs/reference/http-api.md): little-endian, a header of 48 bytes. Pure.
+"""The binary frames of live strips, from hub or gateway to a page (docs/reference/http-api.md): little-endian, a header of 48 bytes. Pure.
 
 A frame is made once for all clients, without its number; each connection puts its own number in.
 """
