@@ -63,6 +63,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 "messages of all doors that are not on disk yet; a device keeps its package until it is acknowledged",
             ),
             Queue(
+                "door-unacknowledged",
+                64,
+                "messages",
+                WhenFull.NEVER,
+                "edge_door_waiting_bytes",
+                "of an MQTT door, in their order: the broker sends no more than the receive maximum that the door states (clause 4.9)",
+            ),
+            Queue(
                 "open-batch",
                 16 * 1024,
                 "bytes",

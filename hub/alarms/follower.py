@@ -16,12 +16,13 @@ from psycopg_pool import PoolTimeout
 
 from hub.alarms.domain import Published
 from hub.alarms.store import QUERIES, last_event, read_since
+from hub.core.queues import QUEUES
 
 if TYPE_CHECKING:
     from hub.core.db import Database
 
 POLL_S = 1.0
-_KEPT = 1000  # events of a tenant in memory; whoever is further behind reads the database
+_KEPT = QUEUES["alarm-log"].bound
 _BATCH = 200
 # A screen that missed more than this gets the whole state instead.
 MAX_BEHIND = 2000
@@ -33,15 +34,16 @@ class _Log:
     def __init__(self, last: int) -> None:
         self.floor = last
         self.last = last
-        self.tail: deque[Published] = deque()
+        self.tail: deque[Published] = deque(maxlen=_KEPT)
         self.grown = asyncio.Event()
         self.readers = 0
 
     def add(self, events: list[Published]) -> None:
-        self.tail.extend(events)
+        for event in events:
+            if len(self.tail) == _KEPT:
+                self.floor = self.tail.popleft().event_id
+            self.tail.append(event)
         self.last = events[-1].event_id
-        while len(self.tail) > _KEPT:
-            self.floor = self.tail.popleft().event_id
         grown, self.grown = self.grown, asyncio.Event()
         grown.set()
 

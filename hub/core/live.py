@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter, Gauge
 
+from hub.core.queues import QUEUES
 from protocols.wire import MAX_MESSAGE_BYTES
 
 # length of the payload, kind, version, reserved, tenant id, alarm event id (else 0), droppable messages dropped so far
@@ -27,8 +28,7 @@ _MAX_PAYLOAD = MAX_MESSAGE_BYTES  # a record came in a batch of at most this
 _RECONNECT_S, _LONGEST_PAUSE_S = 0.25, 5.0
 _GREETING_S = 5.0
 
-DROPPABLE_BOUND = 2_000  # messages; about 15 s of 64 beds at two groups a second
-ALARM_BOUND = 10_000
+DROPPABLE_BOUND, ALARM_BOUND = QUEUES["live-data"].bound, QUEUES["live-alarms"].bound
 
 _DROPPED = Counter("hub_live_dropped_total", "Live messages dropped because a subscriber was slow")
 _CUT_OFF = Counter("hub_live_cut_off_total", "Subscribers cut off because alarms piled up")
@@ -80,8 +80,8 @@ class _Subscriber:
     def __init__(self, cut_off: Callable[[], None]) -> None:
         """`cut_off` ends its connection, also while a write waits for it."""
         self._cut_off = cut_off
-        self.kept: deque[LiveMessage] = deque()
-        self.droppable: deque[LiveMessage] = deque()
+        self.kept: deque[LiveMessage] = deque(maxlen=ALARM_BOUND)
+        self.droppable: deque[LiveMessage] = deque(maxlen=DROPPABLE_BOUND)
         self.dropped = 0
         self.overrun = False
         self.ready = asyncio.Event()
@@ -96,9 +96,10 @@ class _Subscriber:
         else:
             if self.overrun:
                 return
-            self.kept.append(message)
-            if len(self.kept) > ALARM_BOUND:
+            if len(self.kept) >= ALARM_BOUND:
                 self._give_up()
+            else:
+                self.kept.append(message)
         self.ready.set()
 
     def _give_up(self) -> None:

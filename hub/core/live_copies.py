@@ -17,10 +17,10 @@ from typing import TypeAlias
 
 from hub.core.errors import ConflictError
 from hub.core.live import LiveKind, LiveMessage, link_message, subscribe
+from hub.core.queues import QUEUES
 
 MAX_COPIES = 16
 _LOOK_S = 0.25
-_WAITING = 256  # messages of all copies; what is beyond waits, and is bounded, in the copies themselves
 
 DeviceKey: TypeAlias = tuple[int, str]
 
@@ -111,7 +111,7 @@ async def subscribe_all(base: Path) -> AsyncGenerator[LiveMessage]:
 
     `LOST` is said when the last copy has gone; while others are there, only the links of the one that has gone are lost.
     """
-    queue: asyncio.Queue[tuple[str, LiveMessage]] = asyncio.Queue(_WAITING)
+    queue: asyncio.Queue[tuple[str, LiveMessage]] = asyncio.Queue(QUEUES["live-copies"].bound)
     listening: dict[str, asyncio.Task[None]] = {}
     looking = asyncio.create_task(_look(base, listening, queue))
     links, here = Links(), set[str]()

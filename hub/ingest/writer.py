@@ -18,6 +18,7 @@ from psycopg.types.range import Range
 
 from hub.alarms.intake import store_changes
 from hub.core.live import LiveKind, LiveMessage
+from hub.core.queues import QUEUES
 from hub.core.sql import load_queries
 from hub.ingest import pgcopy
 from hub.ingest.quarantined import Held, RejectedError, held_record
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _QUERIES = load_queries("hub.ingest")
 
 MAX_GROUP = 128  # batches in one transaction: 2 MB at the 16 KB of a batch
-QUEUE_BOUND = 512  # batches that wait; beyond it streams are not read, and the gateways' windows close
 
 _BATCHES = Counter("hub_ingest_batches_total", "Batches by what became of them", ["result"])
 _RECORDS = Counter("hub_ingest_records_total", "Records stored", ["kind"])
@@ -88,7 +88,7 @@ class Writer:
         self._name = name
         self._publish = publish
         self._checkpoint = checkpoint
-        self._queue: asyncio.Queue[Pending] = asyncio.Queue(QUEUE_BOUND)
+        self._queue: asyncio.Queue[Pending] = asyncio.Queue(QUEUES["ingest-batches"].bound)
         self._log = structlog.get_logger().bind(writer=name)
 
     async def put(self, pending: Pending) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
+from hub.core.queues import QUEUES
 from hub.wards.domain import Link, Numeric
 from protocols.live_frame import Frame, gap_frame
 
-# About 4 s of 64 beds with 2 strips in groups of 250 ms.
-FRAMES_BOUND = 2048
+FRAMES_BOUND = QUEUES["screen-frames"].bound
 SLOW_SCREEN = "slow_screen"  # reason of the gap that a screen sees when it is too slow
 
 _DROPPED = Counter("hub_web_frames_dropped_total", "Frames dropped because a screen was slow")
@@ -24,8 +24,8 @@ class WaveClient:
     """The strips of one connection."""
 
     ward_id: int
-    bound: int = FRAMES_BOUND
-    queue: deque[Frame] = field(default_factory=deque[Frame])
+    bound: int = FRAMES_BOUND  # or fewer
+    queue: deque[Frame] = field(default_factory=lambda: deque[Frame](maxlen=FRAMES_BOUND))
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
     _lost: dict[tuple[int, int], tuple[float, float]] = field(

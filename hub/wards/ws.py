@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.accounts.domain import Person
+from hub.core.queues import QUEUES
 from hub.placement.domain import Ward
 from hub.wards.clients import WaveClient
 from protocols.live_frame import Frame
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from hub.wards.service import WardService
 
 _CHECK_S = 10.0
-_REMEMBERED = 4096  # frames whose paint can still be told
 _GOING = 1001  # RFC 6455, 7.4.1
 _NO_BINARY, _NOT_TO_BE = 1003, 1008
 _SESSION_ENDED = 4401
@@ -100,7 +100,7 @@ class _Connection:
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self._number = 0
-        self._ends: deque[float] = deque(maxlen=_REMEMBERED)  # of the last frames, in their order
+        self._ends: deque[float] = deque(maxlen=QUEUES["frames-sent"].bound)  # of the last frames, in their order
 
     async def send(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
