@@ -21,6 +21,7 @@ from hub.core.queues import QUEUES
 
 MAX_COPIES = 16
 _LOOK_S = 0.25
+UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)  # as of a number or a nesting without end
 
 DeviceKey: TypeAlias = tuple[int, str]
 
@@ -77,11 +78,12 @@ class Links:
     _told: dict[DeviceKey, dict[str, _Told]] = field(default_factory=dict[DeviceKey, dict[str, _Told]])
 
     def heard(self, copy: str, message: LiveMessage) -> LiveMessage:
-        """Take a LINK message of a copy; returns what now holds. ValueError, KeyError or TypeError when it cannot be read."""
+        """Take a LINK message of a copy; returns what now holds. UNREADABLE when it cannot be read."""
         body = json.loads(message.payload)
         key = message.tenant_id, str(body["device"])
+        told = _Told(str(body["gateway"]), str(body["state"]), int(body["since_ms"]))
         said = self._told.setdefault(key, {})
-        said[copy] = _Told(str(body["gateway"]), str(body["state"]), int(body["since_ms"]))
+        said[copy] = told
         return _message(key, said.values())
 
     def lost(self, copy: str, now_ms: int) -> list[LiveMessage]:
@@ -129,7 +131,7 @@ async def subscribe_all(base: Path) -> AsyncGenerator[LiveMessage]:
                         yield one
                 case LiveKind.LINK:
                     # One that cannot be read goes on as it is: the room says so in its log.
-                    with suppress(ValueError, KeyError, TypeError):
+                    with suppress(*UNREADABLE):
                         message = links.heard(copy, message)
                     yield message
                 case _:
