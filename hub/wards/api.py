@@ -52,8 +52,8 @@ def routes(
             return to_sign_in(request)
         seen = await placement.wards(person.principal)
         if not seen:
-            # Nobody has assigned a ward yet: an address that says so beats an error.
-            return web.page(request, "ward", person, ward={"id": "", "name": ""}, snapshot=None)
+            none_yet = await accounts.wards(person.principal) is None  # who sees all, and there are none
+            return web.page(request, "no_ward", person, room="ward", none_yet=none_yet, name=person.display_name)
         return RedirectResponse(f"/ward/{seen[0].slug}", 303)
 
     @router.get("/ward/{ward}")

@@ -446,3 +446,32 @@ async def test_a_slow_screen_holds_up_nobody_else(hub: RunningHub, web: RunningW
         found = await frames(connection, 40)
         assert time.monotonic() - began < 10
     assert [frame.number for frame in found] == list(range(40))
+
+
+async def test_an_alarm_that_ended_unseen_waits_for_its_acknowledgement(hub: RunningHub, web: RunningWeb):
+    peer, nurse = await hub.peer(), await web.signed_in()
+    onset = now_ns() - 60_000_000_000
+    for presence, after_s in ((Presence.PRESENT, 5), (Presence.ENDED, 15)):
+        await deliver(hub, peer, Lane.ALARM, fibrillation(onset, presence, after_s * 1_000_000_000))
+    (alarm,) = (await nurse.get("/api/v1/ward/7b")).json()["alarms"]
+    assert (alarm["presence"], alarm["acknowledged"]) == ("ended", None)
+    answer = await nurse.post(f"/api/v1/alarms/{alarm['id']}/acknowledge")
+    assert (answer.status_code, answer.json()["acknowledged"]["by"]) == (200, "Li.Na")
+    assert (await nurse.get("/api/v1/ward/7b")).json()["alarms"] == []
+    assert hub.rows("select acknowledged_by is not null from alarm") == [(True,)]
+
+
+@pytest.mark.parametrize(
+    ("lang", "title", "what_to_do"),
+    [("en", "No ward is assigned to you", "Ask an administrator"), ("zh", "尚未为您分配病区", "请联系平台管理员")],
+)
+async def test_who_has_no_ward_is_told_so_and_what_to_do(
+    hub: RunningHub, web: RunningWeb, lang: str, title: str, what_to_do: str
+):
+    nurse = await web.signed_in("wu.jun", wards=())
+    page = await nurse.get("/ward", headers={"Accept-Language": lang})
+    assert page.status_code == 200
+    assert title in page.text
+    assert what_to_do in page.text
+    assert "Wu.Jun" in page.text
+    assert 'action="/sign-out"' in page.text

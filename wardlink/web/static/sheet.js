@@ -99,12 +99,10 @@ export class AlarmSheet {
     if (alarm.acknowledged) {
       const { by, at_ms: at } = alarm.acknowledged;
       this.act.replaceChildren(h("p", { class: "done" }, icon(PATHS.check), t("sheet.acknowledged", { who: by, time: clock(at) })));
-    } else if (alarm.presence === "ended") {
-      this.act.replaceChildren(h("p", { class: "done" }, t("sheet.ended_already")));
     } else {
       const button = h("button", { type: "button", class: "acknowledge", onclick: () => void this.acknowledge() }, t(this.sending ? "sheet.acknowledging" : "sheet.acknowledge"), !this.sending && h("kbd", { "aria-hidden": "true" }, "a"));
       button.disabled = this.sending;
-      this.act.replaceChildren(button, h("p", { class: this.trouble ? "bad" : "" }, this.trouble || t("sheet.acknowledge_what")));
+      this.act.replaceChildren(button, h("p", { class: this.trouble ? "bad" : "" }, this.trouble || (alarm.presence === "ended" ? t("sheet.acknowledge_ended") : t("sheet.acknowledge_what"))));
     }
   }
 
@@ -122,7 +120,7 @@ export class AlarmSheet {
 
   async acknowledge() {
     const alarm = this.alarm;
-    if (!alarm || this.sending || alarm.acknowledged || alarm.presence === "ended") return;
+    if (!alarm || this.sending || alarm.acknowledged) return;
     this.sending = true;
     this.trouble = "";
     this.head();
