@@ -34,6 +34,7 @@ SAME = {
     "unit.uV": "a symbol",
     "unit.mV": "a symbol",
     "unit.1": "no unit, no text",
+    "review.value_range": "numbers only",
     "alarm.title": "two names and a dot",
     "sheet.confidence_value": "a number and a symbol",
     "ward.page_title_alarm": "names only",
@@ -83,7 +84,9 @@ BUILT: dict[str, list[str]] = {
     "strip.gap.": [],
     "bed.sex.": ["M", "F", "O", "U"],
     "language.": ["zh_Hans", "en"],
-    "keys.": ["digits", "enter", "a", "slash", "question", "escape"],
+    "keys.": ["digits", "enter", "a", "slash", "question", "escape", "digits_go", "limits", "note", "scrub", "ward"],
+    "review.tab.": ["timeline", "alarms", "devices"],
+    "review.device.": ["waiting", "retired", "live", "silent", "never"],
     "alarm.priority.": ["high", "medium", "low", "technical"],
     "link.states.": ["live", "gateway_lost", "device_silent", "never"],
     "strip.cause.": ["hub", "gateway_lost", "device_silent", "live"],
@@ -97,7 +100,7 @@ BUILT: dict[str, list[str]] = {
 KEY = re.compile(r"""[^\w.](?:t|has)\(\s*["']([\w.%/\[\]]+)["']\s*[,)]""")
 START = re.compile(r"""[^\w.](?:t|has)\(\s*(?:`([\w.]+)\$\{|"([\w.]+)"\s*~)""")
 # A key chosen by a condition stands in a text of its own.
-LOOSE = re.compile(r"""["']((?:alarm|sheet|why|strip|numeric|sound|calibration)\.[a-z_.]+)["']""")
+LOOSE = re.compile(r"""["']((?:alarm|sheet|why|strip|numeric|sound|calibration|review|limits)\.[a-z_.]+)["']""")
 
 
 @pytest.fixture(scope="module")

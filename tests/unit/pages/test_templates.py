@@ -22,6 +22,10 @@ Context: TypeAlias = dict[str, object]
 PAGES: list[tuple[str, Context]] = [
     ("ward.html", {"ward": WARD, "snapshot": {"beds": [NASTY]}}),
     ("ward.html", {"ward": WARD, "snapshot": None}),
+    (
+        "bed.html",
+        {"ward": WARD, "bed": {"id": "1", "label": "1"}, "detail": {"key": NASTY}, "snapshot": {"beds": [NASTY]}},
+    ),
     ("alarm.html", {"ward": WARD, "bed": {"id": "1", "label": "1"}, "alarm": ALARM}),
     *[("sign_in.html", {"name": NASTY, "next": "", "error": e}) for e in (None, "wrong", "locked", "expired")],
     *[
@@ -91,11 +95,12 @@ def test_every_file_that_a_template_names_is_there() -> None:
             assert (static / file).exists(), f"{name} names {file}"
 
 
-def test_every_module_of_the_ward_page_is_fetched_at_once() -> None:
+@pytest.mark.parametrize("page", ["ward", "bed"])
+def test_every_module_of_a_live_page_is_fetched_at_once(page: str) -> None:
     static = ROOT / "wardlink" / "web" / "static"
-    html = show("ward.html", "en", {"ward": WARD, "snapshot": None})
+    html = show(f"{page}.html", "en", next(context for name, context in PAGES if name == f"{page}.html"))
     named = set(re.findall(r'"/static/(\w+)\.js"', html))
-    wanted, seen = ["ward"], set[str]()
+    wanted, seen = [page], set[str]()
     while wanted:
         module = wanted.pop()
         seen.add(module)

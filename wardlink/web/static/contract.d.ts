@@ -33,7 +33,9 @@ export interface Evidence {
 export interface AlarmDetail extends Alarm { evidence: Evidence | null; events: AlarmEvent[] }
 
 export interface Numeric { code: string; value: number | null; unit: string; at_ms: number; quality: string }
-export interface Limit { code: string; low: number | null; high: number | null; unit: string }
+export interface Bounds { low: number | null; high: number | null }
+/** `bed` is there when the limits are the patient's own: what the bed has. */
+export interface Limit extends Bounds { code: string; unit: string; bed?: Bounds }
 export interface Lead { index: number; code: string; short: string }
 export interface Link {
   state: "live" | "gateway_lost" | "device_silent" | "never";
@@ -58,6 +60,36 @@ export interface Snapshot {
   now_ms: number;
   last_event_id: string | number | null;
 }
+
+/** An alarm of the past with when its condition was over. */
+export interface Past extends Alarm { condition_ended_ms: number | null }
+export interface Gap { source: string; from_ms: number; to_ms: number; reason: string }
+export interface Series {
+  code: string; unit: string; source: string; site: string;
+  at_ms: number[]; min: (number | null)[]; max: (number | null)[]; mean: (number | null)[]; n: number[]; unusable: number[];
+}
+export interface TrendsAnswer { from_ms: number; to_ms: number; bucket_ms: number; series: Series[]; gaps: Gap[]; alarms: Past[] }
+export interface Note { id: number; at_ms: number; written_ms: number; by: string; text: string }
+export interface VitalSign { code: string; unit: string; min: number; max: number; mean: number; source: string; site: string; n: number }
+export type Entry = { at_ms: number } & (
+  | { kind: "vital_signs"; step_ms: number; values: VitalSign[] }
+  | { kind: "alarm"; alarm: Past }
+  | { kind: "posture"; degrees: number; source: string }
+  | { kind: "note"; note: Note }
+);
+export interface BedDevice {
+  id: number; name: string; title: string; state: string; gateway: string; door: string;
+  battery_percent: number | null; battery_low: boolean; last_seen_ms: number | null;
+}
+export interface BedDetail {
+  key: number; id: string; since_ms: number | null; leads: Lead[]; measures: string[]; devices: BedDevice[];
+  may: { timeline: boolean; note: boolean; ledger: boolean; limits: boolean; admit: boolean };
+}
+export interface LimitRow {
+  code: string; unit: string; least: number | null; most: number | null; step: number; bed: Bounds;
+  own: (Bounds & { by: string; at_ms: number }) | null;
+}
+export interface LimitsAnswer { since_ms: number | null; limits: LimitRow[] }
 
 /** One binary message of the live connection. */
 export type Frame =

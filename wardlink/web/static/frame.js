@@ -26,3 +26,18 @@ export function readFrame(buffer) {
   if (kind === 2) return { kind: "gap", ...common, end: view.getFloat64(40, true), reason: new TextDecoder().decode(new Uint8Array(buffer, HEADER, n)) };
   throw new Error(`frame kind ${kind}: expected 1 or 2`);
 }
+
+/** Frames that stand one behind the other. @param {ArrayBuffer} buffer @returns {import("./contract").Frame[]} @throws {Error} */
+export function readFrames(buffer) {
+  /** @type {import("./contract").Frame[]} */
+  const found = [];
+  const view = new DataView(buffer);
+  for (let at = 0; at < buffer.byteLength; ) {
+    if (buffer.byteLength - at < HEADER) throw new Error(`${buffer.byteLength - at} bytes behind the last frame`);
+    const n = view.getUint32(at + 20, true);
+    const end = at + HEADER + (view.getUint8(at + 1) === 1 ? 2 * n : n);
+    found.push(readFrame(buffer.slice(at, end)));
+    at = end;
+  }
+  return found;
+}

@@ -59,6 +59,13 @@ export class Hub {
     return answer;
   }
 
+  /** Frames and other bytes. @param {string} path @returns {Promise<ArrayBuffer>} @throws {Refused | TypeError} */
+  async bytes(path) {
+    const response = await fetch(path, { headers: { Accept: "application/octet-stream" }, cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (!response.ok) await this.read(response);
+    return response.arrayBuffer();
+  }
+
   /** @param {string} path @param {unknown} [body] @returns {Promise<any>} @throws {Refused | TypeError} */
   async post(path, body = {}) {
     const response = await fetch(path, {

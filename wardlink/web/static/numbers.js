@@ -75,7 +75,10 @@ export class Numbers {
     setText(box.name, code === SYS ? t("numeric.MDC_PRESS_BLD_NONINV") : name(code));
     setText(box.unit, unitName(numeric.unit));
     setText(box.val, nothing ? t(kind.spot ? "numeric.none_spot" : "numeric.none") : value(numeric, code === SYS ? dia : undefined));
-    setText(box.limits, limits(bed.limits.find((one) => one.code === code)));
+    const limit = bed.limits.find((one) => one.code === code);
+    setText(box.limits, limits(limit));
+    box.limits.classList.toggle("own", limit?.bed !== undefined);
+    box.limits.title = limit?.bed ? t("limits.bed_has", { limits: limits({ ...limit, ...limit.bed }) || t("numeric.no_limits") }) : "";
     setText(box.note, note(numeric, kind, passed, lost, now));
     const colour = alarm ? look(alarm) : null;
     box.root.classList.toggle("stale", stale && !nothing);
@@ -110,7 +113,7 @@ function value(numeric, second) {
 }
 
 /** @param {import("./contract").Limit | undefined} limit */
-function limits(limit) {
+export function limits(limit) {
   if (!limit) return "";
   if (limit.low !== null && limit.high !== null) return t("numeric.limits", { low: limit.low, high: limit.high });
   if (limit.low !== null) return t("numeric.limit_low", { low: limit.low });

@@ -1,27 +1,32 @@
 /** The smaller side sheets: keys, matching the screen. And the bar that finds a bed. */
-import { PATHS, h, icon, meta } from "./dom.js";
+import { PATHS, data, h, icon, meta } from "./dom.js";
 import { CARD_MM, STANDARD_PX_PER_MM, keepPxPerMm, pxPerMm } from "./paper.js";
 import { t } from "./words.js";
 
 /** @param {string} title @param {() => void} close @param {...Node} body */
-function panel(title, close, ...body) {
+export function panel(title, close, ...body) {
   return h("aside", { class: "sheet", "aria-label": title, tabindex: "-1" },
     h("header", { class: "sheet-head" }, h("h2", {}, title), h("button", { class: "icon", type: "button", "aria-label": t("sheet.close"), onclick: close }, icon(PATHS.close))),
     h("div", { class: "panel-body" }, ...body));
 }
 
+/** Keys that every page with live beds knows: cap, words. @type {[string, string][]} */
+const KEYS = [["1 … 64", "digits"], ["Enter", "enter"], ["a", "a"], ["/", "slash"], ["?", "question"], ["Esc", "escape"]];
+
 /**
- * Keys, screen, language, sign-out.
- * @param {{close: () => void, calibrate: () => void}} on
+ * Keys, rooms, screen, language, sign-out.
+ * @param {{close: () => void, calibrate: () => void}} on @param {[string, string][]} [rows] the page's own keys
  */
-export function menuPanel(on) {
-  /** @type {[string, string][]} */
-  const rows = [["1 … 64", "digits"], ["Enter", "enter"], ["a", "a"], ["/", "slash"], ["?", "question"], ["Esc", "escape"]];
+export function menuPanel(on, rows = KEYS) {
+  const rooms = /** @type {{key: string, href: string}[]} */ (data("rail") ?? []);
+  const other = document.documentElement.dataset.theme === "day" ? "night" : "day";
   const next = encodeURIComponent(location.pathname);
   const person = meta("person");
   return panel(t("menu.title"), on.close,
     h("h3", {}, t("keys.title")), h("dl", { class: "keys" }, ...rows.flatMap(([key, name]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(`keys.${name}`))])),
+    ...(rooms.length ? [h("h3", {}, t("rail.label")), h("div", { class: "row" }, ...rooms.map((room) => h("a", { class: "plain", href: room.href }, t(`rail.${room.key}`))))] : []),
     h("h3", {}, t("menu.screen")), h("div", { class: "row" }, h("button", { class: "plain", type: "button", onclick: on.calibrate }, t("calibration.open")),
+      h("a", { class: "plain", href: `/theme/${other}?next=${next}` }, t(`theme.to_${other}`)),
       ...["zh_Hans", "en"].map((lang) => h("a", { class: "plain", href: `/lang/${lang}?next=${next}`, lang: lang === "en" ? "en" : "zh-Hans" }, t(`language.${lang}`)))),
     ...(person ? [h("h3", {}, t("menu.person")), h("div", { class: "row" }, h("span", {}, person),
       h("form", { method: "post", action: "/sign-out" }, h("input", { type: "hidden", name: "csrf", value: meta("csrf") }), h("button", { class: "plain", type: "submit" }, t("nav.sign_out"))))] : []));

@@ -17,7 +17,7 @@ const SETTLING_MS = 3000;
 const KEPT_S = 90;
 
 export class Tile {
-  /** @param {Bed} bed @param {{open: (alarm: Alarm) => void, pick: (bed: string) => void, since: number}} on */
+  /** @param {Bed} bed @param {{open: (alarm: Alarm) => void, pick: (bed: string) => void, since: number, address?: string}} on `address`: of the bed's own page */
   constructor(bed, on) {
     this.bed = bed;
     this.on = on;
@@ -37,9 +37,9 @@ export class Tile {
     this.stripBox = h("div", { class: "strips" });
     this.root = h(
       "article",
-      { class: "bed", tabindex: "-1", "data-bed": bed.id, "data-label": bed.label, "aria-label": this.name, onclick: () => on.pick(bed.id) },
+      { class: "bed", tabindex: "-1", "data-bed": bed.id, "data-label": bed.label, "aria-label": this.name, onclick: (/** @type {MouseEvent} */ event) => inert(event.target) && on.pick(bed.id) },
       h("div", { class: "inner" },
-        h("header", { class: "head" }, h("h2", { class: "id" }, bed.label), this.who, this.chip),
+        h("header", { class: "head" }, h("h2", { class: "id" }, on.address ? h("a", { href: on.address, "aria-label": t("bed.open", { bed: this.name }) }, bed.label) : bed.label), this.who, this.chip),
         this.stripBox,
         h("div", { class: "side" }, this.numbers.root,
           h("div", { class: "more" }, this.alarms, h("section", { class: "panel" }, h("h3", {}, t("link.title")), this.signal)))),
@@ -211,6 +211,11 @@ export class Tile {
       ...(live ? [h("dt", {}, t("link.delay")), h("dd", {}, t("link.delay_value", { seconds: delay }))] : []),
     );
   }
+}
+
+/** Whether a click meant the tile itself, and no button or link on it. @param {EventTarget | null} target */
+function inert(target) {
+  return target instanceof Element && !target.closest("button, a");
 }
 
 /** Lets all that flashes flash together. @param {HTMLElement} element */

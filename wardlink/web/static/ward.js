@@ -21,7 +21,7 @@ const SLOW_MS = 1000;
 const DIGITS_MS = 700;
 const PAINTED_EVERY_MS = 2000;
 
-class WardPage {
+export class WardPage {
   constructor() {
     speak();
     this.ward = meta("ward");
@@ -94,9 +94,10 @@ class WardPage {
 
   /** @param {Snapshot} snapshot */
   take(snapshot) {
-    const ids = snapshot.beds.map((bed) => bed.id).join();
-    if (ids !== [...this.tiles.keys()].join() || !document.documentElement.dataset.ready) this.build(snapshot.beds);
-    for (const bed of snapshot.beds) {
+    const beds = this.mine(snapshot.beds);
+    const ids = beds.map((bed) => bed.id).join();
+    if (ids !== [...this.tiles.keys()].join() || !document.documentElement.dataset.ready) this.build(beds);
+    for (const bed of beds) {
       this.tiles.get(bed.id)?.update(bed);
     }
     const before = new Map(this.alarms.byId);
@@ -107,10 +108,20 @@ class WardPage {
     this.tick();
   }
 
+  /** The beds that this page shows. @param {import("./contract").Bed[]} beds */
+  mine(beds) {
+    return beds;
+  }
+
+  /** Where a bed's own page is; "" where a tile leads nowhere. @param {string} bed */
+  addressOf(bed) {
+    return `/ward/${encodeURIComponent(this.ward)}/bed/${encodeURIComponent(bed)}`;
+  }
+
   /** @param {import("./contract").Bed[]} beds */
   build(beds) {
     const old = this.tiles;
-    this.tiles = new Map(beds.map((bed) => [bed.id, old.get(bed.id) ?? new Tile(bed, { open: (alarm) => this.open(alarm), pick: (id) => this.pick(id, false), since: this.opened })]));
+    this.tiles = new Map(beds.map((bed) => [bed.id, old.get(bed.id) ?? new Tile(bed, { open: (alarm) => this.open(alarm), pick: (id) => this.enter(id), since: this.opened, address: this.addressOf(bed.id) })]));
     this.byKey = new Map(beds.map((bed) => [bed.key, /** @type {Tile} */ (this.tiles.get(bed.id))]));
     if (beds.length) this.beds.replaceChildren(...[...this.tiles.values()].map((tile) => tile.root));
     else this.beds.replaceChildren(h("div", { class: "void" }, h("h2", {}, t("ward.empty_title")), h("p", {}, t("ward.empty_how"))));
@@ -272,6 +283,12 @@ class WardPage {
     return true;
   }
 
+  /** Opens a bed's own page. @param {string} id */
+  enter(id) {
+    const address = this.addressOf(id);
+    if (address) location.assign(address);
+  }
+
   /** @param {string} id @param {boolean} focus */
   pick(id, focus) {
     this.picked = id;
@@ -302,17 +319,22 @@ class WardPage {
       if (!this.closeFind()) this.closeSide();
       return;
     }
-    if (event.target instanceof HTMLInputElement && event.target.type !== "range") return;
+    if (event.target instanceof HTMLTextAreaElement || (event.target instanceof HTMLInputElement && event.target.type !== "range")) return;
     const urgent = this.alarms.of(this.picked)[0] ?? this.alarms.active[0];
     if (/^\d$/.test(event.key)) this.digit(event.key);
-    else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.classList.contains("bed") && this.alarms.of(this.picked)[0]) this.open(/** @type {Alarm} */ (this.alarms.of(this.picked)[0]));
+    else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.classList.contains("bed")) this.enter(event.target.dataset.bed ?? "");
     else if (event.key === "a") {
       if (this.side === this.sheet.root) void this.sheet.acknowledge();
       else if (urgent) this.open(urgent);
     } else if (event.key === "/") this.find();
     else if (event.key === "?") this.menu();
-    else return;
+    else if (!this.ownKey(event.key)) return;
     event.preventDefault();
+  }
+
+  /** A key that only this page knows. @param {string} _key @returns {boolean} */
+  ownKey(_key) {
+    return false;
   }
 
   /** Digits that follow each other quickly are one number. @param {string} digit */
@@ -364,10 +386,10 @@ class WardPage {
 }
 
 /** @param {string} id */
-function el(id) {
+export function el(id) {
   const found = document.getElementById(id);
   if (!found) throw new Error(`the page has no element #${id}`);
   return found;
 }
 
-void new WardPage().start();
+if (!meta("bed")) void new WardPage().start();

@@ -1,0 +1,119 @@
+/** The bed page: the ward page's live parts for one bed, larger; beneath them its past: trends, review strip, time-line, alarms, devices. */
+import { data, h, meta } from "./dom.js";
+import { limitsPanel } from "./limits.js";
+import { menuPanel, calibrationPanel } from "./panels.js";
+import { Review } from "./review.js";
+import { Story } from "./story.js";
+import { Trends } from "./trends.js";
+import { WardPage, el } from "./ward.js";
+import { t } from "./words.js";
+
+/** @typedef {import("./contract").BedDetail} Detail */
+
+class BedPage extends WardPage {
+  constructor() {
+    super();
+    this.own = meta("bed");
+    this.detail = /** @type {Detail} */ (data("detail"));
+    /** @type {string[]} every bed of the ward: digits lead there */
+    this.others = [];
+    const { key, may } = this.detail;
+    this.review = new Review(this.hub, key, this.detail.leads, { moved: (from, to) => this.trends.mark(from, to), closed: () => this.trends.mark(NaN, NaN) });
+    this.trends = new Trends(this.hub, key, this.detail.measures, { pick: (ms) => this.review.open(ms), limits: () => this.tiles.get(this.own)?.bed.limits ?? [] });
+    this.story = new Story(this.hub, this.detail, { look: (ms, alarm) => this.review.open(ms, alarm), open: (alarm) => this.open(alarm) });
+    const acts = [
+      may.limits && h("button", { class: "seg", type: "button", id: "open-limits", onclick: () => this.limits() }, t("limits.title")),
+      may.admit && h("a", { class: "seg", href: `${location.pathname.replace(/\/$/, "")}/admit` }, t("review.patient_and_devices")),
+    ];
+    el("course").append(h("header", { class: "course-head" }, this.trends.ranges, h("div", { class: "segs acts-right" }, ...acts.filter((one) => one instanceof Node))), this.review.root, this.trends.body);
+    el("story").append(...this.story.root);
+  }
+
+  /** @override */
+  async start() {
+    const started = super.start();
+    void this.story.load();
+    await this.trends.load();
+    return started;
+  }
+
+  /** @override @param {import("./contract").Bed[]} beds */
+  mine(beds) {
+    this.others = beds.map((bed) => bed.id);
+    return beds.filter((bed) => bed.id === this.own);
+  }
+
+  /** @override */
+  addressOf() {
+    return "";
+  }
+
+  /** The tile fills the room that it has. @override */
+  arrange() {
+    this.beds.style.gridTemplateColumns = "minmax(0, 1fr)";
+    this.beds.style.gridAutoRows = "minmax(0, 1fr)";
+  }
+
+  /** @override @param {string} id @param {boolean} focus */
+  pick(id, focus) {
+    if (focus && id !== this.own) location.assign(super.addressOf(id));
+    this.picked = this.own;
+  }
+
+  /** @override @param {string} digit */
+  digit(digit) {
+    const now = performance.now();
+    this.digits = now - this.digitsAt < 700 ? this.digits + digit : digit;
+    this.digitsAt = now;
+    const typed = this.digits;
+    // A second digit may follow: bed 1 is not left for while 12 is meant.
+    setTimeout(() => {
+      const bed = this.others.find((id) => id === typed || id.replace(/^\D+/, "") === typed);
+      if (this.digits === typed && bed && bed !== this.own) location.assign(super.addressOf(bed));
+    }, 700);
+  }
+
+  /** @override */
+  find() {
+    location.assign(`/ward/${encodeURIComponent(this.ward)}`);
+  }
+
+  limits() {
+    this.sheet.close();
+    this.show(limitsPanel(this.hub, this.detail.key, { close: () => this.closeSide(), changed: () => void this.refresh().then(() => this.trends.draw()) }));
+  }
+
+  /** @override */
+  menu() {
+    const close = () => this.closeSide();
+    const relay = () => {
+      this.tiles.forEach((tile) => tile.layStrips());
+      if (this.review.isOpen) void this.review.load();
+    };
+    this.sheet.close();
+    this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)) }, [
+      ["1 … 64", "digits_go"], ["a", "a"], ...(this.detail.may.limits ? [/** @type {[string, string]} */ (["l", "limits"])] : []),
+      ...(this.detail.may.note ? [/** @type {[string, string]} */ (["n", "note"])] : []), ["← →", "scrub"], ["w", "ward"], ["?", "question"], ["Esc", "escape"],
+    ]));
+  }
+
+  /** @override @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key === "Escape" && !this.side && this.review.isOpen && !event.ctrlKey && !event.metaKey && !event.altKey) this.review.close();
+    else super.key(event);
+  }
+
+  /** @override @param {string} key @returns {boolean} */
+  ownKey(key) {
+    if (key === "l" && this.detail.may.limits) this.limits();
+    else if (key === "n" && this.detail.may.note) this.story.note();
+    else if (key === "w") this.find();
+    else if (key === "ArrowLeft" || key === "ArrowRight") {
+      if (this.review.isOpen) this.review.scrub(key === "ArrowLeft" ? -0.8 : 0.8);
+      else this.review.open(this.hub.now() - this.review.span);
+    } else return false;
+    return true;
+  }
+}
+
+void new BedPage().start();

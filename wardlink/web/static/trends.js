@@ -1,0 +1,245 @@
+/** The course of a patient's numbers over hours (uPlot): least to most as a band, the mean as a line, alarms and gaps drawn in. */
+import { look, measured } from "./alarms.js";
+import { h, setText } from "./dom.js";
+import { hatch, token } from "./paper.js";
+import { hour, t, unitName } from "./words.js";
+
+/** @typedef {import("./contract").TrendsAnswer} Answer @typedef {import("./contract").Series} Series */
+/** @typedef {import("uplot")} Plot */
+
+const HOUR = 3600000;
+const RANGES_H = [1, 8, 24, 72];
+const EVERY_MS = 30000;
+const LEAST_PX = 116;
+const AXIS_PX = 26;
+/** What one picture shows together, with the signal's colour; `spot`: taken now and then, so its points are marked. */
+const CHARTS = [
+  { codes: ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_PULS_RATE"], looks: ["ecg", "spo2"], spot: false },
+  { codes: ["MDC_PULS_OXIM_SAT_O2"], looks: ["spo2"], spot: false },
+  { codes: ["MDC_TTHOR_RESP_RATE"], looks: ["resp"], spot: false },
+  { codes: ["MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_MEAN", "MDC_PRESS_BLD_NONINV_DIA"], looks: ["nibp", "nibp", "nibp"], spot: true },
+  { codes: ["MDC_TEMP_BODY", "MDC_TEMP_SKIN"], looks: ["temp", "temp"], spot: true },
+];
+const MARKS = { high: "high-line", medium: "medium-line", low: "low-line", technical: "tech-line" };
+
+export class Trends {
+  /**
+   * @param {import("./hub.js").Hub} hub @param {number} key @param {string[]} measures
+   * @param {{pick: (ms: number) => void, limits: () => import("./contract").Limit[]}} on
+   */
+  constructor(hub, key, measures, on) {
+    this.hub = hub;
+    this.key = key;
+    this.on = on;
+    this.charts = CHARTS.filter((chart) => chart.codes.some((code) => measures.includes(code)));
+    this.hours = 8;
+    /** @type {[number, number] | null} a stretch that was chosen by dragging */
+    this.zoomed = null;
+    /** @type {[number, number] | null} what stands on the review strip */
+    this.reviewed = null;
+    /** @type {Answer | null} */
+    this.answer = null;
+    /** @type {Plot[]} */
+    this.plots = [];
+    this.buttons = RANGES_H.map((n) => h("button", { class: "seg", type: "button", onclick: () => this.choose(n) }, t("review.hours", { n })));
+    this.back = h("button", { class: "seg", type: "button", hidden: true, onclick: () => this.choose(this.hours) }, t("review.zoom_out"));
+    this.ranges = h("div", { class: "segs", role: "group", "aria-label": t("review.range") }, ...this.buttons, this.back);
+    this.body = h("div", { class: "charts", tabindex: "0", role: "region", "aria-label": t("review.course") });
+    new ResizeObserver(() => this.draw()).observe(this.body);
+    setInterval(() => !this.zoomed && document.visibilityState === "visible" && void this.load(), EVERY_MS);
+  }
+
+  /** @param {number} hours */
+  choose(hours) {
+    this.hours = hours;
+    this.zoomed = null;
+    void this.load();
+  }
+
+  async load() {
+    const now = Math.round(this.hub.now());
+    const [from, to] = this.zoomed ?? [now - this.hours * HOUR + (this.hours === 72 ? 60000 : 0), now];
+    this.buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(!this.zoomed && RANGES_H[i] === this.hours)));
+    this.back.hidden = !this.zoomed;
+    const codes = this.charts.flatMap((chart) => chart.codes);
+    if (!codes.length) {
+      this.body.replaceChildren(h("p", { class: "void" }, t("review.no_trends")));
+      return;
+    }
+    const query = new URLSearchParams([...codes.map((code) => ["code", code]), ["from_ms", String(from)], ["to_ms", String(to)], ["points", "360"]]);
+    try {
+      this.answer = /** @type {Answer} */ (await this.hub.get(`/api/v1/beds/${this.key}/trends?${query}`));
+      this.draw();
+    } catch (error) {
+      console.info("trends not fetched", error);
+      if (!this.answer) this.body.replaceChildren(h("p", { class: "void" }, t("review.failed")));
+    }
+  }
+
+  /** What stands on the review strip, to be marked. @param {number} from @param {number} to */
+  mark(from, to) {
+    this.reviewed = Number.isNaN(from) ? null : [from, to];
+    for (const plot of this.plots) plot.redraw(false);
+  }
+
+  draw() {
+    const answer = this.answer;
+    const width = this.body.clientWidth;
+    if (!answer || width < 100) return;
+    for (const plot of this.plots) plot.destroy();
+    const charts = this.charts.filter((chart) => answer.series.some((series) => chart.codes.includes(series.code)));
+    if (!charts.length) {
+      this.plots = [];
+      this.body.replaceChildren(h("p", { class: "void" }, t("review.no_readings")));
+      return;
+    }
+    const high = Math.max(LEAST_PX, Math.floor(this.body.clientHeight / charts.length) - 2);
+    const boxes = charts.map((chart, i) => this.chart(answer, chart, width, high, i === charts.length - 1));
+    this.plots = boxes.map((box) => box.plot);
+    this.body.replaceChildren(...boxes.map((box) => box.root));
+  }
+
+  /** @param {Answer} answer @param {typeof CHARTS[number]} chart @param {number} width @param {number} high @param {boolean} last */
+  chart(answer, chart, width, high, last) {
+    const step = answer.bucket_ms;
+    const begin = Math.floor(answer.from_ms / step) * step;
+    const xs = Array.from({ length: Math.floor((answer.to_ms - begin) / step) + 1 }, (_, i) => (begin + i * step) / 1000);
+    const series = answer.series.filter((one) => chart.codes.includes(one.code));
+    const columns = series.flatMap((one) => ["max", "min", "mean"].map((name) => spread(one, /** @type {"max"} */ (name), xs.length, begin, step)));
+    const first = /** @type {Series} */ (series[0]);
+    const value = h("span", { class: "chart-value" });
+    const names = series.map((one) => h("b", { class: `k-${this.look(chart, one)}` }, measured(one.code)));
+    const plotBox = h("div", { class: "chart-plot" });
+    const root = h("figure", { class: "chart", "aria-label": t("review.chart_label", { what: series.map((one) => measured(one.code)).join(", ") }) },
+      h("figcaption", {}, ...names, h("span", {}, unitName(first.unit)), value), plotBox);
+    const axis = { stroke: token("ink-2"), grid: { stroke: token("line"), width: 1 }, ticks: { show: false }, font: `12px ${getComputedStyle(document.body).fontFamily}` };
+    const now = this.hub.now();
+    const Uplot = /** @type {{uPlot: typeof import("uplot")}} */ (/** @type {unknown} */ (globalThis)).uPlot;
+    const plot = new Uplot({
+      width, height: high - 22, legend: { show: false }, padding: [4, 8, last ? 0 : 4, 0],
+      cursor: { sync: { key: "bed" }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
+      scales: { x: { time: true, range: () => [answer.from_ms / 1000, answer.to_ms / 1000] } },
+      axes: [
+        { ...axis, size: last ? AXIS_PX : 0, space: 96, values: (_plot, splits) => (last ? splits.map((s) => hour(s * 1000, now)) : splits.map(() => "")) },
+        { ...axis, size: 44, space: 26 },
+      ],
+      series: [{}, ...series.flatMap((one) => {
+        const colour = token(this.look(chart, one));
+        return [...["max", "min"].map(() => ({ stroke: "transparent", width: 0, points: { show: false } })),
+          { stroke: colour, width: 1.6, spanGaps: chart.spot, points: { show: true, size: chart.spot ? 6 : 3, fill: colour, filter: chart.spot ? all : alone } }];
+      })],
+      bands: series.map((one, i) => ({ series: /** @type {[number, number]} */ ([3 * i + 1, 3 * i + 2]), fill: `${token(this.look(chart, one))}33` })),
+      hooks: {
+        drawClear: [(u) => this.under(u, answer, first.code)],
+        draw: [(u) => this.over(u)],
+        setCursor: [(u) => setText(value, reading(u, series, now))],
+        setSelect: [(u) => {
+          if (u.select.width < 8) return;
+          const [a, b] = [u.posToVal(u.select.left, "x") * 1000, u.posToVal(u.select.left + u.select.width, "x") * 1000];
+          this.zoomed = [Math.round(a), Math.round(Math.max(b, a + 60000))];
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          void this.load();
+        }],
+      },
+    }, /** @type {import("uplot").AlignedData} */ ([xs, ...columns]), plotBox);
+    plot.over.addEventListener("click", () => {
+      const left = plot.cursor.left ?? -1;
+      if (left >= 0) this.on.pick(plot.posToVal(left, "x") * 1000);
+    });
+    return { root, plot };
+  }
+
+  /** @param {typeof CHARTS[number]} chart @param {Series} series */
+  look(chart, series) {
+    return chart.looks[chart.codes.indexOf(series.code)] ?? "ink";
+  }
+
+  /** Alarms as spans, gaps as hatching, limits as lines: beneath the curves. @param {Plot} u @param {Answer} answer @param {string} code */
+  under(u, answer, code) {
+    const { ctx: c, bbox } = u;
+    const x = (/** @type {number} */ ms) => Math.max(bbox.left, Math.min(bbox.left + bbox.width, u.valToPos(ms / 1000, "x", true)));
+    c.save();
+    c.fillStyle = hatch(c);
+    for (const gap of answer.gaps) {
+      if (gap.to_ms < answer.from_ms || gap.from_ms > answer.to_ms) continue;
+      const path = new Path2D();
+      path.rect(x(gap.from_ms), bbox.top, Math.max(1, x(gap.to_ms) - x(gap.from_ms)), bbox.height);
+      c.fill(path);
+    }
+    for (const alarm of answer.alarms) {
+      const end = alarm.condition_ended_ms ?? answer.to_ms;
+      if (end < answer.from_ms || alarm.onset_ms > answer.to_ms) continue;
+      const [left, wide] = [x(alarm.onset_ms), Math.max(2, x(end) - x(alarm.onset_ms))];
+      c.fillStyle = `${token(MARKS[look(alarm)])}38`;
+      c.fillRect(left, bbox.top, wide, bbox.height);
+      c.fillStyle = token(MARKS[look(alarm)]);
+      c.fillRect(left, bbox.top, wide, 3 * devicePixelRatio);
+    }
+    c.strokeStyle = token("ink-3");
+    c.setLineDash([2, 5]);
+    const limit = this.on.limits().find((one) => one.code === code);
+    for (const bound of [limit?.low ?? null, limit?.high ?? null]) {
+      const y = bound === null ? NaN : u.valToPos(bound, "y", true);
+      if (!(y >= bbox.top && y <= bbox.top + bbox.height)) continue;
+      c.beginPath();
+      c.moveTo(bbox.left, y);
+      c.lineTo(bbox.left + bbox.width, y);
+      c.stroke();
+    }
+    c.restore();
+  }
+
+  /** @param {Plot} u */
+  over(u) {
+    if (!this.reviewed) return;
+    const { ctx: c, bbox } = u;
+    const [from, to] = this.reviewed.map((ms) => u.valToPos(ms / 1000, "x", true));
+    if (from === undefined || to === undefined || to < bbox.left || from > bbox.left + bbox.width) return;
+    c.save();
+    c.strokeStyle = token("accent");
+    c.lineWidth = 2 * devicePixelRatio;
+    c.strokeRect(from - 2, bbox.top + 1, Math.max(6, to - from), bbox.height - 2);
+    c.restore();
+  }
+}
+
+/** A column of a series on the grid of the picture; null where nothing was read. @param {Series} series @param {"min" | "max" | "mean"} name @param {number} n @param {number} begin @param {number} step */
+function spread(series, name, n, begin, step) {
+  /** @type {(number | null)[]} */
+  const out = new Array(n).fill(null);
+  series.at_ms.forEach((at, i) => {
+    const slot = Math.round((at - begin) / step);
+    if (slot >= 0 && slot < n) out[slot] = series[name][i] ?? null;
+  });
+  return out;
+}
+
+/** @param {Plot} u @param {number} index @returns {(number | null)[]} */
+function column(u, index) {
+  return Array.from(u.data[index] ?? [], (value) => value ?? null);
+}
+
+/** Every reading is a point. @param {Plot} u @param {number} index */
+function all(u, index) {
+  return column(u, index).flatMap((value, i) => (value === null ? [] : [i]));
+}
+
+/** A reading with nothing on either side has no line: it is a point. @param {Plot} u @param {number} index */
+function alone(u, index) {
+  const values = column(u, index);
+  return values.flatMap((value, i) => (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null ? [i] : []));
+}
+
+/** @param {Plot} u @param {Series[]} series @param {number} now */
+function reading(u, series, now) {
+  const at = u.cursor.idx;
+  if (at === null || at === undefined) return "";
+  const parts = series.flatMap((_, i) => {
+    const [most, least, mean] = [1, 2, 3].map((k) => u.data[3 * i + k]?.[at] ?? null);
+    if (mean === null || mean === undefined) return [];
+    const digits = Math.abs(mean) < 45 && mean % 1 !== 0 ? 1 : 0;
+    return most === least ? [mean.toFixed(digits)] : [t("review.value_range", { mean: mean.toFixed(digits), low: Number(least).toFixed(digits), high: Number(most).toFixed(digits) })];
+  });
+  const time = hour((u.data[0][at] ?? 0) * 1000, now);
+  return parts.length ? `${parts.join(" · ")} · ${time}` : time;
+}
