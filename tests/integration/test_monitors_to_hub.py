@@ -15,12 +15,11 @@ import pytest
 
 from firmware_adapters.simulate.monitor import GARBAGE
 from firmware_adapters.simulate.monitor_signals import numbers_of
-from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_DEVICE_SEEN, EVT_FAULT, LINK_LOSS
-from protocols.record import NS_PER_S, Observation, Quality
+from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_DEVICE_SEEN, EVT_FAULT, LINK_LOSS, LINK_LOST
+from protocols.record import NS_PER_S, AlarmCondition, Observation, Presence, Quality
 from tests.fixtures.hub_peer import Authority
 from tests.fixtures.mqtt_broker import MqttBroker, free_port
 from tests.fixtures.signed_http import Device
-from tests.fixtures.waiting import until
 from tests.fixtures.ward_gateway import (
     CAPTURES,
     DoorGateway,
@@ -29,6 +28,7 @@ from tests.fixtures.ward_gateway import (
     door_gateway,
     joined,
     monitor,
+    until,
 )
 
 pytestmark = pytest.mark.integration
@@ -47,7 +47,7 @@ class Bed:
 
     async def has(self, seconds: int, fs_hz: int) -> None:
         """Wait for so many seconds of ECG at the hub."""
-        await until(lambda: self.at.samples(self.device, "ecg") >= seconds * fs_hz, seconds + 25)
+        await until(lambda: self.at.samples(self.device, "ecg") >= seconds * fs_hz)
 
 
 @asynccontextmanager
@@ -90,7 +90,12 @@ def at_second(bed: Bed, part: str = "ecg") -> list[int]:
     return [round(g.first_sample / g.fs_hz) for g in bed.at.groups(bed.device, part)]
 
 
-@pytest.mark.req("IOT-5.4a", "IOT-5.4e", surface="protocol")
+def lost_link(bed: Bed) -> list[Presence]:
+    """What became of the alarm of a lost link, in order."""
+    return [a.presence for a in bed.at.stored(bed.device, AlarmCondition) if a.code == LINK_LOST]
+
+
+@pytest.mark.req("IOT-5.4e", surface="protocol")
 async def test_twelve_leads_over_mqtt_are_the_recordings_samples_and_where_it_begins_again_is_a_gap(
     mqtt_broker: MqttBroker, tmp_path: Path
 ):
@@ -102,14 +107,15 @@ async def test_twelve_leads_over_mqtt_are_the_recordings_samples_and_where_it_be
         assert (joined(groups[:4]) == counts_of(TWELVE, 21, 4)).all()
         assert (joined(groups[4:6]) == counts_of(TWELVE, 21, 2)).all()
         assert [(g.reason, g.from_sample, g.to_sample) for g in gaps] == [(LINK_LOSS, 2000, 3000)]
-        assert gaps[0].to_ns - gaps[0].from_ns == pytest.approx(2 * NS_PER_S, abs=0.3 * NS_PER_S)
+        assert gaps[0].to_ns - gaps[0].from_ns == pytest.approx(2 * NS_PER_S, abs=NS_PER_S)
+        await until(lambda: len(spo2(bed)) >= 4 and bool(bed.at.events("monitor-3", EVT_DEVICE_SEEN)))
         assert spo2(bed)[:4] == [row["SpO2"] for row in numbers_of(TABLE, start_s=21)[:4]]
         (seen,) = bed.at.events("monitor-3", EVT_DEVICE_SEEN)
         about = {"make": "Simulated monitors", "model": "Bedside 12", "serial": "SIM-0007", "firmware": "1.0"}
         assert dict(seen.params) == {"door": "mqtt", "listed": True, **about}
 
 
-@pytest.mark.req("IOT-5.4a", "IOT-5.4e", surface="protocol")
+@pytest.mark.req("IOT-5.4e", surface="protocol")
 async def test_a_falling_saturation_over_https_is_the_tables_and_where_it_begins_again_is_a_gap(tmp_path: Path):
     words = ("--record", CAPTURES / DESATURATION, "--numbers", TABLE, "--start-s", "295", "--loop-pause-s", "2")
     async with bed_5(tmp_path, *words) as bed:
@@ -118,9 +124,11 @@ async def test_a_falling_saturation_over_https_is_the_tables_and_where_it_begins
         groups = bed.at.groups("monitor-5", "ecg")
         assert (joined(groups[:5]) == counts_of(DESATURATION, 295, 5, slice(0, 1))).all()
         assert (joined(groups[5:7]) == counts_of(DESATURATION, 295, 2, slice(0, 1))).all()
+        await until(lambda: len(bed.at.groups("monitor-5", "oxi")) >= 5)
         pleth = joined(bed.at.groups("monitor-5", "oxi")[:5])
         assert (pleth == counts_of(DESATURATION, 295, 5, slice(1, 2))).all()
         assert [(g.from_sample, g.to_sample) for g in bed.at.gaps("monitor-5", "ecg")] == [(625, 875)]
+        await until(lambda: len(spo2(bed)) >= 5)
         assert spo2(bed)[:5] == [row["SpO2"] for row in numbers_of(TABLE, start_s=295)[:5]]
     assert bed.at.hub.store.stored_twice == []
 
@@ -135,8 +143,8 @@ async def test_numbers_alone_fall_as_the_table_says(tmp_path: Path):
 
 @asynccontextmanager
 async def bed_at(door: str, broker: MqttBroker, folder: Path) -> AsyncGenerator[Bed]:
-    """The same recording at either door."""
-    words = ("--record", CAPTURES / DESATURATION, "--numbers", TABLE)
+    """The same recording at either door; without a pause before it begins again, a package is promised every second."""
+    words = ("--record", CAPTURES / DESATURATION, "--numbers", TABLE, "--loop-pause-s", "0")
     async with bed_3(broker, folder, *words) if door == "mqtt" else bed_5(folder, *words) as bed:
         await bed.has(2, 125)
         yield bed
@@ -145,19 +153,23 @@ async def bed_at(door: str, broker: MqttBroker, folder: Path) -> AsyncGenerator[
 DOORS = pytest.mark.parametrize("door", ["mqtt", "https"])
 
 
+async def is_whole(bed: Bed, seconds: int) -> None:
+    """The first so many seconds come to be all there, each once, with the recording's samples. Of a backlog the newest come first."""
+    await until(lambda: at_second(bed)[:seconds] == list(range(seconds)))
+    found = joined(bed.at.groups(bed.device, "ecg")[:seconds])
+    assert (found == counts_of(DESATURATION, 0, seconds, slice(0, 1))).all()
+
+
 @DOORS
-async def test_what_was_measured_while_the_cable_was_out_comes_when_it_is_in_again(
+async def test_a_cable_that_is_out_is_an_alarm_and_what_was_measured_meanwhile_comes_when_it_is_in_again(
     door: str, mqtt_broker: MqttBroker, tmp_path: Path
 ):
     async with bed_at(door, mqtt_broker, tmp_path) as bed:
-        bed.monitor.order("FAULT drop-link 2")
-        await asyncio.sleep(1.5)
-        there = bed.at.samples(bed.device, "ecg")
-        await bed.has(8, 125)
-        assert there <= 4 * 125
-        seconds = len(at_second(bed))
-        assert at_second(bed) == list(range(seconds))
-        assert (joined(bed.at.groups(bed.device, "ecg")) == counts_of(DESATURATION, 0, seconds, slice(0, 1))).all()
+        bed.monitor.order("FAULT drop-link 7")
+        await until(lambda: Presence.PRESENT in lost_link(bed))  # 5 s without the package that was promised
+        there = len(at_second(bed))
+        await until(lambda: lost_link(bed)[-1] is Presence.ENDED)
+        await is_whole(bed, there + 6)
         assert not bed.at.gaps(bed.device, "ecg")
 
 
@@ -182,16 +194,16 @@ async def test_a_clock_that_is_years_off_is_told_and_moves_no_sample(
 ):
     async with bed_at(door, mqtt_broker, tmp_path) as bed:
         bed.monitor.order("FAULT wrong-clock")
-        await until(lambda: bool(bed.at.events(bed.device, EVT_CLOCK_WRONG)), 25)
+        await until(lambda: bool(bed.at.events(bed.device, EVT_CLOCK_WRONG)))
         before = len(at_second(bed))
         await bed.has(before + 2, 125)
         groups = bed.at.groups(bed.device, "ecg")
         assert at_second(bed) == list(range(len(groups)))
         begins = np.array([g.times.corrected_ns for g in groups]) / NS_PER_S
-        assert np.abs(np.diff(begins) - 1).max() < 0.3
+        assert np.abs(np.diff(begins) - 1).max() < 2  # the clock is 20 years off
         assert {(g.times.device_ns or 0) // NS_PER_S > 1_500_000_000 for g in groups} == {True, False}
         bed.monitor.order("FAULT wrong-clock")
-        await until(lambda: (bed.at.groups(bed.device, "ecg")[-1].times.device_ns or 0) > 1_500_000_000 * NS_PER_S, 25)
+        await until(lambda: (bed.at.groups(bed.device, "ecg")[-1].times.device_ns or 0) > 1_500_000_000 * NS_PER_S)
         assert not bed.at.gaps(bed.device, "ecg")
 
 
@@ -203,6 +215,7 @@ async def test_leads_that_are_pulled_off_are_no_ecg_and_come_back(door: str, mqt
         await until(lambda: Quality.LEAD_OFF not in bed.at.groups(bed.device, "ecg")[-1].quality)
         off = [n for n, g in enumerate(bed.at.groups(bed.device, "ecg")) if Quality.LEAD_OFF in g.quality]
         assert len(off) == 2
+        await until(lambda: len(bed.at.groups(bed.device, "oxi")) > off[0])
         assert Quality.LEAD_OFF not in bed.at.groups(bed.device, "oxi")[off[0]].quality
 
 
@@ -216,8 +229,5 @@ async def test_every_sample_is_stored_once_although_broker_and_agent_are_killed(
         await bed.has(len(at_second(bed)) + 3, 125)
         await bed.at.agent.kill()
         await bed.at.agent.start()
-        await bed.has(len(at_second(bed)) + 4, 125)
-        seconds = len(at_second(bed))
-        assert at_second(bed) == list(range(seconds))
-        assert (joined(bed.at.groups(bed.device, "ecg")) == counts_of(DESATURATION, 0, seconds, slice(0, 1))).all()
+        await is_whole(bed, len(at_second(bed)) + 4)
         assert bed.at.store.stored_twice == []
