@@ -1,5 +1,6 @@
 """Figures `vf`, `vf-mit` and `alarm-time`: lethal rhythms, each record judged by weights that never saw it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 from models.screening.placement import EXTREMES, AgeGroup
 from models.screening.rhythm import LETHAL_ONSET_S
 from models.signal import weights
-from protocols.nomenclature import ASYSTOLE, V_FIB, V_TACHY
+from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB, V_TACHY
 from protocols.record import Presence
 from tests.figures import corpus
 from tests.figures.entry import Entry, Figure
@@ -18,6 +19,7 @@ from tests.figures.scoring import LEARNING_S, DurationScore, Interval, score_dur
 
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
 LETHAL = FIBRILLATION | {"VT"}
+LIFE_THREATENING = frozenset({V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME})
 NOT_COUNTED = frozenset({"NOISE", "ASYS"})
 LEAD_IN_S = 30.0
 EPISODE_S = 4.8  # the 17 of the recordings page: one is 4.9 s long, and annotations are good to a second
@@ -53,13 +55,17 @@ def score_record(recordings: Path, name: str) -> tuple[DurationScore, DurationSc
 
 @dataclass(frozen=True)
 class Episode:
-    """An annotated episode of VF or flutter of five seconds or more; `delay_s` is None when it was missed."""
+    """An annotated episode of VF or flutter of five seconds or more; `delay_s` is None when it was missed.
+
+    `covered`: an alarm of VF or VT stood when the onset came. `fresh`: no life-threatening alarm of any kind did.
+    """
 
     record: str
     onset_s: float
     length_s: float
     delay_s: float | None
-    raised_before: bool
+    covered: bool
+    fresh: bool
 
 
 def episodes(recordings: Path, name: str) -> list[tuple[float, float]]:
@@ -75,23 +81,21 @@ def play_episode(recordings: Path, name: str, onset_s: float, length_s: float, l
     start = max(0.0, onset_s - lead_in_s)
     end = onset_s + min(length_s, LIMIT_S + 3)
     screened = corpus.screen(record, weights.lethal_without(name), start, end)
-    standing: set[object] = set()
-    before = False
+    standing: dict[object, str] = {}
     delay = None
     for alarm in screened.alarms:
-        if alarm.code not in (V_FIB, V_TACHY):
+        if alarm.code not in LIFE_THREATENING:
             continue
         at = screened.seconds(alarm.detected_ns)
-        if alarm.presence is Presence.PRESENT:
-            if at < onset_s:
-                standing.add(alarm.id)
-            elif delay is None:
-                delay = at - onset_s
-        elif at < onset_s:
-            standing.discard(alarm.id)
-    if standing:
-        before, delay = True, 0.0
-    return Episode(name, onset_s, length_s, delay, before)
+        if at < onset_s:
+            if alarm.presence is Presence.PRESENT:
+                standing[alarm.id] = alarm.code
+            else:
+                standing.pop(alarm.id, None)
+        elif delay is None and alarm.presence is Presence.PRESENT and alarm.code in (V_FIB, V_TACHY):
+            delay = at - onset_s
+    covered = bool({V_FIB, V_TACHY} & set(standing.values()))
+    return Episode(name, onset_s, length_s, 0.0 if covered else delay, covered, not standing)
 
 
 def _vf_job(job: tuple[Path, str]) -> tuple[str, tuple[DurationScore, DurationScore]]:
@@ -162,35 +166,26 @@ def measure_time(recordings: Path) -> Sequence[Entry]:
     jobs = [(recordings, r, a, n) for r in corpus.VFDB for a, n in episodes(recordings, r)]
     with Pool(2) as pool:
         played = pool.map(_episode_job, jobs, chunksize=1)
+    return [*_times("alarm-time", played), *_times("alarm-time-fresh", [e for e in played if e.fresh])]
+
+
+def _times(name: str, played: Sequence[Episode]) -> list[Entry]:
+    """Mean and maximum over these episodes, with the episodes one by one."""
     delays = [e.delay_s for e in played if e.delay_s is not None]
-    missed = sum(e.delay_s is None for e in played)
+    missed = len(played) - len(delays)
     details: dict[str, object] = {
         "missed": missed,
-        "alarm_stood_already": sum(e.raised_before for e in played),
+        "covered_by_a_standing_alarm": sum(e.covered for e in played),
         "episodes": [
             [e.record, round(e.onset_s, 1), None if e.delay_s is None else round(e.delay_s, 1)] for e in played
         ],
     }
     time = partial(Entry, group="accuracy", unit="s", higher_is_better=False, n=len(played))
     note = f"{missed} episodes missed" if missed else ""
+    mean, longest = (round(sum(delays) / len(delays), 2), round(max(delays), 2)) if delays else (math.inf, math.inf)
     return [
-        time(
-            id="alarm-time-mean",
-            value=round(sum(delays) / len(delays), 2),
-            gate=7,
-            goal=5,
-            reference="5.7-7.2",
-            note=note,
-        ),
-        time(
-            id="alarm-time-max",
-            value=round(max(delays), 2),
-            gate=10,
-            goal=7,
-            reference="limit 10",
-            note=note,
-            details=details,
-        ),
+        time(id=f"{name}-mean", value=mean, gate=7, goal=5, reference="5.7-7.2", note=note),
+        time(id=f"{name}-max", value=longest, gate=10, goal=7, reference="limit 10", note=note, details=details),
     ]
 
 
@@ -228,6 +223,12 @@ def measure_asystole(recordings: Path) -> Sequence[Entry]:
 FIGURES = (
     Figure("vf", "accuracy", measure_vf, ("vfdb",), yields=("vf-se", "vf-sp")),
     Figure("vf-mit", "accuracy", measure_mit, ("mitdb",), yields=("vf-mit",)),
-    Figure("alarm-time", "accuracy", measure_time, ("vfdb",), yields=("alarm-time-mean", "alarm-time-max")),
+    Figure(
+        "alarm-time",
+        "accuracy",
+        measure_time,
+        ("vfdb",),
+        yields=("alarm-time-mean", "alarm-time-max", "alarm-time-fresh-mean", "alarm-time-fresh-max"),
+    ),
     Figure("alarm-time-asystole", "accuracy", measure_asystole, ("mitdb",), yields=("alarm-time-asystole",)),
 )
