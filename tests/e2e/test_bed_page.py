@@ -30,7 +30,7 @@ def opened(
     sign_in(page, bed)
     switch_on_when_open(bed)
     expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=15_000)
-    page.wait_for_timeout(14_000)
+    page.wait_for_timeout(12_000)
     write_past(bed.database.admin_url)
     page.goto(f"{bed.url}/ward/{WARD}")
     expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=15_000)
@@ -108,6 +108,12 @@ def test_a_nurse_works_at_a_bed(
     )
     assert small == [], "too small for a glove"
 
+
+@pytest.mark.timeout(240)  # sixteen pictures with real parts
+def test_the_bed_and_its_admission_look_right_in_both_languages_themes_and_sizes(
+    opened: tuple[OneBed, Page], pictures: Path, accessible: Callable[[Page], list[str]]
+) -> None:
+    bed, page = opened
     for lang, theme, width, height in VIEWS:
         page.set_viewport_size({"width": width, "height": height})
         page.goto(f"{bed.url}/theme/{theme}?next=/lang/{lang}")
@@ -118,13 +124,13 @@ def test_a_nurse_works_at_a_bed(
                 expect(page.locator("figure.chart canvas").first).to_be_visible(timeout=10_000)
                 if width == 1920:
                     page.locator("li.is-alarm .row-button").first.click()
-                page.wait_for_timeout(3000)
+                page.wait_for_timeout(1500)
             page.screenshot(path=pictures / f"{name}-{lang}-{theme}-{width}.png")
             if width == 1280:
                 assert accessible(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{bed.url}/ward/{WARD}/bed/{BED}")
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(1500)
     page.screenshot(path=pictures / "bed-zh_Hans-day-390.png")
 
 

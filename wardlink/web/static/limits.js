@@ -41,7 +41,7 @@ export function limitsPanel(hub, key, on) {
   function line({ row, low, high }) {
     const own = row.own;
     const bed = boundsText({ code: row.code, unit: row.unit, ...row.bed }) || t("numeric.no_limits");
-    const reset = h("button", { class: "plain", type: "button", onclick: () => { [low.value, high.value] = [text(row.bed.low), text(row.bed.high)]; check(); } }, t("limits.as_bed"));
+    const reset = own && h("button", { class: "plain", type: "button", onclick: () => { [low.value, high.value] = [text(row.bed.low), text(row.bed.high)]; check(); } }, t("limits.as_bed"));
     return h("fieldset", { class: own ? "limit-row own" : "limit-row" }, h("legend", {}, measured(row.code), " ", h("small", {}, unitName(row.unit))),
       stepper(row, low), h("span", { "aria-hidden": "true" }, "–"), stepper(row, high), reset,
       h("p", {}, t("limits.bed_has", { limits: bed }), own && h("span", { class: "who-set" }, t("limits.set_by", { who: own.by, time: hour(own.at_ms, hub.now()) }))));
@@ -88,7 +88,7 @@ export function limitsPanel(hub, key, on) {
   }
 
   void hub.get(`/api/v1/beds/${key}/limits`).then(show, () => body.replaceChildren(h("p", {}, t("review.failed"))));
-  return panel(t("limits.title"), on.close, h("p", {}, t("limits.what")), body, told, h("div", { class: "row" }, save));
+  return panel(t("limits.title"), on.close, h("p", {}, t("limits.what")), body, h("div", { class: "save-bar" }, save, told));
 }
 
 /** @param {number | null} value */

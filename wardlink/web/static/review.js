@@ -10,6 +10,8 @@ import { clock, has, hour, t } from "./words.js";
 
 const ROW_MM = 27;
 const LOW_ROW_MM = 20;
+/** On a screen lower than this the trends beneath the strip would have no room. */
+const LOW_SCREEN_PX = 900;
 const FOOT_PX = 20;
 /** Fetched before the window, so that the low cut has settled where the picture begins. */
 const LEAD_IN_MS = 2000;
@@ -110,7 +112,7 @@ export class Review {
     this.told.textContent = rings.size ? "" : t("review.nothing");
     const mm = pxPerMm();
     const width = this.width ?? 0;
-    const high = (shown.length > 2 ? LOW_ROW_MM : ROW_MM) * mm;
+    const high = (shown.length > 2 || (shown.length > 1 && innerHeight < LOW_SCREEN_PX) ? LOW_ROW_MM : ROW_MM) * mm;
     const height = Math.ceil(high * Math.max(1, shown.length) + FOOT_PX);
     this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${height}px`;
@@ -118,31 +120,30 @@ export class Review {
     const c = fit(this.canvas, width, height);
     rule(c, width, height, mm);
     const x = (/** @type {number} */ ms) => ((ms - from) * MM_PER_S * mm) / 1000;
-    shown.forEach((lead, row) => this.row(c, { lead, ring: rings.get(lead.index), top: row * high, high, from, to, width, mm, x }, gaps.filter((gap) => gap.lead === lead.index)));
+    // Half the gain of all, and said, before a wave of any is cut off.
+    const most = Math.max(0, ...shown.filter(isEcg).map((lead) => reachOf(stretch(rings.get(lead.index), from, to).values)));
+    const gain = (most / 1000) * MM_PER_MV * mm > 0.6 * high ? MM_PER_MV / 2 : MM_PER_MV;
+    shown.forEach((lead, row) => this.row(c, { lead, ring: rings.get(lead.index), top: row * high, high, from, to, width, mm, gain, x }, gaps.filter((gap) => gap.lead === lead.index)));
     this.foot(c, from, to, height, x);
   }
 
   /**
    * @param {CanvasRenderingContext2D} c
-   * @param {{lead: Lead, ring: Ring | undefined, top: number, high: number, from: number, to: number, width: number, mm: number, x: (ms: number) => number}} on
+   * @param {{lead: Lead, ring: Ring | undefined, top: number, high: number, from: number, to: number, width: number, mm: number, gain: number, x: (ms: number) => number}} on
    * @param {{t0: number, end: number, reason: string}[]} gaps
    */
-  row(c, { lead, ring, top, high, from, to, width, mm, x }, gaps) {
-    const isEcg = lead.code.startsWith("MDC_ECG_");
-    const middle = top + high * (isEcg ? 0.58 : 0.5);
-    const slotMs = ring ? 1000 / ring.fs : 4;
-    const slots = Math.ceil((to - from) / slotMs);
-    const first = Math.floor(from / slotMs);
-    const values = Float32Array.from({ length: slots }, (_, i) => (ring ? ring.at(first + i) : NaN));
-    const reach = Math.max(1e-9, ...values.map((one) => (Number.isNaN(one) ? 0 : Math.abs(one))));
-    const gain = high < 24 * mm ? MM_PER_MV / 2 : MM_PER_MV;
-    const scale = isEcg ? (gain * mm) / 1000 : (0.42 * high) / reach;
+  row(c, { lead, ring, top, high, from, to, width, mm, gain, x }, gaps) {
+    const ecg = isEcg(lead);
+    const middle = top + high * (ecg ? 0.58 : 0.5);
+    const { values, first, slotMs } = stretch(ring, from, to);
+    const reach = reachOf(values);
+    const scale = ecg ? (gain * mm) / 1000 : (0.42 * high) / reach;
     c.save();
     c.beginPath();
     c.rect(0, top, width, high);
     c.clip();
     this.holes(c, values, { first, slotMs, top, high, x }, gaps);
-    c.strokeStyle = token(isEcg ? "ecg" : lead.code.includes("PULS_OXIM") ? "spo2" : "resp");
+    c.strokeStyle = token(ecg ? "ecg" : lead.code.includes("PULS_OXIM") ? "spo2" : "resp");
     c.lineWidth = 1.6;
     c.lineJoin = "round";
     c.beginPath();
@@ -158,7 +159,7 @@ export class Review {
       pen = true;
     });
     c.stroke();
-    const words = isEcg ? [lead.short, t("strip.gain", { n: gain }), t("strip.speed")] : [lead.short, t("strip.speed")];
+    const words = ecg ? [lead.short, t("strip.gain", { n: gain }), t("strip.speed")] : [lead.short, t("strip.speed")];
     this.label(c, words.join(" · "), 6, top + 12, token("ink-2"));
     c.restore();
   }
@@ -210,7 +211,7 @@ export class Review {
     c.lineTo(x(this.at), height - FOOT_PX);
     c.stroke();
     c.setLineDash([]);
-    if (this.alarm) this.label(c, title(this.alarm), x(this.at) + 6, height - FOOT_PX - 12, token("ink"), 700);
+    if (this.alarm) this.label(c, title(this.alarm), x(this.at) + 8, 12, token("ink"), 700);
   }
 
   /** @param {CanvasRenderingContext2D} c @param {string} text @param {number} left @param {number} y @param {string} colour @param {number} [weight] */
@@ -223,4 +224,21 @@ export class Review {
     c.textBaseline = "middle";
     c.fillText(text, left, y);
   }
+}
+
+/** @param {Lead} lead */
+function isEcg(lead) {
+  return lead.code.startsWith("MDC_ECG_");
+}
+
+/** The slots of a stretch of time, and which the first one is; NaN where nothing is stored. @param {Ring | undefined} ring @param {number} from @param {number} to */
+function stretch(ring, from, to) {
+  const slotMs = ring ? 1000 / ring.fs : 4;
+  const first = Math.floor(from / slotMs);
+  return { values: Float32Array.from({ length: Math.ceil((to - from) / slotMs) }, (_, i) => (ring ? ring.at(first + i) : NaN)), first, slotMs };
+}
+
+/** How far the wave goes from its middle. @param {Float32Array} values */
+function reachOf(values) {
+  return values.reduce((most, one) => (Number.isNaN(one) ? most : Math.max(most, Math.abs(one))), 1e-9);
 }

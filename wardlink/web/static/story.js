@@ -10,6 +10,7 @@ const TABS = /** @type {const} */ (["timeline", "alarms", "devices"]);
 const EVERY_MS = 30000;
 /** An alarm that reached the hub this long after it was recognised was late: both times are told. */
 const LATE_MS = 10000;
+const ORDER = ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE", "MDC_TTHOR_RESP_RATE", "MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_DIA", "MDC_PRESS_BLD_NONINV_MEAN", "MDC_TEMP_BODY"];
 const KINDS = {
   vital_signs: "M3 13h4l2-6 4 12 3-8 1.5 2H21",
   posture: "M4 17h16M6 17v-5a3 3 0 0 1 3-3h9v8M5 8a2 2 0 1 0 .1 0",
@@ -97,7 +98,7 @@ export class Story {
     const mark = icon(KINDS[entry.kind], "kind");
     if (entry.kind === "note") return h("li", { class: "is-note" }, mark, h("div", {}, h("p", { class: "words" }, entry.note.text), h("small", {}, entry.note.by)), time);
     if (entry.kind === "posture") return h("li", {}, mark, h("div", {}, h("b", {}, t("review.turned", { degrees: entry.degrees }))), time);
-    const values = entry.values.map((one) => h("span", {}, h("b", {}, measured(one.code)), ` ${decimals(one.mean)}`, one.min !== one.max && h("small", {}, ` ${t("numeric.limits", { low: decimals(one.min), high: decimals(one.max) })}`), ` ${unitName(one.unit)}`));
+    const values = ordered(entry.values).map((one) => h("span", {}, h("b", {}, measured(one.code)), ` ${decimals(one.mean)}`, one.min !== one.max && h("small", {}, ` ${t("numeric.limits", { low: decimals(one.min), high: decimals(one.max) })}`), ` ${unitName(one.unit)}`));
     return h("li", { class: "is-vital" }, mark, h("div", { class: "vitals" }, ...values), time);
   }
 
@@ -143,6 +144,15 @@ export class Story {
       this.send.disabled = false;
     }
   }
+}
+
+/** In the order of the monitor's numbers, whatever their codes. @param {import("./contract").VitalSign[]} values */
+function ordered(values) {
+  const rank = (/** @type {string} */ code) => {
+    const at = ORDER.indexOf(code);
+    return at < 0 ? ORDER.length : at;
+  };
+  return [...values].sort((a, b) => rank(a.code) - rank(b.code));
 }
 
 /** @param {number} value */

@@ -10,9 +10,11 @@ import { hour, t, unitName } from "./words.js";
 const HOUR = 3600000;
 const RANGES_H = [1, 8, 24, 72];
 const EVERY_MS = 30000;
-const LEAST_PX = 116;
+const LEAST_PX = 104;
 const AXIS_PX = 26;
-/** What one picture shows together, with the signal's colour; `spot`: taken now and then, so its points are marked. */
+/** From this width on two charts may stand abreast. */
+const TWO_PX = 640;
+/** What one picture shows together, with the signal's colour; `spot`: taken now and then, so points stand for it and no line. */
 const CHARTS = [
   { codes: ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_PULS_RATE"], looks: ["ecg", "spo2"], spot: false },
   { codes: ["MDC_PULS_OXIM_SAT_O2"], looks: ["spo2"], spot: false },
@@ -93,8 +95,11 @@ export class Trends {
       this.body.replaceChildren(h("p", { class: "void" }, t("review.no_readings")));
       return;
     }
-    const high = Math.max(LEAST_PX, Math.floor(this.body.clientHeight / charts.length) - 2);
-    const boxes = charts.map((chart, i) => this.chart(answer, chart, width, high, i === charts.length - 1));
+    const two = width >= TWO_PX && charts.length > 1 && charts.length * LEAST_PX > this.body.clientHeight;
+    const columns = two ? 2 : 1;
+    const high = Math.max(LEAST_PX, Math.floor(this.body.clientHeight / Math.ceil(charts.length / columns)) - 2);
+    this.body.classList.toggle("two", two);
+    const boxes = charts.map((chart, i) => this.chart(answer, chart, Math.floor(width / columns) - (two ? 1 : 0), high, i >= charts.length - columns));
     this.plots = boxes.map((box) => box.plot);
     this.body.replaceChildren(...boxes.map((box) => box.root));
   }
@@ -104,7 +109,7 @@ export class Trends {
     const step = answer.bucket_ms;
     const begin = Math.floor(answer.from_ms / step) * step;
     const xs = Array.from({ length: Math.floor((answer.to_ms - begin) / step) + 1 }, (_, i) => (begin + i * step) / 1000);
-    const series = answer.series.filter((one) => chart.codes.includes(one.code));
+    const series = answer.series.filter((one) => chart.codes.includes(one.code)).sort((a, b) => chart.codes.indexOf(a.code) - chart.codes.indexOf(b.code));
     const columns = series.flatMap((one) => ["max", "min", "mean"].map((name) => spread(one, /** @type {"max"} */ (name), xs.length, begin, step)));
     const first = /** @type {Series} */ (series[0]);
     const value = h("span", { class: "chart-value" });
@@ -116,7 +121,7 @@ export class Trends {
     const now = this.hub.now();
     const Uplot = /** @type {{uPlot: typeof import("uplot")}} */ (/** @type {unknown} */ (globalThis)).uPlot;
     const plot = new Uplot({
-      width, height: high - 22, legend: { show: false }, padding: [4, 8, last ? 0 : 4, 0],
+      width, height: high - 22, legend: { show: false }, padding: [4, 22, last ? 0 : 4, 0],
       cursor: { sync: { key: "bed" }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
       scales: { x: { time: true, range: () => [answer.from_ms / 1000, answer.to_ms / 1000] } },
       axes: [
@@ -126,7 +131,7 @@ export class Trends {
       series: [{}, ...series.flatMap((one) => {
         const colour = token(this.look(chart, one));
         return [...["max", "min"].map(() => ({ stroke: "transparent", width: 0, points: { show: false } })),
-          { stroke: colour, width: 1.6, spanGaps: chart.spot, points: { show: true, size: chart.spot ? 6 : 3, fill: colour, filter: chart.spot ? all : alone } }];
+          { stroke: colour, width: 1.6, ...(chart.spot ? { paths: () => null } : {}), points: { show: true, size: chart.spot ? 6 : 3, fill: colour, filter: chart.spot ? all : alone } }];
       })],
       bands: series.map((one, i) => ({ series: /** @type {[number, number]} */ ([3 * i + 1, 3 * i + 2]), fill: `${token(this.look(chart, one))}33` })),
       hooks: {
