@@ -16,6 +16,7 @@ from firmware_adapters.simulate.bluez import Bluez, Characteristic, Peripheral
 from protocols.ecgfile.wfdb import read_annotations, read_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,10 +41,31 @@ _BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the beats among PhysioNet's annotat
 
 @dataclass(frozen=True, slots=True)
 class Chest:
-    """What a strap lies on. `microvolt`: whole numbers at 130 Hz, shape (n,); `beats`: sample numbers of R waves."""
+    """What a strap lies on. `microvolt`: whole numbers at 130 Hz, shape (n,); `beats`: sample numbers of R waves.
+
+    `away`: first sample and end (exclusive) of stretches, whole frames each, in which the strap is out of reach.
+    """
 
     microvolt: "NDArray[np.int32]"
     beats: tuple[int, ...] = ()
+    away: tuple[tuple[int, int], ...] = ()
+
+
+def from_records(paths: "Sequence[Path]", *, start_s: float = 0.0) -> Chest:
+    """Several records one behind the other, the first from `start_s` on; between them the strap is out of reach, so that none is glued."""
+    pieces, beats, away = list["NDArray[np.int32]"](), list[int](), list[tuple[int, int]]()
+    n, pause = 0, _PAUSE_FRAMES * FRAME_SAMPLES
+    for i, path in enumerate(paths):
+        one = from_record(path, start_s=0.0 if i else start_s)
+        whole = len(one.microvolt) // FRAME_SAMPLES * FRAME_SAMPLES
+        if i:
+            pieces.append(np.zeros(pause, np.int32))
+            away.append((n, n + pause))
+            n += pause
+        pieces.append(one.microvolt[:whole])
+        beats += [n + beat for beat in one.beats if beat < whole]
+        n += whole
+    return Chest(np.concatenate(pieces), tuple(beats), tuple(away))
 
 
 def from_record(path: "Path", *, lead: int = 0, start_s: float = 0.0) -> Chest:
@@ -163,7 +185,10 @@ class Strap:
 
     def _measure(self) -> "NDArray[np.int32]":
         """What a frame holds: fewer samples at the end of the recording, none in the pause behind it."""
-        values = self.chest.microvolt[self.place() :][:FRAME_SAMPLES]
+        place = self.place()
+        if any(first <= place < end for first, end in self.chest.away):
+            return self.chest.microvolt[:0]
+        values = self.chest.microvolt[place:][:FRAME_SAMPLES]
         self.pass_over(len(values))
         return np.zeros_like(values) if self.faults.lead_off else values
 

@@ -1,4 +1,4 @@
-"""`python -m firmware_adapters.simulate.radio BUS ADDRESS=RECORD ...`: chest straps on a BlueZ without a radio, for the demo.
+"""`python -m firmware_adapters.simulate.radio BUS ADDRESS=RECORD[:RECORD...] ...`: chest straps on a BlueZ without a radio, for the demo.
 
 BUS is the address of a running bus (unix:path=...), which the gateway finds as DBUS_SYSTEM_BUS_ADDRESS. A line `FAULT ADDRESS` on standard
 input makes something go wrong with one strap; the same line again mends what lasts.
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from firmware_adapters.simulate.bluez import Bluez
-from firmware_adapters.simulate.polar import BATTERY, BORN_CLOCK_NS, DATA, UNSET_CLOCK_NS, Strap, from_record, play
+from firmware_adapters.simulate.polar import BATTERY, BORN_CLOCK_NS, DATA, UNSET_CLOCK_NS, Strap, from_records, play
 
 FAULTS = ("drop-link", "away", "dead", "silent", "lose", "garbage", "wrong-clock", "pull-lead", "battery-low")
 _GARBAGE = [(DATA, bytes.fromhex("00 DE AD BE EF")), (DATA, b"\xff" * 40), (BATTERY, b"\xff")]
@@ -104,11 +104,11 @@ async def _wear(bluez: Bluez, strap: Strap, speed: float, wait_for: Path | None)
         stopped.set()
 
 
-async def _main(bus: str, worn: dict[str, Path], *, speed: float, start_s: float, wait_for: Path | None) -> None:
+async def _main(bus: str, worn: dict[str, list[Path]], *, speed: float, start_s: float, wait_for: Path | None) -> None:
     bluez = await Bluez.on_bus(bus)
     straps = {
-        address: Strap(from_record(record, start_s=start_s), address, serial=address.replace(":", "")[4:])
-        for address, record in worn.items()
+        address: Strap(from_records(records, start_s=start_s), address, serial=address.replace(":", "")[4:])
+        for address, records in worn.items()
     }
     _listen(bluez, straps)
     playing = [asyncio.create_task(_wear(bluez, strap, speed, wait_for)) for strap in straps.values()]
@@ -126,19 +126,25 @@ async def _main(bus: str, worn: dict[str, Path], *, speed: float, start_s: float
         task.result()
 
 
-def _worn(text: str) -> tuple[str, Path]:
-    address, separator, record = text.partition("=")
+def _worn(text: str) -> tuple[str, list[Path]]:
+    address, separator, records = text.partition("=")
     if not separator or len(address.split(":")) != 6:
-        msg = f"{text!r}: expected ADDRESS=RECORD, as A0:9E:1A:00:00:01=mitdb/119"
+        msg = f"{text!r}: expected ADDRESS=RECORD[:RECORD...], as A0:9E:1A:00:00:01=mitdb/119"
         raise argparse.ArgumentTypeError(msg)
-    return address.upper(), Path(record)
+    return address.upper(), [Path(record) for record in records.split(os.pathsep)]
 
 
 def main() -> int:
     """Play until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m firmware_adapters.simulate.radio", description=__doc__)
     parser.add_argument("bus", help="address of the bus, as unix:path=/run/user/1000/ward.sock")
-    parser.add_argument("straps", nargs="+", type=_worn, metavar="ADDRESS=RECORD", help="WFDB record without extension")
+    parser.add_argument(
+        "straps",
+        nargs="+",
+        type=_worn,
+        metavar="ADDRESS=RECORD[:RECORD...]",
+        help="WFDB records without extension, played one behind the other",
+    )
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the records")
     parser.add_argument("--wait-for", type=Path, default=None, help="nobody wears a strap until this file exists")

@@ -81,7 +81,9 @@ def _fibrillation(recordings: Recordings) -> DemoBed:
 
 
 def _strap(recordings: Recordings) -> StrapRig:
-    return StrapRig("strap-2", "A0:9E:1A:00:00:01", "II", recordings.of("mitdb-200-bigeminy", "mitdb/200", 30.0))
+    tachycardia = recordings.of("mitdb-205-vt", "mitdb/205", 240.0)
+    bigeminy = recordings.of("mitdb-200-bigeminy", "mitdb/200")
+    return StrapRig("strap-2", "A0:9E:1A:00:00:01", "II", (tachycardia, bigeminy))
 
 
 def _twelve_leads(recordings: Recordings) -> MqttRig:

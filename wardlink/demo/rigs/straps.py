@@ -1,6 +1,7 @@
 """Chest straps over Bluetooth LE: a bus of the demo's own with a simulated radio on it, which the agent takes for the system's."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,12 +33,12 @@ _ONCE = {GARBAGE: "garbage"}
 
 @dataclass(frozen=True)
 class StrapRig(Plain):
-    """A strap at `address`, with lead `lead` across the chest."""
+    """A strap at `address`, with lead `lead` across the chest; it plays one recording behind the other."""
 
     name: str
     address: str
     lead: str
-    recording: Recording
+    recordings: tuple[Recording, ...]
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -73,7 +74,8 @@ class StrapRig(Plain):
         words = [str(daemon.executable), f"--config-file={configuration}", "--nofork", "--nopidfile"]
         processes.start(f"{self.name}-bus", words, {**environment, **daemon.env})
         command = [sys.executable, "-m", "firmware_adapters.simulate.radio", f"unix:path={socket}"]
-        command += [f"{self.address}={self.recording.path}", "--start-s", str(self.recording.start_s)]
+        records = os.pathsep.join(str(recording.path) for recording in self.recordings)
+        command += [f"{self.address}={records}", "--start-s", str(self.recordings[0].start_s)]
         command += ["--speed", str(ground.speed), "--wait-for", str(ground.switched_on)]
         processes.start(self.name, command, environment, listens=True)
 
