@@ -118,7 +118,10 @@ values (%(tenant)s, %(device)s, %(point)s, tstzrange(now(), null))
 insert into patient (tenant_id, hospital_number, name, sex, birth_date, paced)
 values (%(tenant)s, %(hospital_number)s, %(name)s, %(sex)s, %(birth_date)s, %(paced)s)
 on conflict (tenant_id, hospital_number) do update set
-    name = excluded.name, sex = excluded.sex, birth_date = excluded.birth_date, paced = excluded.paced
+    name = excluded.name, paced = excluded.paced,
+    -- What is not said this time is not forgotten.
+    sex = case when excluded.sex = 'unknown' then patient.sex else excluded.sex end,
+    birth_date = coalesce(excluded.birth_date, patient.birth_date)
 returning patient_id
 
 -- name: patient_is_at

@@ -128,10 +128,28 @@ def test_the_bed_and_its_admission_look_right_in_both_languages_themes_and_sizes
             page.screenshot(path=pictures / f"{name}-{lang}-{theme}-{width}.png")
             if width == 1280:
                 assert accessible(page) == []
+    # a number that is known under another name is asked, not overwritten
+    page.set_viewport_size({"width": 1280, "height": 800})
+    asked(page, bed)
+    page.screenshot(path=pictures / "admission-asked-zh_Hans-day-1280.png")
+    assert accessible(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{bed.url}/ward/{WARD}/bed/{BED}")
     page.wait_for_timeout(1500)
     page.screenshot(path=pictures / "bed-zh_Hans-day-390.png")
+
+
+def asked(page: Page, bed: OneBed) -> None:
+    """Discharge, then admit with the number of the patient who was there and another name."""
+    page.goto(f"{bed.url}/ward/{WARD}/bed/{BED}/admit")
+    number = page.locator("dl.pairs dd").nth(1).inner_text()
+    page.locator("form[action$=discharge] button").click()
+    page.wait_for_url(f"**/bed/{BED}")
+    page.goto(f"{bed.url}/ward/{WARD}/bed/{BED}/admit")
+    page.fill("#number", number)
+    page.fill("#name", "李小红")
+    page.locator("form.plate button.main").click()
+    expect(page.locator("fieldset.asked input")).to_have_count(1)
 
 
 def ink(page: Page) -> int:

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Alarms, byUrgency } from "../../../wardlink/web/static/alarms.js";
 import { EventParser } from "../../../wardlink/web/static/events.js";
-import { readFrame } from "../../../wardlink/web/static/frame.js";
+import { readFrame, readFrames } from "../../../wardlink/web/static/frame.js";
 import { arrange } from "../../../wardlink/web/static/layout.js";
 import { Playout } from "../../../wardlink/web/static/playout.js";
 import { Ring } from "../../../wardlink/web/static/ring.js";
@@ -42,6 +42,17 @@ test("a frame of another version, kind or length is refused with what was found"
   assert.throws(() => readFrame(frame({ kind: 9 })), /expected/);
   assert.throws(() => readFrame(frame({ extra: 1 })), /expected 54/);
   assert.throws(() => readFrame(new ArrayBuffer(3)), /3 bytes/);
+});
+
+test("frames that stand one behind the other are told apart, and a torn one is refused", () => {
+  const [samples, gap] = [frame(), frame({ kind: 2, n: 5 })];
+  const both = new Uint8Array(samples.byteLength + gap.byteLength);
+  both.set(new Uint8Array(samples));
+  both.set(new Uint8Array(gap), samples.byteLength);
+  assert.deepEqual(readFrames(both.buffer).map((one) => one.kind), ["samples", "gap"]);
+  assert.deepEqual(readFrames(new ArrayBuffer(0)), []);
+  assert.throws(() => readFrames(both.buffer.slice(0, both.byteLength - 2)), /expected/);
+  assert.throws(() => readFrames(both.buffer.slice(0, samples.byteLength + 10)), /10 bytes/);
 });
 
 const ones = (n, value = 100) => new Int16Array(n).fill(value);
