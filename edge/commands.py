@@ -1,6 +1,7 @@
 """The command `wardlink edge`: enrol this gateway, run its agent. Texts for a person at a terminal; logs are JSON on standard error."""
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -72,6 +73,33 @@ def status(
         _fail(str(error))
     days = identity.expires_in(utc_now()).days
     print(f"{identity.gateway} of {identity.tenant}; uplink {identity.uplink}; certificate valid for {days} days.")
+
+
+class Security(StrEnum):
+    """What a device of a CoAP door may authenticate by."""
+
+    OSCORE = "oscore"
+    PSK = "psk"
+
+
+@app.command("device-key")
+def device_key(
+    security: Annotated[Security, typer.Argument(help="oscore for coap:// doors, psk for coaps:// (DTLS).")],
+    device: Annotated[str, typer.Argument(help="The device's name, as the settings have it.")],
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the settings file lies.")] = Path(),
+) -> None:
+    """Make what a device and a CoAP door of this gateway share."""
+    from firmware_adapters.transport.coap_keys import KeyFileError, make_oscore, make_psk
+
+    try:
+        if security is Security.OSCORE:
+            own, devices = make_oscore(device, folder)
+            print(f'For this gateway: oscore = "{own.name}"')
+            print(f"For the device: move {devices} there; no copy stays here.")
+        else:
+            print(f'For this gateway and, copied, for the device: psk = "{make_psk(device, folder).name}"')
+    except (KeyFileError, OSError) as error:
+        _fail(str(error))
 
 
 def _fail(text: str) -> NoReturn:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "wardlink.doors"
 
 _BUILT_IN = {
+    "coap": "firmware_adapters.transport.coap:make_door",
     "http": "firmware_adapters.transport.http:make_door",
     "folder": "firmware_adapters.transport.folder:make_door",
     "mqtt": "firmware_adapters.transport.mqtt:make_door",
