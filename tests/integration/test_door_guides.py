@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/mqtt-door.md and folder-door.md, run as they stand there but for addresses and folders."""
+"""The examples of docs/how-to/mqtt-door.md, folder-door.md and coap-door.md, run as they stand there but for addresses and folders."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ import pytest
 
 from protocols.nomenclature import EVT_DEVICE_SEEN
 from protocols.record import Document, Observation
+from tests.fixtures.coap import free_udp_port
 from tests.fixtures.mqtt_broker import GATEWAY_NAME, MqttBroker
 from tests.fixtures.ward_gateway import door_gateway, until
 from wardlink.local.broker import write_broker
@@ -75,3 +76,37 @@ async def test_the_folder_guide_from_the_folder_to_the_taken_file(tmp_path: Path
         await until(lambda: bool(at.stored("cart-6", Document)) and at.samples("cart-6", "ecg") == 10 * 500)
         wanted = {"MDC_ECG_HEART_RATE", "MDC_ECG_TIME_PD_QRS"}
         await until(lambda: {o.code for o in at.stored("cart-6", Observation)} >= wanted)
+
+
+@pytest.mark.req("IOT-5.4e", surface="protocol")
+async def test_the_coap_guide_from_the_keys_to_a_reading_under_oscore_and_one_over_dtls(
+    tmp_path: Path, usual_places: Places
+):
+    guide, ports = "coap-door.md", {"5683": free_udp_port(), "5684": free_udp_port()}
+    keys, oscore, dtls = blocks(guide, "sh")
+    (settings,) = blocks(guide, "toml")
+    reading, credentials, thermometer = blocks(guide, "json")
+
+    def here(text: str) -> str:
+        for port, free in ports.items():
+            for host in ("gateway", "0.0.0.0", "192.0.2.1"):
+                text = text.replace(f"{host}:{port}", f"127.0.0.1:{free}")
+        return text
+
+    for name, text in (("reading", reading), ("credentials", credentials), ("thermometer", thermometer)):
+        (tmp_path / f"{name}.json").write_text(here(text))
+    client = find_or_unpack("coap-client-openssl", usual_places, lambda _line: None)
+    programs = f"{client.executable.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    await shell(keys, tmp_path, PATH=programs)
+    async with door_gateway(tmp_path, here(settings)) as at:
+        await until(lambda: len(at.agent.said("door-open")) == 2)
+        assert not (await shell(here(oscore), tmp_path, PATH=programs)).strip()
+        await shell(here(dtls), tmp_path, PATH=programs, **client.env)
+        for device, value in (("patch-4", 36.8), ("thermometer-7", 37.0)):
+            await until(lambda device=device: bool(at.stored(device, Observation)))
+            (stored,) = at.stored(device, Observation)
+            assert (stored.code, stored.value, stored.unit) == ("MDC_TEMP_BODY", value, "Cel")
+        await until(lambda: bool(at.events("patch-4", EVT_DEVICE_SEEN)))
+        (seen,) = at.events("patch-4", EVT_DEVICE_SEEN)
+        about = {"make": "Acme", "model": "P1", "serial": "0007"}
+        assert dict(seen.params) == {"door": "coap", "listed": True, **about}
