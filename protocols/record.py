@@ -20,6 +20,10 @@ NS_PER_S = 1_000_000_000
 # The namespace of every alarm id: uuid5(ALARM_NAMESPACE, "source|code|onset_ns"). It may never change.
 ALARM_NAMESPACE = UUID("6f2d0c1e-6a53-5b0e-9d0f-3c1f0b6b7a11")
 
+# First part below the device of everything that was handed over as a whole, after it had been measured: an ECG cart's file. It is a
+# document with a time: nothing of it is live, no link is lost when no more comes, and no alarm is raised by it (decision 0090).
+RECORDED = "recorded"
+
 Params: TypeAlias = tuple[tuple[str, float | int | str | bool], ...]
 
 
@@ -81,6 +85,11 @@ class SourcePath:
     def __str__(self) -> str:
         """`device/part/part`."""
         return "/".join((self.device, *self.path))
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether what comes from here was recorded before and handed over as a whole."""
+        return self.path[:1] == (RECORDED,)
 
     @classmethod
     def parse(cls, text: str) -> "SourcePath":
@@ -274,6 +283,11 @@ class Document:
 
 
 Record: TypeAlias = Observation | WaveformGroup | DeviceEvent | AlarmCondition | Gap | SubjectClaim | Document
+
+
+def is_recorded(source: str) -> bool:
+    """The same of a source path's text form, for code that reads thousands of them."""
+    return f"{source}/".partition("/")[2].startswith(f"{RECORDED}/")
 
 
 def alarm_id(source: SourcePath, code: str, onset_ns: int) -> UUID:

@@ -50,10 +50,11 @@ class LiveKind(IntEnum):
     LINK = 6
     CONNECTED = 7
     LOST = 8
+    DOCUMENT = 9  # the path of its source: who wants to read it reads it in the database
 
 
 _SENT = frozenset(LiveKind) - {LiveKind.LOST}
-_DROPPABLE = frozenset({LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.EVENT, LiveKind.GAP})
+_DROPPABLE = frozenset({LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.EVENT, LiveKind.GAP, LiveKind.DOCUMENT})
 
 
 @dataclass(frozen=True, slots=True)

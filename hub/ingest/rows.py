@@ -18,7 +18,7 @@ from hub.ingest.quarantined import MAX_HELD, NOT_ADMITTED, Held, RejectedError, 
 from hub.ingest.told import Insert, Told
 from protocols import device_package_pb2 as wire
 from protocols.nomenclature import BATTERY_CHARGE
-from protocols.record import DeviceEvent
+from protocols.record import DeviceEvent, is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,9 +147,11 @@ class RowMaker:
             if kind == "event":
                 self._read_event(rows, record, index)
         device = record.source.partition("/")[0]
-        if kind in _MEASURED and gateway_ns > rows.newest.get(device, 0):
+        if kind in _MEASURED and gateway_ns > rows.newest.get(device, 0) and not is_recorded(record.source):
             rows.newest[device] = gateway_ns
-        if live and kind in _LIVE:
+        if live and kind == "document":
+            rows.live.append(LiveMessage(LiveKind.DOCUMENT, self.catalog.tenant_id, record.source.encode()))
+        elif live and kind in _LIVE:
             rows.live.append(LiveMessage(_LIVE[kind], self.catalog.tenant_id, record.SerializeToString()))
 
     def _read_event(self, rows: Rows, record: wire.Record, index: int) -> None:

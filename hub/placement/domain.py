@@ -70,6 +70,15 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class Whose:
+    """At which point of care a device was at a moment and which patient was there, masked for showing."""
+
+    point: Point
+    patient_id: int | None
+    who: Who | None
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSet:
     """Limits of one measurement at a point of care, in `unit` (UCUM)."""
 

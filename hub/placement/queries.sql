@@ -52,6 +52,13 @@ select d.device_id, d.name, lower(x.both), upper(x.both)
  where a.point_of_care_id = %(point)s and not isempty(x.both)
  order by d.name, lower(x.both)
 
+-- name: whose
+select a.point_of_care_id, p.patient_id, p.name, p.sex, p.birth_date
+  from device_association a
+  left join patient_association b on b.point_of_care_id = a.point_of_care_id and b.during @> %(at)s
+  left join patient p using (patient_id)
+ where a.device_id = %(device)s and a.during @> %(at)s and a.point_of_care_id = any(%(points)s)
+
 -- name: limits
 select point_of_care_id, code, unit, low, high, bed_low, bed_high, set_by, set_at
   from limit_in_force

@@ -21,6 +21,7 @@ from hub.placement.domain import (
     Stay,
     Ward,
     Who,
+    Whose,
     natural,
     who,
 )
@@ -131,6 +132,19 @@ class Placement:
                 values["from"] = start if since is None else min(max(start, since), end)
             rows = await (await connection.execute(_QUERIES[query], values)).fetchall()
         return Stay(points[point], patient, since, tuple(Span(*row) for row in rows))
+
+    @policy("ward.read")
+    async def whose(self, principal: "Principal", device_id: int, at: datetime) -> Whose | None:
+        """At which bed a device was at a moment, and who was there then; None when at none that the principal may see."""
+        points = await self.points(principal)
+        values = {"device": device_id, "at": at, "points": list(points)}
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            row = await (await connection.execute(_QUERIES["whose"], values)).fetchone()
+        if row is None:
+            return None
+        known = row[1] is not None and allowed(principal, "patient.read")
+        masked = who(row[2], row[3], row[4], datetime.now(UTC).date()) if known else None
+        return Whose(points[row[0]], row[1], masked)
 
     @policy("placement.change")
     async def add_ward(self, principal: "Principal", slug: str, name: str) -> None:

@@ -6,11 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from hub.placement.domain import PlacedDevice, Point
-from protocols.nomenclature import TERMS, TermKind
-from protocols.record import Quality
+from models.screening.rhythm import RATE_AVERAGE_NS
+from protocols.nomenclature import BATTERY_CHARGE, HEART_RATE, TERMS, TermKind
+from protocols.record import Quality, is_recorded
 
 # device_package.proto, Quality
 QUALITIES: tuple[str, ...] = ("", *(quality.value for quality in Quality))
+
+
+HELD_MS = 10_000
+BATTERY_HELD_MS = 3_600_000
 
 
 class LinkState(StrEnum):
@@ -20,6 +25,7 @@ class LinkState(StrEnum):
     DEVICE_SILENT = "device_silent"
     GATEWAY_LOST = "gateway_lost"
     NEVER = "never"
+    RECORDINGS = "recordings"  # there is nothing to be lost: its devices hand over recordings, now and then
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,20 @@ class Numeric:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A number with where it comes from. `screened`: a heart rate that the gateway's screening counted in the ECG."""
+
+    number: Numeric
+    source: str
+    screened: bool = False
+
+    @property
+    def device(self) -> str:
+        """The device that measured it."""
+        return self.source.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """A stored stream: what its samples mean. `newest` is the start of its last group."""
 
@@ -60,8 +80,8 @@ class Stream:
 
     @property
     def is_shown(self) -> bool:
-        """Whether it belongs on a strip."""
-        return is_shown(self.leads)
+        """Whether it belongs on a live strip."""
+        return is_shown(self.leads) and not is_recorded(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +102,8 @@ class Bed:
     devices: tuple[PlacedDevice, ...]
     streams: tuple[Stream, ...]
     leads: tuple[Lead, ...]
+    recorders: frozenset[str] = frozenset()  # devices of which there are recordings
+    monitors: frozenset[str] = frozenset()  # devices of which there are live samples
 
     @property
     def key(self) -> int:
@@ -124,11 +146,15 @@ def lay_out(points: Mapping[int, Point], devices: Iterable[PlacedDevice], stream
     beds: dict[int, Bed] = {}
     for key, point in points.items():
         here = tuple(at.get(key, ()))
-        ids = {device.device_id for device in here}
-        own = (s for s in current.values() if s.device_id in ids and is_shown(s.leads))
+        names = {device.device_id: device.name for device in here}
+        all_own = [s for s in current.values() if s.device_id in names]
+        recorders = frozenset(names[s.device_id] for s in all_own if is_recorded(s.source))
+        live = [s for s in all_own if not is_recorded(s.source)]
+        own = (s for s in live if s.is_shown)
         mine = sorted(own, key=lambda s: (not _is_ecg(s), s.source))
         pairs = [(stream.source, code) for stream in mine for code in stream.leads]
-        beds[key] = Bed(point, here, tuple(mine), leads_of(pairs))
+        monitors = frozenset(names[s.device_id] for s in live)
+        beds[key] = Bed(point, here, tuple(mine), leads_of(pairs), recorders, monitors)
     return Layout(beds, {device.name: device.point_of_care_id for key in beds for device in at.get(key, ())})
 
 
@@ -138,10 +164,40 @@ def leads_of(pairs: Iterable[tuple[str, str]], first: int = 0) -> tuple[Lead, ..
 
 
 def bed_link(bed: Bed, links: Mapping[str, Link]) -> Link:
-    """The link of a bed: of several devices the worst off, so that nothing that stands still looks live."""
-    found = [links.get(d.name) or Link(LinkState.NEVER, 0, d.gateway, d.name) for d in bed.devices]
+    """The link of a bed: of several devices the worst off, so that nothing that stands still looks live.
+
+    A device of which there are recordings and nothing else has no link that could be lost.
+    """
+    watched = [d for d in bed.devices if d.name in links or d.name in bed.monitors or d.name not in bed.recorders]
+    if bed.devices and not watched:
+        return Link(LinkState.RECORDINGS, 0, bed.devices[0].gateway, bed.devices[0].name)
+    found = [links.get(d.name) or Link(LinkState.NEVER, 0, d.gateway, d.name) for d in watched]
     order = (LinkState.GATEWAY_LOST, LinkState.DEVICE_SILENT, LinkState.NEVER, LinkState.LIVE)
     return min(found, key=lambda link: order.index(link.state), default=Link(LinkState.NEVER, 0, "", ""))
+
+
+def preferred(kept: Reading | None, new: Reading) -> Reading:
+    """Which of two readings of one code a bed shows; `new` is the later one heard of.
+
+    The later one, but: the heart rate on which alarms are decided is that of the gateway's screening. What a strap or monitor counted
+    itself stands in when the screening has told none for `HELD_MS`. A charge is that of the battery that is emptiest.
+    """
+    if kept is None:
+        return new
+    age_ms = new.number.at_ms - kept.number.at_ms
+    if new.number.code == BATTERY_CHARGE and new.device != kept.device:
+        emptier = (new.number.value or 0) <= (kept.number.value or 0)
+        return new if emptier or age_ms > BATTERY_HELD_MS else kept
+    if kept.screened and not new.screened:
+        return new if age_ms > HELD_MS else kept
+    if new.screened and not kept.screened:
+        return new if age_ms >= -HELD_MS else kept
+    return new if age_ms >= 0 else kept
+
+
+def reading(source: str, number: Numeric, averaging_ns: int) -> Reading:
+    """A number as a reading: the screening's rates bear the length of its averaging, by which they are told from a device's own."""
+    return Reading(number, source, screened=number.code == HEART_RATE and averaging_ns == RATE_AVERAGE_NS)
 
 
 def without_hub(link: Link, now_ms: int) -> Link:

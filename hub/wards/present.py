@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from hub.alarms.present import alarm_json
+from hub.ecgs.present import ref_json
 from hub.placement.domain import LimitInForce
 from hub.wards.domain import Link, Numeric
 from hub.wards.service import BedView, WardView
@@ -45,6 +46,7 @@ def bed_json(view: BedView) -> Json:
         "numerics": [numeric_json(number) for number in view.numerics],
         "limits": [limit_json(limit) for limit in view.limits],
         "link": link_json(view.link),
+        "ecg": None if view.ecg is None else ref_json(view.ecg),
     }
 
 

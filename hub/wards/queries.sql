@@ -17,7 +17,7 @@ select stream_id, start, n, first_sample, codec, quality, samples
  order by start, stream_id
 
 -- name: numerics
-select so.device_id, s.code, s.unit, o.time, o.value, o.quality
+select so.device_id, so.path, s.code, s.unit, s.averaging_ns, o.time, o.value, o.quality
   from series s
   join source so using (source_id)
   join latest_observations(

@@ -20,7 +20,20 @@ from psycopg_pool import PoolTimeout
 from hub.core.live import LiveKind, LiveMessage
 from hub.core.principal import system
 from hub.wards.clients import EventClient, WaveClient
-from hub.wards.domain import Bed, Layout, Link, LinkState, Numeric, bed_link, is_shown, lay_out, without_hub
+from hub.wards.domain import (
+    Bed,
+    Layout,
+    Link,
+    LinkState,
+    Numeric,
+    Reading,
+    bed_link,
+    is_shown,
+    lay_out,
+    preferred,
+    reading,
+    without_hub,
+)
 from hub.wards.store import group_frames, read_streams
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
@@ -60,7 +73,7 @@ class _Tenant:
 
     layout: Layout
     links: dict[str, Link] = field(default_factory=dict[str, Link])
-    numerics: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
+    numerics: dict[tuple[int, str], Reading] = field(default_factory=dict[tuple[int, str], Reading])
     sources: dict[str, _Source] = field(default_factory=dict[str, _Source])
     stale: bool = False
     read_at_s: float = 0.0
@@ -194,6 +207,8 @@ class Room:
                 self._follower.look()
             case LiveKind.LINK:
                 await self._take_link(message)
+            case LiveKind.DOCUMENT:
+                await self._take_document(message)
             case _:
                 await self._take_record(message)
 
@@ -209,11 +224,26 @@ class Room:
                     source.heard_s = time.monotonic()
         self._set_link(tenant, link)
 
+    async def _take_document(self, message: LiveMessage) -> None:
+        """A recording has come: the screens of its bed fetch the state in which it is named."""
+        tenant = await self._tenant(message.tenant_id)
+        bed = tenant.layout.of_source(message.payload.decode())
+        if bed is not None:
+            tenant.stale = True
+            for client in self._event_clients(bed):
+                client.start_over()
+
     async def _take_record(self, message: LiveMessage) -> None:
         tenant = await self._tenant(message.tenant_id)
         record = decode_record(pb.Record.FromString(message.payload))
         bed = tenant.layout.of_source(str(record.source))
         if bed is None:
+            return
+        if record.source.is_recorded:
+            # Not live. But of which devices there are recordings is a part of the layout.
+            tenant.stale = tenant.stale or (
+                isinstance(record, WaveformGroup) and record.source.device not in bed.recorders
+            )
             return
         if isinstance(record, WaveformGroup):
             if is_shown(record.leads):
@@ -265,12 +295,13 @@ class Room:
     def _take_numeric(self, tenant: _Tenant, bed: Bed, record: Observation) -> None:
         if isinstance(record.value, str):
             return
-        at_ns = record.times.best_ns
-        key = bed.key, record.code
-        if at_ns < tenant.numerics.get(key, 0):
-            return  # of a backlog: the screen has a newer one
-        tenant.numerics[key] = at_ns
-        number = Numeric(record.code, record.value, record.unit, at_ns // 1_000_000, record.quality.value)
+        at_ms = record.times.best_ns // 1_000_000
+        number = Numeric(record.code, record.value, record.unit, at_ms, record.quality.value)
+        new = reading(str(record.source), number, record.averaging_ns)
+        kept = tenant.numerics.get((bed.key, record.code))
+        if preferred(kept, new) is not new:
+            return  # of a backlog, or of a source that another goes before
+        tenant.numerics[bed.key, record.code] = new
         for client in self._event_clients(bed):
             client.numeric(bed.key, number)
 
@@ -306,4 +337,4 @@ class Room:
 
 def _shape(layout: Layout, ward_id: int) -> list[object]:
     """What a screen has built its tiles on."""
-    return [(bed.key, bed.point.bed, bed.leads, bed.devices) for bed in layout.of_ward(ward_id)]
+    return [(bed.key, bed.point.bed, bed.leads, bed.devices, bed.recorders) for bed in layout.of_ward(ward_id)]

@@ -1,12 +1,14 @@
 """The whole state of a ward for one person: beds, who is there, numbers, limits, links, open alarms; and the last strips."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hub.alarms.domain import Alarm
-from hub.core.policy import policy
+from hub.core.looks import Looks
+from hub.core.policy import allowed, policy
+from hub.ecgs.domain import EcgRef
 from hub.placement.domain import LimitInForce, Ward, Who
 from hub.wards.domain import Bed, Link, LinkState, Numeric, bed_link
 from hub.wards.store import Stored, read_numerics, read_strips
@@ -16,13 +18,11 @@ if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Database
     from hub.core.principal import Principal
+    from hub.ecgs.service import Ecgs
     from hub.placement.service import Placement
     from hub.wards.room import Room
 
 STRIP_SECONDS = 10.0
-# A page that is open asks every 15 s; its person looked once. So one entry for a session, a ward and this long.
-_AUDIT_EVERY_S = 600.0
-_AUDIT_KEPT = 10_000
 _LIVE_MS = 3000
 
 
@@ -35,6 +35,7 @@ class BedView:
     numerics: tuple[Numeric, ...]
     limits: tuple[LimitInForce, ...]
     link: Link
+    ecg: EcgRef | None = None  # the newest resting ECG of the stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +53,28 @@ class WardService:
     """Puts a ward together from the features that own its parts."""
 
     def __init__(
-        self, database: "Database", audit: "AuditLog", placement: "Placement", alarms: "AlarmService", room: "Room"
+        self,
+        database: "Database",
+        audit: "AuditLog",
+        placement: "Placement",
+        alarms: "AlarmService",
+        ecgs: "Ecgs",
+        room: "Room",
     ) -> None:
         """`database` as the role web."""
+        self._ecgs = ecgs
         self._database = database
         self.audit = audit
         self._placement = placement
         self._alarms = alarms
         self._room = room
-        self._looked: dict[tuple[str | None, int], float] = {}
+        self._looks = Looks()
 
     @policy("ward.read")
     async def enter(self, principal: "Principal", slug: str) -> Ward:
         """The ward, if the principal may see it (else NotFoundError); that somebody looks goes into the audit."""
         ward = await self._placement.ward(principal, slug)
-        key, now_s = (principal.session, ward.ward_id), time.monotonic()
-        if now_s - self._looked.get(key, -_AUDIT_EVERY_S) >= _AUDIT_EVERY_S:
-            if len(self._looked) >= _AUDIT_KEPT:
-                self._looked.clear()
-            self._looked[key] = now_s
+        if self._looks.is_new(principal, "ward.read", f"ward:{ward.ward_id}"):
             await self.audit.record(principal, "ward.read", f"ward:{ward.ward_id}")
         return ward
 
@@ -87,6 +91,8 @@ class WardService:
         people = await self._placement.patients(principal, keys)
         limits = await self._placement.limits(principal, keys)
         alarms, newest = await self._alarms.open(principal, keys)
+        with_ecgs = [bed.key for bed in beds if bed.recorders] if allowed(principal, "ecg.read") else []
+        ecgs = await self._ecgs.newest(principal, with_ecgs)
         now_ms = time.time_ns() // 1_000_000
         views = tuple(
             BedView(
@@ -94,7 +100,8 @@ class WardService:
                 people.get(bed.key),
                 tuple(numerics.get(bed.key, {}).values()),
                 tuple(limits.get(bed.key, ())),
-                self._room.link(tenant, bed) or _stored_link(bed, now_ms),
+                self._room.link(tenant, bed) or _stored_link(bed, numerics.get(bed.key, {}).values(), now_ms),
+                ecgs.get(bed.key),
             )
             for bed in beds
         )
@@ -114,9 +121,10 @@ class WardService:
                     yield await read_strips(connection, tenant, bed, STRIP_SECONDS)
 
 
-def _stored_link(bed: Bed, now_ms: int) -> Link:
+def _stored_link(bed: Bed, numbers: Iterable[Numeric], now_ms: int) -> Link:
     """The link as the store tells it, while ingest has told nothing yet."""
-    newest = max((int(s.newest.timestamp() * 1000) for s in bed.streams if s.newest), default=0)
+    samples = (int(s.newest.timestamp() * 1000) for s in bed.streams if s.newest)
+    newest = max((*samples, *(number.at_ms for number in numbers)), default=0)
     if not newest:
         return bed_link(bed, {})
     state = LinkState.LIVE if now_ms - newest < _LIVE_MS else LinkState.GATEWAY_LOST

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from hub.core.db import Connection
 from hub.core.sql import load_queries
-from hub.wards.domain import QUALITIES, Bed, Numeric, Stream
+from hub.wards.domain import QUALITIES, Bed, Numeric, Reading, Stream, preferred, reading
 from protocols import device_package_pb2 as pb
 from protocols.live_frame import Frame, gap_frame, samples_frame
 from protocols.microvolt import displayed
-from protocols.record import WaveformGroup
+from protocols.record import WaveformGroup, is_recorded
 from protocols.wire import decode_record
 
 _QUERIES = load_queries("hub.wards")
@@ -52,14 +52,17 @@ async def read_numerics(connection: Connection, tenant: int, beds: Sequence[Bed]
     """The newest number of each code at each bed, not older than a day: bed key -> code -> number."""
     at = {device.device_id: bed.key for bed in beds for device in bed.devices}
     values = {"tenant": tenant, "devices": list(at), "since": datetime.now(UTC) - NUMERIC_AGE}
-    found: dict[int, dict[str, Numeric]] = {}
+    found: dict[int, dict[str, Reading]] = {}
     if at:
-        for device, code, unit, time, value, quality in await (
+        for device, source, code, unit, averaging_ns, time, value, quality in await (
             await connection.execute(_QUERIES["numerics"], values)
         ).fetchall():
+            if is_recorded(source):
+                continue
             number = Numeric(code, value, unit, to_us(time) // 1000, str(QUALITIES[int(quality)]))
-            found.setdefault(at[device], {})[code] = number
-    return found
+            here = found.setdefault(at[device], {})
+            here[code] = preferred(here.get(code), reading(source, number, averaging_ns))
+    return {key: {code: kept.number for code, kept in here.items()} for key, here in found.items()}
 
 
 async def read_strips(connection: Connection, tenant: int, bed: Bed, seconds: float) -> list[Stored]:

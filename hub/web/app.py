@@ -34,6 +34,8 @@ from hub.core.live_copies import subscribe_all
 from hub.core.policy import public
 from hub.devices import api as device_api
 from hub.devices.service import Devices
+from hub.ecgs import api as ecg_api
+from hub.ecgs.service import Ecgs
 from hub.gateways import api as gateway_api
 from hub.gateways.listing import GatewayList
 from hub.placement import api as limit_api
@@ -70,7 +72,8 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     alarms = AlarmService(database, audit, placement)
     follower = AlarmFollower(database)
     room = Room(database, placement, follower)
-    wards = WardService(database, audit, placement, alarms, room)
+    ecgs = Ecgs(database, audit, placement)
+    wards = WardService(database, audit, placement, alarms, ecgs, room)
     secure = settings.web_public.startswith("https:")
     web = WebKit(accounts, shared, secure=secure, version=pages_version(shared.static))
 
@@ -104,6 +107,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.include_router(bed_api.routes(web, beds, wards, accounts))
     app.include_router(admission_pages.routes(web, Admissions(database, audit, placement), beds))
     app.include_router(limit_api.routes(web, Admissions(database, audit, placement), placement, accounts))
+    app.include_router(ecg_api.routes(web, ecgs))
     events = EventStreams(room, follower, accounts, web.version)
     app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))
 

@@ -1,6 +1,7 @@
 """What every route needs: who is signed in, the reader's language, a template filled in, cookies. Leaves the rest to features."""
 
 import secrets
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -80,6 +81,7 @@ class WebKit:
         text = self._templates.get_template(f"{template}.html").render(
             t=t,
             term=term,
+            utc=_utc,
             lang=lang,
             csrf=form_token(secret or fresh),
             person=None if person is None else {"name": person.display_name, "role": _role(person)},
@@ -156,6 +158,11 @@ def inside(path: str) -> str:
 def to_sign_in(request: Request) -> RedirectResponse:
     """Lead to the sign-in page and back."""
     return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+
+
+def _utc(ms: int) -> datetime:
+    """The moment of integer milliseconds."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _role(person: Person) -> str:

@@ -111,7 +111,12 @@ def arrived(state: Chain, message: "Iterable[Record]") -> tuple[Chain, tuple[Rec
 
 
 def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
-    """Screen one record: itself as aligned and assessed, then events, observations and changes of alarm conditions."""
+    """Screen one record: itself as aligned and assessed, then events, observations and changes of alarm conditions.
+
+    What was recorded before and comes as a whole goes through as it is: it says nothing of the patient's state now, nor of a clock's.
+    """
+    if record.source.is_recorded:
+        return state, (record,)
     aligned, records = align.step(state.align, record)
     state = replace(state, align=aligned)
     first, *events = records

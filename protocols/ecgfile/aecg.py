@@ -20,6 +20,7 @@ from protocols.errors import DecodeError, Fault
 from protocols.nomenclature import EVT_DEVICE_SEEN, TERMS, TermKind
 from protocols.record import (
     NS_PER_S,
+    RECORDED,
     DeviceEvent,
     Document,
     Observation,
@@ -107,9 +108,9 @@ class _Reader:
 
     def __init__(self, device: str, at: int, zone: tzinfo, name: str) -> None:
         self._device, self._at, self._zone, self._name = SourcePath(device), at, zone, name
-        self._ecg = SourcePath(device, ("ecg",))
-        self._measured = SourcePath(device, ("measurements",))
-        self._beats = SourcePath(device, ("measurements", "beat"))
+        self._ecg = SourcePath(device, (RECORDED, "ecg"))
+        self._measured = SourcePath(device, (RECORDED, "measurements"))
+        self._beats = SourcePath(device, (RECORDED, "measurements", "beat"))
 
     def _fault(self, error: DecodeError) -> Fault:
         return Fault(str(self._device), error.where, error.expected, error.found, error.raw, self._at)

@@ -73,7 +73,7 @@ async def test_the_folder_guide_from_the_folder_to_the_taken_file(tmp_path: Path
     async with door_gateway(tmp_path, settings.replace("/srv/carts", str(carts))) as at:
         await shell(write.replace("python -m", f"{sys.executable} -m"), ROOT)
         await until(lambda: (carts / "cart-6" / "taken").is_dir() and any((carts / "cart-6" / "taken").iterdir()))
-        await until(lambda: bool(at.stored("cart-6", Document)) and at.samples("cart-6", "ecg") == 10 * 500)
+        await until(lambda: bool(at.stored("cart-6", Document)) and at.samples("cart-6", "recorded/ecg") == 10 * 500)
         wanted = {"MDC_ECG_HEART_RATE", "MDC_ECG_TIME_PD_QRS"}
         await until(lambda: {o.code for o in at.stored("cart-6", Observation)} >= wanted)
 

@@ -44,7 +44,7 @@ class Cart:
 
     @property
     def groups(self) -> list[WaveformGroup]:
-        return self.at.groups(CART, "ecg")
+        return self.at.groups(CART, "recorded/ecg")
 
     def reason(self, name: str) -> str:
         (path,) = (self.folder / "refused").glob(f"*-{name}.reason.txt")
@@ -125,7 +125,7 @@ async def test_a_real_carts_file_is_its_samples_at_the_time_of_the_carts_own_zon
         deliver(data, at.folder, "export.XML")
         await until(lambda: at.moved("taken") == ["export.XML"] and bool(at.groups))
         expected = leads_of(data)
-        await until(lambda: at.at.samples(CART, "ecg") == expected.shape[1])
+        await until(lambda: at.at.samples(CART, "recorded/ecg") == expected.shape[1])
         assert (joined(at.groups) == expected).all()
         assert at.groups[0].times.corrected_ns == round(begin.timestamp()) * NS_PER_S
         assert not at.at.events(CART, EVT_CLOCK_WRONG)
@@ -179,9 +179,9 @@ async def test_the_same_recording_is_stored_once_whatever_its_name_and_although_
             path.rename(at.folder / path.name.partition("-")[2])
         await at.at.agent.start()
         await until(lambda: at.moved("taken") == ["again.xml", "one.xml"])
-        await until(lambda: at.at.samples(CART, "ecg") == 10 * 500 and bool(at.at.stored(CART, Document)))
+        await until(lambda: at.at.samples(CART, "recorded/ecg") == 10 * 500 and bool(at.at.stored(CART, Document)))
         await asyncio.sleep(0.5)  # what would come a second time would be on its way
-        assert at.at.samples(CART, "ecg") == 10 * 500
+        assert at.at.samples(CART, "recorded/ecg") == 10 * 500
         assert len(at.at.stored(CART, Document)) == 1
         assert at.at.store.stored_twice == []
 

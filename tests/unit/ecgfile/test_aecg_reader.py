@@ -43,7 +43,11 @@ def waveforms(ecg: AnnotatedEcg) -> list[WaveformGroup]:
 
 
 def readings(ecg: AnnotatedEcg) -> dict[str, float | str]:
-    return {r.code: r.value for r in ecg.records if isinstance(r, Observation) and r.source.path == ("measurements",)}
+    return {
+        r.code: r.value
+        for r in ecg.records
+        if isinstance(r, Observation) and r.source.path == ("recorded", "measurements")
+    }
 
 
 def faults(ecg: AnnotatedEcg) -> list[Fault]:
@@ -64,7 +68,9 @@ def test_the_example_of_the_standard_is_read_whole(carts: Path) -> None:
     assert group.array()[0][:5].tolist() == [-2, -2, -2, -2, -3]  # lead I as printed
     assert group.times.device_ns == int(datetime(2002, 11, 22, 9, 10, tzinfo=UTC).timestamp()) * NS
     assert readings(ecg)["MDC_ECG_TIME_PD_QT"] == 420
-    beats = [r for r in ecg.records if isinstance(r, Observation) and r.source.path == ("measurements", "beat")]
+    beats = [
+        r for r in ecg.records if isinstance(r, Observation) and r.source.path == ("recorded", "measurements", "beat")
+    ]
     assert {r.value for r in beats if r.code == "MDC_ECG_TIME_PD_PR"} == {148}
     first = min(r.times.device_ns or 0 for r in beats)
     assert first - (group.times.device_ns or 0) == 122_000_000  # the first P wave begins at 09:10:00.122

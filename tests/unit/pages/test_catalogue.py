@@ -37,6 +37,7 @@ SAME = {
     "review.value_range": "numbers only",
     "alarm.title": "two names and a dot",
     "sheet.confidence_value": "a number and a symbol",
+    "ecg.zoom_value": "a number and a symbol",
     "ward.page_title_alarm": "names only",
 }
 # Keys that are put together at run time: the beginning, and what may follow.

@@ -1,6 +1,7 @@
 """Every template renders in both languages with exactly the context that its head describes, and nothing a strict policy refuses."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +19,20 @@ ENVIRONMENT = Environment(
 NASTY = "</script><b>7B"
 WARD = {"id": "7b", "name": NASTY}
 ALARM = {"id": "a", "code": "MDC_EVT_ECG_V_FIB", "source": NASTY}
+ECG = {
+    "id": 5,
+    "at_ms": 1_795_261_349_896,
+    "device": "cart-6",
+    "ward": WARD,
+    "bed": NASTY,
+    "who": {"masked_name": NASTY, "age": 77, "sex": "F"},
+    "cart": {"make": NASTY, "model": "Cart 12"},
+    "fs_hz": 500.0,
+    "leads": [],
+    "measurements": [{"code": "MDC_ECG_TIME_PD_QT", "value": 383.0, "unit": "ms"}],
+    "statements": [{"kind": "statement", "text": NASTY}],
+    "others": [{"id": 5, "at_ms": 1_795_261_349_896, "device": "cart-6"}],
+}
 Context: TypeAlias = dict[str, object]
 PAGES: list[tuple[str, Context]] = [
     ("ward.html", {"ward": WARD, "snapshot": {"beds": [NASTY]}}),
@@ -39,6 +54,10 @@ PAGES: list[tuple[str, Context]] = [
         ("welcome.html", {"state": s, "display_name": "", "sign_in_name": "", "min_length": 12, "error": None})
         for s in ("used", "expired", "unknown")
     ],
+    *[
+        ("ecg.html", {"ecg": {**ECG, **more}})
+        for more in ({}, {"who": None, "measurements": [], "statements": [], "cart": {}})
+    ],
     ("error.html", {"status": 404, "title": NASTY, "detail": "", "what_to_do": "", "instance": ""}),
     ("error.html", {"status": 500, "title": "t", "detail": "d", "what_to_do": "w", "instance": "i"}),
 ]
@@ -48,6 +67,7 @@ def show(name: str, lang: str, context: Context) -> str:
     return ENVIRONMENT.get_template(name).render(
         t=lambda key, /, **params: WORDS.text(lang, key, **params),
         term=lambda code: code,
+        utc=lambda ms: datetime.fromtimestamp(ms / 1000, UTC),
         lang=lang,
         csrf="token",
         person={"name": NASTY, "role": "nurse"},

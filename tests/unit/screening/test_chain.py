@@ -25,6 +25,7 @@ from protocols.nomenclature import (
     V_FIB,
     V_TACHY,
 )
+from protocols.nomenclature import lead as lead_of
 from protocols.record import (
     NS_PER_S,
     AlarmCondition,
@@ -34,6 +35,7 @@ from protocols.record import (
     Presence,
     Priority,
     Quality,
+    Scale,
     SourcePath,
     Times,
     WaveformGroup,
@@ -243,3 +245,15 @@ def test_other_waveforms_and_readings_pass_through():
 def test_ten_minutes_of_a_normal_record_raise_nothing_red(recordings: Path):
     played = play(of_record(read_record(recordings / "mitdb" / "100"), 0, 600))
     assert not [a for a in played.alarms if a.code in RED]
+
+
+def test_a_recording_raises_no_alarm_and_leaves_the_screening_as_it_was():
+    cart = SourcePath("cart", ("recorded", "ecg"))
+    samples = np.zeros((1, 5000), "<i2").tobytes()  # ten seconds of a flat line
+    group = WaveformGroup(cart, (lead_of("II"),), 500.0, 0, samples, "<i2", (Scale(1.0, 0.0, "uV"),), Times(0))
+    rate = Observation(SourcePath("cart", ("recorded", "measurements")), HEART_RATE, 190.0, "/min", Times(0))
+    state = chain.begin()
+    for record in (group, rate):
+        after, out = chain.step(state, record)
+        assert after is state
+        assert out == (record,)

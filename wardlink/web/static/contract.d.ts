@@ -38,7 +38,7 @@ export interface Bounds { low: number | null; high: number | null }
 export interface Limit extends Bounds { code: string; unit: string; bed?: Bounds }
 export interface Lead { index: number; code: string; short: string }
 export interface Link {
-  state: "live" | "gateway_lost" | "device_silent" | "never";
+  state: "live" | "gateway_lost" | "device_silent" | "never" | "recordings";
   since_ms: number;
   gateway: string;
   device: string;
@@ -52,6 +52,21 @@ export interface Bed {
   numerics: Numeric[];
   limits: Limit[];
   link: Link;
+  /** The newest resting ECG of the stay: a document, never live. */
+  ecg?: EcgRef | null;
+}
+export interface EcgRef { id: number; at_ms: number; device: string }
+export interface EcgLead { code: string; short: string; uv_per_lsb: number; samples: number[] }
+export interface Ecg extends EcgRef {
+  ward: { id: string; name: string };
+  bed: string;
+  who: Bed["who"];
+  cart: Record<string, string>;
+  fs_hz: number;
+  leads: EcgLead[];
+  measurements: { code: string; value: number; unit: string }[];
+  statements: { kind: string; text: string }[];
+  others: EcgRef[];
 }
 export interface Snapshot {
   ward: { id: string; name: string };

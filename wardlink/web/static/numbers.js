@@ -12,6 +12,9 @@ const MINUTE = 60000;
 /** A value of this quality is not shown at all: a rate counted in fibrillation would look like a heart that beats. */
 const UNSHOWN = new Set(["lead_off", "flat", "saturated", "noise", "unusable"]);
 
+/** Not numbers of the bedside: the charge is a sign in the head when it is low; one interval between beats says nothing. */
+const ELSEWHERE = new Set([DIA, "MDC_ATTR_VAL_BATT_CHARGE", "MDC_ECG_TIME_PD_RR_GL"]);
+
 /** Order, signal colour, and for how long a value may be shown without its age and as live: `old`, `stale` ms. */
 const KINDS = new Map([
   [HR, { look: "ecg", old: 10000, stale: 30000, spot: false }],
@@ -31,17 +34,18 @@ export class Numbers {
 
   /**
    * @param {Bed} bed @param {import("./contract").Alarm[]} alarms of this bed, the most urgent first
-   * @param {boolean} lost no data arrive @param {number} now hub's time, ms
+   * @param {(one: Numeric) => boolean} isLost whether no newer value can be hoped for @param {number} now hub's time, ms
    */
-  show(bed, alarms, lost, now) {
+  show(bed, alarms, isLost, now) {
     const by = new Map(bed.numerics.map((numeric) => [numeric.code, numeric]));
     if (!by.has(HR) && bed.leads.length) by.set(HR, { code: HR, value: null, unit: "/min", at_ms: now, quality: "good" });
     const codes = [...KINDS.keys()].filter((code) => by.has(code));
-    for (const code of by.keys()) if (!KINDS.has(code) && code !== DIA && !code.startsWith("WDL_")) codes.push(code);
+    for (const code of by.keys()) if (!KINDS.has(code) && !ELSEWHERE.has(code) && !code.startsWith("WDL_")) codes.push(code);
     if (codes.join() !== [...this.boxes.keys()].join()) this.build(codes);
     for (const code of codes) {
       const alarm = alarms.find((one) => concernsCode(one, code));
-      this.fill(code, /** @type {Numeric} */ (by.get(code)), by.get(DIA), bed, alarm, lost, now);
+      const one = /** @type {Numeric} */ (by.get(code));
+      this.fill(code, one, by.get(DIA), bed, alarm, isLost(one), now);
     }
   }
 

@@ -4,6 +4,7 @@ import { h, setText } from "./dom.js";
 import { Numbers } from "./numbers.js";
 import { Ring } from "./ring.js";
 import { Playout } from "./playout.js";
+import { Still } from "./still.js";
 import { Strip } from "./strip.js";
 import { age, clock, has, hour, running, t } from "./words.js";
 
@@ -13,11 +14,16 @@ import { age, clock, has, hour, running, t } from "./words.js";
 const MAX_STRIPS = 4;
 const STRIP_PX = 130;
 const SETTLING_MS = 3000;
+/** A value of a lost link is late after this long, or after three of its intervals. */
+const LATE_MS = 3000;
+/** As in the ledger (hub/devices/domain.py). */
+const LOW_BATTERY_PERCENT = 20;
+const BATTERY = "MDC_ATTR_VAL_BATT_CHARGE";
 /** A sweep longer than this is not shown on any screen that we know (4 rows on a wide wall display). */
 const KEPT_S = 90;
 
 export class Tile {
-  /** @param {Bed} bed @param {{open: (alarm: Alarm) => void, pick: (bed: string) => void, since: number, address?: string}} on `address`: of the bed's own page */
+  /** @param {Bed} bed @param {{open: (alarm: Alarm) => void, pick: (bed: string) => void, get: (path: string) => Promise<any>, since: number, address?: string}} on `address`: of the bed's own page */
   constructor(bed, on) {
     this.bed = bed;
     this.on = on;
@@ -30,18 +36,23 @@ export class Tile {
     /** Newest frame that came, until it is painted. */
     this.frame = { number: -1, end: NaN };
     this.numbers = new Numbers();
+    this.still = new Still(on.get);
+    /** Time between the last values of a code, ms: how old the newest may be before it is late. @type {Map<string, number>} */
+    this.intervals = new Map();
     this.alarms = h("div", { class: "panel grow recent" });
     this.signal = h("dl", { class: "signal" });
     this.who = h("span", { class: "who" });
     this.chip = h("button", { class: "chip", type: "button", hidden: true, onclick: () => this.shown && on.open(this.shown) });
+    this.battery = h("span", { class: "battery", hidden: true });
+    this.ecgLink = h("a", { class: "ecg-link", hidden: true });
     this.stripBox = h("div", { class: "strips" });
     this.root = h(
       "article",
       { class: "bed", tabindex: "-1", "data-bed": bed.id, "data-label": bed.label, "aria-label": this.name, onclick: (/** @type {MouseEvent} */ event) => inert(event.target) && on.pick(bed.id) },
       h("div", { class: "inner" },
-        h("header", { class: "head" }, h("h2", { class: "id" }, on.address ? h("a", { href: on.address, "aria-label": t("bed.open", { bed: this.name }) }, bed.label) : bed.label), this.who, this.chip),
-        this.stripBox,
-        h("div", { class: "side" }, this.numbers.root,
+        h("header", { class: "head" }, h("h2", { class: "id" }, on.address ? h("a", { href: on.address, "aria-label": t("bed.open", { bed: this.name }) }, bed.label) : bed.label), this.who, this.battery, this.ecgLink, this.chip),
+        this.stripBox, this.still.root,
+        h("div", { class: "side" }, this.numbers.root, this.still.measured,
           h("div", { class: "more" }, this.alarms, h("section", { class: "panel" }, h("h3", {}, t("link.title")), this.signal)))),
     );
     /** @type {Alarm | null} */
@@ -62,8 +73,27 @@ export class Tile {
     if (leads) this.layStrips();
   }
 
+  /**
+   * What the tile is built around: live strips; numbers alone, from devices that send no waveform; a resting ECG, which is a document
+   * and never live; or nothing yet.
+   */
+  get shape() {
+    const { leads, numerics, ecg, link } = this.bed;
+    if (leads.length) return "strips";
+    if (numerics.length || ["live", "device_silent"].includes(link.state)) return "numbers";
+    return ecg ? "ecg" : "empty";
+  }
+
   describe() {
-    const { who } = this.bed;
+    const { who, ecg } = this.bed;
+    this.root.dataset.shape = this.shape;
+    if (ecg) {
+      this.still.show(ecg, this.name);
+      this.ecgLink.href = `/ecg/${ecg.id}`;
+      this.ecgLink.setAttribute("aria-label", t("ecg.open_of", { bed: this.name, time: hour(ecg.at_ms, Date.now()) }));
+      setText(this.ecgLink, t("ecg.short"));
+    }
+    this.ecgLink.hidden = !ecg || this.shape === "ecg";
     const words = who
       ? [h("span", {}, who.masked_name), who.age !== null && h("span", { class: "age-sex" }, t("bed.years", { n: who.age })),
          who.sex && h("span", { class: "age-sex" }, has(`bed.sex.${who.sex}`) ? t(`bed.sex.${who.sex}`) : who.sex)]
@@ -74,7 +104,11 @@ export class Tile {
   /** @param {import("./contract").Numeric} numeric */
   numeric(numeric) {
     const others = this.bed.numerics.filter((one) => one.code !== numeric.code);
+    const before = this.bed.numerics.find((one) => one.code === numeric.code);
+    if (before && numeric.at_ms > before.at_ms) this.intervals.set(numeric.code, numeric.at_ms - before.at_ms);
+    if (!others.length && !before) this.root.dataset.shape = "";
     this.bed.numerics = [...others, numeric];
+    if (!this.root.dataset.shape) this.describe();
   }
 
   /** @param {import("./contract").Frame} frame @param {number} now monotonic ms */
@@ -137,8 +171,11 @@ export class Tile {
    * @param {{now: number, mono: number, hubLost: boolean}} at
    */
   show(active, history, { now, mono, hubLost }) {
-    const silent = this.silent(mono);
-    const never = this.bed.link.state === "never" && !Number.isFinite(this.playout.newest);
+    if (this.shape !== this.root.dataset.shape) this.describe();
+    const shape = this.shape;
+    // Where there are strips their samples tell; else the link of the bed's devices, by whatever they send.
+    const silent = shape === "strips" ? this.silent(mono) : shape !== "ecg" && (hubLost || this.bed.link.state !== "live");
+    const never = this.bed.link.state === "never" && !Number.isFinite(this.playout.newest) && !this.bed.numerics.length;
     const since = Number.isFinite(this.playout.newest) ? this.playout.newest : this.bed.link.since_ms;
     const alarm = active[0] ?? null;
     this.shown = alarm;
@@ -146,7 +183,9 @@ export class Tile {
     const begins = mono < SETTLING_MS || (this.bed.link.state === "live" && now - this.bed.link.since_ms < SETTLING_MS);
     const settling = begins && !Number.isFinite(this.playout.newest);
     this.head(alarm, silent && !never && !settling ? now - since : null, now);
-    this.numbers.show(this.bed, active, silent, now);
+    this.numbers.show(this.bed, active, (one) => (silent || hubLost) && now - one.at_ms > Math.max(LATE_MS, 3 * (this.intervals.get(one.code) ?? 0)), now);
+    this.still.tick(now);
+    this.tellBattery();
     const cause = hubLost ? "hub" : this.bed.link.state === "never" ? "live" : this.bed.link.state;
     const lines = !silent || settling ? null
       : never ? [t("strip.waiting"), t("strip.waiting_how")]
@@ -181,6 +220,17 @@ export class Tile {
     setText(/** @type {HTMLElement} */ (this.chip.querySelector(".short")), short ?? "");
     setText(/** @type {HTMLElement} */ (this.chip.querySelector(".age")), alarm ? running(now - alarm.onset_ms) : "");
     this.chip.title = alarm ? t("bed.open_alarm", { bed: this.name, alarm: full ?? "" }) : "";
+  }
+
+  /** The charge is no number of the bedside: it shows when it wants a person. */
+  tellBattery() {
+    const charge = this.bed.numerics.find((one) => one.code === BATTERY)?.value ?? null;
+    const low = charge !== null && charge <= LOW_BATTERY_PERCENT;
+    this.battery.hidden = !low;
+    if (low) {
+      setText(this.battery, t("bed.battery", { n: Math.round(charge) }));
+      this.battery.title = t("bed.battery_low", { n: Math.round(charge) });
+    }
   }
 
   /** @param {Alarm[]} history @param {number} now */

@@ -121,7 +121,7 @@ export class WardPage {
   /** @param {import("./contract").Bed[]} beds */
   build(beds) {
     const old = this.tiles;
-    this.tiles = new Map(beds.map((bed) => [bed.id, old.get(bed.id) ?? new Tile(bed, { open: (alarm) => this.open(alarm), pick: (id) => this.enter(id), since: this.opened, address: this.addressOf(bed.id) })]));
+    this.tiles = new Map(beds.map((bed) => [bed.id, old.get(bed.id) ?? new Tile(bed, { open: (alarm) => this.open(alarm), pick: (id) => this.enter(id), get: (path) => this.hub.get(path), since: this.opened, address: this.addressOf(bed.id) })]));
     this.byKey = new Map(beds.map((bed) => [bed.key, /** @type {Tile} */ (this.tiles.get(bed.id))]));
     if (beds.length) this.beds.replaceChildren(...[...this.tiles.values()].map((tile) => tile.root));
     else this.beds.replaceChildren(h("div", { class: "void" }, h("h2", {}, t("ward.empty_title")), h("p", {}, t("ward.empty_how"))));
@@ -322,7 +322,11 @@ export class WardPage {
     if (event.target instanceof HTMLTextAreaElement || (event.target instanceof HTMLInputElement && event.target.type !== "range")) return;
     const urgent = this.alarms.of(this.picked)[0] ?? this.alarms.active[0];
     if (/^\d$/.test(event.key)) this.digit(event.key);
-    else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.classList.contains("bed")) this.enter(event.target.dataset.bed ?? "");
+    else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.classList.contains("bed")) {
+      const still = event.target.dataset.shape === "ecg" ? event.target.querySelector("a.still") : null;
+      if (still instanceof HTMLAnchorElement) still.click();
+      else this.enter(event.target.dataset.bed ?? "");
+    }
     else if (event.key === "a") {
       if (this.side === this.sheet.root) void this.sheet.acknowledge();
       else if (urgent) this.open(urgent);

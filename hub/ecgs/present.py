@@ -1,0 +1,33 @@
+"""An ECG as JSON (docs/reference/http-api.md): codes and steps; words belong to the page."""
+
+from typing import TypeAlias
+
+from hub.alarms.store import to_us
+from hub.ecgs.domain import Ecg, EcgRef
+
+Json: TypeAlias = dict[str, object]
+
+
+def ref_json(ref: EcgRef) -> Json:
+    """One line of a list."""
+    return {"id": ref.document_id, "at_ms": to_us(ref.at) // 1000, "device": ref.device}
+
+
+def ecg_json(ecg: Ecg) -> Json:
+    """Everything that the 12-lead view draws."""
+    who, recording = ecg.who, ecg.recording
+    return {
+        **ref_json(ecg.ref),
+        "ward": {"id": ecg.point.ward.slug, "name": ecg.point.ward.name},
+        "bed": ecg.point.bed,
+        "who": None if who is None else {"masked_name": who.masked_name, "age": who.age, "sex": who.sex},
+        "cart": dict(recording.cart),
+        "fs_hz": recording.fs_hz,
+        "leads": [
+            {"code": t.code, "short": t.short, "uv_per_lsb": t.uv_per_lsb, "samples": t.samples.tolist()}
+            for t in recording.traces
+        ],
+        "measurements": [{"code": m.code, "value": m.value, "unit": m.unit} for m in recording.measurements],
+        "statements": [{"kind": kind, "text": text} for kind, text in recording.statements],
+        "others": [ref_json(ref) for ref in ecg.others],
+    }
