@@ -148,7 +148,7 @@ async def test_any_stretch_of_the_last_72_hours_is_read_as_frames(web: RunningWe
     first = [frame for frame in frames if frame[0] == 1 and leads[frame[1]] == lead("I")]
     # the group in which the stretch begins, and all behind it
     assert [frame[4] for frame in first] == [125.0, 250.0, 375.0]
-    assert [frame[3] for frame in first] == [start_ns / 1e6 + 500 * i for i in (1, 2, 3)]
+    assert [frame[3] for frame in first] == [start_ns // 1_000_000 + 500 * i for i in (1, 2, 3)]
     expected = np.rint(groups[1].physical()[0])
     assert np.abs(np.frombuffer(first[0][5], "<i2") - np.clip(expected, -32767, 32767)).max() <= 1
     gaps = [(frame[5].decode(), frame[3], frame[6]) for frame in frames if frame[0] == 2]
