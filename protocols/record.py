@@ -21,7 +21,7 @@ NS_PER_S = 1_000_000_000
 ALARM_NAMESPACE = UUID("6f2d0c1e-6a53-5b0e-9d0f-3c1f0b6b7a11")
 
 # First part below the device of everything that was handed over as a whole, after it had been measured: an ECG cart's file. It is a
-# document with a time: nothing of it is live, no link is lost when no more comes, and no alarm is raised by it (decision 0090).
+# document with a time: nothing of it is live, no link is lost when no more comes, and no alarm is raised by it (decision 0093).
 RECORDED = "recorded"
 
 Params: TypeAlias = tuple[tuple[str, float | int | str | bool], ...]
