@@ -97,7 +97,9 @@ async def test_a_recording_left_in_the_folder_is_at_the_hub_as_it_was_recorded(t
         await until(
             lambda: bool(at.at.stored(CART, Document)) and len(at.at.stored(CART, Observation)) == len(measured)
         )
-        await until(lambda: at.at.samples(CART, "recorded/ecg") == 10 * 500 and bool(at.at.events(CART, EVT_DEVICE_SEEN)))
+        await until(
+            lambda: at.at.samples(CART, "recorded/ecg") == 10 * 500 and bool(at.at.events(CART, EVT_DEVICE_SEEN))
+        )
         record = read_record(LUDB)
         sent = joined(at.groups) * np.array([[s.gain] for s in at.groups[0].scales])
         assert np.abs(sent - record.physical() * 1e3).max() <= 2.5 / 2 + 1e-6  # the cart's step is 2.5 uV
