@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_LEADS = 2
 USABLE_MISSING = 0.2
 SAME_BEAT_S = 0.2
+RECENT = 4  # beats of a lead that is not followed: told when it has to take over
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,24 @@ class Finding:
     lethal: lethal.LethalScore | None
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One lead: since when it can be used without a break, its last beat, or `since` before there was one, and the last few."""
+
+    since: int = 0
+    last: int = 0
+    recent: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class MonitorState:
     """Everything between two chunks; bounded by the longest window."""
 
     frames: frames.FrameState
     qrs: tuple[qrs.QrsState, ...]
+    leads: tuple[Watched, ...]
+    followed: int | None
     beats: rate.RateState
-    last_beats: tuple[int, ...]  # per lead, or where its usable signal began
-    heard: tuple[bool, ...]  # per lead: whether there was a beat since
     lethal: lethal.LethalState
 
 
@@ -62,9 +72,9 @@ def begin(leads: int, fs_hz: float) -> MonitorState:
     return MonitorState(
         frames.begin(watched, fs_hz),
         tuple(qrs.begin() for _ in range(watched)),
+        (Watched(),) * watched,
+        0,
         rate.RateState(),
-        (0,) * watched,
-        (False,) * watched,
         lethal.begin(watched),
     )
 
@@ -83,28 +93,34 @@ def feed(
 
 
 def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, trees: "Trees") -> tuple[MonitorState, Finding]:
-    detectors: list[qrs.QrsState] = []
-    last, heard = list(state.last_beats), list(state.heard)
-    usable = [share <= USABLE_MISSING for share in hop.missing]
     end = (hop.number + 1) * plan.hop
+    detectors: list[qrs.QrsState] = []
+    leads: list[Watched] = []
+    usable: list[bool] = []
     found: list[tuple[int, ...]] = []
     judged = end
-    for lead, before in enumerate(state.qrs):
-        detector, beats = qrs.step(before, hop.band[lead])
+    for before, known, band, missing in zip(state.qrs, state.leads, hop.band, hop.missing, strict=True):
+        detector, beats = qrs.step(before, band)
         detectors.append(detector)
         judged = max(0, plan.sample_of(qrs.judged(detector)))
-        samples = tuple(plan.sample_of(beat.at) for beat in beats) if usable[lead] else ()
-        found.append(samples)
-        if not usable[lead]:
-            last[lead], heard[lead] = end, False
-        elif samples:
-            last[lead], heard[lead] = max(last[lead], *samples), True
+        usable.append(missing <= USABLE_MISSING and detector.jumped == before.jumped)
+        found.append(tuple(plan.sample_of(beat.at) for beat in beats) if usable[-1] else ())
+        leads.append(_watched(known, found[-1], end if missing > USABLE_MISSING else judged, usable=usable[-1]))
     followed = next((i for i, ok in enumerate(usable) if ok), None)
-    beats = () if followed is None else _new(found[followed], state.beats, plan.fs_hz)
-    rates = rate.add(state.beats, beats)
+    rates, beats = state.beats, ()
+    if followed is None:
+        rates = rate.interrupt(rates, end)
+    else:
+        told = found[followed]
+        if followed != state.followed:
+            told = tuple(sorted({*leads[followed].recent, *told}))
+            if not rates.beats or leads[followed].since > rates.beats[-1]:
+                rates = rate.interrupt(rates, leads[followed].since)
+        beats = _new(told, rates, plan.fs_hz)
+        rates = rate.add(rates, beats)
     score_state, score = lethal.step(state.lethal, hop.slow, hop.missing, trees)
-    quiet = min((judged - last[i] for i, ok in enumerate(usable) if ok), default=0)
-    state = MonitorState(state.frames, tuple(detectors), rates, tuple(last), tuple(heard), score_state)
+    quiet = min((judged - lead.last for lead, ok in zip(leads, usable, strict=True) if ok), default=0)
+    state = MonitorState(state.frames, tuple(detectors), tuple(leads), followed, rates, score_state)
     return state, Finding(
         end=end,
         judged=judged,
@@ -115,6 +131,15 @@ def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, trees: "Trees"
         rate_per_min=None if followed is None else rate.rate_per_min(rates, judged, plan.fs_hz),
         lethal=score,
     )
+
+
+def _watched(known: Watched, beats: tuple[int, ...], end: int, *, usable: bool) -> Watched:
+    """The lead behind a hop that brought these beats; `end`: behind the last sample that cannot be used, if it cannot."""
+    if not usable:
+        return Watched(end, end)
+    if not beats:
+        return known
+    return Watched(known.since, max(known.last, *beats), tuple(sorted({*known.recent, *beats}))[-RECENT:])
 
 
 def _new(beats: tuple[int, ...], known: rate.RateState, fs_hz: float) -> tuple[int, ...]:

@@ -30,6 +30,8 @@ THRESHOLD = 0.22
 SEARCH_BACK = 0.15
 SEARCH_AFTER_RR = 1.6
 T_SLOPE = 0.65
+CEILING_MV = 6.0  # envelope of a complex of 40 mV, or of a step of 16 mV: an amplifier at its end, no heart
+GROWTH = 3.0  # by how much one peak may raise the level: few large ones (steps) must not hide all that follow
 FLOOR_MV = 0.03  # envelope of a complex of 0.2 mV: smaller waves are no beats (asystole with noise)
 
 LATENCY_S = (HALF_KERNEL + SMOOTH // 2 + AROUND) / 180
@@ -68,6 +70,7 @@ class QrsState:
     last: Candidate | None = None
     since: tuple[Candidate, ...] = ()
     waiting: tuple[Candidate, ...] = ()
+    jumped: int | None = None  # band sample of the last step that no heart makes: beats near it are lost
 
 
 def begin() -> QrsState:
@@ -117,6 +120,10 @@ def _median(values: tuple[float, ...]) -> float:
 
 
 def _decide(state: QrsState, found: tuple[Candidate, ...], now: int) -> tuple[QrsState, tuple[Beat, ...]]:
+    jumps = [c.at for c in found if c.height > CEILING_MV]
+    if jumps:
+        state = replace(state, jumped=jumps[-1])
+        found = tuple(c for c in found if c.height <= CEILING_MV)
     if not state.signal:
         waiting = state.waiting + found
         if now < LEARN:
@@ -154,11 +161,11 @@ def _judge(state: QrsState, c: Candidate, now: int) -> tuple[QrsState, Beat | No
 
 def _accept(state: QrsState, c: Candidate) -> QrsState:
     intervals = state.intervals
-    if state.last is not None:
+    if state.last is not None and (state.jumped is None or not state.last.at < state.jumped < c.at):
         intervals = (*intervals, c.at - state.last.at)[-KEPT:]
     return replace(
         state,
-        signal=(*state.signal, c.height)[-KEPT:],
+        signal=(*state.signal, min(c.height, GROWTH * _median(state.signal)))[-KEPT:],
         intervals=intervals,
         last=c,
         since=tuple(s for s in state.since if s.at > c.at),

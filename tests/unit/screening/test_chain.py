@@ -157,6 +157,42 @@ def test_one_lead_off_is_a_low_alarm_and_the_other_goes_on():
     assert seconds(played.rates[-1].times.best_ns) > 58
 
 
+def failing_in_turn(lead: np.ndarray, fs_hz: float, rail_mv: float) -> np.ndarray:
+    """Two leads of which, every 5.6 s from the tenth on, the first is at the rail and then the second stands still."""
+    samples = np.stack([lead, 0.6 * lead])
+    for begin_s in np.arange(10, len(lead) / fs_hz - 6, 5.6):
+        samples[0, round(begin_s * fs_hz) : round((begin_s + 2.8) * fs_hz)] = rail_mv
+        still = slice(round((begin_s + 2.4) * fs_hz), round((begin_s + 5) * fs_hz))
+        samples[1, still] = samples[1, still.start]
+    return samples
+
+
+@pytest.mark.parametrize("rail_mv", [5.0, 155.0, -187.5])
+@pytest.mark.parametrize("rate", [62, 75, 90])
+def test_steps_to_the_rail_and_back_are_no_slow_heart(rate: float, rail_mv: float):
+    samples = failing_in_turn(heartbeats(250, regular(rate, 180), 180), 250, rail_mv)
+    played = play(groups(samples))
+    assert {a.code for a in played.alarms} <= {SATURATED, SIGNAL_LOW}
+    shown = [float(r.value) for r in played.rates]
+    assert len(shown) > 170
+    assert min(shown) > 0.75 * rate
+    assert np.median(shown) == pytest.approx(rate, rel=0.02)
+
+
+def test_the_other_lead_takes_over_with_the_beats_that_the_first_one_lost():
+    first = SINUS.copy()
+    first[20 * 250 :] = 155.0
+    rates = play(groups(np.stack([first, SINUS]))).rates
+    assert [float(r.value) for r in rates] == pytest.approx([75.0] * len(rates), rel=0.02)
+
+
+def test_a_heart_that_slows_down_behind_a_step_is_still_alarmed():
+    lead = np.concatenate([heartbeats(250, regular(75, 30), 30), heartbeats(250, regular(34, 40), 40)])
+    lead[29 * 250 : 30 * 250] = 155.0
+    alarm = play(groups(two(lead))).raised(BRADY_EXTREME)
+    assert 30 < seconds(alarm[0].detected_ns) < 45
+
+
 def test_a_lead_that_the_device_calls_off_is_not_judged():
     stated = [
         WaveformGroup(
