@@ -1,0 +1,110 @@
+"""How a simulated patch sends: one pack after the other over CoAP with OSCORE, each repeated until the gateway has it on disk.
+
+The client is aiocoap's; written without the door of the gateway.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from pathlib import Path
+
+from aiocoap import POST, Context, Message
+from aiocoap.error import Error
+from aiocoap.oscore import NotAProtectedMessage
+
+from firmware_adapters.simulate.monitor_links import KEPT, tell
+
+SENML_CBOR = 112
+ANSWER_WITHIN_S = 25.0  # longer than the gateway waits for its disk
+_AGAIN_S = 0.5
+_DONE_WITH = ("4.00", "4.13", "4.15")  # the same again would be refused again
+
+
+class OscoreSender:
+    """Packs in their order; `drop` is a patch that is out of reach, which keeps what it measures."""
+
+    def __init__(self, url: str, context: Path) -> None:
+        """`context`: the device's half of its OSCORE context, a folder that nobody else uses."""
+        self._url, self._context = url, context
+        self._waiting: deque[bytes] = deque(maxlen=KEPT)
+        self._more = asyncio.Event()
+        self._unplugged_until_s = 0.0
+        self._told = ""
+
+    def send(self, pack: bytes) -> None:
+        """Queue it."""
+        self._waiting.append(pack)
+        self._more.set()
+
+    def drop(self, seconds: float) -> None:
+        """No datagram for a while."""
+        self._unplugged_until_s = asyncio.get_running_loop().time() + seconds
+
+    async def run(self) -> None:
+        """Send until cancelled; ValueError or OSError when the context cannot be used."""
+        logging.getLogger("coap").setLevel(logging.ERROR)
+        client = await Context.create_client_context(transports=["oscore", "udp6"])
+        place = f"{self._url.rpartition('/')[0]}/*"
+        client.client_credentials.load_from_dict({place: {"oscore": {"basedir": f"{self._context}/"}}})
+        try:
+            while True:
+                await self._next(client)
+        finally:
+            await client.shutdown()
+
+    async def _next(self, client: Context) -> None:
+        away_s = self._unplugged_until_s - asyncio.get_running_loop().time()
+        if away_s > 0:
+            await asyncio.sleep(away_s)
+        elif not self._waiting:
+            self._more.clear()
+            await self._more.wait()
+        else:
+            pack = self._waiting[0]
+            again_s = await self._post(client, pack)
+            if again_s is not None:
+                await asyncio.sleep(again_s)
+            elif self._waiting and self._waiting[0] is pack:
+                self._waiting.popleft()
+
+    async def _post(self, client: Context, pack: bytes) -> float | None:
+        """None when this pack is done with: taken, or refused for ever; else when to try again."""
+        request = Message(code=POST, uri=self._url, payload=pack, content_format=SENML_CBOR)
+        response = client.request(request).response
+        response.add_done_callback(_retrieve)
+        # neither time nor the end of this program may break into aiocoap, which would tell of it at length
+        await asyncio.wait((response,), timeout=ANSWER_WITHIN_S)
+        if not response.done():
+            self._tell(f"gateway: no answer within {ANSWER_WITHIN_S:g} s")
+            return _AGAIN_S
+        try:
+            answer = response.result()
+        except NotAProtectedMessage as error:
+            answer = error.plain_message
+        except (Error, OSError) as error:
+            self._tell(f"gateway: {error!r}")
+            return _AGAIN_S
+        if answer.code.is_successful():
+            self._told = ""
+            return None
+        code = answer.code.dotted
+        self._tell(f"gateway answers {code}: {answer.payload.decode(errors='replace')}")
+        # bare, anybody on the network can have said it
+        return (
+            None if code in _DONE_WITH and answer.remote.authenticated_claims else float(answer.opt.max_age or _AGAIN_S)
+        )
+
+    def _tell(self, line: str) -> None:
+        """Once as long as it stays so."""
+        if line != self._told:
+            self._told = line
+            tell(line)
+
+
+def _retrieve(response: "asyncio.Future[Message]") -> None:
+    """Nobody may be there any more when the answer comes."""
+    if not response.cancelled():
+        response.exception()
+
+
+__all__ = ["OscoreSender"]
