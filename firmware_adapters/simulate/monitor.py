@@ -149,8 +149,10 @@ def order(line: str) -> tuple[str, int | None]:
     raise ValueError(msg)
 
 
-def _play(monitor: Monitor, sender: Sender, orders: "queue.SimpleQueue[str]", stopped: threading.Event) -> None:
-    due_s = time.monotonic() + 1.0  # a second is sent when it is over
+def _play(
+    monitor: Monitor, sender: Sender, orders: "queue.SimpleQueue[str]", stopped: threading.Event, speed: float
+) -> None:
+    due_s = time.monotonic() + 1.0 / speed  # a second is sent when it is over
     while not stopped.wait(max(0.0, due_s - time.monotonic())):
         while not orders.empty():
             try:
@@ -166,7 +168,7 @@ def _play(monitor: Monitor, sender: Sender, orders: "queue.SimpleQueue[str]", st
             sender.send_raw(garbage)
         if package := monitor.next_package():
             sender.send(package)
-        due_s += 1.0
+        due_s += 1.0 / speed
 
 
 def _listen(orders: "queue.SimpleQueue[str]") -> None:
@@ -188,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-s", type=float, default=0, help="begin so many whole seconds into the recording")
     parser.add_argument("--loop-pause-s", type=float, default=LOOP_PAUSE_S, help="silence before it begins again")
     parser.add_argument("--wait-for", type=Path, default=None, help="stay silent until this file exists")
+    parser.add_argument("--speed", type=float, default=1.0, help="how fast it plays; its clock runs as fast")
     return parser
 
 
@@ -217,7 +220,7 @@ def main() -> int:
     else:
         sender = HttpSender(given.url, given.device, given.ca, given.key)
     monitor = Monitor(given.device, played, time.time_ns(), given.serial, round(given.loop_pause_s))
-    _play(monitor, sender, orders, stopped)
+    _play(monitor, sender, orders, stopped, given.speed)
     sender.close()
     return 0
 

@@ -153,10 +153,12 @@ def order(line: str) -> tuple[str, int | None]:
     raise ValueError(msg)
 
 
-async def play(worn: Iterable[tuple[Measuring, OscoreSender]], orders: "asyncio.Queue[str]") -> None:
-    """Measure in the speed of life until cancelled."""
+async def play(
+    worn: Iterable[tuple[Measuring, OscoreSender]], orders: "asyncio.Queue[str]", speed: float = 1.0
+) -> None:
+    """Measure in the speed of life, or `speed` times as fast, until cancelled."""
     worn = tuple(worn)
-    due_s = time.monotonic() + 1.0  # a second is sent when it is over
+    due_s = time.monotonic() + 1.0 / speed  # a second is sent when it is over
     while True:
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))
         while not orders.empty():
@@ -176,7 +178,7 @@ async def play(worn: Iterable[tuple[Measuring, OscoreSender]], orders: "asyncio.
                 sender.send(GARBAGE)
             if pack := measuring.next_pack():
                 sender.send(pack)
-        due_s += 1.0
+        due_s += 1.0 / speed
 
 
 def _listen(orders: "asyncio.Queue[str]") -> None:
@@ -211,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop-pause-s", type=float, default=LOOP_PAUSE_S, help="silence before it begins again")
     parser.add_argument("--every-s", type=int, default=MEASURED_EVERY_S, help="how often the thermometer measures")
     parser.add_argument("--wait-for", type=Path, default=None, help="measure nothing until this file exists")
+    parser.add_argument("--speed", type=float, default=1.0, help="how fast it plays; its clock runs as fast")
     return parser
 
 
@@ -240,7 +243,7 @@ async def _main(given: argparse.Namespace) -> None:
         device = Device(name, now_ns, ("Simulated sensors", "Thermometer", "SIM-0044", "1.0"), given.every_s)
         worn.append((Thermometer(device, given.every_s), OscoreSender(given.url, folder)))
     tasks = [asyncio.create_task(sender.run()) for _, sender in worn]
-    tasks += [asyncio.create_task(play(worn, orders)), asyncio.create_task(stopped.wait())]
+    tasks += [asyncio.create_task(play(worn, orders, given.speed)), asyncio.create_task(stopped.wait())]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()

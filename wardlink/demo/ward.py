@@ -14,6 +14,7 @@ from wardlink.demo.beds import DemoBed, DemoLimit
 from wardlink.demo.installation import GATEWAY
 from wardlink.demo.rigs.cart import CartRig
 from wardlink.demo.rigs.monitors import HttpsRig, MqttRig
+from wardlink.demo.rigs.patch import PatchRig
 from wardlink.demo.rigs.rig import Recording
 from wardlink.demo.rigs.serial import amplifier, oximeter
 from wardlink.demo.rigs.straps import StrapRig
@@ -51,11 +52,13 @@ class Recordings:
 def ward(recordings: Recordings, beds: int = BEDS) -> list[DemoBed]:
     """The first `beds` of the ward; FileNotFoundError for a recording that is not there."""
     rate = DemoLimit("MDC_ECG_HEART_RATE", "/min", 50, 120)
+    fever = DemoLimit("MDC_TEMP_BODY", "Cel", 35.0, 38.5)
     saturation = DemoLimit("MDC_PULS_OXIM_SAT_O2", "%", 98)  # high, so that this patient's fall is an alarm
     return [
         _fibrillation(recordings),
         DemoBed("2", "Wang Demo", "female", date(1971, 8, 9), (_strap(recordings),), (rate,)),
         DemoBed("3", "Li Demo", "male", date(1963, 1, 17), (_twelve_leads(recordings),), (rate,)),
+        DemoBed("4", "Chen Demo", "female", date(1940, 4, 2), (_patch(recordings),), (rate, fever)),
         DemoBed("5", "Zhao Demo", "male", date(1955, 6, 30), (_desaturation(recordings),), (rate, saturation)),
         DemoBed("6", "Liu Demo", "female", date(1948, 11, 23), (_cart(recordings),), ()),
     ][:beds]
@@ -90,6 +93,10 @@ def _twelve_leads(recordings: Recordings) -> MqttRig:
     numbers = recordings.captures / "bidmc-11-desaturation.numerics.csv"
     ecg = replace(recordings.of("ecg12-A0005-pvc", "ecg12/A0005"), loop_pause_s=_HOLE_S)
     return MqttRig("monitor-3", ecg, numbers, gateway=GATEWAY)
+
+
+def _patch(recordings: Recordings) -> PatchRig:
+    return PatchRig("patch-4", "thermometer-4", recordings.of("mitdb-202-af", "mitdb/202", 1080.0))
 
 
 def _desaturation(recordings: Recordings) -> HttpsRig:

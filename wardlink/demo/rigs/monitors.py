@@ -39,7 +39,14 @@ class _MonitorRig(Plain):
         words = [sys.executable, "-m", _SIMULATOR, self.name, url, "--ca", str(ca), "--key", str(key)]
         words += ["--record", str(self.recording.path)] if self.signals else []
         words += [] if self.numbers is None else ["--numbers", str(self.numbers)]
-        words += ["--start-s", str(self.recording.start_s), "--wait-for", str(ground.switched_on)]
+        words += [
+            "--start-s",
+            str(self.recording.start_s),
+            "--wait-for",
+            str(ground.switched_on),
+            "--speed",
+            str(ground.speed),
+        ]
         return (
             words
             if self.recording.loop_pause_s is None
