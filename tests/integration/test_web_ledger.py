@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import httpx
 import psycopg
@@ -80,6 +81,10 @@ async def test_an_engineer_admits_and_retires_a_device_and_the_audit_has_it(
     device = await id_of(engineer, "patch-1")
     assert (await engineer.post(f"/api/v1/devices/{device}/admit")).json()["admitted"]["by"].startswith("user:")
     assert (await engineer.post(f"/api/v1/devices/{device}/admit")).status_code == 409
+    page = await engineer.post(f"/devices/{device}/admit", headers={"Accept": "text/html", "Accept-Language": "en"})
+    assert page.status_code == 409
+    assert "Somebody else was faster" in page.text
+    assert "larm" not in re.sub(r"<script.*?</script>", "", page.text, flags=re.DOTALL), "it is about a device"
     assert (await engineer.post(f"/api/v1/devices/{device}/retire")).json()["state"] == "retired"
     with psycopg.connect(hub.database.url_for("wardlink_owner")) as owner:
         actions = owner.execute("select action from audit where target = %s order by seq", (f"device:{device}",))
