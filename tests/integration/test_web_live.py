@@ -463,7 +463,7 @@ async def test_an_alarm_that_ended_unseen_waits_for_its_acknowledgement(hub: Run
 
 @pytest.mark.parametrize(
     ("lang", "title", "what_to_do"),
-    [("en", "No ward is assigned to you", "Ask an administrator"), ("zh", "尚未为您分配病区", "请联系平台管理员")],
+    [("en", "No ward is assigned to you", "Ask an administrator"), ("zh", "尚未为您分配病区", "请联系管理员")],
 )
 async def test_who_has_no_ward_is_told_so_and_what_to_do(
     hub: RunningHub, web: RunningWeb, lang: str, title: str, what_to_do: str
