@@ -10,7 +10,7 @@ NPM := .venv/.stamps/npm
 
 .PHONY: help setup demo test figures lock clean
 help:
-	@echo "make demo     one bed from a recorded ECG to the nurse's page (ARGS=... are passed on)"
+	@echo "make demo     a ward from recorded signals to the nurse's page (ARGS=... are passed on)"
 	@echo "make test     everything CI runs"
 	@echo "make figures  what the product measures (ONLY=id,... LONG=1)"
 	@echo "make setup    the virtual environment; make lock: its versions anew; make clean: away with what was made"

@@ -1,1 +1,1 @@
-"""A whole installation on one machine: a bed, its device, a gateway and a hub, from a recorded ECG to the nurse's page."""
+"""A whole installation on one machine: beds with their devices, a gateway and a hub, from recorded signals to the nurse's page."""
