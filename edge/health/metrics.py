@@ -1,6 +1,6 @@
 """The agent's metrics for Prometheus. Labels name devices, lanes and kinds, never a person."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 LINK_UP = Gauge("edge_link_up", "Whether a device is reached and not silent", ["device"])
 LINK_BYTES = Counter("edge_link_bytes", "Bytes received from a device", ["device"])
@@ -9,6 +9,14 @@ FAULTS = Counter("edge_faults", "Stretches of bytes that made no record", ["devi
 BATCHES = Counter("edge_batches", "Batches closed", ["lane"])
 SPOOL_WAITING = Gauge("edge_spool_waiting", "Batches that wait for the disk", ["lane"])
 SPOOL_BYTES = Gauge("edge_spool_bytes", "Bytes of all segments of the spool")
+SPOOL_WRITTEN = Counter("edge_spool_written_bytes", "Bytes appended to segments")
+SPOOL_COMMIT = Histogram("edge_spool_commit_seconds", "How long a group of batches took to be durable")
+SPOOL_DISK_ERRORS = Counter("edge_spool_disk_errors", "Writes that the disk refused; they are tried again")
+SPOOL_GIVEN_UP = Counter(
+    "edge_spool_given_up_batches",
+    "Batches that became a Gap: no room before the hub had them, unreadable bytes, or a disk slower than the devices",
+    ["lane", "reason"],
+)
 UPLINK_UP = Gauge("edge_uplink_up", "Whether a connection to the hub is ready", ["connection"])
 UPLINK_IN_FLIGHT = Gauge("edge_uplink_in_flight_bytes", "Bytes sent and not yet acknowledged", ["connection"])
 UPLINK_WAITING = Gauge("edge_uplink_waiting", "Batches that the hub has not acknowledged", ["lane"])

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from edge.health.metrics import SPOOL_GIVEN_UP
 from edge.spool.frame import Frame, FrameError
 from edge.spool.gaps import gaps_of, records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
 from edge.spool.limits import Limits
 from edge.spool.recovery import Recovered, alarm_rows
-from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, SpoolStats, Store
+from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
 from edge.spool.writer import GroupWriter
 from protocols.device_package_pb2 import Record as WireRecord
 from protocols.link import Lane, Position
@@ -87,11 +88,6 @@ class Spool:
         return self._store.epoch
 
     @property
-    def stats(self) -> SpoolStats:
-        """Counters for the metrics."""
-        return self._store.stats
-
-    @property
     def recovered(self) -> Recovered:
         """What opening found."""
         return self._store.recovered
@@ -108,7 +104,7 @@ class Spool:
         if lane is Lane.WAVEFORM and writer.waiting() >= self._store.limits.queue_batches:
             gaps = gaps_of([records_of(payload)], QUEUE_OVERFLOW, recoverable=False, at_ns=closed_ns)
             payload = encode_batch(lane.wire, n, closed_ns, gaps, arrivals)
-            self.stats.overflowed_batches += 1
+            SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=QUEUE_OVERFLOW).inc()
         self._store.newest[lane] = n
         item = _Item(Frame(lane, n, closed_ns, payload), self._loop.create_future())
         item.arrivals = [ArrivalRow(lane, a.device, a.identity, n) for a in arrivals]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WRITTEN
 from edge.spool.frame import Damage, Found, Frame, FrameError, scan
 from edge.spool.gaps import gaps_between, gaps_of, records_of
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
@@ -32,19 +33,6 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(slots=True)
-class SpoolStats:
-    """Counters for the metrics; they only rise."""
-
-    appended_bytes: int = 0
-    commits: int = 0
-    slowest_commit_s: float = 0.0
-    disk_errors: int = 0
-    dropped_batches: int = 0
-    damaged_batches: int = 0
-    overflowed_batches: int = 0
-
-
-@dataclass(slots=True)
 class _Behind:
     """What is durable and not yet in the index."""
 
@@ -62,7 +50,7 @@ class Store:
         self, directory: Path, limits: Limits, clock_ns: Callable[[], int], dropped: Callable[[Lane, int, int], None]
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.limits, self.stats = limits, SpoolStats()
+        self.limits = limits
         self._clock, self._dropped = clock_ns, dropped
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._recent: dict[tuple[int, int], bytes] = {}
@@ -179,12 +167,11 @@ class Store:
                 self._recent[frame.lane, frame.n] = frame.payload
                 self._held[Lane(frame.lane)].add(frame.n)
                 self._behind.entries.append(entry)
-                self.stats.appended_bytes += entry.location.size
+                SPOOL_WRITTEN.inc(entry.location.size)
             self._behind.sources.update((s.source, s) for s in sources)
             self._behind.alarms += [AlarmRow(a.id, entries[-1].location.segment, a.record) for a in alarms]
             self._behind.arrivals += arrivals
-            self.stats.commits += 1
-            self.stats.slowest_commit_s = max(self.stats.slowest_commit_s, time.monotonic() - begun)
+        SPOOL_COMMIT.observe(time.monotonic() - begun)
 
     def retire(self, keys: Iterable[int]) -> None:
         """Drop closed segments that are acknowledged and older than the limits keep them."""
@@ -202,10 +189,10 @@ class Store:
         try:
             self._logs[ALARM_LOG].prepare_spare()
         except OSError:
-            self.stats.disk_errors += 1
+            SPOOL_DISK_ERRORS.inc()
 
-    def give_up(self, lane: Lane, first: int, last: int, *, begin_at: int = 0) -> None:
-        """Batches that cannot be read: a hole with what their neighbours tell. `begin_at`: nothing to tell below it."""
+    def give_up(self, lane: Lane, first: int, last: int) -> None:
+        """Batches that cannot be read: a hole with what their neighbours tell."""
         self.flush()
         before, behind = self.index.neighbours(lane, first, last, _NEIGHBOURS)
         gaps = gaps_between(self._batches(reversed(before)), self._batches(behind), SPOOL_CORRUPT, self._clock())
@@ -213,7 +200,7 @@ class Store:
         self._make_holes(lane, [self._hole(lane, first, last, gaps)])
         with self._lock:
             self._held[lane].remove(first, last)
-        self.stats.damaged_batches += last - first + 1 - begin_at
+        SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_CORRUPT).inc(last - first + 1)
         self._dropped(lane, first, last)
 
     def empty_holes(self, lane: Lane, first: int, last: int) -> None:
@@ -235,7 +222,7 @@ class Store:
                     for f, where in zip(frames, log.append(frames), strict=True)
                 ]
             except OSError as error:
-                self.stats.disk_errors += 1
+                SPOOL_DISK_ERRORS.inc()
                 if give_up():
                     raise
                 if key == ALARM_LOG or error.errno not in _FULL or not self._drop_victim():
@@ -293,7 +280,8 @@ class Store:
             for lane, first, last in dropped:
                 self._held[lane].remove(first, last)
         for lane, first, last in dropped:
-            self.stats.dropped_batches += last - first + 1
+            if not self.stored(lane).contains(first):
+                SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_FULL).inc(last - first + 1)
             self._dropped(lane, first, last)
 
     def _runs(self, lane: Lane, frames: list[Frame]) -> list[list[Frame]]:
@@ -349,4 +337,4 @@ class Store:
         return batches
 
 
-__all__ = ["Damage", "SpoolStats", "Store"]
+__all__ = ["Damage", "Store"]

@@ -42,7 +42,6 @@ class Losses:
         """The spool has given up batches."""
         for event in self._link.spool_dropped(lane, first, last):
             self._add(event)
-        _log.warning("batches-dropped", lane=lane.name.lower(), first=first, last=last)
 
     async def report(self, event: CannotResend) -> None:
         """The hub lacks batches that are gone."""
@@ -77,5 +76,6 @@ class Losses:
             if durable is not None:
                 await durable
             await self._spool.gaps_recorded(lane, first, last)
+        _log.warning("batches-lost", lane=lane.name.lower(), first=first, last=last, gaps=len(gaps))
         self._link.gap_recorded(lane, first, last)
         self._wake(connection_of(lane))
