@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hub.accounts.domain import Person
-from hub.core.policy import declares
+from hub.core.policy import allowed, declares
 from hub.devices.present import to_ms
 from hub.web.kit import to_sign_in
 
@@ -30,7 +30,15 @@ def routes(web: "WebKit", gateways: "GatewayList") -> APIRouter:
         if person is None:
             return to_sign_in(request)
         rows = await gateways.find(person.principal)
-        return web.page(request, "gateways", person, room="gateways", gateways=rows, now=datetime.now(UTC))
+        return web.page(
+            request,
+            "gateways",
+            person,
+            room="gateways",
+            gateways=rows,
+            now=datetime.now(UTC),
+            sees_screens=allowed(person.principal, "screen.list"),
+        )
 
     @router.get("/api/v1/gateways", response_model=None)
     @declares("gateway.list")

@@ -44,6 +44,8 @@ from hub.placement.admission import Admissions
 from hub.placement.service import Placement
 from hub.quarantine import api as quarantine_api
 from hub.quarantine.service import Quarantine
+from hub.screens import api as screen_api
+from hub.screens.service import Screens
 from hub.wards import api as ward_api
 from hub.wards.room import Room
 from hub.wards.service import WardService
@@ -108,6 +110,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.include_router(admission_pages.routes(web, Admissions(database, audit, placement), beds))
     app.include_router(limit_api.routes(web, Admissions(database, audit, placement), placement, accounts))
     app.include_router(ecg_api.routes(web, ecgs))
+    app.include_router(screen_api.routes(web, Screens(database, audit, placement), accounts))
     events = EventStreams(room, follower, accounts, web.version)
     app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))
 

@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { Alarms, byUrgency } from "../../../wardlink/web/static/alarms.js";
 import { EventParser } from "../../../wardlink/web/static/events.js";
 import { readFrame, readFrames } from "../../../wardlink/web/static/frame.js";
+import { PATTERNS } from "../../../wardlink/web/static/sound.js";
+import { corners, zeroOf } from "../../../wardlink/web/static/ecg_paper.js";
 import { arrange } from "../../../wardlink/web/static/layout.js";
 import { Playout } from "../../../wardlink/web/static/playout.js";
 import { Ring } from "../../../wardlink/web/static/ring.js";
@@ -171,4 +173,30 @@ test("the event stream is read alike however it is cut", () => {
     const parser = new EventParser();
     assert.deepEqual([...parser.feed(text.slice(0, cut)), ...parser.feed(text.slice(cut))], expected);
   }
+});
+
+test("bursts keep to IEC 60601-1-8, tables 3 and 4", () => {
+  const { high, medium } = PATTERNS;
+  const gaps = ({ starts, length }) => starts.slice(1).map((at, i) => at - starts[i] - length);
+  const within = (value, low, top) => assert.ok(value >= low - 1e-9 && value <= top + 1e-9, `${value} in ${low} to ${top}`);
+  assert.equal(high.starts.length, 10);
+  assert.equal(medium.starts.length, 3);
+  within(high.length, 0.075, 0.2);
+  within(medium.length, 0.125, 0.25);
+  const [x1, x2, long, x3, between, ...again] = gaps(high);
+  for (const x of [x1, x2, x3]) within(x, 0.05, 0.125);
+  within(long, 2 * x1 + high.length, 2 * x1 + high.length);
+  within(between, 0.35, 1.3);
+  again.forEach((gap, i) => within(gap, [x1, x2, long, x3][i], [x1, x2, long, x3][i]));
+  for (const y of gaps(medium)) within(y, 0.125, 0.25);
+  within(high.every - high.starts.at(-1) - high.length, 2.5, 15);
+  within(medium.every - medium.starts.at(-1) - medium.length, 2.5, 30);
+  for (const { pitch } of [high, medium]) within(pitch, 150, 1000);
+});
+
+test("a millimetre of the ECG sheet is 40 ms and 0.1 mV", () => {
+  const lead = { code: "c", short: "II", uv_per_lsb: 2.5, samples: [0, 400, -40, 0, 0] };
+  assert.equal(corners(lead, 500, 0, 10, 10, 20), "10,20 10.05,10 10.1,21 10.15,20 10.2,20");
+  assert.equal(corners(lead, 25, 0.04, 0.12, 0, 0), "0,-10 1,1");
+  assert.equal(zeroOf({ ...lead, samples: [40000, 40400, 40000] }), 100000, "an electrode's offset is not drawn");
 });

@@ -23,7 +23,7 @@ class EcgPage {
     this.svg = drawSheet(this.ecg, { label: t("ecg.sheet_label", { n: this.ecg.leads.length }), missing: t("ecg.lead_missing") });
     this.box.replaceChildren(this.svg);
     // True size first; larger where there is room, smaller never by itself: a square is 5 mm on the screen too.
-    const room = this.box.clientWidth / (SHEET_MM.width * pxPerMm());
+    const room = (this.box.parentElement?.clientWidth ?? 0) / (SHEET_MM.width * pxPerMm());
     this.zoom = ZOOMS.filter((one) => one <= Math.min(room, 1.5)).at(-1) ?? 0.5;
     if (this.zoom < 1) this.zoom = 1;
     this.size();

@@ -7,6 +7,7 @@ import { Hub, Refused } from "./hub.js";
 import { arrange, place } from "./layout.js";
 import { calibrationPanel, findBar, menuPanel } from "./panels.js";
 import { AlarmSheet } from "./sheet.js";
+import { Presence } from "./presence.js";
 import { Sound } from "./sound.js";
 import { inStep, Tile } from "./tile.js";
 import { Waves } from "./waves.js";
@@ -39,6 +40,7 @@ export class WardPage {
     this.room = el("room");
     this.banner = new Banner(el("banner"), (alarm) => this.open(alarm), (bed) => this.bedName(bed));
     this.announcer = new Announcer(el("loud"), el("calm"));
+    this.presence = new Presence(this.hub, this.ward);
     this.sound = new Sound((state) => this.tellSound(state));
     this.sheet = new AlarmSheet(this.hub, { bedName: (bed) => this.bedName(bed), changed: (alarm) => this.changed(alarm, null), close: () => this.closeSide() });
     /** @type {HTMLElement | null} */
@@ -244,6 +246,7 @@ export class WardPage {
 
   /** @param {"on" | "off" | "none"} state */
   tellSound(state) {
+    this.presence.tell(state);
     const button = el("sound");
     button.className = `tool sound-${state}`;
     button.title = state === "on" ? t("sound.on_title") : t("sound.off_title");

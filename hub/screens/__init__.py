@@ -1,0 +1,1 @@
+"""The ward pages that are open now, and whether their alarms can be heard."""

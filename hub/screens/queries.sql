@@ -1,0 +1,20 @@
+-- The SQL of open ward pages.
+
+-- name: tell
+insert into screen as s (tenant_id, screen_id, ward_id, who, sound)
+values (%(tenant)s, %(screen)s, %(ward)s, %(who)s, %(sound)s)
+on conflict (tenant_id, screen_id) do update
+   set ward_id = excluded.ward_id, sound = excluded.sound, seen_at = clock_timestamp(),
+       sound_since = case when s.sound = excluded.sound then s.sound_since else clock_timestamp() end
+ where s.who = excluded.who
+
+-- name: forget
+delete from screen where tenant_id = %(tenant)s and seen_at < now() - interval '1 day'
+
+-- name: open
+select s.screen_id::text, w.slug, w.name, s.who, s.sound, s.sound_since, s.seen_at
+  from screen s
+  join ward w using (ward_id)
+ where s.tenant_id = %(tenant)s and s.seen_at > now() - %(gone)s
+ order by s.sound = 'on', w.slug, s.sound_since
+ limit 500

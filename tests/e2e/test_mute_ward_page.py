@@ -1,0 +1,49 @@
+"""A ward page that cannot sound says so, and is a technical alarm on the engineer's page."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from hub.core.principal import Role
+from tests.fixtures.synthetic_ward import SyntheticWard
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.timeout(240)
+def test_a_ward_page_without_sound_is_on_the_engineers_page_within_ten_seconds(
+    synthetic_ward: Callable[[int], SyntheticWard],
+    open_page: Callable[..., Page],
+    pictures: Path,
+    accessible: Callable[[Page], list[str]],
+) -> None:
+    ward = synthetic_ward(2)
+    engineer = open_page("en")
+    ward.sign_in(engineer, "fan.wei", Role.ENGINEER)
+    engineer.goto(f"{ward.url}/gateways")
+    expect(engineer.locator("#screens")).to_have_attribute("data-mute", "0", timeout=10_000)
+    nurse = open_page("en")
+    ward.sign_in(nurse)
+    # A page that was opened by nobody's hand, as on a wall display after a power cut: the browser keeps it silent.
+    began_s = time.monotonic()
+    alone = nurse.context.new_page()
+    alone.goto(f"{ward.url}/ward/7b")
+    expect(alone.locator("#sound")).to_contain_text("sound off")
+    expect(engineer.locator("#screens")).to_have_attribute("data-mute", "1", timeout=10_000)
+    print(f"mute page to the engineer's page: {time.monotonic() - began_s:.1f} s")
+    assert time.monotonic() - began_s <= 10
+    expect(engineer.locator("#screens")).to_contain_text("Ward 7B: alarms cannot be heard")
+    engineer.screenshot(path=pictures / "gateways-mute-en-1280.png")
+    assert accessible(engineer) == []
+    alone.locator("#sound").click()
+    expect(alone.locator("#sound")).to_contain_text("sound on")
+    expect(engineer.locator("#screens")).to_have_attribute("data-mute", "0", timeout=10_000)
+    for lang in ("zh_Hans", "en"):
+        for theme in ("night", "day"):
+            engineer.goto(f"{ward.url}/theme/{theme}?next=/lang/{lang}?next=/gateways")
+            expect(engineer.locator("#screens")).to_have_attribute("data-mute", "0", timeout=10_000)
+            assert accessible(engineer) == []
+            engineer.screenshot(path=pictures / f"gateways-{lang}-{theme}-1280.png")

@@ -1,0 +1,39 @@
+"""Open ward pages as the hub knows them: who may tell, who may see, and when a page is forgotten."""
+
+from uuid import uuid4
+
+import pytest
+
+from hub.core.principal import Role
+from tests.fixtures.hub import RunningHub
+from tests.fixtures.web import RunningWeb
+
+pytestmark = pytest.mark.integration
+
+
+async def test_engineers_see_which_open_page_cannot_sound_and_since_when(web: RunningWeb, hub: RunningHub):
+    nurse, engineer = await web.signed_in(), await web.signed_in("fan.wei", Role.ENGINEER, ())
+    loud, mute = f"/api/v1/ward/7b/screens/{uuid4()}", f"/api/v1/ward/7b/screens/{uuid4()}"
+    for path, sound in ((loud, "on"), (mute, "off"), (mute, "off")):
+        assert (await nurse.post(path, json={"sound": sound})).status_code == 204
+    first, second = (await engineer.get("/api/v1/screens")).json()["screens"]
+    assert (first["sound"], first["ward"], first["who"]) == ("off", {"id": "7b", "name": "Cardiology 7B"}, "Li.Na")
+    assert second["sound"] == "on"
+    assert first["since_ms"] < first["seen_ms"], "since when it has been so, not when it was told last"
+    await nurse.post(mute, json={"sound": "on"})
+    assert [one["sound"] for one in (await engineer.get("/api/v1/screens")).json()["screens"]] == ["on", "on"]
+    hub.do("update screen set seen_at = seen_at - interval '16 seconds'")
+    assert (await engineer.get("/api/v1/screens")).json()["screens"] == [], "a page that was closed is no alarm"
+
+
+async def test_who_may_not_is_refused_and_nobody_speaks_for_anothers_page(web: RunningWeb, hub: RunningHub):
+    nurse, other = await web.signed_in(), await web.signed_in("wu.min")
+    elsewhere, bureau = await web.signed_in("zhou.jie", wards=("8a",)), await web.signed_in("gao.yan", Role.BUREAU, ())
+    path = f"/api/v1/ward/7b/screens/{uuid4()}"
+    assert (await nurse.post(path, json={"sound": "off"})).status_code == 204
+    await other.post(path, json={"sound": "on"})
+    assert hub.rows("select sound from screen") == [("off",)]
+    assert (await elsewhere.post(path, json={"sound": "on"})).status_code == 404
+    assert (await bureau.post(path, json={"sound": "on"})).status_code == 403
+    assert (await nurse.get("/api/v1/screens")).status_code == 403
+    assert (await nurse.post(path, json={"sound": "loud"})).status_code == 422

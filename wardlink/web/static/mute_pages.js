@@ -1,0 +1,43 @@
+/** On the engineers' pages: which open ward pages cannot sound, since when; asked every few seconds. */
+import { glyph } from "./alarms.js";
+import { h } from "./dom.js";
+import { age, clock, speak, t } from "./words.js";
+
+const EVERY_MS = 3000;
+
+/** @typedef {{id: string, ward: {id: string, name: string}, who: string, sound: "on" | "off" | "none", since_ms: number}} Screen */
+
+/** @param {HTMLElement} box */
+async function look(box) {
+  let screens;
+  try {
+    const response = await fetch("/api/v1/screens", { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(5000) });
+    if (!response.ok) throw new Error(String(response.status));
+    screens = /** @type {Screen[]} */ ((await response.json()).screens);
+  } catch (error) {
+    console.info("ward pages not fetched", error);
+    box.classList.add("old"); // what stands there is of before
+    return;
+  }
+  box.classList.remove("old");
+  const mute = screens.filter((one) => one.sound !== "on");
+  box.dataset.mute = String(mute.length);
+  const rows = mute.map((one) => h("li", {}, glyph("technical"), h("b", {}, t("screens.mute", { ward: one.ward.name })),
+    h("span", {}, t(`screens.${one.sound}`)), h("small", {}, t("screens.since", { time: clock(one.since_ms), age: age(Date.now() - one.since_ms), who: one.who }))));
+  // Read out when it changes, not at each look.
+  const key = mute.map((one) => one.id + one.sound).join();
+  const list = h("ul", { class: "mute" }, ...rows);
+  const head = h("p", { class: "count" }, t("screens.count", { n: screens.length, mute: mute.length }));
+  const live = box.querySelector("[role]") ?? box.appendChild(h("p", { class: "sr", role: "status" }));
+  if (box.dataset.key !== key) live.textContent = mute.map((one) => t("screens.mute", { ward: one.ward.name })).join(" ");
+  box.dataset.key = key;
+  box.querySelector(".told")?.remove();
+  box.append(h("div", { class: "told" }, head, ...(rows.length ? [list] : [])));
+}
+
+const box = document.getElementById("screens");
+if (box) {
+  speak();
+  void look(box);
+  setInterval(() => void look(box), EVERY_MS);
+}

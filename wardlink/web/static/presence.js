@@ -1,0 +1,36 @@
+/** Tells the hub that this ward page is open and whether it can sound: a mute page is a technical alarm on the engineers' pages. */
+
+const EVERY_MS = 4000;
+
+export class Presence {
+  /** @param {import("./hub.js").Hub} hub @param {string} ward */
+  constructor(hub, ward) {
+    this.hub = hub;
+    this.path = `/api/v1/ward/${encodeURIComponent(ward)}/screens/${crypto.randomUUID ? crypto.randomUUID() : randomId()}`;
+    /** @type {"on" | "off" | "none" | null} */
+    this.sound = null;
+    setInterval(() => void this.send(), EVERY_MS);
+  }
+
+  /** @param {"on" | "off" | "none"} sound */
+  tell(sound) {
+    if (sound === this.sound) return;
+    this.sound = sound;
+    void this.send();
+  }
+
+  async send() {
+    if (this.sound === null || this.hub.signedOut) return;
+    try {
+      await this.hub.post(this.path, { sound: this.sound });
+    } catch (error) {
+      console.info("page not told of", error); // the next beat tells again
+    }
+  }
+}
+
+/** Browsers keep randomUUID from pages without TLS. */
+function randomId() {
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+  return bytes.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
+}
