@@ -1,7 +1,8 @@
 """The hub's end of the uplink, sans-I/O: who may speak, what is stored already, what is acknowledged when.
 
 One object a gateway and epoch, shared by its two connections and by a connection that replaces a dead one. It writes nothing:
-the shell stores the data and `position_with` in one transaction, and acknowledges after the commit (architecture.md, rule 3).
+the shell adds a batch to the stored position of its lane in the transaction of the data, and acknowledges after the commit. Transactions
+of one gateway and lane follow each other; two at once would each write a position without the other's.
 """
 
 from collections.abc import Iterable, Mapping
@@ -106,15 +107,6 @@ class LinkReceiver:
     def position(self, lane: Lane) -> Position:
         """What is stored of a lane: a copy."""
         return self._stored[lane].copy()
-
-    def position_with(self, lane: Lane, *batches: tuple[int, int]) -> Position:
-        """Return the position that the data's transaction has to write: what is stored, and these (first, last) too.
-
-        Transactions of one gateway and lane must follow each other; two at once would each write a position without the other's.
-        """
-        position = self._stored[lane].copy()
-        position.update(batches)
-        return position
 
     def committed(
         self, lane: Lane, first: int, last: int | None = None, rejected: Iterable[tuple[int, str]] = ()

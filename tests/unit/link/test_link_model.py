@@ -267,7 +267,9 @@ class UplinkModel(RuleBasedStateMachine):
         receiver = self.receiver(transaction.epoch)
         if not transaction.lost:
             self.database.rows.append((*key, transaction.first))
-        self.database.positions[key] = receiver.position_with(transaction.lane, (transaction.first, transaction.last))
+        position = self.database.positions.get(key, Position()).copy()
+        position.add(transaction.first, transaction.last)
+        self.database.positions[key] = position
         ack = receiver.committed(transaction.lane, transaction.first, transaction.last)
         if acked:
             self.acknowledge(transaction, ack)
@@ -473,9 +475,8 @@ class AcknowledgesBeforeTheCommit(UplinkModel):
     """A wrong hub: it acknowledges what it has not committed."""
 
     def stored_begun(self, transaction: Transaction) -> None:
-        position = self.receiver(transaction.epoch).position_with(
-            transaction.lane, (transaction.first, transaction.last)
-        )
+        position = self.receiver(transaction.epoch).position(transaction.lane)
+        position.add(transaction.first, transaction.last)
         self.acknowledge(transaction, Ack(position=position.to_proto(transaction.lane)))
 
 

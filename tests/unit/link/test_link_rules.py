@@ -324,8 +324,8 @@ def test_lost_batches_close_the_position():
     receiver = receiver_after_hello(waveform=Position([(1, 2), (6, 9)]))
     lost = Lost(lane=Lane.WAVEFORM.wire, range=Range(first=3, last=5))
     assert receiver.receive(DATA, lost) is Verdict.STORE
-    assert list(receiver.position_with(Lane.WAVEFORM, (3, 5))) == [(1, 9)]
     receiver.committed(Lane.WAVEFORM, 3, 5)
+    assert list(receiver.position(Lane.WAVEFORM)) == [(1, 9)]
     assert receiver.receive(DATA, lost) is Verdict.DUPLICATE
     assert receiver.receive(DATA, Batch(lane=Lane.WAVEFORM.wire, n=4)) is Verdict.DUPLICATE
 
