@@ -30,9 +30,6 @@ delete from account_ward where account_id = %(account)s
 insert into account_ward (account_id, ward_id, tenant_id)
 select %(account)s, ward_id, tenant_id from ward where tenant_id = %(tenant)s and slug = %(ward)s
 
--- name: sees_ward
-select exists(select from account_ward where account_id = %(account)s and ward_id = %(ward)s)
-
 -- name: wards
 select ward_id from account_ward where account_id = %(account)s
 

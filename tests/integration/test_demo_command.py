@@ -115,7 +115,9 @@ def test_a_demo_ends_with_all_that_it_started_and_goes_on_with_its_data_next_tim
         assert httpx.get(f"{first.ward}/health").status_code == 200
         postmaster = int(next(places.data.rglob("postmaster.pid")).read_text().split()[0])
         started = descendants({first.process.pid, postmaster})
-        assert len(started) > 7  # itself, three roles, agent, amplifier, and a server with workers of its own
+        assert (
+            len(started) > 12
+        )  # itself, three roles, agent, a device at least a bed, and a server with workers of its own
         before = first.rows(gateways), first.rows(accounts), {str(row) for row in first.rows(audit)}
         first.process.send_signal(signal.SIGINT)
         assert first.process.wait(60) == 0
