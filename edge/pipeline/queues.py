@@ -1,6 +1,6 @@
 """Every queue of the agent, a row each: its bound, what happens when it is full, and the metric that shows it.
 
-Queues are made from this table alone, so that back-pressure is a decision that can be read (architecture.md, rule 7).
+Queues are made from this table alone, so that back-pressure is a decision that can be read (docs/explanation/architecture.md, rule 7).
 """
 
 from dataclasses import dataclass

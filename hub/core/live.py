@@ -2,7 +2,8 @@
 
 A message is a 24-byte header and a payload (a `wardlink.v1.Record` as it came, or JSON for links). Nothing here is a store:
 whoever missed something reads the database; alarms are never dropped, and a subscriber too slow for them is cut off so
-that it resumes from the alarm log. Either side gives up a peer that says what nobody of this version says, and goes on. Several machines use NATS instead (architecture.md, Processes).
+that it resumes from the alarm log. Either side gives up a peer that says what nobody of this version says, and goes on.
+It reaches the processes of one machine only.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 A copy claims the first free place beside `live.sock`; the claim is a lock of the kernel, so that it ends with the process
 whatever ends that. Links are told together: a device may have come over from one copy to another, whose word then counts.
-Several machines use NATS instead (architecture.md, Processes).
+Copies on other machines are not heard.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Every queue of the hub, a row each: its bound, what happens when it is full, and the metric that shows it.
 
 Queues are made with a bound of this table and in no other way (a test reads the code), so that back-pressure is a decision that can be
-read (architecture.md, rule 7). Those of the gateway's agent are in edge/pipeline/queues.py.
+read (docs/explanation/architecture.md, rule 7). Those of the gateway's agent are in edge/pipeline/queues.py.
 """
 
 from dataclasses import dataclass

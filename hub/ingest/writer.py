@@ -1,4 +1,4 @@
-"""Group commit: many batches of many gateways in one transaction, each lane's position written in it (architecture.md, rule 3).
+"""Group commit: many batches of many gateways in one transaction, each lane's position written in it (rule 3 of the architecture).
 
 A batch is settled after the commit and never before. What the database refuses is looked for record by record and goes to
 quarantine; when the database itself fails, nothing is settled, and the gateways send again.

@@ -1,4 +1,4 @@
-"""The four lanes of the uplink and the two connections that carry them (architecture.md, rules 3 and 4)."""
+"""The four lanes of the uplink and the two connections that carry them (docs/explanation/architecture.md, rules 3 and 4)."""
 
 from enum import IntEnum
 from typing import cast

@@ -1,7 +1,7 @@
 """The gateway's end of the uplink, sans-I/O: what goes next on which connection, what is acknowledged, what comes again.
 
 It opens no connection and reads no clock or spool: times come in as nanoseconds of any steady clock, batches are named by lane
-and n. One object serves both connections (docs/reference/uplink.md; architecture.md, rules 3, 4 and 7). Its memory depends on
+and n. One object serves both connections (docs/reference/uplink.md; rules 3, 4 and 7 of the architecture). Its memory depends on
 the number of ranges and of batches in flight, never on the length of the backlog.
 """
 
