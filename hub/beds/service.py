@@ -4,7 +4,6 @@ A bed of a ward that the principal may not see is as if it were not there. Reads
 minutes, and past strips by the hour that was looked at.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from hub.beds.domain import (
     window,
 )
 from hub.core.errors import InvalidError, NotFoundError
+from hub.core.looks import Looks
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.devices.service import read_devices
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from hub.wards.service import WardService
 
 NOTE_LONGEST = 2000
-_AUDIT_EVERY_S = 600.0
-_AUDIT_KEPT = 10_000
 _HOUR_MS = 3_600_000
 # About so many rows of vital signs in a time-line: it is read, not measured.
 _VITAL_ROWS = 24
@@ -72,7 +70,7 @@ class Beds:
         self._alarms = alarms
         self._wards = wards
         self._room = room
-        self._looked: dict[tuple[str | None, str, int, int], float] = {}
+        self._looks = Looks()
 
     @policy("ward.read")
     async def find(self, principal: "Principal", ward: str, bed: str) -> tuple[Ward, int]:
@@ -194,12 +192,8 @@ class Beds:
         return review_bed(bed, streams), streams
 
     async def _note_read(self, principal: "Principal", action: str, key: int, hour: int = 0) -> None:
-        what, now_s = (principal.session, action, key, hour), time.monotonic()
-        if now_s - self._looked.get(what, -_AUDIT_EVERY_S) < _AUDIT_EVERY_S:
+        if not self._looks.is_new(principal, action, f"bed:{key}/{hour}"):
             return
-        if len(self._looked) >= _AUDIT_KEPT:
-            self._looked.clear()
-        self._looked[what] = now_s
         details = {"from_ms": hour * _HOUR_MS} if hour else None
         await self.audit.record(principal, action, f"bed:{key}", details)
 
