@@ -101,9 +101,7 @@ def _patch(recordings: Recordings) -> PatchRig:
 
 def _desaturation(recordings: Recordings) -> HttpsRig:
     numbers = recordings.captures / "bidmc-11-desaturation.numerics.csv"
-    return HttpsRig(
-        "monitor-5", recordings.of("bidmc-11-desaturation", "bidmc-11-desaturation"), numbers, signals=False
-    )
+    return HttpsRig("monitor-5", Recording(numbers.with_name("bidmc-11-desaturation")), numbers, signals=False)
 
 
 def _cart(recordings: Recordings) -> CartRig:

@@ -1,0 +1,32 @@
+"""The ward of the demo as values: as many beds as are promised, each device in one place, and names that no ledger confuses."""
+
+from pathlib import Path
+
+import pytest
+
+from wardlink.demo.ward import BEDS, Recordings, ward
+
+CAPTURES = Path(__file__).parents[1] / "captures"
+
+
+def test_there_are_as_many_beds_as_are_promised_and_no_device_stands_at_two():
+    beds = ward(Recordings(CAPTURES, None))
+    assert [bed.label for bed in beds] == [str(n + 1) for n in range(BEDS)]
+    devices = [device for bed in beds for rig in bed.rigs for device in rig.devices]
+    assert len(set(devices)) == len(devices) == 8
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_fewer_beds_are_the_first_ones(n: int):
+    assert [bed.label for bed in ward(Recordings(CAPTURES, None), n)] == [str(i + 1) for i in range(n)]
+
+
+def test_a_folder_without_the_recordings_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="There is no recording"):
+        ward(Recordings(CAPTURES, tmp_path))
+
+
+@pytest.mark.recordings
+def test_whole_recordings_are_played_from_where_the_excerpts_begin(recordings: Path):
+    beds = ward(Recordings(CAPTURES, recordings))
+    assert len(beds) == BEDS
