@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from hub.accounts.service import Accounts
     from hub.core.live_copies import Place
+    from hub.devices.service import Devices
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
     from hub.worker import AuditVerification
@@ -101,6 +102,16 @@ async def gateway_service(settings: HubSettings, url: str) -> AsyncGenerator["Ga
     async with Database(url, "wardlink command", max_size=2) as database:
         audit = AuditLog(database, instance())
         yield GatewayService(database, audit, load_or_make(settings.state_dir), enrolment_url(settings))
+
+
+@asynccontextmanager
+async def device_ledger(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Devices", int]]:
+    """Open what the commands about devices need, with the rights of the role web; and which tenant was named."""
+    from hub.devices.service import Devices
+    from hub.gateways.service import tenant_id_of
+
+    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
+        yield Devices(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
 
 
 @asynccontextmanager

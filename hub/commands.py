@@ -1,4 +1,4 @@
-"""The command `wardlink hub`: run, migrate, gateways, accounts, audit, settings. Prints what a person does next; leaves the work to services."""
+"""The command `wardlink hub`: run, migrate, gateways, devices, accounts, audit, settings. Prints what a person does next; leaves the work to services."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hub.accounts.commands import app as accounts
-from hub.app import HubRole, audit_verification, gateway_service, required, run_all, run_role, set_up_logging
+from hub.app import (
+    HubRole,
+    audit_verification,
+    device_ledger,
+    gateway_service,
+    required,
+    run_all,
+    run_role,
+    set_up_logging,
+)
 from hub.command_line import ConfigOption, TenantOption, fail, settings_of
 from hub.command_line import run as run_work
 from hub.core import principal
@@ -27,6 +36,8 @@ app = typer.Typer(
 )
 gateways = typer.Typer(help="Gateways: add, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateway")
+devices = typer.Typer(help="Devices: admit one, or all as they come.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(devices, name="device")
 app.add_typer(accounts, name="account")
 audit = typer.Typer(help="The audit: verify.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit, name="audit")
@@ -130,6 +141,34 @@ def revoke(
 
     run_work(work())
     print(f"{name} is revoked.")
+
+
+@devices.command()
+def admit(name: str, tenant: TenantOption = "default", config: ConfigOption = None) -> None:
+    """Admit a device that waits: what it measured meanwhile is stored, and it may be placed at a bed."""
+
+    async def work() -> None:
+        async with device_ledger(settings_of(config), tenant) as (ledger, tenant_id):
+            await ledger.admit_named(principal.operator("device admit", tenant_id), name)
+
+    run_work(work())
+    print(f"{name} is admitted.")
+
+
+@devices.command("policy")
+def device_policy(
+    admission: Annotated[str, typer.Argument(help="required: each waits until it is admitted; open: none does.")],
+    tenant: TenantOption = "default",
+    config: ConfigOption = None,
+) -> None:
+    """Say whether new devices of enrolled gateways wait for admission."""
+
+    async def work() -> None:
+        async with device_ledger(settings_of(config), tenant) as (ledger, tenant_id):
+            await ledger.set_policy(principal.operator("device policy", tenant_id), admission)
+
+    run_work(work())
+    print(f"Admission of new devices: {admission}.")
 
 
 @audit.command()

@@ -58,6 +58,10 @@ class Hub:
             check=False,
         )
 
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.database.admin_url, autocommit=True) as connection:
+            return connection.execute(query.encode()).fetchall()
+
     @contextmanager
     def running(self, *roles: str) -> Generator[dict[str, dict[str, int]]]:
         """Run roles; yields what each said when it was ready."""
@@ -144,6 +148,27 @@ def test_a_gateway_is_added_listed_and_revoked_by_command(hub: Hub):
         wrong = hub.command("gateway", "revoke", "no-such")
         assert (wrong.returncode, "list of gateways" in wrong.stderr) == (1, True)
         assert ready["ingest"]["enrolment_port"] > 0
+
+
+def test_admission_of_devices_is_a_matter_of_commands_too(hub: Hub):
+    set_to = "select admission from tenant"
+    assert hub.command("device", "policy", "open").returncode == 0
+    assert hub.rows(set_to) == [("open",)]
+    assert hub.command("device", "policy", "required").stdout == "Admission of new devices: required.\n"
+    assert hub.rows(set_to) == [("required",)]
+    wrong = hub.command("device", "policy", "perhaps")
+    assert (wrong.returncode, "expected one of" in wrong.stderr) == (1, True)
+    unknown = hub.command("device", "admit", "patch-9")
+    assert (unknown.returncode, "once a gateway has heard it" in unknown.stderr) == (1, True)
+    add = (
+        "insert into device (tenant_id, name, admission) select tenant_id, 'patch-9', 'waiting' from tenant returning 1"
+    )
+    assert hub.rows(add) == [(1,)]
+    admitted = hub.command("device", "admit", "patch-9")
+    assert (admitted.stdout, admitted.stderr) == ("patch-9 is admitted.\n", "")
+    assert hub.rows("select admission, admitted_by <> '' from device") == [("admitted", True)]
+    audited = hub.rows("select action from audit where action like 'device.%' order by seq")
+    assert [action for (action,) in audited] == ["device.policy", "device.policy", "device.admit"]
 
 
 def test_roles_run_together_and_end_together(hub: Hub):
