@@ -56,6 +56,12 @@ def enrol(token: Token) -> Identity:
     except KeyError as error:
         msg = f"the hub's answer lacks {error}; are hub and agent of the same version?"
         raise EnrolmentError(msg) from error
+    if (identity.tenant, identity.gateway) != (token.tenant, token.gateway):
+        msg = (
+            f"the hub gave a certificate to gateway {identity.gateway} of {identity.tenant}, the token names {token.gateway} of "
+            f"{token.tenant}; ask the hub's administrator to revoke {identity.gateway} and to make a new token"
+        )
+        raise EnrolmentError(msg)
     identity.check(utc_now())
     return identity
 
@@ -74,7 +80,7 @@ def _authority(token: Token) -> bytes:
     if found != token.ca_fingerprint:
         msg = (
             f"the authority at {token.url} has the fingerprint {found[:16]}..., the token says {token.ca_fingerprint[:16]}...: "
-            "this is not the hub that made the token; nothing was sent to it"
+            "this is not the hub that made the token; nothing was sent to it. Check the address, or get a token from this hub"
         )
         raise EnrolmentError(msg)
     return certificate.public_bytes(serialization.Encoding.PEM)

@@ -13,6 +13,7 @@ from typing import cast
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 URI_FORM = "urn:wardlink:{tenant}:gateway:{gateway}"
 _FILES = ("key.pem", "certificate.pem", "ca.pem", "identity.json")
@@ -70,6 +71,9 @@ class Identity:
         if expected not in _uris(certificate):
             msg = f"the gateway's certificate does not name {expected}; {again}"
             raise IdentityError(msg)
+        if not _is_for_clients(certificate):
+            msg = f"the gateway's certificate is not for TLS clients; {again}"
+            raise IdentityError(msg)
 
     def expires_in(self, now: datetime) -> timedelta:
         """How long the certificate is still valid."""
@@ -114,6 +118,16 @@ def save_identity(state_dir: Path, identity: Identity) -> None:
 def utc_now() -> datetime:
     """The system's time, as the TLS library will compare it."""
     return datetime.now(UTC)
+
+
+def _is_for_clients(certificate: x509.Certificate) -> bool:
+    try:
+        return (
+            ExtendedKeyUsageOID.CLIENT_AUTH
+            in certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        )
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _uris(certificate: x509.Certificate) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -60,19 +60,14 @@ class CertificateAuthority:
     def issue_gateway(
         self, request: x509.CertificateSigningRequest, tenant: str, gateway: str, valid: timedelta | None = None
     ) -> x509.Certificate:
-        """Sign a gateway's request: its key is taken, its wishes for names are not. InvalidError says what is wrong with it."""
-        public_key = request.public_key()
-        if not isinstance(public_key, ec.EllipticCurvePublicKey) or not isinstance(public_key.curve, ec.SECP256R1):
-            raise InvalidError(
-                "The key of the signing request is not EC P-256.",
-                "Make an EC P-256 key and ask again.",
-                reason="csr-key",
-            )
-        if not request.is_signature_valid:
+        """Sign a gateway's request: its key is taken, and its names are the token's. InvalidError says what is wrong with it."""
+        public_key = _public_key(request)
+        if not _is_signed_by_its_key(request):
             raise InvalidError(
                 "The signing request is not signed by its own key.", "Make the request again.", reason="csr-signature"
             )
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(gateway_uri(tenant, gateway))])
+        _check_names(request, names)
         return self._issue(
             public_key, gateway, names, ExtendedKeyUsageOID.CLIENT_AUTH, valid or timedelta(days=GATEWAY_DAYS)
         )
@@ -141,6 +136,45 @@ def read_request(pem: str) -> x509.CertificateSigningRequest:
         raise InvalidError(
             "csr_pem is no signing request in PEM.", "Send a PKCS #10 request in PEM.", reason="csr"
         ) from error
+
+
+def _public_key(request: x509.CertificateSigningRequest) -> ec.EllipticCurvePublicKey:
+    try:
+        key = request.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise InvalidError(
+            "The key of the signing request is not EC P-256.", "Make an EC P-256 key and ask again.", reason="csr-key"
+        )
+    return key
+
+
+def _is_signed_by_its_key(request: x509.CertificateSigningRequest) -> bool:
+    try:
+        return request.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _check_names(request: x509.CertificateSigningRequest, names: x509.SubjectAlternativeName) -> None:
+    """A request may leave its names open. The common name is none (RFC 9525, 2): it is the hub's to choose."""
+    try:
+        asked = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise InvalidError(
+            f"The extensions of the signing request cannot be read: {error}.",
+            "Make the request again.",
+            reason="csr-names",
+        ) from error
+    if list(asked) != list(names):
+        raise InvalidError(
+            f"The signing request asks for other names than its token is for, {', '.join(str(n.value) for n in names)}.",
+            "Give the gateway the token that was made for it, unchanged, and enrol again.",
+            reason="csr-names",
+        )
 
 
 def _builder(

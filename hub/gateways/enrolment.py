@@ -46,7 +46,10 @@ def create_app(service: "GatewayService", authority: "CertificateAuthority", upl
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         fields = ", ".join(".".join(str(part) for part in e["loc"][1:]) or "body" for e in error.errors())
-        problem = InvalidError(f"Wrong or missing: {fields}.", "Send JSON with `secret` and `csr_pem`.")
+        problem = InvalidError(
+            f"Wrong or missing: {fields}.", "Send JSON with `secret` and `csr_pem`.", reason="request"
+        )
+        await service.unreadable(_peer(request))
         return await told(request, problem)
 
     @app.get("/enrolment/ca")
@@ -57,8 +60,7 @@ def create_app(service: "GatewayService", authority: "CertificateAuthority", upl
     @app.post("/enrolment", status_code=201)
     @public("the one-time secret in the body is what admits")
     async def enrol(body: EnrolmentRequest, request: Request) -> EnrolmentAnswer:
-        peer = request.client.host if request.client else "-"
-        enrolled = await service.enrol(body.secret, body.csr_pem, peer)
+        enrolled = await service.enrol(body.secret, body.csr_pem, _peer(request))
         return EnrolmentAnswer(
             certificate_pem=enrolled.certificate_pem,
             ca_pem=enrolled.ca_pem,
@@ -68,3 +70,7 @@ def create_app(service: "GatewayService", authority: "CertificateAuthority", upl
         )
 
     return app
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client else "-"

@@ -144,6 +144,11 @@ class GatewayService:
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
         return Enrolled(pem, self._authority.pem.decode(), claim.tenant, claim.gateway)
 
+    async def unreadable(self, peer: str) -> None:
+        """Note that somebody sent the enrolment door what is no request."""
+        details = {"peer": peer, "reason": "request"}
+        await self.audit.record(ANONYMOUS, "gateway.enrol", "-", details, outcome="denied")
+
     async def _claim(self, secret: str) -> _Claim:
         async with self.database.connection() as connection:
             row = await (await connection.execute(_QUERIES["token"], {"hash": _hash(secret)})).fetchone()

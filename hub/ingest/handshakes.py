@@ -24,6 +24,7 @@ _BY_TEXT = {
     b"unable to get local issuer certificate": "certificate-foreign",
     b"self signed certificate": "certificate-foreign",
     b"certificate signature failure": "certificate-foreign",
+    b"unsupported certificate purpose": "certificate-purpose",
 }
 _BY_CODE = {
     b"PEER_DID_NOT_RETURN_A_CERTIFICATE": "no-certificate",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.core.errors import ForbiddenError
 from hub.core.sql import load_queries
@@ -53,10 +54,24 @@ def names_in(certificate: x509.Certificate) -> tuple[str, str]:
     return found[0][1], found[0][2]
 
 
+def _is_for_clients(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False  # TLS takes that for every purpose
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage
+
+
 async def identify(database: "Database", pem: bytes) -> GatewayIdentity:
     """Look the client's certificate up; ForbiddenError when it is unknown or revoked."""
     certificate = x509.load_pem_x509_certificate(pem)
     tenant, gateway = names_in(certificate)
+    if not _is_for_clients(certificate):
+        raise ForbiddenError(
+            f"The certificate of gateway {gateway} is not for TLS clients (RFC 5280, 4.2.1.12).",
+            "Enrol the gateway again with a new token.",
+            reason="certificate-purpose",
+        )
     fingerprint = certificate.fingerprint(hashes.SHA256())
     values = {"fingerprint": fingerprint, "tenant": tenant, "gateway": gateway}
     async with database.connection() as connection:

@@ -26,6 +26,7 @@ from protocols.record import Observation, Record, SourcePath, Times, WaveformGro
 from protocols.wire import encode_record
 from tests.fixtures.gateway_peer import Credentials, Peer, key_pem, make_key, make_request
 from tests.fixtures.hub import secret_of
+from tests.fixtures.hub_roles import ROLES, Installation
 from tests.fixtures.waiting import until_asked
 from tests.fixtures.web import (
     OPERATOR,
@@ -38,7 +39,6 @@ from tests.fixtures.web import (
     running_web,
     strip,
 )
-from tests.integration.test_hub_command import Hub
 from tests.integration.test_web_live import events, frames, socket, wanted
 from wardlink.local.database import Database as Local
 
@@ -65,7 +65,7 @@ class Copy:
 class Site:
     """One machine: a database, a state folder, the role web, and as many copies of ingest as are started."""
 
-    hub: Hub
+    hub: Installation
     web: RunningWeb
     gateways: GatewayService
     enrolment: GatewayService
@@ -74,7 +74,7 @@ class Site:
     def start(self) -> Copy:
         process = subprocess.Popen(
             [sys.executable, "-m", "hub", "run", "--role", "ingest"],
-            env=self.hub.environment,
+            env=self.hub.settings(*ROLES),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -120,7 +120,7 @@ async def site(hub_database: Local, short_folder: Callable[[], Path]) -> AsyncIt
         await furnish(web)
         await web.placement.add_bed(OPERATOR, "7b", "2")
         await web.placement.place_device(OPERATOR, OTHER.device, "7b", "2")
-        found = Site(Hub(hub_database, state), web, adding, enrolling)
+        found = Site(Installation(hub_database, state), web, adding, enrolling)
         try:
             yield found
         finally:

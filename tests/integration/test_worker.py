@@ -23,9 +23,9 @@ from hub.core.errors import ForbiddenError
 from hub.core.principal import Principal, PrincipalKind, Role, operator, system
 from hub.worker import PURGES, AuditVerification, build_jobs, purge_secrets
 from tests.fixtures.hub import RunningHub
+from tests.fixtures.hub_roles import ROLES, Installation
 from tests.fixtures.waiting import until
 from tests.fixtures.web import RunningWeb
-from tests.integration.test_hub_command import Hub
 from wardlink.local.database import Database as Local
 
 pytestmark = pytest.mark.integration
@@ -224,7 +224,7 @@ async def test_nobody_verifies_the_audit_without_the_right_to_and_the_attempt_is
 
 async def test_the_command_says_whether_the_audit_holds_and_ends_with_1_when_it_does_not(hub: RunningHub):
     await write(hub, "ingest", 3)
-    command = Hub(hub.database, hub.state)
+    command = Installation(hub.database, hub.state)
     good = command.command("audit", "verify")
     assert (good.returncode, "3 entries of 1 writers are as they were written" in good.stdout) == (0, True)
     hub.do("update audit set outcome = 'denied' where seq = 2 and writer = 'wardlink_ingest:1'")
@@ -254,9 +254,9 @@ def test_every_job_stands_in_the_reference_with_its_time(hub_database: Local):
 async def test_a_deferred_job_is_done_by_the_worker_process_which_tells_the_lag_of_its_loop(
     hub_database: Local, short_folder: Callable[[], Path], unused_tcp_port_factory: Callable[[], int]
 ):
-    command = Hub(hub_database, short_folder())
+    command = Installation(hub_database, short_folder())
     port = unused_tcp_port_factory()
-    environment = {**command.environment, "HUB_METRICS_LISTEN": f"127.0.0.1:{port - 2}"}
+    environment = {**command.settings(*ROLES), "HUB_METRICS_LISTEN": f"127.0.0.1:{port - 2}"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hub", "run", "--role", "worker"), env=environment, stdout=subprocess.PIPE
     )
