@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 import structlog
 
 from edge.clock import GatewayClock
+from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
@@ -27,6 +28,11 @@ from edge.health.status import EVERY_S as STATUS_EVERY_S
 from edge.health.status import Status
 from edge.identity import IdentityError, load_identity
 from edge.identity.store import utc_now
+from edge.local.pages import load_pages
+from edge.local.room import Room
+from edge.local.service import LocalPage
+from edge.local.serving import Serving
+from edge.local.terms import Terms
 from edge.pipeline.batcher import Batcher
 from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.unclaimed import Unclaimed
@@ -77,6 +83,7 @@ class _Parts:
     pipelines: Mapping[str, DevicePipeline]
     doors: Sequence[tuple[DoorPolicy, Door]]
     intake: Intake
+    local_page: Serving | None
 
 
 class Agent:
@@ -112,6 +119,8 @@ class Agent:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
                 services.start("losses", parts.losses.run)
                 services.start("watch", lambda: self._watch(parts))
+                if parts.local_page is not None:
+                    services.start("local-page", parts.local_page.run)
                 async with Supervisor() as devices:
                     for name, pipeline in parts.pipelines.items():
                         devices.start(f"device-{name}", pipeline.run)
@@ -146,33 +155,42 @@ class Agent:
             link.spool_opened(lane, spool.held(lane), spool.newest(lane))
         pipelines: dict[str, DevicePipeline] = {}
 
+        terms = Terms(self._settings.state_dir / "settings.pb", identity.tenant, identity.gateway)
+
+        def is_up(device: str) -> bool | None:
+            return devices.is_up(device)
+
+        room = Room(identity.gateway, is_up, self._clock.now_ns, terms.name_in)
+        room.place(placements.current)
+        active = spool.active_alarms()
+        room.restore(active)
+
         async def placed(placement: "Placement", first: bool) -> bool:
             taken = await placements.save(placement, first=first)
             if taken:
-                for name, device in (*pipelines.items(), *intake.visitors().items()):
-                    device.place(placements.of(name))
+                room.place(placement)
+                devices.place(placements)
             return taken
 
         async def cannot_resend(event: "CannotResend") -> None:
             await losses.report(event)
 
         def acknowledged(alarms: "Collection[UUID]") -> None:
-            times = Times(self._clock.now_ns())
-            for alarm in alarms:
-                for pipeline in pipelines.values():
-                    pipeline.acknowledge(alarm)
-                for visitor in intake.visitors().values():
-                    batcher.add(visitor.acknowledge(alarm, times))
-                batcher.add(unclaimed.acknowledge(alarm, times))
+            room.acknowledged_at_hub(alarms)
+            devices.acknowledge(alarms)
 
         uplink = Uplink(
-            link, spool, self._open_channel, Downlink(placed, cannot_resend, acknowledged), self._clock.now_ns
+            link,
+            spool,
+            self._open_channel,
+            Downlink(placed, cannot_resend, acknowledged, terms.save),
+            self._clock.now_ns,
         )
-        batcher = Batcher(spool, link, uplink.wake)
+        batcher = Batcher(spool, link, uplink.wake, watch=room.take)
         losses = Losses(spool, link, batcher.record, uplink.wake)
         spool.on_dropped = losses.dropped
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
-        unclaimed = Unclaimed(spool.active_alarms())
+        unclaimed = Unclaimed(active)
         sink = Sink(batcher.add, self._clock.now_ns)
         pipelines.update(self._pipelines(ends, unclaimed, placements, sink))
 
@@ -195,7 +213,16 @@ class Agent:
             linked=[d.id for d in self._settings.devices],
             is_slow=lambda: spool.waiting(Lane.WAVEFORM) > self._limits.queue_batches // 2,
         )
-        return _Parts(identity, spool, link, uplink, batcher, losses, pipelines, self._doors(), intake)
+        devices = Devices(pipelines, intake.visitors, unclaimed, sink)
+        local_page = self._local_page(room, terms, devices)
+        return _Parts(identity, spool, link, uplink, batcher, losses, pipelines, self._doors(), intake, local_page)
+
+    def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:
+        settings = self._settings.local_page
+        if not settings.listen:
+            return None
+        page = LocalPage(room, terms, load_pages(), devices.acknowledge_here)
+        return Serving(settings, self._settings.state_dir, page)
 
     def _doors(self) -> list[tuple[DoorPolicy, Door]]:
         doors: list[tuple[DoorPolicy, Door]] = []
@@ -264,6 +291,7 @@ class Agent:
             if time.monotonic() - told_s >= STATUS_EVERY_S:
                 told_s = time.monotonic()
                 status.spool_bytes = parts.spool.allocated_bytes()
+                status.local_page = "" if parts.local_page is None else parts.local_page.url
                 status.waiting = {lane.name.lower(): parts.link.waiting(lane) for lane in Lane}
                 status.hub_ahead_ns = parts.uplink.hub_ahead_ns
                 expected = (*parts.pipelines.values(), *parts.intake.visitors().values())

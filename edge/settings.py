@@ -13,6 +13,7 @@ from edge.spool import Limits
 from firmware_adapters.adapter import ConfigError, DeviceConfig, OptionValue
 from firmware_adapters.door import DoorConfig
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MIB = 1 << 20
 _HOUR_NS = 3600 * 1_000_000_000
 
@@ -101,6 +102,34 @@ class MetricsSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 0
 
 
+class LocalPageSettings(BaseModel):
+    """`[local_page]`: where the gateway's own page is; an empty `listen` serves none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    listen: Annotated[str, Field(pattern=r"^(|[^/\s]+:\d{1,5})$")] = ""
+    tls: bool = True
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _plain_stays_here(self) -> Self:
+        if not self.listen:
+            return self
+        host, port = self.address
+        if port > 65535:
+            msg = f"listen {self.listen!r}: expected a port up to 65535"
+            raise ValueError(msg)
+        if not self.tls and host not in _LOOPBACK:
+            msg = f"listen {self.listen!r} without tls: only on this machine itself (127.0.0.1)"
+            raise ValueError(msg)
+        return self
+
+
 class EdgeSettings(BaseSettings):
     """All settings."""
 
@@ -112,6 +141,7 @@ class EdgeSettings(BaseSettings):
     doors: list[DoorSettings] = []
     spool: SpoolSettings = SpoolSettings()
     metrics: MetricsSettings = MetricsSettings()
+    local_page: LocalPageSettings = LocalPageSettings()
     _folder: Path = PrivateAttr(default_factory=Path)
 
     @property

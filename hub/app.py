@@ -28,6 +28,7 @@ from hub.core.principal import ANONYMOUS
 from hub.settings import HubSettings, split_address
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from pydantic import SecretStr
 
     from hub.accounts.service import Accounts
@@ -61,6 +62,9 @@ class Services:
     database: Database
     audit: AuditLog
     live_path: Path
+    ticket_key: "Ed25519PrivateKey | None" = (
+        None  # signs tickets to the local pages of gateways; None: none is given out
+    )
 
 
 def instance() -> str:
@@ -200,8 +204,10 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     from hub.gateways.ca import load_or_make
     from hub.gateways.service import GatewayService
+    from hub.ingest.downlink import LocalPageTerms
     from hub.ingest.handshakes import HandshakeLog
     from hub.ingest.server import IngestParts, IngestServer
+    from hub.local_pages.keys import load_or_make_key
 
     url = required(settings.ingest_url, "ingest_url")
     authority = load_or_make(settings.state_dir)
@@ -223,6 +229,9 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
                 host_names=settings.host_names,
                 uplink_public=settings.uplink_public,
                 live_path=place.path,
+                local_pages=LocalPageTerms(
+                    settings.page_origin, load_or_make_key(settings.state_dir).public_key().public_bytes_raw()
+                ),
                 # Its certificate's files are a copy's own: two that start at once would mix their keys.
                 folder=settings.state_dir / f"ingest-{place.number}",
                 data_writers=settings.data_writers,
@@ -252,12 +261,14 @@ async def _handshake_refused(audit: AuditLog, reason: str, count: int) -> None:
 @asynccontextmanager
 async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     from hub.core.loop import watch_loop
+    from hub.local_pages.keys import load_or_make_key
     from hub.web.app import create_app
     from hub.web.server import WebServer
 
     host, port = split_address(settings.web_listen)
     async with Database(required(settings.web_url, "web_url"), "wardlink web", max_size=10) as database:
-        services = Services(database, AuditLog(database, instance()), settings.live_path)
+        key = load_or_make_key(settings.state_dir)
+        services = Services(database, AuditLog(database, instance()), settings.live_path, key)
         server = WebServer(create_app(services, settings), host, port)
         serving = await server.begin()
         lag = asyncio.create_task(watch_loop())

@@ -85,6 +85,13 @@ def add(
     name: str,
     tenant: TenantOption = "default",
     hours: Annotated[float, typer.Option(help="How long the token is valid.", min=0.01, max=168)] = 1.0,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Host name or address by which browsers reach its local page; may be given several times.",
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Add a gateway and print its one-time token."""
@@ -95,7 +102,8 @@ def add(
         url = required(settings.web_url, "web_url")
         async with gateway_service(settings, url) as service:
             tenant_id = await tenant_id_of(service.database, tenant)
-            return await service.add(principal.operator("gateway add", tenant_id), tenant, name, hours * 3600)
+            operator = principal.operator("gateway add", tenant_id)
+            return await service.add(operator, tenant, name, hours * 3600, address or ())
 
     token = run_work(work())
     print(token)

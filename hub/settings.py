@@ -5,6 +5,7 @@ docs/reference/hub-settings.md lists them, and a test compares.
 
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -44,6 +45,12 @@ class HubSettings(BaseSettings):
     def live_path(self) -> Path:
         """Where the live socket is."""
         return self.live_socket or self.state_dir / "live.sock"
+
+    @property
+    def page_origin(self) -> str:
+        """Origin of the pages, as browsers write it (scheme, host, port)."""
+        parts = urlsplit(self.web_public or f"http://{self.web_listen}")
+        return f"{parts.scheme}://{parts.netloc}".lower()
 
     @classmethod
     def settings_customise_sources(

@@ -231,6 +231,14 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody has seen an alarm at the gateway's own page. `ticket` says who, in the hub's own signature (protocols.ticket)."""
+
+    at_ns: int
+    ticket: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmCondition:
     """One change of an alarm condition's life at the edge; the same `id` from onset to end."""
 
@@ -245,6 +253,7 @@ class AlarmCondition:
     times: Times
     params: Params = ()
     evidence: Evidence | None = None
+    acknowledged: Acknowledgement | None = None  # this record tells of it; later changes need not
 
 
 @dataclass(frozen=True, slots=True)

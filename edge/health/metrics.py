@@ -43,3 +43,8 @@ DOOR_WAITING = Gauge("edge_door_waiting_bytes", "Bytes of messages that are not 
 DOOR_REDELIVERED = Counter(
     "edge_door_redelivered", "Packages that came again and were acknowledged and dropped", ["door"]
 )
+
+LOCAL_MISSED = Counter(
+    "edge_local_page_frames_missed_total", "Times that a screen of the local page was too slow for what is kept"
+)
+LOCAL_REFUSED = Counter("edge_local_page_refused_total", "Requests to the local page that were refused", ["reason"])

@@ -52,6 +52,7 @@ def enrol(token: Token) -> Identity:
             ),
             certificate_pem=str(fields["certificate_pem"]).encode(),
             ca_pem=ca_pem,
+            server_certificate_pem=str(fields.get("server_certificate_pem", "")).encode(),
         )
     except KeyError as error:
         msg = f"the hub's answer lacks {error}; are hub and agent of the same version?"

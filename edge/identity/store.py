@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 URI_FORM = "urn:wardlink:{tenant}:gateway:{gateway}"
+SERVER_FILE = "server.pem"
 _FILES = ("key.pem", "certificate.pem", "ca.pem", "identity.json")
 
 
@@ -33,6 +34,15 @@ class Identity:
     key_pem: bytes
     certificate_pem: bytes
     ca_pem: bytes
+    server_certificate_pem: bytes = b""  # of the local page, for the same key; none when the hub knows no address of it
+
+    def page_names(self) -> list[str]:
+        """Host names and addresses in the certificate of the local page, the first one first."""
+        if not self.server_certificate_pem:
+            return []
+        certificate = x509.load_pem_x509_certificate(self.server_certificate_pem)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return [str(name.value) for name in names]
 
     def not_after_ns(self) -> int:
         """When the certificate ends, in nanoseconds since 1970."""
@@ -93,7 +103,8 @@ def load_identity(state_dir: Path) -> Identity:
     key, certificate, ca, names = ((folder / name).read_bytes() for name in _FILES)
     try:
         fields = cast("dict[str, str]", json.loads(names))
-        return Identity(fields["tenant"], fields["gateway"], fields["uplink"], key, certificate, ca)
+        page = (folder / SERVER_FILE).read_bytes() if (folder / SERVER_FILE).exists() else b""
+        return Identity(fields["tenant"], fields["gateway"], fields["uplink"], key, certificate, ca, page)
     except (ValueError, KeyError) as error:
         msg = f"{folder / 'identity.json'} cannot be read ({error}); run wardlink edge enrol TOKEN"
         raise IdentityError(msg) from error
@@ -105,7 +116,11 @@ def save_identity(state_dir: Path, identity: Identity) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = {"tenant": identity.tenant, "gateway": identity.gateway, "uplink": identity.uplink}
     contents = (identity.key_pem, identity.certificate_pem, identity.ca_pem, json.dumps(names).encode())
-    for name, content in zip(_FILES, contents, strict=True):
+    (folder / SERVER_FILE).unlink(missing_ok=True)  # it is of the key before
+    files: list[tuple[str, bytes]] = [*zip(_FILES, contents, strict=True)]
+    if identity.server_certificate_pem:
+        files.append((SERVER_FILE, identity.server_certificate_pem))
+    for name, content in files:
         partial = folder / f"{name}.new"
         partial.unlink(missing_ok=True)
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -4,7 +4,7 @@ Durable batches are handed to the link in the order of their numbers. Leaves num
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -82,7 +82,10 @@ class Batcher:
         link: LinkSender,
         ready: Callable[[Connection], None],
         close_after_s: float = CLOSE_AFTER_S,
+        watch: Callable[[Sequence[Record]], None] = lambda _: None,
     ) -> None:
+        """`watch` sees every record as it is taken: what the gateway's own page shows."""
+        self._watch = watch
         self._spool, self._link, self._ready, self._close_after_s = spool, link, ready, close_after_s
         self._open = {lane: _Open() for lane in Lane}
         self._timers: dict[Lane, asyncio.TimerHandle] = {}
@@ -90,15 +93,18 @@ class Batcher:
 
     def add(self, records: Iterable[Record]) -> None:
         """Take records; alarms leave at once, and nothing of theirs waits for other lanes."""
+        records = list(records)
         for record in records:
             waiting = self._open[lane_for(record)]
             waiting.records.append(record)
             waiting.size += _size(record)
         self._close_what_is_due()
+        self._watch(records)
 
     def add_package(self, records: Iterable[Record], arrivals: Mapping[Lane, Arrival]) -> "list[asyncio.Future[int]]":
         """Take the records of one package, all of a lane into one batch, with its mark there; a future for each lane's durability."""
         lanes = set(arrivals)
+        records = list(records)
         for lane, arrival in arrivals.items():
             self._open[lane].arrivals.append(arrival)
         for record in records:
@@ -108,6 +114,7 @@ class Batcher:
             self._open[lane].size += _size(record)
         promises = [self._promise(lane) for lane in sorted(lanes)]
         self._close_what_is_due()
+        self._watch(records)
         return promises
 
     def _promise(self, lane: Lane) -> "asyncio.Future[int]":

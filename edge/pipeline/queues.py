@@ -17,6 +17,7 @@ class WhenFull(Enum):
 
     WAIT = "the one who puts waits; the next buffer upstream fills"
     GAP = "the new item becomes the Gap of what it held"
+    FORGET = "the eldest is forgotten; a screen that still needs it is shown a gap, or fetches the whole state"
     REFUSE = "the sender is told to come again; what it has not got rid of it keeps"
     BREAK = "the link is given up and opened anew; what did not come is a Gap"
     NEVER = "it is bounded by what puts into it"
@@ -101,6 +102,22 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 WhenFull.NEVER,
                 "edge_losses_waiting",
                 "ranges that touch are one, so there are no more than the holes which a lane's position can tell",
+            ),
+            Queue(
+                "local-strips",
+                2048,
+                "groups",
+                WhenFull.FORGET,
+                "edge_local_page_frames_missed_total",
+                "of one stream of samples: 90 s at 22 groups a second, and 4 MiB at most; each screen reads at its own pace",
+            ),
+            Queue(
+                "local-events",
+                1000,
+                "events",
+                WhenFull.FORGET,
+                "edge_local_page_refused_total",
+                "of alarms, for pages that come back",
             ),
             Queue(
                 "in-flight",

@@ -32,4 +32,4 @@ class Unclaimed:
             self._seen.add(alarm)
             return ()
         del self._alarms[alarm]
-        return (replace(found, presence=Presence.ENDED, detected_ns=times.best_ns, times=times),)
+        return (replace(found, presence=Presence.ENDED, detected_ns=times.best_ns, times=times, acknowledged=None),)

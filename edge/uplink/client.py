@@ -34,7 +34,7 @@ from protocols.link import (
     SendBatch,
     SettingsReceived,
 )
-from protocols.uplink_pb2 import GatewayMessage, HubMessage, Placement, PlacementApplied
+from protocols.uplink_pb2 import GatewayMessage, HubMessage, Placement, PlacementApplied, Settings
 
 if TYPE_CHECKING:
     from edge.spool import Spool
@@ -60,6 +60,7 @@ class Downlink:
     placed: Callable[[Placement, bool], Awaitable[bool]]
     cannot_resend: Callable[[CannotResend], Awaitable[None]]
     alarms_acknowledged: Callable[[Collection[UUID]], None]
+    settings: Callable[[Settings], Awaitable[None]]
 
 
 class Uplink:
@@ -192,6 +193,7 @@ class Uplink:
                 self._downlink.alarms_acknowledged(event.alarms)
             case SettingsReceived():
                 _log.info("settings-received", version=event.settings.version)
+                await self._downlink.settings(event.settings)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
                 raise EpochConflictError(msg)

@@ -18,6 +18,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """Somebody has acknowledged the alarm at the gateway, while the hub was away; who it was stands in a ticket of ours."""
+
+    account: int
+    roles: tuple[str, ...]
+    at_ns: int
+
+    @property
+    def who(self) -> str:
+        """The principal, as in the log."""
+        return f"user:{self.account}"
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmChange:
     """One change of an alarm condition, checked. `alarm_id` is 16 bytes; `record` is what came, for the live push."""
 
@@ -33,6 +47,7 @@ class AlarmChange:
     params: Mapping[str, str | int | float | bool]
     evidence: bytes | None
     record: bytes
+    seen: Seen | None = None
 
 
 async def store_changes(
@@ -60,10 +75,24 @@ async def store_changes(
         }
         row = await (await connection.execute(_QUERIES["change"], values)).fetchone()
         fresh = row is not None and bool(row[0])
+        if change.seen is not None:
+            last.append(await _store_seen(connection, values, change.seen))
+            if row is None or not row[0]:
+                continue
+            last.pop()  # the acknowledgement has overtaken its alarm: both are told, the alarm last
         values["kind"] = change.presence if change.presence != "present" else "detected" if fresh else "changed"
         events = await (await connection.execute(_QUERIES["events"], values)).fetchall()
         last.append(max(int(event[0]) for event in events))
     return last
+
+
+async def _store_seen(connection: Connection, values: Mapping[str, object], seen: Seen) -> int:
+    """Log the acknowledgement at the time at which it was given; `stored_at` of the row is when we heard of it."""
+    given = {**values, "seen_by": seen.who, "seen_at": _moment(seen.at_ns)}
+    row = await (await connection.execute(_QUERIES["seen"], given)).fetchone()
+    await connection.execute(_QUERIES["note_seen"], given)
+    assert row is not None
+    return int(row[0])
 
 
 def _moment(ns: int) -> datetime:

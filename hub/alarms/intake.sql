@@ -20,3 +20,12 @@ values (%(tenant)s, %(alarm)s, %(kind)s, %(detected)s, %(who)s, %(priority)s, %(
        (%(tenant)s, %(alarm)s, 'sent', %(sent)s, %(who)s, null, null, '{}', null),
        (%(tenant)s, %(alarm)s, 'stored', clock_timestamp(), '', null, null, '{}', null)
 returning event_id
+
+-- name: seen
+insert into alarm_event (tenant_id, alarm_id, kind, at, who, params)
+values (%(tenant)s, %(alarm)s, 'acknowledged', %(seen_at)s, %(seen_by)s, jsonb_build_object('gateway', %(who)s::text))
+returning event_id
+
+-- name: note_seen
+update alarm set acknowledged_at = %(seen_at)s, acknowledged_by = %(seen_by)s
+ where tenant_id = %(tenant)s and alarm_id = %(alarm)s and acknowledged_at is null

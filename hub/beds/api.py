@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hub.accounts.service import Accounts
     from hub.beds.present import Json
     from hub.beds.service import Beds
+    from hub.local_pages.service import LocalPages
     from hub.wards.service import WardService
     from hub.web.kit import WebKit
 
@@ -38,7 +39,9 @@ class Written(BaseModel):
     at_ms: int | None = Field(default=None, ge=0, le=_LATEST_MS)
 
 
-def routes(web: "WebKit", beds: "Beds", wards: "WardService", accounts: "Accounts") -> APIRouter:
+def routes(
+    web: "WebKit", beds: "Beds", wards: "WardService", accounts: "Accounts", local_pages: "LocalPages"
+) -> APIRouter:
     """Make the routes."""
     router = APIRouter()
     signed_in = Depends(web.signed_in)
@@ -60,7 +63,7 @@ def routes(web: "WebKit", beds: "Beds", wards: "WardService", accounts: "Account
             "limits": allowed(person.principal, "limit.change"),
             "admit": allowed(person.principal, "patient.admit"),
         }
-        return web.page(
+        answer = web.page(
             request,
             "bed",
             person,
@@ -69,6 +72,8 @@ def routes(web: "WebKit", beds: "Beds", wards: "WardService", accounts: "Account
             detail={**detail_json(detail, datetime.now(UTC)), "may": may},
             snapshot=snapshot,
         )
+        answer.headers["Content-Security-Policy"] = await local_pages.content_policy(person.principal, found)
+        return answer
 
     @router.get("/api/v1/beds/{key}", response_model=None)
     @declares("ward.read")

@@ -1,6 +1,6 @@
 """The hub's certificate authority: EC P-256, made at first start, key 0600 in the state folder (RFC 5280).
 
-Issues server certificates for the hub's own doors and client certificates for gateways. Leaves to `service` who may have one.
+Issues server certificates for the hub's own doors, client certificates for gateways and server certificates for their pages. Leaves to `service` who may have one.
 """
 
 import fcntl
@@ -72,6 +72,19 @@ class CertificateAuthority:
             public_key, gateway, names, ExtendedKeyUsageOID.CLIENT_AUTH, valid or timedelta(days=GATEWAY_DAYS)
         )
 
+    def issue_page(self, gateway: x509.Certificate, names: Iterable[str]) -> x509.Certificate:
+        """Make the server certificate of a gateway's local page, for the key that has just become the gateway's."""
+        key = gateway.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        wanted = list(names)
+        return self._issue(
+            key,
+            wanted[0],
+            x509.SubjectAlternativeName([_general_name(name) for name in wanted]),
+            ExtendedKeyUsageOID.SERVER_AUTH,
+            timedelta(days=GATEWAY_DAYS),
+        )
+
     def _issue(
         self,
         public_key: ec.EllipticCurvePublicKey,
@@ -100,8 +113,8 @@ def load_or_make(folder: Path) -> CertificateAuthority:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not certificate_path.exists():
             made = make_authority()
-            _write(key_path, _key_pem(made.key), 0o600)
-            _write(certificate_path, made.pem, 0o644)
+            write_file(key_path, _key_pem(made.key), 0o600)
+            write_file(certificate_path, made.pem, 0o644)
     key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
     certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
@@ -222,7 +235,8 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def write_file(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that is whole or not there, with its rights from the first byte on."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

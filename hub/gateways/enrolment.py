@@ -26,13 +26,14 @@ class EnrolmentRequest(BaseModel):
 
 
 class EnrolmentAnswer(BaseModel):
-    """What it gets. `uplink`: host:port of the gRPC door."""
+    """What it gets. `uplink`: host:port of the gRPC door. `server_certificate_pem`: of its local page; "" without addresses."""
 
     certificate_pem: str
     ca_pem: str
     tenant: str
     gateway: str
     uplink: str
+    server_certificate_pem: str = ""
 
 
 def create_app(service: "GatewayService", authority: "CertificateAuthority", uplink: str) -> FastAPI:
@@ -67,6 +68,7 @@ def create_app(service: "GatewayService", authority: "CertificateAuthority", upl
             tenant=enrolled.tenant,
             gateway=enrolled.gateway,
             uplink=uplink,
+            server_certificate_pem=enrolled.server_certificate_pem,
         )
 
     return app

@@ -12,6 +12,9 @@ returning gateway_id
 -- name: bring_back
 update gateway set revoked_at = null, revoked_reason = null where gateway_id = %(gateway)s and revoked_at is not null
 
+-- name: set_addresses
+update gateway set addresses = %(addresses)s where gateway_id = %(gateway)s
+
 -- name: add_token
 insert into enrolment_token (token_hash, tenant_id, gateway_id, expires_at)
 values (%(hash)s, %(tenant)s, %(gateway)s, now() + make_interval(secs => %(seconds)s))
@@ -32,7 +35,7 @@ returning gateway_id
 update gateway_certificate set revoked_at = now() where gateway_id = %(gateway)s and revoked_at is null
 
 -- name: token
-select k.tenant_id, t.name, k.gateway_id, g.name, k.used_at is not null, k.expires_at <= now(), g.revoked_at is not null
+select k.tenant_id, t.name, k.gateway_id, g.name, k.used_at is not null, k.expires_at <= now(), g.revoked_at is not null, g.addresses
   from enrolment_token k
   join gateway g using (gateway_id)
   join tenant t on t.tenant_id = k.tenant_id

@@ -6,11 +6,14 @@ holds the hash of its secret only.
 
 import base64
 import hashlib
+import ipaddress
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import hashes, serialization
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _QUERIES = load_queries("hub.gateways")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"^(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*$")
 TOKEN_S = 3600.0
 
 
@@ -38,6 +43,7 @@ class Enrolled:
     ca_pem: str
     tenant: str
     gateway: str
+    server_certificate_pem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class _Claim:
     tenant: str
     gateway_id: int
     gateway: str
+    addresses: tuple[str, ...]
 
 
 async def tenant_id_of(database: "Database", name: str) -> int:
@@ -72,8 +79,15 @@ class GatewayService:
         self._enrolment_url = enrolment_url
 
     @policy("gateway.add")
-    async def add(self, principal: Principal, tenant: str, name: str, valid_s: float = TOKEN_S) -> str:
-        """Add a gateway, or bring back a revoked one, and return its one-time token. Older tokens stay valid until they expire."""
+    async def add(
+        self, principal: Principal, tenant: str, name: str, valid_s: float = TOKEN_S, addresses: Sequence[str] = ()
+    ) -> str:
+        """Add a gateway, or bring back a revoked one, and return its one-time token. Older tokens stay valid until they expire.
+
+        `addresses`: host names and addresses by which browsers reach its local page; those of an earlier call stay without any.
+        """
+        for address in addresses:
+            self._check_address(address)
         if not _NAME.match(name):
             raise InvalidError(
                 f"{name!r} is no name for a gateway.", "Use 1 to 63 letters, digits, dots, hyphens and underscores."
@@ -88,6 +102,8 @@ class GatewayService:
                 raise ConflictError(f"Gateway {name} was neither made nor found.", "Try again.")
             values["gateway"] = row[0]
             await connection.execute(_QUERIES["bring_back"], values)
+            if addresses:
+                await connection.execute(_QUERIES["set_addresses"], values | {"addresses": list(addresses)})
             token = {**values, "hash": _hash(secret), "seconds": valid_s}
             await connection.execute(_QUERIES["add_token"], token)
             await self.audit.write(connection, principal, "gateway.add", f"gateway:{name}", {"valid_s": valid_s})
@@ -142,7 +158,27 @@ class GatewayService:
             )
             raise
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-        return Enrolled(pem, self._authority.pem.decode(), claim.tenant, claim.gateway)
+        page = ""
+        if claim.addresses:
+            issued = self._authority.issue_page(certificate, claim.addresses)
+            page = issued.public_bytes(serialization.Encoding.PEM).decode()
+        return Enrolled(pem, self._authority.pem.decode(), claim.tenant, claim.gateway, page)
+
+    def _check_address(self, address: str) -> None:
+        """A certificate for an address is the right to answer there: never one of the hub's own names."""
+        try:
+            loopback = ipaddress.ip_address(address).is_loopback
+        except ValueError:
+            loopback = False
+            if not _HOST.match(address) or address.rpartition(".")[2].isdecimal():
+                raise InvalidError(
+                    f"{address!r} is no host name or address.",
+                    "Give one as gateway-7b.ward.example or 10.0.7.2, without https:// and port.",
+                ) from None
+        if address.lower() == urlsplit(self._enrolment_url).hostname and not loopback:
+            raise InvalidError(
+                f"{address!r} is the hub's own name.", "Give the name of the gateway; the hub's stays the hub's."
+            )
 
     async def unreadable(self, peer: str) -> None:
         """Note that somebody sent the enrolment door what is no request."""
@@ -156,7 +192,7 @@ class GatewayService:
             raise ForbiddenError(
                 "This hub does not know the token.", "Copy the whole token, or make a new one.", reason="token-wrong"
             )
-        tenant_id, tenant, gateway_id, gateway, used, expired, revoked = row
+        tenant_id, tenant, gateway_id, gateway, used, expired, revoked, addresses = row
         if used:
             raise _used()
         if expired:
@@ -167,7 +203,7 @@ class GatewayService:
             raise ForbiddenError(
                 f"Gateway {gateway} was revoked.", "Add it again if it is to come back.", reason="gateway-revoked"
             )
-        return _Claim(int(tenant_id), str(tenant), int(gateway_id), str(gateway))
+        return _Claim(int(tenant_id), str(tenant), int(gateway_id), str(gateway), tuple(addresses))
 
     async def _use(self, connection: "Connection", values: dict[str, object]) -> None:
         if await (await connection.execute(_QUERIES["use_token"], values)).fetchone() is None:

@@ -1,20 +1,51 @@
-"""Which alarms of a gateway somebody has acknowledged, so that the edge ends what it keeps latched (decision 0058).
+"""Acknowledgements both ways: which alarms the edge may end (decision 0058), and what was acknowledged at a gateway's own page.
 
 The edge owns presence, the hub owns the acknowledgement: an id is told until the end of its alarm is stored, so that a gateway
 that was away hears of it, and telling it twice does no harm.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hub.alarms.intake import Seen
+from hub.core.policy import ACTIONS
 from hub.core.sql import load_queries
+from hub.ingest.quarantined import RejectedError
+from protocols import ticket
 from protocols.link import MAX_ALARMS_TOLD
+from protocols.record import NS_PER_S
 from protocols.uplink_pb2 import AlarmsAcknowledged, HubMessage
 
 if TYPE_CHECKING:
     from hub.core.db import Database
+    from protocols.device_package_pb2 import Acknowledgement
 
 _QUERIES = load_queries("hub.ingest")
+_MAY = frozenset(role.value for role in ACTIONS["alarm.acknowledge"])
+_AHEAD_NS = 60 * NS_PER_S  # a gateway's clock, which the hub's hello has told
+
+
+@dataclass(frozen=True, slots=True)
+class Tickets:
+    """Checks the tickets of one tenant's people again: a gateway can acknowledge for nobody who did not give it one."""
+
+    key: bytes | None  # None: this hub gives out no tickets
+    tenant: str
+
+    def seen(self, said: "Acknowledgement", gateway: str, now_ns: int) -> Seen:
+        """Who acknowledged, when; RejectedError when the ticket did not hold at that time, there, or for that."""
+        if self.key is None:
+            raise RejectedError("acknowledgement", "this hub gives out no tickets")
+        if said.at_ns > now_ns + _AHEAD_NS:
+            raise RejectedError("acknowledgement", "it was given at a time that has not come yet")
+        try:
+            found = ticket.read(said.ticket, self.key, tenant=self.tenant, gateway=gateway, now_s=said.at_ns / NS_PER_S)
+        except ticket.TicketError as error:
+            raise RejectedError("acknowledgement", f"its ticket: {error}") from error
+        if _MAY.isdisjoint(found.roles):
+            raise RejectedError("acknowledgement", f"{found.who} may not acknowledge")
+        return Seen(found.account, found.roles, said.at_ns)
 
 
 async def acknowledged_alarms(database: "Database", tenant_id: int | None) -> Mapping[int, list[bytes]]:

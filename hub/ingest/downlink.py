@@ -1,13 +1,15 @@
-"""What the hub tells gateways: placement, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
+"""What the hub tells gateways: placement, settings, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
 
+import base64
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hub.core.errors import ForbiddenError, UnavailableError
 from hub.core.sql import load_queries
 from hub.ingest.acknowledged import acknowledged_alarms, messages
 from hub.ingest.placement import placement_of
-from protocols.link import Connection
-from protocols.uplink_pb2 import HubMessage
+from protocols.link import PAGE_ORIGIN, TICKET_KEY, Connection
+from protocols.uplink_pb2 import HubMessage, Setting, Settings
 
 if TYPE_CHECKING:
     from hub.core.db import Database
@@ -17,17 +19,27 @@ if TYPE_CHECKING:
 _QUERIES = load_queries("hub.ingest")
 
 
+@dataclass(frozen=True, slots=True)
+class LocalPageTerms:
+    """Whom the local pages of gateways let in: pages of `origin`, and people with a ticket signed by `ticket_key`'s other half."""
+
+    origin: str
+    ticket_key: bytes
+
+
 class Downlink:
     """For the streams of this process."""
 
-    def __init__(self, database: "Database", streams: "Streams") -> None:
-        self._database, self._streams = database, streams
+    def __init__(self, database: "Database", streams: "Streams", terms: LocalPageTerms | None = None) -> None:
+        """`terms`: None: no gateway lets anybody in."""
+        self._database, self._streams, self._terms = database, streams, terms
 
     async def greet(self, stream: "Stream") -> None:
         """Put behind the hello what a gateway that was away has missed."""
         identity = stream.link.identity
         if stream.connection is Connection.DATA:
             stream.send(await self._placement(identity))
+            stream.send(HubMessage(settings=self._settings()))
         else:
             await self.alarms_changed(identity.tenant_id)
 
@@ -74,6 +86,16 @@ class Downlink:
         """End every stream: the hub is stopping."""
         for stream in self._streams:
             stream.end(UnavailableError("The hub is stopping.", "Connect again.", reason="stopping"))
+
+    def _settings(self) -> Settings:
+        """The same for every gateway, and as long as this process runs."""
+        terms = self._terms
+        values = (
+            {}
+            if terms is None
+            else {PAGE_ORIGIN: terms.origin, TICKET_KEY: base64.b64encode(terms.ticket_key).decode()}
+        )
+        return Settings(version=1, settings=[Setting(key=key, value=value) for key, value in values.items()])
 
     async def _placement(self, identity: "GatewayIdentity") -> HubMessage:
         return HubMessage(placement=await placement_of(self._database, identity.tenant_id, identity.gateway_id))

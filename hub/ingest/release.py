@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError as ProtobufError
 from prometheus_client import Counter
 
 from hub.core.sql import load_queries
+from hub.ingest.acknowledged import Tickets
 from hub.ingest.catalog import GatewayCatalog
 from hub.ingest.rows import RowMaker
 from hub.ingest.writer import Pending, insert
@@ -86,7 +87,7 @@ class Releaser:
         self, connection: "Connection", catalog: GatewayCatalog, gateway: str, lane: Lane, index: int, data: bytes
     ) -> tuple[str, str] | None:
         """Store one record; returns reason and detail of why it cannot be, or None."""
-        maker = RowMaker(catalog, gateway, self._now_ns, lambda: False, needs_admission=False)
+        maker = RowMaker(catalog, gateway, self._now_ns, lambda: False, Tickets(None, ""), needs_admission=False)
         try:
             envelope = Envelope.FromString(data)
         except ProtobufError as error:

@@ -6,10 +6,10 @@ alarms to `told`, transactions to `writer`.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hub.alarms.intake import AlarmChange
+from hub.alarms.intake import AlarmChange, Seen
 from hub.core.live import LiveKind, LiveMessage
 from hub.ingest import ledger
 from hub.ingest.checks import bad_time, is_time, moment, read, shown
@@ -23,6 +23,7 @@ from protocols.record import DeviceEvent, is_recorded
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hub.ingest.acknowledged import Tickets
     from hub.ingest.catalog import GatewayCatalog
     from protocols.uplink_pb2 import Batch, Envelope
 
@@ -72,12 +73,14 @@ class RowMaker:
         gateway: str,
         now_ns: Callable[[], int],
         with_live: Callable[[], bool],
+        tickets: "Tickets",
         *,
         needs_admission: bool = True,
     ) -> None:
         """`now_ns` is the hub's clock; `with_live` says whether anybody listens. `needs_admission` false: somebody has released it."""
         self.catalog, self._gateway, self._now_ns, self._with_live = catalog, gateway, now_ns, with_live
         self._needs_admission = needs_admission
+        self._tickets = tickets
         self._measured, self._told = Measured(catalog), Told(catalog, gateway)
 
     async def make(self, batch: "Batch") -> Rows:
@@ -141,7 +144,8 @@ class RowMaker:
         elif kind == "waveform":
             rows.waveforms.append(await self._measured.waveform(record, best_ns))
         elif kind == "alarm":
-            rows.alarms.append(await self._told.alarm(record, batch.closed_ns, now_ns))
+            change = await self._told.alarm(record, batch.closed_ns, now_ns)
+            rows.alarms.append(replace(change, seen=self._seen(rows, index, envelope, now_ns)))
         else:
             rows.inserts.append(await self._told.insert(record, kind or "", best_ns))
             if kind == "event":
@@ -153,6 +157,17 @@ class RowMaker:
             rows.live.append(LiveMessage(LiveKind.DOCUMENT, self.catalog.tenant_id, record.source.encode()))
         elif live and kind in _LIVE:
             rows.live.append(LiveMessage(_LIVE[kind], self.catalog.tenant_id, record.SerializeToString()))
+
+    def _seen(self, rows: Rows, index: int, envelope: "Envelope", now_ns: int) -> Seen | None:
+        """Who has acknowledged the alarm at the gateway; one whose ticket does not hold is put aside, the alarm goes on."""
+        alarm = envelope.record.alarm
+        if not alarm.HasField("acknowledged"):
+            return None
+        try:
+            return self._tickets.seen(alarm.acknowledged, self._gateway, now_ns)
+        except RejectedError as error:
+            self._hold(rows, held_record(index, envelope, error))
+            return None
 
     def _read_event(self, rows: Rows, record: wire.Record, index: int) -> None:
         """Read in an event what the ledger keeps of a device, and bytes that nobody could read."""

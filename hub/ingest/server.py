@@ -20,7 +20,7 @@ from hub.core.live import LiveMessage, LivePublisher, link_message
 from hub.core.loop import watch_loop
 from hub.gateways.enrolment import create_app
 from hub.ingest.door import MAX_MESSAGE_BYTES, UplinkDoor, method_handlers
-from hub.ingest.downlink import Downlink
+from hub.ingest.downlink import Downlink, LocalPageTerms
 from hub.ingest.links import LinkChange, LinkWatch
 from hub.ingest.listener import listen
 from hub.ingest.release import Releaser
@@ -66,6 +66,7 @@ class IngestParts:
     uplink_public: str  # empty: made from the first host name and the port
     live_path: Path
     folder: Path  # for the server's certificate, as uvicorn reads it from files
+    local_pages: LocalPageTerms | None = None
     data_writers: int = 2
     checkpoint: Callable[[str], Awaitable[None]] | None = None
 
@@ -80,9 +81,15 @@ class IngestServer:
         self._data = [
             Writer(parts.database, f"data-{i}", self._live.publish, parts.checkpoint) for i in range(parts.data_writers)
         ]
-        self._alarms = Writer(parts.alarm_database, "alarm", self._live.publish, parts.checkpoint)
-        streams = Streams(parts.database, self._watch, lambda: self._live.has_subscribers)
-        self._downlink = Downlink(parts.database, streams)
+        self._alarms = Writer(parts.alarm_database, "alarm", self._live.publish, parts.checkpoint, parts.audit)
+        terms = parts.local_pages
+        streams = Streams(
+            parts.database,
+            self._watch,
+            lambda: self._live.has_subscribers,
+            ticket_key=None if terms is None else terms.ticket_key,
+        )
+        self._downlink = Downlink(parts.database, streams, terms)
         self._door = UplinkDoor(
             parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived
         )

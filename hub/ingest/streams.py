@@ -10,6 +10,7 @@ from prometheus_client import Gauge
 
 from hub.core.errors import DomainError, UnavailableError
 from hub.core.sql import load_queries
+from hub.ingest.acknowledged import Tickets
 from hub.ingest.catalog import GatewayCatalog
 from hub.ingest.identity import GatewayIdentity
 from hub.ingest.rows import RowMaker
@@ -74,7 +75,10 @@ class Streams:
         watch: "LinkWatch",
         is_watched: Callable[[], bool],
         now_ns: Callable[[], int] = time.time_ns,
+        ticket_key: bytes | None = None,
     ) -> None:
+        """`ticket_key`: the public half of what signs tickets to local pages."""
+        self._ticket_key = ticket_key
         self._database, self._watch, self._is_watched, self._now_ns = database, watch, is_watched, now_ns
         self._links: dict[tuple[int, bytes], Link] = {}
         self._streams: set[Stream] = set()
@@ -98,8 +102,8 @@ class Streams:
 
     async def link(self, identity: GatewayIdentity, epoch: bytes) -> Link:
         """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up."""
-        key = (identity.gateway_id, epoch)
-        link = self._links.get(key)
+        place = (identity.gateway_id, epoch)
+        link = self._links.get(place)
         if link is None:
             values = {"gateway": identity.gateway_id, "epoch": epoch}
             async with self._database.connection() as connection:
@@ -107,9 +111,10 @@ class Streams:
             positions: dict[Lane, Position] = {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
             catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
-            maker = RowMaker(catalog, identity.gateway, self._now_ns, self._is_watched)
+            tickets = Tickets(self._ticket_key, identity.tenant)
+            maker = RowMaker(catalog, identity.gateway, self._now_ns, self._is_watched, tickets)
             # Another stream may have been faster while the database was asked.
-            link = self._links.setdefault(key, Link(identity, epoch, receiver, maker))
+            link = self._links.setdefault(place, Link(identity, epoch, receiver, maker))
         return link
 
     def open(self, stream: Stream) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -18,6 +19,7 @@ from psycopg.types.range import Range
 
 from hub.alarms.intake import store_changes
 from hub.core.live import LiveKind, LiveMessage
+from hub.core.principal import Principal, PrincipalKind, Role
 from hub.core.queues import QUEUES
 from hub.core.sql import load_queries
 from hub.ingest import pgcopy
@@ -26,6 +28,7 @@ from hub.ingest.rows import Rows
 from protocols.link import Lane, Position
 
 if TYPE_CHECKING:
+    from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from protocols.uplink_pb2 import Batch
 
@@ -83,7 +86,10 @@ class Writer:
         name: str,
         publish: Callable[[LiveMessage], None],
         checkpoint: Callable[[str], Awaitable[None]] | None = None,
+        audit: "AuditLog | None" = None,
     ) -> None:
+        """`audit`: where acknowledgements that were given at gateways are written; a writer without one takes no alarms."""
+        self._audit = audit
         self._database = database
         self._name = name
         self._publish = publish
@@ -144,6 +150,8 @@ class Writer:
                 wanted = [p for p in group if not p.duplicate]
                 await insert(connection, wanted)
                 await self._write_positions(connection, wanted, positions)
+                if self._audit is not None:
+                    await _audit_seen(connection, self._audit, wanted)
                 if self._checkpoint is not None:
                     await self._checkpoint("before-commit")
         if self._checkpoint is not None:
@@ -265,6 +273,18 @@ async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
     learnt = [(p.tenant_id, query, values) for p in group for query, values in p.rows.ledger]
     for tenant, query, values in sorted(learnt, key=lambda one: (one[0], str(one[2]["device"]))):
         await connection.execute(_QUERIES[query], {**values, "tenant": tenant})
+
+
+async def _audit_seen(connection: "Connection", audit: "AuditLog", group: Sequence[Pending]) -> None:
+    """Write down who acknowledged at which gateway."""
+    for p in group:
+        for change in p.rows.alarms:
+            if change.seen is not None:
+                roles = frozenset(Role(role) for role in change.seen.roles if role in set(Role))
+                person = Principal(PrincipalKind.USER, str(change.seen.account), p.tenant_id, roles)
+                details = {"gateway": p.gateway, "at_ms": change.seen.at_ns // 1_000_000}
+                target = f"alarm:{UUID(bytes=change.alarm_id)}"
+                await audit.write(connection, person, "alarm.acknowledge", target, details)
 
 
 async def _hold(connection: "Connection", p: Pending, held: Held) -> None:

@@ -14,6 +14,7 @@ from hub.web.rail import home_of
 
 if TYPE_CHECKING:
     from hub.accounts.service import Accounts
+    from hub.local_pages.service import LocalPages
     from hub.placement.service import Placement
     from hub.wards.present import Json
     from hub.wards.service import WardService
@@ -29,6 +30,7 @@ def routes(
     accounts: "Accounts",
     events: "EventStreams",
     waves: "WaveStreams",
+    local_pages: "LocalPages",
 ) -> APIRouter:
     """Make the routes."""
     router = APIRouter()
@@ -63,7 +65,10 @@ def routes(
         if person is None:
             return to_sign_in(request)
         snapshot = await told(person, ward)
-        return web.page(request, "ward", person, ward=snapshot["ward"], snapshot=snapshot)
+        found = await wards.enter(person.principal, ward)
+        answer = web.page(request, "ward", person, ward=snapshot["ward"], snapshot=snapshot)
+        answer.headers["Content-Security-Policy"] = await local_pages.content_policy(person.principal, found)
+        return answer
 
     @router.get("/api/v1/ward/{ward}", response_model=None)
     @declares("ward.read")

@@ -42,7 +42,10 @@ def bed_json(view: BedView) -> Json:
         "id": view.bed.point.bed,
         "label": view.bed.point.bed,
         "who": None if who is None else {"masked_name": who.masked_name, "age": who.age, "sex": who.sex},
-        "leads": [{"index": lead.index, "code": lead.code, "short": lead.short} for lead in view.bed.leads],
+        "leads": [
+            {"index": lead.index, "code": lead.code, "short": lead.short, "source": lead.source}
+            for lead in view.bed.leads
+        ],
         "numerics": [numeric_json(number) for number in view.numerics],
         "limits": [limit_json(limit) for limit in view.limits],
         "link": link_json(view.link),

@@ -38,6 +38,8 @@ from hub.ecgs import api as ecg_api
 from hub.ecgs.service import Ecgs
 from hub.gateways import api as gateway_api
 from hub.gateways.listing import GatewayList
+from hub.local_pages import api as local_page_api
+from hub.local_pages.service import LocalPages
 from hub.placement import api as limit_api
 from hub.placement import pages as admission_pages
 from hub.placement.admission import Admissions
@@ -106,13 +108,17 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.include_router(quarantine_api.routes(web, Quarantine(database, audit)))
     app.include_router(alarm_api.routes(web, alarms, placement, accounts))
     beds = Beds(database, audit, placement, alarms, wards, room)
-    app.include_router(bed_api.routes(web, beds, wards, accounts))
+    local_pages = LocalPages(database, audit, services.ticket_key)
+    app.include_router(bed_api.routes(web, beds, wards, accounts, local_pages))
     app.include_router(admission_pages.routes(web, Admissions(database, audit, placement), beds))
     app.include_router(limit_api.routes(web, Admissions(database, audit, placement), placement, accounts))
     app.include_router(ecg_api.routes(web, ecgs))
     app.include_router(screen_api.routes(web, Screens(database, audit, placement), accounts))
     events = EventStreams(room, follower, accounts, web.version)
-    app.include_router(ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts)))
+    app.include_router(
+        ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts), local_pages)
+    )
+    app.include_router(local_page_api.routes(web, wards, local_pages))
 
     @app.get("/health", response_model=None)
     @public("load balancers ask it; it tells nothing but yes")

@@ -24,10 +24,9 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM = "application/x-www-form-urlencoded"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; media-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; connect-src 'self'"
 )
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     # with "no-referrer" browsers send "Origin: null" with forms, and nobody could sign in
@@ -55,6 +54,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
+                headers.setdefault("Content-Security-Policy", content_policy())
                 if self._secure:
                     headers["Strict-Transport-Security"] = _HSTS
                 if "Cache-Control" not in headers:
@@ -93,6 +93,11 @@ class RequestGuard:
             return messages.pop() if messages else await receive()
 
         await self._app(scope, again, send)
+
+
+def content_policy(also_connect: Iterable[str] = ()) -> str:
+    """The Content-Security-Policy of a page; its scripts may also connect to these origins, besides the hub itself."""
+    return " ".join((_POLICY, *also_connect))
 
 
 def cookies(headers: Headers) -> dict[str, str]:

@@ -117,7 +117,10 @@ class AlarmsState:
 
 
 def restore(active: tuple[AlarmCondition, ...]) -> AlarmsState:
-    """State of an agent that starts again: what was present goes on under its id until it is seen to be gone."""
+    """State of an agent that starts again: what was present goes on under its id until it is seen to be gone.
+
+    One that somebody had acknowledged at the gateway does not latch then; what was acknowledged at the hub is told by it again.
+    """
     standing: dict[Key, Standing] = {}
     latched: dict[UUID, AlarmCondition] = {}
     for alarm in active:
@@ -130,7 +133,8 @@ def restore(active: tuple[AlarmCondition, ...]) -> AlarmsState:
                 subject=subject, params=alarm.params,
             )  # fmt: skip
             standing[first.key] = Standing(first, alarm)
-    return AlarmsState(MappingProxyType(standing), MappingProxyType(latched))
+    seen = frozenset(a.id for a in active if a.presence is Presence.PRESENT and a.acknowledged is not None)
+    return AlarmsState(MappingProxyType(standing), MappingProxyType(latched), seen)
 
 
 def step(
@@ -171,6 +175,7 @@ def step(
         times=times,
         params=standing.raised.params,
         evidence=None,
+        acknowledged=None,
     )
     state = replace(_drop(state, condition.key), seen=state.seen - {change.id})
     if latches:
@@ -185,7 +190,7 @@ def acknowledge(state: AlarmsState, alarm: UUID, times: Times) -> tuple[AlarmsSt
         present = any(s.raised is not None and s.raised.id == alarm for s in state.standing.values())
         return (replace(state, seen=state.seen | {alarm}) if present else state), None
     rest = {k: v for k, v in state.latched.items() if k != alarm}
-    ended = replace(latched, presence=Presence.ENDED, detected_ns=times.best_ns, times=times)
+    ended = replace(latched, presence=Presence.ENDED, detected_ns=times.best_ns, times=times, acknowledged=None)
     return replace(state, latched=MappingProxyType(rest)), ended
 
 

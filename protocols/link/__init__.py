@@ -20,7 +20,16 @@ from protocols.link.events import (
     SettingsReceived,
     Verdict,
 )
-from protocols.link.lane import EPOCH_BYTES, MAX_ALARMS_TOLD, VERSION, Connection, Lane, connection_of
+from protocols.link.lane import (
+    EPOCH_BYTES,
+    MAX_ALARMS_TOLD,
+    PAGE_ORIGIN,
+    TICKET_KEY,
+    VERSION,
+    Connection,
+    Lane,
+    connection_of,
+)
 from protocols.link.ranges import MAX_N, MAX_RANGES, Position, Ranges
 from protocols.link.receiver import LinkReceiver, check_hello
 from protocols.link.sender import LinkSender
@@ -30,6 +39,8 @@ __all__ = [
     "MAX_ALARMS_TOLD",
     "MAX_N",
     "MAX_RANGES",
+    "PAGE_ORIGIN",
+    "TICKET_KEY",
     "VERSION",
     "Acknowledged",
     "AlarmsAcknowledged",

@@ -6,6 +6,10 @@ from typing import cast
 from protocols import uplink_pb2
 
 # The version of the protocol that this package speaks, in Hello and HubHello.
+# Keys of the message Settings: which pages a gateway's local page answers to, and what its tickets are checked with.
+PAGE_ORIGIN = "local_page.origin"
+TICKET_KEY = "local_page.ticket_key"
+
 VERSION = 1
 EPOCH_BYTES = 16
 ALARM_ID_BYTES = 16

@@ -18,6 +18,7 @@ from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
 from protocols.nomenclature import GAP_REASONS
 from protocols.record import (
+    Acknowledgement,
     AlarmCondition,
     DeviceEvent,
     Document,
@@ -184,7 +185,14 @@ def _alarm(source: SourcePath, times: Times, message: pb.AlarmCondition) -> Alar
         times=times,
         params=_params("alarm.params", message.params),
         evidence=_evidence(message.evidence) if message.HasField("evidence") else None,
+        acknowledged=_acknowledged(message.acknowledged) if message.HasField("acknowledged") else None,
     )
+
+
+def _acknowledged(message: pb.Acknowledgement) -> Acknowledgement:
+    """Whether the ticket admits is for the hub to say; here it is only text of a bounded length."""
+    _within("alarm.acknowledged.ticket, characters", len(message.ticket), 1, tables.MAX_TICKET)
+    return Acknowledgement(message.at_ns, message.ticket)
 
 
 def _evidence(message: pb.Evidence) -> Evidence:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from protocols import codec
 from protocols import device_package_pb2 as pb
 from protocols.record import (
+    Acknowledgement,
     AlarmCondition,
     DeviceEvent,
     Document,
@@ -98,7 +99,12 @@ def _alarm(record: AlarmCondition) -> pb.AlarmCondition:
         detected_ns=record.detected_ns,
         params=_params(record.params),
         evidence=None if record.evidence is None else _evidence(record.evidence),
+        acknowledged=None if record.acknowledged is None else _acknowledged(record.acknowledged),
     )
+
+
+def _acknowledged(seen: Acknowledgement) -> pb.Acknowledgement:
+    return pb.Acknowledgement(at_ns=seen.at_ns, ticket=seen.ticket)
 
 
 def _evidence(evidence: Evidence) -> pb.Evidence:

@@ -37,6 +37,7 @@ MAX_RECORDS: Final = 4096  # of a batch or package
 MAX_CODE: Final = 128  # characters of a code, unit, site, key
 MAX_SOURCE: Final = 256
 MAX_TEXT: Final = 4096
+MAX_TICKET: Final = 1200
 MAX_PARAMS: Final = 64
 MAX_BEATS: Final = 4096
 MAX_SEALED_BYTES: Final = 64 * 1024

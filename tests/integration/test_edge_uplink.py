@@ -21,7 +21,7 @@ from edge.uplink.losses import Losses
 from protocols.link import CannotResend, Connection, Lane, LinkSender
 from protocols.nomenclature import HEART_RATE, SPOOL_CORRUPT, SPOOL_FULL, lead
 from protocols.record import Gap, Record, WaveformGroup
-from protocols.uplink_pb2 import Placement
+from protocols.uplink_pb2 import Placement, Settings
 from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, HubPeer, Store, hub_peer, write_config
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
 from tests.fixtures.waiting import until
@@ -60,11 +60,14 @@ async def sending(folder: Path, authority: Authority, port: int, limits: Limits)
     async def cannot_resend(event: CannotResend) -> None:
         await losses.report(event)
 
+    async def settings(_: Settings) -> None:
+        return
+
     uplink = Uplink(
         link,
         spool,
         lambda: make_channel(f"127.0.0.1:{port}", ClientPapers(papers.key, papers.certificate, authority.pem)),
-        Downlink(placed, cannot_resend, lambda _: None),
+        Downlink(placed, cannot_resend, lambda _: None, settings),
     )
     batcher = Batcher(spool, link, uplink.wake)
     losses = Losses(spool, link, batcher.record, uplink.wake)

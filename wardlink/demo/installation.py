@@ -26,7 +26,7 @@ WARD: Final = "7b"
 _READY_S = 40.0
 _LOOK_AGAIN_S = 0.05
 ROLES: Final = ("ingest", "web", "worker")
-_PORTS = ("web", "uplink", "enrolment")
+_PORTS = ("web", "uplink", "enrolment", "local_page")
 _OPEN: Final = '"ward-page-open"'
 
 Progress = Callable[[str], None]
@@ -49,8 +49,14 @@ class Installation:
         database: Database | None = None,
         progress: Progress = print,
         speed: float = 1.0,
+        secure_local_page: bool = False,
     ) -> None:
-        """Nothing is started yet. `database`: one that is up already, and stays up. `speed`: how fast the devices play."""
+        """Nothing is started yet. `database`: one that is up already, and stays up. `speed`: how fast the devices play.
+
+        `secure_local_page`: the gateway's own page by https, for browsers that trust the hub's authority; without, any browser of
+        this machine goes over to it.
+        """
+        self._secure = secure_local_page
         self._places, self._folder, self.beds, self._progress = places, folder, tuple(beds), progress
         self._wanted_port = web_port
         self._hub_state, self.edge_state = folder / "hub", folder / "edge"
@@ -193,10 +199,12 @@ class Installation:
     def _enrol(self) -> None:
         parts = [f"# Made by `wardlink demo` at each start.\nstate_dir = {json.dumps(str(self.edge_state))}\n"]
         parts += [rig.settings(self.ground) for rig in self.rigs]
+        secure = "true" if self._secure else "false"
+        parts.append(f'[local_page]\nlisten = "127.0.0.1:{self.ports["local_page"]}"\ntls = {secure}\n')
         self._config.write_text("\n".join(parts), "utf-8")
         if (self.edge_state / "identity" / "certificate.pem").exists():
             return
-        token = self.hub("gateway", "add", GATEWAY).strip().splitlines()[0]
+        token = self.hub("gateway", "add", GATEWAY, "--address", "127.0.0.1").strip().splitlines()[0]
         self._run("edge", "enrol", token, "--state", str(self.edge_state), env=_plain_environment())
         self._progress(f"the gateway {GATEWAY} is enrolled")
 

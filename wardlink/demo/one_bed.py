@@ -28,11 +28,20 @@ class OneBed(Installation):
         web_port: int | None = None,
         database: Database | None = None,
         progress: Progress = print,
+        secure_local_page: bool = False,
     ) -> None:
         """Nothing is started yet. `database`: one that is up already, and stays up."""
         self._amplifier: SerialRig = amplifier(DEVICE, [recording], {"1": "II", "2": "V1"})
         bed = DemoBed(BED, "Zhang Demo", "male", date(1959, 3, 1), (self._amplifier,))
-        super().__init__(places, folder, [bed], web_port=web_port, database=database, progress=progress)
+        super().__init__(
+            places,
+            folder,
+            [bed],
+            web_port=web_port,
+            database=database,
+            progress=progress,
+            secure_local_page=secure_local_page,
+        )
 
     @property
     def amplifier_port(self) -> Path:

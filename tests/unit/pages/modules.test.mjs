@@ -8,6 +8,7 @@ import { PATTERNS } from "../../../wardlink/web/static/sound.js";
 import { corners, zeroOf } from "../../../wardlink/web/static/ecg_paper.js";
 import { arrange } from "../../../wardlink/web/static/layout.js";
 import { Playout } from "../../../wardlink/web/static/playout.js";
+import { sameLead } from "../../../wardlink/web/static/standby.js";
 import { Ring } from "../../../wardlink/web/static/ring.js";
 
 function frame({ version = 1, kind = 1, n = 3, extra = 0 } = {}) {
@@ -199,4 +200,73 @@ test("a millimetre of the ECG sheet is 40 ms and 0.1 mV", () => {
   assert.equal(corners(lead, 500, 0, 10, 10, 20), "10,20 10.05,10 10.1,21 10.15,20 10.2,20");
   assert.equal(corners(lead, 25, 0.04, 0.12, 0, 0), "0,-10 1,1");
   assert.equal(zeroOf({ ...lead, samples: [40000, 40400, 40000] }), 100000, "an electrode's offset is not drawn");
+});
+
+test("samples that two servers send while the page changes between them are taken once, and the count goes on", () => {
+  const ring = new Ring(250, 10);
+  const [a, b, c] = [0, 1, 2].map((k) => new Int16Array(50).map((_, i) => 1000 + 100 * Math.sin((50 * k + i) / 7)));
+  const alone = new Ring(250, 10);
+  for (const [k, samples] of [a, b, c].entries()) alone.write(1000 + 200 * k, 50 * k, samples, 1);
+  ring.write(1000, 0, a, 1);
+  ring.write(1200, 50, b, 1);
+  assert.equal(ring.write(1000, 0, a, 1), Infinity);
+  assert.equal(ring.write(1200, 50, b, 1), Infinity);
+  ring.write(1400, 100, c, 1);
+  for (let slot = 250; slot < 400; slot += 1) assert.equal(ring.at(slot), alone.at(slot), `slot ${slot}`);
+});
+
+test("samples that only the other server has fill the hole of the time between", () => {
+  const ring = new Ring(100, 10);
+  ring.write(1000, 0, ones(10), 1);
+  ring.write(1300, 30, ones(10), 1);
+  assert.equal(Number.isNaN(ring.at(115)), true);
+  ring.write(1100, 10, ones(20), 1);
+  assert.equal(Number.isNaN(ring.at(115)), false);
+});
+
+const own = (more = {}) => ({ id: "a", bed: "1", code: "x", priority: "high", kind: "physiological", presence: "present", onset_ms: 1, detected_ms: 2, stored_ms: 2, params: {}, acknowledged: null, source: "s", ...more });
+
+test("an alarm that only the gateway knows stays until the hub knows it", () => {
+  const alarms = new Alarms();
+  const beds = new Set(["1"]);
+  alarms.replace([], 5);
+  alarms.takeOwn(own());
+  assert.equal(alarms.active.length, 1);
+  alarms.replace([], 6);
+  assert.equal(alarms.active.length, 1, "the hub is back and has not heard of it");
+  assert.equal(alarms.takenOver(beds), false);
+  alarms.take(own(), 7);
+  assert.equal(alarms.takenOver(beds), true);
+  alarms.forgetOwn(beds);
+  assert.equal(alarms.active.length, 1);
+});
+
+test("what was acknowledged at the gateway does not call again before the hub has heard of it", () => {
+  const alarms = new Alarms();
+  alarms.replace([own()], 5);
+  alarms.takeOwn(own({ acknowledged: { by: "Li Na", at_ms: 9 } }));
+  alarms.replace([own()], 6);
+  assert.equal(alarms.active[0].acknowledged.by, "Li Na");
+  assert.equal(alarms.takenOver(new Set(["1"])), false);
+  alarms.take(own({ acknowledged: { by: "Li Na", at_ms: 9 } }), 7);
+  assert.equal(alarms.takenOver(new Set(["1"])), true);
+});
+
+test("the edge owns presence and the hub what people did", () => {
+  const alarms = new Alarms();
+  alarms.replace([own({ acknowledged: { by: "Wang Wei", at_ms: 8 } })], 5);
+  const { alarm } = alarms.takeOwn(own({ presence: "latched", acknowledged: { by: "somebody", at_ms: 9 } }));
+  assert.deepEqual([alarm.presence, alarm.acknowledged.by], ["ended", "Wang Wei"]);
+});
+
+test("an alarm that came and was over while the hub was away keeps nobody at the gateway", () => {
+  const alarms = new Alarms();
+  alarms.takeOwn(own({ presence: "ended", acknowledged: { by: "Li Na", at_ms: 9 } }));
+  assert.equal(alarms.takenOver(new Set(["1"])), true);
+});
+
+test("a lead of a gateway is the shown lead of the same source and code", () => {
+  const shown = [{ index: 4, code: "II", short: "II", source: "a/ecg" }, { index: 7, code: "II", short: "II", source: "b/ecg" }];
+  assert.equal(sameLead({ index: 0, code: "II", short: "II", source: "b/ecg" }, shown), 7);
+  assert.equal(sameLead({ index: 0, code: "V1", short: "V1", source: "b/ecg" }, shown), -1);
 });

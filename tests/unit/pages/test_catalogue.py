@@ -149,7 +149,10 @@ def test_every_key_that_a_page_uses_is_in_the_catalogue(path: Path, words: Catal
 
 
 def test_every_key_is_used_by_some_page(words: Catalogue) -> None:
-    source = "\n".join(path.read_text() for path in [*TEMPLATES, *MODULES, *(ROOT / "hub").rglob("*.py")])
+    source = "\n".join(
+        path.read_text()
+        for path in [*TEMPLATES, *MODULES, *(ROOT / "hub").rglob("*.py"), *(ROOT / "edge").rglob("*.py")]
+    )
     # The hub builds `error.<kind>_title` and its like from the kind of problem.
     starts = (*(start for start in BUILT if start not in ("welcome.", "sound.")), "error.", "welcome.", "sound.")
     assert sorted(k for k in words.words["en"] if f'"{k}"' not in source and not k.startswith(starts)) == []

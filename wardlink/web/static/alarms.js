@@ -72,25 +72,74 @@ function round(value) {
   return Number(value.toFixed(1));
 }
 
-/** All alarms that the page knows. An event is taken once, in the hub's order. */
+/** An alarm as hub and gateway tell it: the edge owns presence, the hub whatever people did. @param {Alarm} hub @param {Alarm} own */
+function merged(hub, own) {
+  const acknowledged = hub.acknowledged ?? own.acknowledged;
+  return { ...hub, priority: own.priority, presence: acknowledged && own.presence === "latched" ? /** @type {const} */ ("ended") : own.presence, acknowledged };
+}
+
+/** A gateway hears that the hub's people have seen it, not who. @param {Alarm} alarm @returns {Alarm} */
+function named(alarm) {
+  return alarm.acknowledged?.by === "" ? { ...alarm, acknowledged: { ...alarm.acknowledged, by: t("local.by_hub") } } : alarm;
+}
+
+/** All alarms that the page knows. An event is taken once, in the hub's order; what gateways told while the hub was away stands beside. */
 export class Alarms {
   constructor() {
     /** @type {Map<string, Alarm>} */
     this.byId = new Map();
+    /** As the hub told them. @type {Map<string, Alarm>} */
+    this.ofHub = new Map();
+    /** As gateways told them. @type {Map<string, Alarm>} */
+    this.ofGateways = new Map();
     /** Newest event that is in `byId`. @type {number | null} */
     this.lastEvent = null;
   }
 
   /**
    * @param {Alarm} alarm @param {number | null} event id of the event
-   * @returns {{before: Alarm | undefined} | null} null when the event was known already
+   * @returns {{before: Alarm | undefined, alarm: Alarm} | null} null when the event was known already
    */
   take(alarm, event) {
     if (event !== null && this.lastEvent !== null && event <= this.lastEvent) return null;
     if (event !== null) this.lastEvent = event;
     const before = this.byId.get(alarm.id);
-    this.byId.set(alarm.id, alarm);
-    return { before };
+    this.ofHub.set(alarm.id, named(alarm));
+    return { before, alarm: this.join(alarm.id) };
+  }
+
+  /** Takes what a gateway tells itself. @param {Alarm} alarm */
+  takeOwn(alarm) {
+    const before = this.byId.get(alarm.id);
+    this.ofGateways.set(alarm.id, named(alarm));
+    return { before, alarm: this.join(alarm.id) };
+  }
+
+  /** Whether the hub knows everything that gateways told of these beds. @param {Set<string>} beds */
+  takenOver(beds) {
+    return [...this.ofGateways.values()].every((own) => {
+      const hub = this.ofHub.get(own.id);
+      if (!beds.has(own.bed) || (own.presence === "ended" && own.acknowledged)) return true;
+      return hub !== undefined && (hub.acknowledged !== null || own.acknowledged === null) && (hub.presence === own.presence || hub.acknowledged !== null);
+    });
+  }
+
+  /** Gateways no longer show these beds: the hub's word alone counts. @param {Set<string>} beds */
+  forgetOwn(beds) {
+    for (const own of [...this.ofGateways.values()].filter((one) => beds.has(one.bed))) {
+      this.ofGateways.delete(own.id);
+      if (this.ofHub.has(own.id)) this.join(own.id);
+      else this.byId.set(own.id, { ...own, presence: "ended" });
+    }
+  }
+
+  /** @param {string} id @returns {Alarm} */
+  join(id) {
+    const hub = this.ofHub.get(id);
+    const own = this.ofGateways.get(id);
+    const alarm = /** @type {Alarm} */ (hub && own ? merged(hub, own) : hub ?? own);
+    this.byId.set(id, alarm);
+    return alarm;
   }
 
   /**
@@ -99,9 +148,10 @@ export class Alarms {
    */
   replace(alarms, event) {
     if (event !== null && this.lastEvent !== null && event < this.lastEvent) return false;
-    const now = new Map(alarms.map((alarm) => [alarm.id, alarm]));
-    for (const [id, old] of this.byId) if (!now.has(id)) now.set(id, { ...old, presence: "ended" });
-    this.byId = now;
+    const now = new Map(alarms.map((alarm) => [alarm.id, named(alarm)]));
+    for (const [id, old] of this.ofHub) if (!now.has(id)) now.set(id, { ...old, presence: "ended" });
+    this.ofHub = now;
+    for (const id of now.keys()) this.join(id);
     this.lastEvent = event ?? this.lastEvent;
     return true;
   }

@@ -36,7 +36,7 @@ export interface Numeric { code: string; value: number | null; unit: string; at_
 export interface Bounds { low: number | null; high: number | null }
 /** `bed` is there when the limits are the patient's own: what the bed has. */
 export interface Limit extends Bounds { code: string; unit: string; bed?: Bounds }
-export interface Lead { index: number; code: string; short: string }
+export interface Lead { index: number; code: string; short: string; source?: string }
 export interface Link {
   state: "live" | "gateway_lost" | "device_silent" | "never" | "recordings";
   since_ms: number;
@@ -105,6 +105,8 @@ export interface LimitRow {
   own: (Bounds & { by: string; at_ms: number }) | null;
 }
 export interface LimitsAnswer { since_ms: number | null; limits: LimitRow[] }
+/** Where a gateway's own page is, and the ticket that lets this person in there while the hub is away. */
+export interface GatewayPage { name: string; origin: string; beds: string[]; ticket: string; not_after_ms: number }
 
 /** One binary message of the live connection. */
 export type Frame =

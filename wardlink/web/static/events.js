@@ -57,18 +57,25 @@ export class EventParser {
 export class EventStream {
   /**
    * @param {string} url
-   * @param {{message: (message: Message) => void, heard: () => void, refused: (status: number) => void, lastId: () => string | null}} on
+   * @param {{message: (message: Message) => void, heard: () => void, refused: (status: number) => void, lastId: () => string | null, headers?: () => Record<string, string>}} on
    */
   constructor(url, on) {
     this.url = url;
     this.on = on;
     this.failures = 0;
+    this.closed = false;
     this.abort = new AbortController();
   }
 
-  /** Runs as long as the page lives. */
+  close() {
+    this.closed = true;
+    this.abort.abort();
+    clearTimeout(this.timer);
+  }
+
+  /** Runs until it is closed. */
   async run() {
-    for (;;) {
+    while (!this.closed) {
       try {
         await this.once();
       } catch (error) {
@@ -85,7 +92,7 @@ export class EventStream {
     this.watch();
     const last = this.on.lastId();
     const response = await fetch(this.url, {
-      headers: { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) },
+      headers: { Accept: "text/event-stream", ...this.on.headers?.(), ...(last === null ? {} : { "Last-Event-ID": last }) },
       cache: "no-store",
       signal: this.abort.signal,
     });

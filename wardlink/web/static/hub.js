@@ -13,7 +13,10 @@ export class Refused extends Error {
 }
 
 export class Hub {
-  constructor() {
+  /** @param {string} [base] origin of a gateway, when it is that which is asked @param {() => string} [ticket] to a gateway */
+  constructor(base = "", ticket = () => "") {
+    this.base = base;
+    this.ticket = ticket;
     /** Hub's clock less this machine's, ms. */
     this.offset = 0;
     this.best = Infinity;
@@ -35,12 +38,23 @@ export class Hub {
     this.offset = hubMs + took / 2 - Date.now();
   }
 
+  /** What a gateway is shown; the hub has its cookie. @returns {Record<string, string>} */
+  credentials() {
+    const ticket = this.ticket();
+    return ticket ? { Authorization: `Bearer ${ticket}` } : {};
+  }
+
   heard() {
     this.heardAt = performance.now();
   }
 
+  /** How long nothing has come, ms. */
+  get silentFor() {
+    return performance.now() - this.heardAt;
+  }
+
   get lost() {
-    return performance.now() - this.heardAt > LOST_MS;
+    return this.silentFor > LOST_MS;
   }
 
   /** Since when, by the hub's clock. */
@@ -51,7 +65,7 @@ export class Hub {
   /** @param {string} path @returns {Promise<any>} @throws {Refused | TypeError} */
   async get(path) {
     const begun = performance.now();
-    const response = await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(8000) });
+    const response = await fetch(this.base + path, { headers: { Accept: "application/json", ...this.credentials() }, cache: "no-store", signal: AbortSignal.timeout(8000) });
     const answer = await this.read(response);
     const took = performance.now() - begun;
     this.latency = took;
@@ -68,9 +82,9 @@ export class Hub {
 
   /** @param {string} path @param {unknown} [body] @returns {Promise<any>} @throws {Refused | TypeError} */
   async post(path, body = {}) {
-    const response = await fetch(path, {
+    const response = await fetch(this.base + path, {
       method: "POST",
-      headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRF-Token": meta("csrf") },
+      headers: { Accept: "application/json", "Content-Type": "application/json", ...(this.base ? {} : { "X-CSRF-Token": meta("csrf") }), ...this.credentials() },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(8000),
     });

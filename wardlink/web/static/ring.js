@@ -31,6 +31,8 @@ export class Ring {
    */
   write(t0, first, samples, scale) {
     let slot = Math.round((t0 * this.fs) / 1000);
+    // Hub and gateway may both send it while the page changes between them: nothing of it is new, and the count goes on as it was.
+    if (first !== this.nextSample && this.has(slot, samples.length)) return Infinity;
     const drift = Math.abs(slot - this.nextSlot);
     const follows = first === this.nextSample && (drift * 1000) / this.fs <= TOLERANCE_MS;
     if (follows) slot = this.nextSlot;
@@ -58,6 +60,12 @@ export class Ring {
   /** @param {number} slot @returns {number} microvolt, or NaN */
   at(slot) {
     return slot < this.end && slot >= this.end - this.capacity ? /** @type {number} */ (this.values[slot % this.capacity]) : NaN;
+  }
+
+  /** Whether each of `n` slots has a value. @param {number} slot @param {number} n */
+  has(slot, n) {
+    for (let i = slot; i < slot + n; i += 1) if (Number.isNaN(this.at(i))) return false;
+    return n > 0;
   }
 
   /** Time behind the newest sample, ms; -Infinity before the first. */

@@ -13,7 +13,7 @@ const UNITS = [["_s", "s"], ["_uv", "uV"], ["_ms", "ms"], ["_hz", "Hz"], ["_per_
 
 export class AlarmSheet {
   /**
-   * @param {import("./hub.js").Hub} hub
+   * @param {Pick<import("./hub.js").Hub, "get" | "post" | "now">} hub
    * @param {{bedName: (bed: string) => string, changed: (alarm: Alarm) => void, close: (() => void) | null}} on
    */
   constructor(hub, on) {

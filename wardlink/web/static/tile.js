@@ -95,7 +95,7 @@ export class Tile {
     }
     this.ecgLink.hidden = !ecg || this.shape === "ecg";
     const words = who
-      ? [h("span", {}, who.masked_name), who.age !== null && h("span", { class: "age-sex" }, t("bed.years", { n: who.age })),
+      ? [h("span", {}, who.masked_name || t("local.who")), who.age !== null && h("span", { class: "age-sex" }, t("bed.years", { n: who.age })),
          who.sex && h("span", { class: "age-sex" }, has(`bed.sex.${who.sex}`) ? t(`bed.sex.${who.sex}`) : who.sex)]
       : [h("span", {}, t("bed.nobody"))];
     this.who.replaceChildren(...words.filter((word) => word instanceof Node));

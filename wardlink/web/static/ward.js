@@ -9,8 +9,9 @@ import { calibrationPanel, findBar, menuPanel } from "./panels.js";
 import { AlarmSheet } from "./sheet.js";
 import { Presence } from "./presence.js";
 import { Sound } from "./sound.js";
+import { Standby } from "./standby.js";
 import { inStep, Tile } from "./tile.js";
-import { Waves } from "./waves.js";
+import { socketAddress, Waves } from "./waves.js";
 import { clock, speak, t } from "./words.js";
 
 /** @typedef {import("./contract").Alarm} Alarm @typedef {import("./contract").Snapshot} Snapshot */
@@ -28,7 +29,9 @@ export class WardPage {
     speak();
     this.ward = meta("ward");
     this.wardName = meta("ward-name");
-    this.hub = new Hub();
+    /** To a gateway, when this is its own page. */
+    this.ticket = meta("ticket");
+    this.hub = new Hub("", () => this.ticket);
     this.alarms = new Alarms();
     /** @type {Map<string, Tile>} */
     this.tiles = new Map();
@@ -41,9 +44,10 @@ export class WardPage {
     this.room = el("room");
     this.banner = new Banner(el("banner"), (alarm) => this.open(alarm), (bed) => this.bedName(bed));
     this.announcer = new Announcer(el("loud"), el("calm"));
-    this.presence = new Presence(this.hub, this.ward);
+    this.presence = this.ticket ? null : new Presence(this.hub, this.ward);
     this.sound = new Sound((state) => this.tellSound(state));
-    this.sheet = new AlarmSheet(this.hub, { bedName: (bed) => this.bedName(bed), changed: (alarm) => this.changed(alarm, null), close: () => this.closeSide() });
+    const at = () => this.desk();
+    this.sheet = new AlarmSheet({ now: () => this.hub.now(), get: (path) => at().get(path), post: (path, body) => at().post(path, body) }, { bedName: (bed) => this.bedName(bed), changed: (alarm) => (at() === this.hub ? this.changed(alarm, null) : this.takeOwn([alarm])), close: () => this.closeSide() });
     /** @type {HTMLElement | null} */
     this.side = null;
     this.picked = "";
@@ -52,13 +56,62 @@ export class WardPage {
     this.paintedAt = 0;
     this.turn = 0;
     this.notice = "";
-    this.waves = new Waves(`/ws/ward/${encodeURIComponent(this.ward)}`, (frame) => this.byKey.get(frame.bed)?.take(frame, performance.now()), () => undefined);
+    this.waves = new Waves(() => socketAddress(`/ws/ward/${encodeURIComponent(this.ward)}`), (frame) => this.byKey.get(frame.bed)?.take(frame, performance.now()), () => undefined,
+      () => (this.ticket ? ["wardlink", `ticket.${this.ticket}`] : []));
     this.stream = new EventStream(`/sse/ward/${encodeURIComponent(this.ward)}`, {
       message: (message) => this.message(message),
       heard: () => this.hub.heard(),
       refused: (status) => this.refused(status),
       lastId: () => (this.alarms.lastEvent === null ? null : String(this.alarms.lastEvent)),
+      headers: () => this.hub.credentials(),
     });
+    this.standby = new Standby(this.hub, this.ward, {
+      bed: (id) => this.tiles.get(id)?.bed,
+      newest: (id) => this.tiles.get(id)?.playout.newest ?? NaN,
+      describe: (bed, own) => this.describe(bed, own),
+      frame: (id, frame) => this.tiles.get(id)?.take(frame, performance.now()),
+      numeric: (id, numeric) => this.tiles.get(id)?.numeric(numeric),
+      link: (id, link) => this.relink(id, link),
+      alarms: (alarms) => this.takeOwn(alarms),
+      takenOver: (beds) => this.alarms.takenOver(beds),
+      left: (beds) => this.alarms.forgetOwn(beds),
+    });
+  }
+
+  /** Whether the hub is gone: silent for long, or its door is closed. */
+  get away() {
+    return this.hub.lost || (this.stream.failures > 1 && this.hub.silentFor > 1000);
+  }
+
+  /** Whom the open sheet asks: the gateway while the hub is away, or does not know the alarm yet. @returns {Hub} */
+  desk() {
+    const alarm = this.sheet.alarm;
+    const gateway = this.standby.of(alarm?.bed);
+    return gateway && alarm && (this.away || !this.alarms.ofHub.has(alarm.id)) ? gateway.hub : this.hub;
+  }
+
+  /** A gateway describes a bed: what only the hub knows stays. @param {import("./contract").Bed} bed @param {import("./contract").Bed} own */
+  describe(bed, own) {
+    const leads = bed.leads.length ? bed.leads : own.leads;
+    const newer = own.numerics.filter((one) => (bed.numerics.find((old) => old.code === one.code)?.at_ms ?? 0) < one.at_ms);
+    const numerics = [...bed.numerics.filter((old) => !newer.some((one) => one.code === old.code)), ...newer];
+    this.tiles.get(bed.id)?.update({ ...bed, leads, numerics });
+    this.relink(bed.id, own.link);
+  }
+
+  /** A gateway tells of a link; while the hub is there it is the hub that counts. @param {string} id @param {import("./contract").Link} link */
+  relink(id, link) {
+    const tile = this.tiles.get(id);
+    if (tile && this.away) tile.bed.link = link;
+  }
+
+  /** Alarms that a gateway tells itself. @param {Alarm[]} alarms */
+  takeOwn(alarms) {
+    for (const one of alarms) {
+      const { before, alarm } = this.alarms.takeOwn(one);
+      this.tell(alarm, before);
+    }
+    this.tick();
   }
 
   async start() {
@@ -77,6 +130,7 @@ export class WardPage {
     this.waves.open();
     await this.refresh();
     setInterval(() => void this.refresh(), SNAPSHOT_MS);
+    if (!this.ticket) await this.standby.start();
   }
 
   /** Fetches the whole state. */
@@ -119,7 +173,8 @@ export class WardPage {
 
   /** Where a bed's own page is; "" where a tile leads nowhere. @param {string} bed */
   addressOf(bed) {
-    return `/ward/${encodeURIComponent(this.ward)}/bed/${encodeURIComponent(bed)}`;
+    // A gateway has no pages of beds.
+    return this.ticket ? "" : `/ward/${encodeURIComponent(this.ward)}/bed/${encodeURIComponent(bed)}`;
   }
 
   /** @param {import("./contract").Bed[]} beds */
@@ -173,7 +228,7 @@ export class WardPage {
   changed(alarm, event) {
     const taken = this.alarms.take(alarm, event);
     if (!taken) return;
-    this.tell(alarm, taken.before);
+    this.tell(taken.alarm, taken.before);
     this.tick();
   }
 
@@ -221,16 +276,17 @@ export class WardPage {
   tick() {
     const now = this.hub.now();
     const mono = performance.now();
+    this.standby.tick(this.away);
     const hubLost = this.hub.lost;
     const active = this.alarms.active;
-    for (const [id, tile] of this.tiles) tile.show(active.filter((alarm) => alarm.bed === id), this.alarms.history(id), { now, mono, hubLost });
+    for (const [id, tile] of this.tiles) tile.show(active.filter((alarm) => alarm.bed === id), this.alarms.history(id), { now, mono, hubLost: hubLost && !this.standby.of(id) });
     this.banner.show(active, now);
     this.sheet.tick();
     const open = active.filter((alarm) => unseen(alarm) && look(alarm) !== "technical");
     this.sound.want(open.some((alarm) => alarm.priority === "high") ? "high" : open.some((alarm) => alarm.priority === "medium") ? "medium" : null);
     this.beds.querySelectorAll(".num.flash").forEach((one) => inStep(/** @type {HTMLElement} */ (one)));
     setText(el("clock"), clock(now));
-    this.tellHub(hubLost);
+    this.tellHub(hubLost || (this.away && this.standby.over.length > 0));
     const first = active[0];
     document.title = first ? t("ward.page_title_alarm", { bed: this.bedName(first.bed), alarm: title(first), ward: this.wardName }) : t("ward.page_title", { ward: this.wardName });
     document.documentElement.dataset.ready = this.tiles.size ? "true" : "empty";
@@ -240,25 +296,31 @@ export class WardPage {
   tellHub(lost) {
     const dot = el("hub-dot");
     dot.className = `dot${lost ? " lost" : this.hub.latency > SLOW_MS ? " slow" : ""}`;
-    setText(el("latency"), Number.isNaN(this.hub.latency) ? t("hub.connecting") : t("hub.latency", { ms: lost ? "–" : Math.max(1, Math.round(this.hub.latency)) }));
-    const what = this.hub.signedOut ? "out" : lost ? "lost" : "";
+    setText(el("latency"), Number.isNaN(this.hub.latency) ? t("hub.connecting") : t(this.ticket ? "local.latency" : "hub.latency", { ms: lost ? "–" : Math.max(1, Math.round(this.hub.latency)) }));
+    const over = this.standby.over.map((source) => source.page.name).join(", ");
+    const what = this.hub.signedOut ? "out" : over && this.away ? `over ${over}` : lost ? "lost" : over ? `apart ${over}` : "";
     if (what === this.notice) return;
-    if (!what && this.notice === "lost") {
+    if (!what && (this.notice === "lost" || this.notice.startsWith("over"))) {
       el("calm").textContent = t("hub.back");
       void this.refresh();
     }
     this.notice = what;
     const bar = el("notice");
     bar.hidden = !what;
-    if (what === "out") bar.replaceChildren(h("b", {}, t("hub.signed_out")), h("a", { href: `/sign-in?next=${encodeURIComponent(location.pathname)}` }, t("nav.to_sign_in")));
-    if (what === "lost") {
-      bar.replaceChildren(h("b", {}, t("hub.lost", { time: clock(this.hub.lostSince) })), h("span", {}, t("hub.lost_how")));
+    bar.classList.toggle("over", over !== "");
+    if (what === "out" && this.ticket) bar.replaceChildren(h("b", {}, t("local.ticket_expired")), h("span", {}, t("local.door_how")));
+    else if (what === "out") bar.replaceChildren(h("b", {}, t("hub.signed_out")), h("a", { href: `/sign-in?next=${encodeURIComponent(location.pathname)}` }, t("nav.to_sign_in")));
+    if (over && what !== "out") {
+      const words = { time: clock(this.hub.lostSince), gateways: over };
+      bar.replaceChildren(h("b", {}, t(this.away ? "hub.over" : "hub.apart", words)), h("span", {}, t("hub.over_how")));
+    } else if (what === "lost") {
+      bar.replaceChildren(h("b", {}, t(this.ticket ? "local.lost" : "hub.lost", { time: clock(this.hub.lostSince) })), h("span", {}, t("hub.lost_how")));
     }
   }
 
   /** @param {"on" | "off" | "none"} state */
   tellSound(state) {
-    this.presence.tell(state);
+    this.presence?.tell(state);
     const button = el("sound");
     button.className = `tool sound-${state}`;
     button.title = state === "on" ? t("sound.on_title") : t("sound.off_title");
@@ -324,7 +386,7 @@ export class WardPage {
     const close = () => this.closeSide();
     const relay = () => this.tiles.forEach((tile) => tile.layStrips());
     this.sheet.close();
-    this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)) }));
+    this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)), pages: [...this.standby.pages.values()] }));
   }
 
   /** @param {KeyboardEvent} event */

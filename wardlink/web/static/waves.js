@@ -4,10 +4,20 @@ import { readFrame } from "./frame.js";
 const RETRY_MS = [250, 500, 1000, 2000, 3000];
 const SILENCE_MS = 10000;
 
+/** Address of a WebSocket of this page's own server. @param {string} path */
+export function socketAddress(path) {
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
+}
+
 export class Waves {
-  /** @param {string} path @param {(frame: import("./contract").Frame) => void} take @param {() => void} opened */
-  constructor(path, take, opened) {
-    this.url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
+  /**
+   * @param {() => string} url asked for each connection anew @param {(frame: import("./contract").Frame) => void} take
+   * @param {() => void} opened @param {() => string[]} [protocols] what a gateway is shown
+   */
+  constructor(url, take, opened, protocols = () => []) {
+    this.url = url;
+    this.protocols = protocols;
+    this.closed = false;
     this.take = take;
     this.opened = opened;
     this.failures = 0;
@@ -15,14 +25,15 @@ export class Waves {
     /** @type {WebSocket | null} */
     this.socket = null;
     this.heardAt = 0;
-    setInterval(() => {
+    this.timer = setInterval(() => {
       // A dead link may never close by itself.
       if (this.socket?.readyState === WebSocket.OPEN && performance.now() - this.heardAt > SILENCE_MS) this.socket.close();
     }, 2000);
   }
 
   open() {
-    const socket = new WebSocket(this.url);
+    if (this.closed) return;
+    const socket = new WebSocket(this.url(), this.protocols());
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.heardAt = performance.now();
@@ -50,6 +61,12 @@ export class Waves {
       this.failures += 1;
       setTimeout(() => this.open(), wait);
     };
+  }
+
+  close() {
+    this.closed = true;
+    clearInterval(this.timer);
+    this.socket?.close();
   }
 
   /** Tells the hub when a frame came to stand on the screen. @param {number} frame @param {number} at hub's time, ms */

@@ -1,0 +1,204 @@
+"""The hub is away for a while: the ward page goes on from the gateway by itself, and back, and what was done meanwhile reaches the hub."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.request import urlopen
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from protocols.nomenclature import V_FIB
+from tests.e2e.conftest import LOCALES
+from tests.fixtures.one_bed import sign_in, switch_on_when_open
+from wardlink.demo.commands import CAPTURES
+from wardlink.demo.installation import GATEWAY
+from wardlink.demo.one_bed import OneBed, Recording
+from wardlink.local.database import Database
+from wardlink.local.places import Places
+
+pytestmark = pytest.mark.e2e
+
+FLUTTER_S = 60.0  # of the excerpt (tests/captures/ATTRIBUTION.md)
+BEFORE_S = 22.0  # it begins so long before
+AWAY_S = 20.0
+KNOWN_WITHIN_S = 10.0
+
+# What came over every WebSocket of the page: address, kind, lead, first sample, samples.
+WATCH = """
+window.seen = [];
+const Real = WebSocket;
+window.WebSocket = class extends Real {
+  constructor(url, protocols) {
+    super(url, protocols);
+    this.addEventListener("message", ({ data }) => {
+      if (!(data instanceof ArrayBuffer)) return;
+      const view = new DataView(data);
+      window.seen.push([String(url), view.getUint8(1), view.getUint16(2, true), view.getFloat64(32, true), view.getUint32(20, true)]);
+    });
+  }
+};
+"""
+
+
+@pytest.fixture
+def bed(
+    usual_places: Places,
+    short_folder: Callable[[], Path],
+    make_database: Callable[[Database | None], Database],
+    migrated_template: Database,
+) -> Iterator[OneBed]:
+    """A bed whose gateway has a page of its own, by https with a certificate of the hub's authority."""
+    recording = Recording(CAPTURES / "vfdb-419-vf", start_s=FLUTTER_S - BEFORE_S, loop_pause_s=None)
+    database = make_database(migrated_template)
+    with OneBed(usual_places, short_folder(), recording, database=database, secure_local_page=True) as made:
+        until_s = time.monotonic() + KNOWN_WITHIN_S
+        while not rows(made, "select 1 from gateway where status ->> 'local_page' like 'https://127.0.0.1:%'"):
+            assert time.monotonic() < until_s, "the gateway did not tell where its page is"
+            time.sleep(0.1)
+        yield made
+
+
+@pytest.fixture
+def open_trusting(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """A page of a browser on which the hub's authority was installed."""
+    contexts = []
+    troubles: list[str] = []
+
+    def make(lang: str = "en", width: int = 1280, height: int = 800) -> Page:
+        context = chromium.new_context(
+            locale=LOCALES[lang], viewport={"width": width, "height": height}, ignore_https_errors=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+def rows(bed: OneBed, query: str) -> list[tuple[object, ...]]:
+    with closing(psycopg.connect(bed.database.admin_url)) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def missing(frames: list[list[float]]) -> list[tuple[float, float]]:
+    """The stretches of samples of lead 0 between the first and the last that came from nowhere."""
+    spans = sorted((first, first + n) for _, kind, lead, first, n in frames if kind == 1 and lead == 0)
+    holes: list[tuple[float, float]] = []
+    end = spans[0][0]
+    for first, behind in spans:
+        if first > end:
+            holes.append((end, first))
+        end = max(end, behind)
+    return holes
+
+
+def test_the_ward_page_goes_on_from_the_gateway_while_the_hub_is_away_and_nothing_is_missing_afterwards(
+    bed: OneBed, open_trusting: Callable[..., Page], pictures: Path, accessible: Callable[[Page], list[str]]
+) -> None:
+    page = open_trusting("en")
+    page.add_init_script(WATCH)
+    sign_in(page, bed)
+    switch_on_when_open(bed)
+    on_s = time.monotonic()
+    tile = page.locator("article.bed")
+    expect(tile).to_have_attribute("data-link", "live", timeout=10_000)
+    page.wait_for_timeout(6000)
+
+    bed.stop_hub()
+    gone_s = time.monotonic()
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text(f"the beds come from the gateway ({GATEWAY})", timeout=7000)
+    print(f"hub ended to the words on the page: {time.monotonic() - gone_s:.1f} s")
+    from_gateway = "window.seen.filter(([url]) => url.startsWith('wss:')).length"
+    page.wait_for_function(f"{from_gateway} > 10", timeout=5000)
+    page.screenshot(path=pictures / "local-over-en-1280.png")
+
+    banner = page.locator("#banner")
+    while time.monotonic() < on_s + BEFORE_S - 1:
+        assert tile.get_attribute("data-link") == "live", "the strip stood still"
+        page.wait_for_timeout(250)
+    expect(banner).to_contain_text("Ventricular fibrillation", timeout=12_000)
+    print(f"flutter to alarm on the page, from the gateway: {time.monotonic() - on_s - BEFORE_S:.1f} s")
+    banner.locator("button").first.click()
+    sheet = page.locator("aside.sheet")
+    expect(sheet.locator("canvas").first).to_be_visible(timeout=5000)
+    page.keyboard.press("a")
+    expect(sheet.locator(".done")).to_be_visible(timeout=5000)
+    page.screenshot(path=pictures / "local-over-acknowledged-en-1280.png")
+    assert accessible(page) == []
+    page.wait_for_timeout(max(0, round(1000 * (gone_s + AWAY_S - time.monotonic()))))
+
+    bed.start_hub()
+    back_s = time.monotonic()
+    expect(notice).to_be_hidden(timeout=30_000)
+    print(f"hub ready to the page being back: {time.monotonic() - back_s:.1f} s")
+    page.wait_for_timeout(5000)
+    expect(tile).to_have_attribute("data-link", "live")
+    expect(sheet.locator(".done")).to_contain_text("by nurse at")
+    frames = page.evaluate("window.seen")
+    assert missing(frames) == []
+    assert [frame for frame in frames if frame[1] == 2] == [], "a gap was drawn"
+    assert page.evaluate("window.seen.at(-1)[0]").startswith("ws:"), "the last samples are the hub's"
+    page.screenshot(path=pictures / "local-back-en-1280.png")
+
+    late = "stored_at > acknowledged_at"  # the alarm itself came to the hub when it had been seen
+    [(alarm, by, was_late)] = rows(bed, f"select alarm_id, acknowledged_by, {late} from alarm where code = '{V_FIB}'")
+    assert was_late
+    assert str(by).startswith("user:")
+    events = rows(
+        bed,
+        f"select who, params ->> 'gateway', at < stored_at - interval '2 s' from alarm_event where alarm_id = '{alarm}' and kind = 'acknowledged'",
+    )
+    assert events == [(by, f"gateway:{GATEWAY}", True)], "who, where, and both times: given there, heard of here"
+    audited = rows(bed, f"select body::jsonb ->> 'principal' from audit where body like '%alarm.acknowledge%{alarm}%'")
+    assert audited == [(by,)]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh_Hans"])
+def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by_the_link(
+    bed: OneBed, open_trusting: Callable[..., Page], pictures: Path, accessible: Callable[[Page], list[str]], lang: str
+) -> None:
+    ward = open_trusting(lang)
+    with ward.expect_response("**/gateways"):
+        sign_in(ward, bed)
+    switch_on_when_open(bed)
+    ward.keyboard.press("?")
+    link = ward.locator('aside.sheet a[href*="#ticket="]')
+    address = link.get_attribute("href")
+    assert address
+    ward.screenshot(path=pictures / f"local-link-{lang}-1280.png")
+    origin = address.partition("/#")[0]
+    trust = ssl.create_default_context(cafile=str(bed.edge_state / "identity" / "ca.pem"))
+    with urlopen(f"{origin}/", context=trust) as answer:  # the chain and the name are checked here
+        assert answer.status == 200
+    bed.stop_hub()
+
+    stranger = open_trusting(lang)
+    stranger.goto(f"{origin}/")
+    expect(stranger.locator("h1")).to_contain_text(GATEWAY)
+    assert stranger.locator("article.bed").count() == 0
+    assert accessible(stranger) == []
+    stranger.screenshot(path=pictures / f"local-door-{lang}-1280.png")
+
+    page = open_trusting(lang)
+    page.goto(address)
+    tile = page.locator("article.bed")
+    expect(tile).to_have_attribute("data-link", "live", timeout=10_000)
+    assert "ticket" not in page.url
+    expect(page.locator("#banner button").first).to_be_visible(timeout=1000 * (BEFORE_S + 20))
+    page.wait_for_timeout(1500)
+    page.screenshot(path=pictures / f"local-alarm-{lang}-1280.png")
+    assert accessible(page) == []
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    expect(page.locator("aside.sheet .done")).to_be_visible(timeout=5000)
+    page.reload()
+    expect(tile).to_have_attribute("data-link", "live", timeout=10_000)
