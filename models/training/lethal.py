@@ -9,7 +9,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,7 +148,7 @@ def main() -> None:
     out = Path(__file__).parents[1] / "weights"
     jobs = [(recordings, f"vfdb/{r}", False) for r in VFDB]
     jobs += [(recordings, f"mitdb/{r}", noisy) for noisy in (False, True) for r in DS1]
-    with Pool() as pool:
+    with get_context("spawn").Pool() as pool:
         records = pool.map(_job, jobs, chunksize=1)
         made: list[tuple[Path, list[Windows]]] = [(out / "lethal.json", records)]
         if folds:

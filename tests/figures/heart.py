@@ -1,11 +1,10 @@
 """Figures `qrs` and `qrs-1`: missed and false beats over all 48 records of mitdb."""
 
 from collections.abc import Sequence
-from multiprocessing import Pool
 from pathlib import Path
 
 from models.signal.monitor import find_beats
-from tests.figures import corpus
+from tests.figures import corpus, parallel
 from tests.figures.entry import Entry, Figure
 from tests.figures.scoring import BeatScore, score_beats
 
@@ -27,8 +26,7 @@ def _job(job: tuple[Path, str, bool]) -> tuple[str, BeatScore]:
 
 def _measure(recordings: Path, *, both: bool) -> Sequence[Entry]:
     jobs = [(recordings, name, both) for name in (*corpus.DS1, *corpus.DS2, *corpus.PACED)]
-    with Pool(2) as pool:
-        scores = dict(pool.map(_job, jobs, chunksize=1))
+    scores = dict(parallel.over(_job, jobs))
     wrong = {name: s.missed + s.false for name, s in scores.items()}
     offsets = [o for s in scores.values() for o in s.offsets_s]
     beats = sum(s.matched + s.missed for s in scores.values())

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from multiprocessing import Pool
 from pathlib import Path
 
 from models.screening.placement import EXTREMES, AgeGroup
@@ -13,7 +12,7 @@ from models.screening.rhythm import LETHAL_ONSET_S
 from models.signal import weights
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB, V_TACHY
 from protocols.record import Presence
-from tests.figures import corpus
+from tests.figures import corpus, parallel
 from tests.figures.entry import Entry, Figure
 from tests.figures.scoring import LEARNING_S, DurationScore, Interval, score_duration
 
@@ -124,8 +123,7 @@ def _mit_job(job: tuple[Path, str]) -> tuple[str, list[tuple[str, float, float |
 
 def measure_vf(recordings: Path) -> Sequence[Entry]:
     """By duration over the 11 records."""
-    with Pool(2) as pool:
-        scores = dict(pool.map(_vf_job, [(recordings, r) for r in corpus.VFDB], chunksize=1))
+    scores = dict(parallel.over(_vf_job, [(recordings, r) for r in corpus.VFDB]))
     total = sum((s for s, _ in scores.values()), DurationScore(0, 0, 0, 0))
     fibrillation = sum((f for _, f in scores.values()), DurationScore(0, 0, 0, 0))
     per_record = {r: [round(s.sensitivity, 1), round(s.specificity, 1)] for r, (s, _) in scores.items()}
@@ -145,8 +143,7 @@ def measure_vf(recordings: Path) -> Sequence[Entry]:
 def measure_mit(recordings: Path) -> Sequence[Entry]:
     """Lethal alarms in mitdb that meet no annotated VF, flutter, VT, or pause of four seconds, within ten seconds."""
     names = [*corpus.DS1, *corpus.DS2, *corpus.PACED]
-    with Pool(2) as pool:
-        found = pool.map(_mit_job, [(recordings, r) for r in names], chunksize=1)
+    found = parallel.over(_mit_job, [(recordings, r) for r in names])
     false = [
         (name, code, round(at, 1), c)
         for name, raised, true in found
@@ -164,8 +161,7 @@ def measure_mit(recordings: Path) -> Sequence[Entry]:
 def measure_time(recordings: Path) -> Sequence[Entry]:
     """Onset to alarm of every episode of VF and flutter of five seconds or more."""
     jobs = [(recordings, r, a, n) for r in corpus.VFDB for a, n in episodes(recordings, r)]
-    with Pool(2) as pool:
-        played = pool.map(_episode_job, jobs, chunksize=1)
+    played = parallel.over(_episode_job, jobs)
     return [*_times("alarm-time", played), *_times("alarm-time-fresh", [e for e in played if e.fresh])]
 
 

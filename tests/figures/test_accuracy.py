@@ -11,7 +11,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.figure
-@pytest.mark.timeout(600)  # 22 records of half an hour
 @pytest.mark.recordings
 def test_beats_of_one_lead_keep_their_gate(recordings: Path):
     entry = heart.measure_first(recordings)[0]
