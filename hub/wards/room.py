@@ -90,6 +90,7 @@ class Room:
         self._follower = follower
         self._tenants: dict[int, _Tenant] = {}
         self._reading = asyncio.Lock()
+        self._changes = 0
         self._waves: set[WaveClient] = set()
         self._events: set[EventClient] = set()
         self._connected = True
@@ -137,6 +138,7 @@ class Room:
 
     def placement_changed(self, tenant_id: int | None) -> None:
         """Who is where has changed; None: perhaps anywhere."""
+        self._changes += 1
         for key, tenant in self._tenants.items():
             if tenant_id in (None, key):
                 tenant.stale, tenant.read_at_s = True, 0.0
@@ -171,8 +173,11 @@ class Room:
             async with self._reading:
                 found = self._tenants.get(tenant_id)
                 if found is None:
+                    changes = self._changes
                     layout = await self._read_layout(tenant_id)
-                    found = self._tenants[tenant_id] = _Tenant(layout, read_at_s=time.monotonic())
+                    # A change that was told while it was read may not be in it.
+                    found = _Tenant(layout, stale=changes != self._changes)
+                    self._tenants[tenant_id] = found
         return found
 
     async def _read_layout(self, tenant_id: int) -> Layout:
@@ -185,10 +190,16 @@ class Room:
 
     async def _reload(self, tenant_id: int) -> None:
         tenant = self._tenants[tenant_id]
-        tenant.stale, tenant.read_at_s = False, time.monotonic()
+        async with self._reading:  # one after another: what was read first must not be the last word
+            tenant.stale, tenant.read_at_s = False, time.monotonic()
+            try:
+                layout = await self._read_layout(tenant_id)
+            except BaseException:
+                tenant.stale = True
+                raise
+            before, tenant.layout = tenant.layout, layout
         if len(tenant.asked) > _ASKED:
             tenant.asked.clear()
-        before, tenant.layout = tenant.layout, await self._read_layout(tenant_id)
         for ward_id in {bed.point.ward.ward_id for bed in tenant.layout.beds.values()}:
             if _shape(before, ward_id) != _shape(tenant.layout, ward_id):
                 for client in self._events:

@@ -1,5 +1,6 @@
 """The bed page's data: trends, past strips, alarms and the time-line of the patient who is there, fed through the real uplink."""
 
+import asyncio
 import struct
 
 import httpx
@@ -182,6 +183,29 @@ async def test_a_patients_past_follows_to_another_bed(web: RunningWeb, hub: Runn
     await web.placement.place_patient(OPERATOR, Patient("A-1", "王小明", "male"), "7b", "2")
     found = await json_of(client, f"/api/v1/beds/{await key_of(client, bed='2')}/trends", code=HEART_RATE)
     assert [trend["mean"] for trend in found["series"]] == [[70]]
+
+
+async def test_a_bed_that_comes_while_the_ward_is_read_for_the_first_time_is_on_the_page(
+    web: RunningWeb, hub: RunningHub
+):
+    client = await web.signed_in()
+    async with (
+        await psycopg.AsyncConnection.connect(hub.database.admin_url) as lock,
+        await psycopg.AsyncConnection.connect(hub.database.admin_url, autocommit=True) as asking,
+    ):
+
+        async def is_held_up() -> bool:
+            waits = "select 1 from pg_locks where relation = 'device_association'::regclass and not granted"
+            return await (await asking.execute(waits)).fetchone() is not None
+
+        await lock.execute("lock table device_association in access exclusive mode")
+        first = asyncio.create_task(client.get("/api/v1/ward/7b"))
+        await until_asked(is_held_up)
+        await web.placement.add_bed(OPERATOR, "7b", "2")
+        await web.placement.place_patient(OPERATOR, Patient("A-2", "Next"), "7b", "2")
+        await asyncio.sleep(0.2)  # the notice arrives before the reading ends
+    assert (await first).status_code == 200
+    await key_of(client, bed="2")
 
 
 @pytest.mark.req("IOT-6.1d")
