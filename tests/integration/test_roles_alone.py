@@ -132,7 +132,7 @@ WORK = {
     ),
     "web": (
         "update account set password_hash = '' where false",
-        "update alarm set acknowledged_at = now() where false",
+        "insert into alarm_limit (point_of_care_id) select 1 where false",
         "insert into enrolment_token (token_hash) select '' where false",
         "insert into patient_association (patient_id) select 1 where false",
     ),
