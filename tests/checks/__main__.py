@@ -1,4 +1,4 @@
-"""`make test`: the static checks side by side, then one run of pytest in two processes, whose closing line comes last.
+"""`make test`: the static checks side by side, then one run of pytest in a few processes, whose closing line comes last.
 
 Every check runs, and the tests too, whatever failed before: one run tells all. `--static` leaves out the tests, `--fast` runs only
 the unit tests after the checks; anything else is handed to pytest.
@@ -22,6 +22,7 @@ CHECKS: dict[str, list[str]] = {
     "counts": [sys.executable, "-m", "tests.checks.ratchet"],
 }
 SIDE_BY_SIDE = 2  # cores of the smallest machine this has to run on
+TESTS_SIDE_BY_SIDE = 3  # most wait for a recording to play at its own pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ def main(arguments: list[str]) -> int:
     passed_on = [argument for argument in arguments if argument != "--fast"]
     tests = ["tests/unit"] if fast else ["--requirements-report=build/requirements.json"]
     # A file stays in one process: what its tests share is made once. The processes share one database server.
-    tests += [f"--numprocesses={SIDE_BY_SIDE}", "--dist=loadfile"]
+    # A file stays in one process: what its tests share is made once. The processes share one database server. They take the
+    # files in the order of the folders: those with a browser have few tests and run long, by their number they would come last.
+    tests += [f"--numprocesses={TESTS_SIDE_BY_SIDE}", "--dist=loadfile", "--no-loadscope-reorder"]
     environment = {**os.environ, "WARDLINK_CHECKS_FAILED": ", ".join(failed)}
     status = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *tests, *passed_on], check=False, env=environment
