@@ -15,7 +15,7 @@ const KEYS = [["1 … 64", "digits"], ["Enter", "enter"], ["a", "a"], ["/", "sla
 
 /**
  * Keys, rooms, screen, language, the gateways' own pages, sign-out.
- * @param {{close: () => void, calibrate: () => void, pages?: import("./contract").GatewayPage[]}} on @param {[string, string][]} [rows] the page's own keys
+ * @param {{close: () => void, calibrate: () => void, pages?: HTMLElement}} on @param {[string, string][]} [rows] the page's own keys
  */
 export function menuPanel(on, rows = KEYS) {
   const rooms = /** @type {{key: string, href: string}[]} */ (data("rail") ?? []);
@@ -28,10 +28,16 @@ export function menuPanel(on, rows = KEYS) {
     h("h3", {}, t("menu.screen")), h("div", { class: "row" }, h("button", { class: "plain", type: "button", onclick: on.calibrate }, t("calibration.open")),
       h("a", { class: "plain", href: `/theme/${other}?next=${next}` }, t(`theme.to_${other}`)),
       ...["zh_Hans", "en"].map((lang) => h("a", { class: "plain", href: `/lang/${lang}?next=${next}`, lang: lang === "en" ? "en" : "zh-Hans" }, t(`language.${lang}`)))),
-    ...(on.pages?.length ? [h("h3", {}, t("local.menu_title")), h("p", {}, t("local.menu_how")), h("div", { class: "row" },
-      ...on.pages.map((page) => h("a", { class: "plain", href: `${page.origin}/#ticket=${page.ticket}`, target: "_blank", rel: "noopener" }, t("local.menu_link", { gateway: page.name }))))] : []),
+    ...(on.pages ? [on.pages] : []),
     ...(person ? [h("h3", {}, t("menu.person")), h("div", { class: "row" }, h("span", {}, person),
       h("form", { method: "post", action: "/sign-out" }, h("input", { type: "hidden", name: "csrf", value: meta("csrf") }), h("button", { class: "plain", type: "submit" }, t("nav.sign_out"))))] : []));
+}
+
+/** Puts the links to the gateways' own pages into a section of the menu. @param {HTMLElement} section @param {import("./contract").GatewayPage[]} pages */
+export function fillPages(section, pages) {
+  section.hidden = !pages.length;
+  section.replaceChildren(h("h3", {}, t("local.menu_title")), h("p", {}, t("local.menu_how")), h("div", { class: "row" },
+    ...pages.map((page) => h("a", { class: "plain", href: `${page.origin}/#ticket=${page.ticket}`, target: "_blank", rel: "noopener" }, t("local.menu_link", { gateway: page.name })))));
 }
 
 /** @param {() => void} close @param {() => void} changed the paper has to be ruled afresh */

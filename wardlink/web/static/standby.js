@@ -18,6 +18,7 @@ import { Waves } from "./waves.js";
  * @property {(id: string, link: import("./contract").Link) => void} link
  * @property {(alarms: Alarm[]) => void} alarms
  * @property {(beds: Set<string>) => boolean} takenOver whether the hub knows all that a gateway told of these beds
+ * @property {(pages: GatewayPage[]) => void} learnt the hub has told where the gateways' pages are
  * @property {(beds: Set<string>) => void} left
  */
 
@@ -142,6 +143,7 @@ export class Standby {
       const { gateways } = await this.hub.get(`/api/v1/ward/${encodeURIComponent(this.ward)}/gateways`);
       this.pages = new Map(/** @type {GatewayPage[]} */ (gateways).map((page) => [page.name, page]));
       if (!this.pages.size) setTimeout(() => void this.learn(), NONE_MS);
+      this.room.learnt([...this.pages.values()]);
       for (const [name, source] of this.sources) source.page = this.pages.get(name) ?? source.page;
     } catch (error) {
       console.info("gateways' pages not learnt", error);

@@ -5,7 +5,7 @@ import { data, h, icon, meta, PATHS, setText } from "./dom.js";
 import { EventStream } from "./events.js";
 import { Hub, Refused } from "./hub.js";
 import { arrange, place } from "./layout.js";
-import { calibrationPanel, findBar, menuPanel } from "./panels.js";
+import { calibrationPanel, fillPages, findBar, menuPanel } from "./panels.js";
 import { AlarmSheet } from "./sheet.js";
 import { Presence } from "./presence.js";
 import { Sound } from "./sound.js";
@@ -65,6 +65,7 @@ export class WardPage {
       lastId: () => (this.alarms.lastEvent === null ? null : String(this.alarms.lastEvent)),
       headers: () => this.hub.credentials(),
     });
+    this.ownPages = h("section", { hidden: "" });
     this.standby = new Standby(this.hub, this.ward, {
       bed: (id) => this.tiles.get(id)?.bed,
       newest: (id) => this.tiles.get(id)?.playout.newest ?? NaN,
@@ -75,6 +76,7 @@ export class WardPage {
       alarms: (alarms) => this.takeOwn(alarms),
       takenOver: (beds) => this.alarms.takenOver(beds),
       left: (beds) => this.alarms.forgetOwn(beds),
+      learnt: (pages) => fillPages(this.ownPages, pages),
     });
   }
 
@@ -386,7 +388,7 @@ export class WardPage {
     const close = () => this.closeSide();
     const relay = () => this.tiles.forEach((tile) => tile.layStrips());
     this.sheet.close();
-    this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)), pages: [...this.standby.pages.values()] }));
+    this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)), pages: this.ownPages }));
   }
 
   /** @param {KeyboardEvent} event */
