@@ -83,6 +83,13 @@ def down(data: DataOption = None, cache: CacheOption = None) -> None:
 
 
 @app.command()
+def url(role: str, data: DataOption = None, cache: CacheOption = None) -> None:
+    """Print the address of a role of the database, as wardlink_web, with its password: for the settings of a hub."""
+    with _errors_told():
+        print(stack_up(_places(data, cache), lambda _line: None).url_for(role))
+
+
+@app.command()
 def javascript() -> None:
     """Install the JavaScript parts of the pages by their committed lock; a part of the set-up of a checkout."""
     with _errors_told():
