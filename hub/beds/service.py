@@ -23,7 +23,6 @@ from hub.beds.domain import (
     window,
 )
 from hub.core.errors import InvalidError, NotFoundError
-from hub.core.looks import Looks
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.devices.service import read_devices
@@ -70,7 +69,6 @@ class Beds:
         self._alarms = alarms
         self._wards = wards
         self._room = room
-        self._looks = Looks()
 
     @policy("ward.read")
     async def find(self, principal: "Principal", ward: str, bed: str) -> tuple[Ward, int]:
@@ -192,10 +190,7 @@ class Beds:
         return review_bed(bed, streams), streams
 
     async def _note_read(self, principal: "Principal", action: str, key: int, hour: int = 0) -> None:
-        if not self._looks.is_new(principal, action, f"bed:{key}/{hour}"):
-            return
-        details = {"from_ms": hour * _HOUR_MS} if hour else None
-        await self.audit.record(principal, action, f"bed:{key}", details)
+        await self.audit.look(principal, action, f"bed:{key}", {"from_ms": hour * _HOUR_MS} if hour else None)
 
 
 def _window(wanted: tuple[int | None, int | None], longest: timedelta | None = None) -> Window:

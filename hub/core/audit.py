@@ -7,16 +7,44 @@ never names, measurements or secrets. Whether the chains hold is told by `hub.co
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeAlias, TypedDict, Unpack
 
 from hub.core.db import Connection, Database
+from hub.core.looks import Looks
 from hub.core.principal import Principal
 from hub.core.sql import load_queries
 
 Value: TypeAlias = str | int | float | bool | None
 
 _QUERIES = load_queries("hub.core")
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of a service from outside of it, and whether it has been told to the audit."""
+
+    told: bool = False
+
+
+_CALL: ContextVar[Call | None] = ContextVar("_CALL", default=None)
+
+
+@contextmanager
+def call_from_outside() -> Generator[Call | None]:
+    """The call that begins here; None within another, which tells the audit for both."""
+    if _CALL.get() is not None:
+        yield None
+        return
+    call = Call()
+    token = _CALL.set(call)
+    try:
+        yield call
+    finally:
+        _CALL.reset(token)
 
 
 class Result(TypedDict, total=False):
@@ -43,6 +71,7 @@ class AuditLog:
         """The writer's name in the log is the database role and `instance`."""
         self._database = database
         self._instance = instance
+        self._looks = Looks()
 
     async def write(
         self,
@@ -57,6 +86,7 @@ class AuditLog:
 
         Write it as the last statement: the writer's chain is locked until the transaction ends.
         """
+        _told()
         tenant = result.get("tenant_id")
         body: dict[str, object] = {
             "at_ns": time.time_ns(),
@@ -82,6 +112,20 @@ class AuditLog:
         async with self._database.transaction() as connection:
             await self.write(connection, principal, action, target, details, **result)
 
+    async def look(
+        self, principal: Principal, action: str, target: str, details: Mapping[str, Value] | None = None
+    ) -> None:
+        """Append that somebody read something, unless the same session has done so in the last ten minutes."""
+        _told()
+        if self._looks.is_new(principal, action, f"{target} {canonical(details or {})}"):
+            await self.record(principal, action, target, details)
+
     async def denied(self, principal: Principal, action: str, reason: str) -> None:
         """Append that the policy refused `action`."""
         await self.record(principal, action, "-", {"reason": reason}, outcome="denied")
+
+
+def _told() -> None:
+    call = _CALL.get()
+    if call is not None:
+        call.told = True

@@ -9,7 +9,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from uuid import UUID
 
+from hub.core.audit import call_from_outside
 from hub.core.errors import ForbiddenError, UnauthenticatedError
 from hub.core.principal import Principal, PrincipalKind, Role
 
@@ -63,11 +65,15 @@ S = TypeVar("S", bound="Guarded")
 F = TypeVar("F", bound=Callable[..., object])
 
 
-class DenialLog(Protocol):
-    """Where a refusal is written down; `hub.core.audit.AuditLog` is one."""
+class Log(Protocol):
+    """Where it is written down who did what; `hub.core.audit.AuditLog` is one."""
 
     async def denied(self, principal: Principal, action: str, reason: str) -> None:
         """Write that `principal` tried `action`."""
+        ...
+
+    async def look(self, principal: Principal, action: str, target: str) -> None:
+        """Write that `principal` read `target`, unless that was written lately."""
         ...
 
 
@@ -75,8 +81,8 @@ class Guarded(Protocol):
     """A service whose methods carry `@policy`."""
 
     @property
-    def audit(self) -> DenialLog:
-        """Where refusals go."""
+    def audit(self) -> Log:
+        """Where calls and refusals go."""
         ...
 
 
@@ -101,9 +107,10 @@ def check(principal: Principal, action: str) -> None:
 
 
 def policy(action: str) -> Callable[[Method[S, P, R]], Method[S, P, R]]:
-    """Guard a service method whose first argument is the principal: refuse and audit, or call it.
+    """Guard a service method whose first argument is the principal: refuse and audit, or call and audit it.
 
-    The method itself writes its audit entry, in the transaction of what it changes.
+    A method that changes something writes its entry itself, in the transaction of the change; one that knows better than its
+    first argument what was read does so too. For every other that is called from outside, the look is written here.
     """
     _known(action)
 
@@ -113,7 +120,11 @@ def policy(action: str) -> Callable[[Method[S, P, R]], Method[S, P, R]]:
             if not allowed(principal, action):
                 await self.audit.denied(principal, action, "role")
             check(principal, action)
-            return await method(self, principal, *args, **kwargs)
+            with call_from_outside() as call:
+                result = await method(self, principal, *args, **kwargs)
+            if call is not None and not call.told and Role.SYSTEM not in principal.roles:
+                await self.audit.look(principal, action, _target(args))
+            return result
 
         setattr(guarded, _MARK, action)
         return guarded
@@ -164,6 +175,11 @@ def undeclared_routes(routes: Iterable[object]) -> list[str]:
 def undeclared_methods(servicer: object, service_methods: Iterable[str]) -> list[str]:
     """List the gRPC methods of a servicer without a declared policy."""
     return [name for name in service_methods if declared(getattr(servicer, name)) is None]
+
+
+def _target(args: tuple[object, ...]) -> str:
+    """What a method was asked for, when its first argument is an id or a name."""
+    return str(args[0]) if args and isinstance(args[0], int | str | UUID) else "-"
 
 
 def _known(action: str) -> None:

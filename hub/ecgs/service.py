@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hub.core.errors import NotFoundError
-from hub.core.looks import Looks
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.ecgs.domain import Ecg, EcgRef, read
@@ -36,7 +35,6 @@ class Ecgs:
         self._database = database
         self.audit = audit
         self._placement = placement
-        self._looks = Looks()
 
     @policy("ecg.read")
     async def get(self, principal: "Principal", document_id: int) -> Ecg:
@@ -50,13 +48,11 @@ class Ecgs:
                 f"There is no ECG {document_id} that you may see.",
                 "Go back to the bed and choose one of its list, or ask an administrator to assign the ward to you.",
             )
-        if self._looks.is_new(principal, "ecg.read", f"document:{document_id}"):
-            await self.audit.record(
-                principal, "ecg.read", f"document:{document_id}", {"bed": whose.point.point_of_care_id}
-            )
+        bed = whose.point.point_of_care_id
+        await self.audit.look(principal, "ecg.read", f"document:{document_id}", {"bed": bed})
         ref, content = found
         recording = await asyncio.to_thread(read, content, ref.device)
-        stay = await self._stay(principal, whose.point.point_of_care_id)
+        stay = await self._stay(principal, bed)
         # The bed may have another patient by now: then the list would be another's.
         same = stay.patient_id == whose.patient_id
         others = await self._of(tenant, stay, LISTED) if same else []

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hub.alarms.domain import Alarm
-from hub.core.looks import Looks
 from hub.core.policy import allowed, policy
 from hub.ecgs.domain import EcgRef
 from hub.placement.domain import LimitInForce, Ward, Who
@@ -68,14 +67,12 @@ class WardService:
         self._placement = placement
         self._alarms = alarms
         self._room = room
-        self._looks = Looks()
 
     @policy("ward.read")
     async def enter(self, principal: "Principal", slug: str) -> Ward:
         """The ward, if the principal may see it (else NotFoundError); that somebody looks goes into the audit."""
         ward = await self._placement.ward(principal, slug)
-        if self._looks.is_new(principal, "ward.read", f"ward:{ward.ward_id}"):
-            await self.audit.record(principal, "ward.read", f"ward:{ward.ward_id}")
+        await self.audit.look(principal, "ward.read", f"ward:{ward.ward_id}")
         return ward
 
     @policy("ward.read")

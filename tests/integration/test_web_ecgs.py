@@ -2,65 +2,18 @@
 
 import asyncio
 import time
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
-from edge.doors.files import read_aecg
-from firmware_adapters.simulate.aecg import file_of, recording_of
 from hub.core.principal import Role
 from hub.placement.domain import Patient
 from protocols.ecgfile.wfdb import read_record
-from protocols.errors import Fault
-from protocols.link import Lane
-from protocols.package import JsonObject
-from protocols.record import Document, Observation, WaveformGroup
 from tests.fixtures.hub import RunningHub
-from tests.fixtures.waiting import until_asked
-from tests.fixtures.web import OPERATOR, RunningWeb, deliver, now_ns
+from tests.fixtures.stored_ecg import CAPTURE, hand_over, newest, place, written
+from tests.fixtures.web import OPERATOR, RunningWeb
 
 pytestmark = pytest.mark.integration
-CAPTURE = Path(__file__).parents[1] / "captures" / "ludb-101-af"
-CART = "cart-6"
-
-
-async def hand_over(hub: RunningHub, content: bytes) -> None:
-    """What the gateway makes of a cart's file, sent as it sends it."""
-    peer = await hub.peer(f"gateway-{len(hub.rows('select from gateway'))}")
-    records = [one for one in read_aecg(content, CART, now_ns()).records if not isinstance(one, Fault)]
-    for lane, kind in ((Lane.EVENT, Document), (Lane.WAVEFORM, WaveformGroup), (Lane.NUMERIC, Observation)):
-        await deliver(hub, peer, lane, *(one for one in records if isinstance(one, kind)))
-
-
-async def place(web: RunningWeb, hub: RunningHub, hours: int = 10) -> None:
-    """A patient and a cart at bed 6, for so many hours."""
-    await web.placement.add_bed(OPERATOR, "7b", "6")
-    await web.placement.place_device(OPERATOR, CART, "7b", "6")
-    await web.placement.place_patient(OPERATOR, Patient("A-6", "刘芳", "female"), "7b", "6")
-    for table in ("patient_association", "device_association"):
-        hub.do(f"update {table} set during = tstzrange(now() - make_interval(hours => {hours}), upper(during))")
-
-
-async def newest(client: httpx.AsyncClient) -> JsonObject:
-    """Bed 6 with its newest ECG, as soon as the ward page is told of it."""
-    found: list[JsonObject] = []
-
-    async def there() -> bool:
-        beds = (await client.get("/api/v1/ward/7b")).json()["beds"]
-        found[:] = [bed for bed in beds if bed["id"] == "6" and bed["ecg"]]
-        return bool(found)
-
-    await until_asked(there)
-    return found[0]
-
-
-def written(minutes_ago: float = 60, statements: tuple[str, ...] = ()) -> bytes:
-    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes_ago)
-    return file_of(replace(recording_of(CAPTURE, begin), statements=statements))
 
 
 async def test_an_ecg_is_told_as_the_cart_wrote_it(web: RunningWeb, hub: RunningHub):
@@ -110,9 +63,9 @@ async def test_a_carts_file_makes_no_strip_no_number_and_no_lost_link(web: Runni
 async def test_the_ecgs_of_a_stay_are_listed_and_those_of_the_patient_before_are_not(web: RunningWeb, hub: RunningHub):
     await place(web, hub)
     client = await web.signed_in()
-    for minutes in (50, 40, 30):
-        await hand_over(hub, written(minutes))
-    await hand_over(hub, written(30))  # the same file once more, by another gateway
+    files = [written(minutes) for minutes in (50, 40, 30)]
+    for content in (*files, files[-1]):  # the last one once more, by another gateway
+        await hand_over(hub, content)
     key = (await newest(client))["key"]
     listed = (await client.get(f"/api/v1/beds/{key}/ecgs")).json()["ecgs"]
     assert [round((time.time() * 1000 - one["at_ms"]) / 60_000) for one in listed] == [30, 40, 50]

@@ -47,18 +47,35 @@ class Desk:
     def __init__(self) -> None:
         self.audit = self
         self.refused: list[tuple[str, str, str]] = []
+        self.looked: list[tuple[str, str, str]] = []
 
     async def denied(self, principal: Principal, action: str, reason: str) -> None:
         self.refused.append((str(principal), action, reason))
+
+    async def look(self, principal: Principal, action: str, target: str) -> None:
+        self.looked.append((str(principal), action, target))
 
     @policy.policy("gateway.add")
     async def add(self, who: Principal, name: str) -> str:
         """Add."""
         return f"{name} by {who}"
 
+    @policy.policy("gateway.list")
+    async def add_all(self, who: Principal, names: list[str]) -> list[str]:
+        """Add several, each by the guarded method."""
+        return [await self.add(who, name) for name in names]
 
-async def test_a_method_is_called_for_a_role_that_may():
-    assert await Desk().add(principal.operator("test", 1), "x") == "x by system:test"
+
+async def test_a_method_is_called_for_a_role_that_may_and_that_is_written_down():
+    desk = Desk()
+    assert await desk.add(principal.operator("test", 1), "x") == "x by system:test"
+    assert desk.looked == [("system:test", "gateway.add", "x")]
+
+
+async def test_what_a_method_does_on_the_way_is_written_down_as_the_one_call_that_it_is():
+    desk = Desk()
+    await desk.add_all(principal.operator("test", 1), ["x", "y"])
+    assert desk.looked == [("system:test", "gateway.list", "-")]
 
 
 async def test_a_method_is_refused_and_written_down_for_a_role_that_may_not():
