@@ -96,6 +96,11 @@ class DoorError(LinkError):
 class Door(Protocol):
     """A way in for messages."""
 
+    @property
+    def api_version(self) -> int:
+        """The DOOR_API_VERSION the door was written for."""
+        ...
+
     async def serve(self, take: Take) -> None:
         """Take messages in until cancelled; DoorError when that cannot be. May be called again.
 

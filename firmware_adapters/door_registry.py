@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
 from firmware_adapters.adapter import ConfigError
-from firmware_adapters.door import Door, DoorConfig
+from firmware_adapters.door import DOOR_API_VERSION, Door, DoorConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def kinds() -> list[str]:
 
 
 def make_door(config: DoorConfig) -> Door:
-    """The door of a kind; ConfigError when there is none such, or its settings cannot work."""
+    """The door of a kind; ConfigError when there is none such, it was written for another API, or its settings cannot work."""
     if config.kind in _BUILT_IN:
         module, _, name = _BUILT_IN[config.kind].partition(":")
         factory = getattr(import_module(module), name)
@@ -40,4 +40,8 @@ def make_door(config: DoorConfig) -> Door:
             msg = f"kind of door {config.kind!r} is not known; known are: {', '.join(kinds())}"
             raise ConfigError(msg)
         factory = found[0].load()
-    return cast("Callable[[DoorConfig], Door]", factory)(config)
+    door = cast("Callable[[DoorConfig], Door]", factory)(config)
+    if door.api_version != DOOR_API_VERSION:
+        msg = f"kind of door {config.kind!r} was written for door API {door.api_version}; this agent speaks {DOOR_API_VERSION}"
+        raise ConfigError(msg)
+    return door

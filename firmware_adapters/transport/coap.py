@@ -20,7 +20,7 @@ from aiocoap.numbers import OptionNumber
 from aiocoap.resource import Resource
 
 from firmware_adapters.adapter import ConfigError
-from firmware_adapters.door import DoorConfig, DoorError, Reply, Take, Verdict
+from firmware_adapters.door import DOOR_API_VERSION, DoorConfig, DoorError, Reply, Take, Verdict
 from firmware_adapters.door import Message as DoorMessage
 from firmware_adapters.transport.coap_blocks import Block, BlockError, BlockFault, Blocks
 from firmware_adapters.transport.coap_keys import KeyFileError, check_oscore, read_psk
@@ -141,6 +141,8 @@ def _key(config: DoorConfig, device: str, said: Mapping[str, object]) -> bytes:
 
 class CoapDoor:
     """Made by `make_door`."""
+
+    api_version = DOOR_API_VERSION
 
     def __init__(self, settings: CoapSettings, config: DoorConfig) -> None:
         self._settings, self._now_ns = settings, config.now_ns

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 
 from firmware_adapters.adapter import ConfigError
-from firmware_adapters.door import DoorConfig, Message, Reply, Take, Verdict
+from firmware_adapters.door import DOOR_API_VERSION, DoorConfig, Message, Reply, Take, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +103,8 @@ def _zone(config: DoorConfig, device: str, name: str) -> str:
 
 class FolderDoor:
     """Made by `make_door`."""
+
+    api_version = DOOR_API_VERSION
 
     def __init__(self, config: DoorConfig, folders: "list[_Folder]") -> None:
         self._name, self._now_ns, self._folders = config.name, config.now_ns, folders

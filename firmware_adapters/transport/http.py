@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from firmware_adapters.adapter import ConfigError
-from firmware_adapters.door import DoorConfig, DoorError, Message, Reply, Take, Verdict
+from firmware_adapters.door import DOOR_API_VERSION, DoorConfig, DoorError, Message, Reply, Take, Verdict
 from protocols.http_signature import Request, SignatureError, Signed, is_signed, verify
 from protocols.package import MAX_BYTES
 from protocols.record import NS_PER_S
@@ -122,6 +122,8 @@ def _key(config: DoorConfig, device: str, said: object) -> Ed25519PublicKey:
 
 class HttpDoor:
     """Made by `make_door`. `port` is the port it listens on, once it does."""
+
+    api_version = DOOR_API_VERSION
 
     def __init__(self, settings: HttpSettings, config: DoorConfig) -> None:
         self._settings, self._now_ns = settings, config.now_ns

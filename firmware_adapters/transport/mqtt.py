@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from firmware_adapters.adapter import ConfigError, LinkError
-from firmware_adapters.door import DoorConfig, Message, Reply, Take, Verdict
+from firmware_adapters.door import DOOR_API_VERSION, DoorConfig, Message, Reply, Take, Verdict
 from firmware_adapters.transport.mqtt_link import Arrived, Broker, MqttLink, RefusedError
 from protocols import package, senml
 
@@ -115,6 +115,8 @@ class _Waiting:
 
 class MqttDoor:
     """Made by `make_door`."""
+
+    api_version = DOOR_API_VERSION
 
     def __init__(self, settings: MqttSettings, config: DoorConfig) -> None:
         self._settings, self._now_ns = settings, config.now_ns
