@@ -153,6 +153,8 @@ class Room:
         """What goes to the spool now."""
         for record in records:
             device = record.source.device
+            if record.source.is_recorded and not isinstance(record, AlarmCondition):
+                continue  # of another time: nothing of it is live
             match record:
                 case WaveformGroup():
                     self._heard_ns[device] = record.times.gateway_ns

@@ -7,6 +7,7 @@ import json
 import struct
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from edge.local import http as limits
 from edge.local.strips import KEPT_S
-from protocols.record import Gap, Presence, Times
+from protocols.record import RECORDED, Gap, Presence, Times
 from tests.fixtures.local_page import GATEWAY, HUB, Served, placement, receive, serving
 from tests.fixtures.web import SOURCE, fibrillation, heart_rate, now_ns, strip
 
@@ -78,6 +79,14 @@ async def test_a_ward_is_told_to_whoever_has_a_ticket_for_it(page: Served):
     assert [(n["code"], n["value"]) for n in bed["numerics"]] == [("MDC_ECG_HEART_RATE", 72)]
     assert bed["limits"] == [{"code": "MDC_ECG_HEART_RATE", "low": 50, "high": 120, "unit": "/min"}]
     assert bed["who"] == {"masked_name": "", "age": None, "sex": None}
+
+
+async def test_what_a_cart_hands_over_as_a_recording_is_not_shown_as_live(page: Served):
+    recorded = replace(SOURCE, path=(RECORDED, "2026-11-21"))
+    page.room.take([replace(strip(0, now_ns()), source=recorded), replace(heart_rate(72, now_ns()), source=recorded)])
+    async with page.client() as nurse:
+        [bed] = (await nurse.get("/api/v1/ward/7b")).json()["beds"]
+    assert (bed["leads"], bed["numerics"], bed["link"]["state"]) == ([], [], "never")
 
 
 @pytest.mark.parametrize(

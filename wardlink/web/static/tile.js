@@ -79,6 +79,7 @@ export class Tile {
    */
   get shape() {
     const { leads, numerics, ecg, link } = this.bed;
+    if (link.state === "recordings") return ecg ? "ecg" : "empty";
     if (leads.length) return "strips";
     if (numerics.length || ["live", "device_silent"].includes(link.state)) return "numbers";
     return ecg ? "ecg" : "empty";
@@ -174,7 +175,8 @@ export class Tile {
     if (this.shape !== this.root.dataset.shape) this.describe();
     const shape = this.shape;
     // Where there are strips their samples tell; else the link of the bed's devices, by whatever they send.
-    const silent = shape === "strips" ? this.silent(mono) : shape !== "ecg" && (hubLost || this.bed.link.state !== "live");
+    const still = shape === "ecg" || this.bed.link.state === "recordings";
+    const silent = shape === "strips" ? this.silent(mono) : !still && (hubLost || this.bed.link.state !== "live");
     const never = this.bed.link.state === "never" && !Number.isFinite(this.playout.newest) && !this.bed.numerics.length;
     const since = Number.isFinite(this.playout.newest) ? this.playout.newest : this.bed.link.since_ms;
     const alarm = active[0] ?? null;
