@@ -1,6 +1,7 @@
 """What can be done with the ledger: list and find devices, look at one, admit it, retire it. Placing is hub.placement's."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hub.core.errors import ConflictError, InvalidError, NotFoundError
@@ -98,7 +99,7 @@ class Devices:
 
     @policy("device.admit")
     async def admit_named(self, principal: "Principal", name: str) -> None:
-        """Admit a device by its name; NotFoundError."""
+        """Admit a device by its name, unless it is admitted already; NotFoundError."""
         tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
             row = await (
@@ -108,7 +109,8 @@ class Devices:
             raise NotFoundError(
                 f"There is no device {name!r}.", "A device is in the ledger once a gateway has heard it."
             )
-        await self.admit(principal, row[0])
+        with suppress(ConflictError):
+            await self.admit(principal, row[0])
 
     @policy("device.policy")
     async def set_policy(self, principal: "Principal", admission: str) -> None:

@@ -95,6 +95,8 @@ def test_admission_of_devices_is_a_matter_of_commands_too(installation: Installa
     assert installation.rows("select admission, admitted_by <> '' from device") == [("admitted", True)]
     audited = installation.rows("select action from audit where action ~ '^device' order by seq")
     assert [action for (action,) in audited] == ["device.policy", "device.policy", "device.admit"]
+    again = installation.command("device", "admit", "patch-9")
+    assert (again.returncode, again.stdout) == (0, "patch-9 is admitted.\n")
 
 
 def test_roles_run_together_and_end_together(installation: Installation):
