@@ -23,7 +23,7 @@ from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
-from edge.health.metrics import CLOCK_STEPS, SPOOL_BYTES, SPOOL_WAITING, UPLINK_WAITING
+from edge.health.metrics import CLOCK_STEPS, SPOOL_BYTES, SPOOL_DAMAGED, SPOOL_WAITING, UPLINK_WAITING
 from edge.health.status import EVERY_S as STATUS_EVERY_S
 from edge.health.status import Status
 from edge.identity import IdentityError, load_identity
@@ -306,6 +306,7 @@ class Agent:
             damaged = [
                 f"log {log} segment {segment}: {d.size} bytes at {d.offset}" for log, segment, d in found.damages
             ]
+            SPOOL_DAMAGED.inc(sum(damage.size for _, _, damage in found.damages))
             _log.warning("spool-recovered", index_rebuilt=found.rebuilt, damaged=damaged)
 
 

@@ -21,7 +21,7 @@ MIN_FS_HZ, MAX_FS_HZ = 100.0, 1000.0
 HOP_S = 0.5
 BAND_HOP = 90  # samples a hop of the QRS band: 180 Hz
 SLOW_HOP = 45  # samples a hop of the slow band: 90 Hz
-HALF_KERNEL = 22  # band samples: 45 taps at 180 Hz, signal-notes design A
+HALF_KERNEL = 22  # band samples: 45 taps at 180 Hz
 QRS_BAND_HZ = (5.0, 22.0)
 SLOW_CUTOFF_HZ = 32.0
 

@@ -31,7 +31,7 @@ DS1 = (
 )  # fmt: skip
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
 LETHAL = FIBRILLATION | {"VT"}
-LEFT_OUT = frozenset({"NOISE", "ASYS"})  # may hide anything; signal-notes 4
+LEFT_OUT = frozenset({"NOISE", "ASYS"})  # may hide anything
 WHOLE_S = 3.2  # of the window must be lethal for a positive
 ROWS_A_RECORD = 900  # of one class and lead, so that no patient outvotes the others
 SEED = 20
