@@ -113,13 +113,13 @@ class LimitInForce:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Whom to place. `sex`: female, male, other, unknown."""
+    """Whom to place. `sex`: female, male, other, unknown. `paced`: has a pacemaker; None: as it is known, or not."""
 
     hospital_number: str
     name: str
     sex: str = "unknown"
     birth_date: date | None = None
-    paced: bool = False
+    paced: bool | None = None
 
 
 def natural(bed: str) -> tuple[tuple[int, int | str], ...]:

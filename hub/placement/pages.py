@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Text = Annotated[str, Form(max_length=400)]
 Texts = Annotated[list[Annotated[str, Field(max_length=400)]], Form(default_factory=list, max_length=100)]
 Sex = Annotated[Literal["female", "male", "other", "unknown"], Form()]
+Paced = Annotated[Literal["yes", "no", "unknown"], Form()]
+_PACED = {"yes": True, "no": False, "unknown": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Typed:
     name: str = ""
     sex: str = "unknown"
     birth: str = ""
-    paced: bool = False
+    paced: str = "unknown"
     scan: str = ""
     devices: tuple[str, ...] | None = None  # None: as they are
 
@@ -88,18 +90,18 @@ def routes(web: "WebKit", admissions: "Admissions", beds: "Beds") -> APIRouter:
         number: Text = "",
         name: Text = "",
         sex: Sex = "unknown",
+        paced: Paced = "unknown",
         birth: Text = "",
         scan: Text = "",
         *,
         devices: Texts,
         agreed: Texts,
-        paced: Annotated[bool, Form()] = False,
     ) -> Response:
         typed = Typed(number.strip(), name.strip(), sex, birth.strip(), paced, scan.strip(), tuple(devices))
         _, key = await beds.find(person.principal, ward, bed)
         wanted = [*devices, typed.scan] if typed.scan else devices
         try:
-            patient = Patient(typed.number, typed.name, sex, _birth(typed.birth), paced)
+            patient = Patient(typed.number, typed.name, sex, _birth(typed.birth), _PACED[paced])
             questions = await admissions.admit(person.principal, key, patient, wanted, agreed)
         except (InvalidError, ConflictError) as error:
             return await show(request, person, ward, bed, typed, [], error)

@@ -123,10 +123,11 @@ values (%(tenant)s, %(device)s, %(point)s, tstzrange(now(), null))
 
 -- name: keep_patient
 insert into patient (tenant_id, hospital_number, name, sex, birth_date, paced)
-values (%(tenant)s, %(hospital_number)s, %(name)s, %(sex)s, %(birth_date)s, %(paced)s)
+values (%(tenant)s, %(hospital_number)s, %(name)s, %(sex)s, %(birth_date)s, coalesce(%(paced)s, false))
 on conflict (tenant_id, hospital_number) do update set
-    name = excluded.name, paced = excluded.paced,
+    name = excluded.name,
     -- What is not said this time is not forgotten.
+    paced = coalesce(%(paced)s, patient.paced),
     sex = case when excluded.sex = 'unknown' then patient.sex else excluded.sex end,
     birth_date = coalesce(excluded.birth_date, patient.birth_date)
 returning patient_id

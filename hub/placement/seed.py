@@ -47,7 +47,7 @@ class SeedPatient(_Model):
     name: Text
     sex: Literal["female", "male", "other", "unknown"] = "unknown"
     birth_date: date | None = None
-    paced: bool = False
+    paced: bool | None = None
 
 
 class SeedLimit(_Model):

@@ -58,6 +58,21 @@ async def test_a_patient_is_admitted_to_an_empty_bed_with_a_free_device(web: Run
     assert {"patient.admit", "device.place"} <= {action for (action,) in acts}
 
 
+@pytest.mark.parametrize(("said", "kept"), [({}, True), ({"paced": "unknown"}, True), ({"paced": "no"}, False)])
+async def test_what_is_not_said_at_the_next_admission_is_not_forgotten(
+    web: RunningWeb, hub: RunningHub, said: dict[str, str], kept: bool
+):
+    nurse = await web.signed_in()
+    await web.placement.add_bed(OPERATOR, "7b", "2")
+    await web.placement.add_bed(OPERATOR, "7b", "3")
+    assert (await post(nurse, "2", "admit", **NEW, paced="yes")).status_code == 303
+    brief = {"number": NEW["number"], "name": NEW["name"], **said}
+    moved = await post(nurse, "3", "admit", **brief)
+    assert (await post(nurse, "3", "admit", **brief, agreed=asked(moved))).status_code == 303
+    [(paced, sex, birth)] = hub.rows("select paced, sex, birth_date::text from patient where hospital_number = 'B-2'")
+    assert (paced, sex, birth) == (kept, "female", NEW["birth"])
+
+
 async def test_a_device_still_at_another_bed_is_asked_for_and_not_taken(web: RunningWeb, hub: RunningHub):
     nurse = await web.signed_in()
     await web.placement.add_bed(OPERATOR, "7b", "2")

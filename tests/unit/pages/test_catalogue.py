@@ -45,6 +45,7 @@ BUILT: dict[str, list[str]] = {
     "admit.ask.": ["bed_taken", "patient_differs", "patient_elsewhere", "device_elsewhere"],
     "admit.error.": ["number", "name", "birth", "device", "patient-gone", "placement-raced", "other"],
     "admit.sexes.": ["female", "male", "other", "unknown"],
+    "admit.paced_is.": ["yes", "no", "unknown"],
     "screens.": ["off", "none"],
     "rail.": ["ward", "devices", "quarantine", "gateways"],
     "theme.to_": ["night", "day"],
