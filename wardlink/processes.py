@@ -67,6 +67,10 @@ class Processes:
         except OSError as error:
             raise ProcessError(f"{name} does not hear any more: {error}") from error
 
+    def pid(self, name: str) -> int:
+        """The process id of one that runs."""
+        return self._running[name].pid
+
     def log(self, name: str) -> Path:
         """Where a process writes."""
         return self._logs / f"{name}.log"

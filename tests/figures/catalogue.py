@@ -1,6 +1,6 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, cost, heart, hub_rows, lethal
+from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
@@ -9,6 +9,7 @@ FIGURES: tuple[Figure, ...] = (
     *cost.FIGURES,
     *hub_rows.FIGURES,
     *alarm_path.FIGURES,
+    *memory.FIGURES,
 )
 
 

@@ -1,0 +1,154 @@
+"""Figures `edge-memory` and `edge-memory-growth`: what the agent of the demo's gateway holds, and whether it grows with reconnections."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tests.figures.entry import Entry, Figure
+from wardlink.demo.installation import Installation
+from wardlink.demo.rigs.rig import DROP_LINK
+from wardlink.demo.ward import Recordings, ward
+from wardlink.local.places import default_places
+
+CAPTURES = Path(__file__).parents[1] / "captures"
+EVERY_S = 5.0
+DROP_S = 1  # how long a link is away
+BETWEEN_S = 4.0  # from drop to drop: the link is back, and samples have come
+DROPPED = ("amplifier-1", "oximeter-1", "strap-2")
+MB = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How long a run takes: playing first, then links that come and go, a rest, and the watch for growth."""
+
+    play_s: float
+    reconnects: int
+    rest_s: float
+    watch_s: float
+    note: str = ""
+
+
+SHORT = Form(120.0, 45, 30.0, 180.0, "6 of 10 minutes")
+LONG = Form(600.0, 1002, 120.0, 3600.0)
+
+
+def pss_bytes(pid: int) -> int:
+    """Proportional set size of a process: its own memory, and its share of what it shares."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name == "Pss":
+            return int(rest.split()[0]) * 1024
+    msg = f"/proc/{pid}/smaps_rollup has no line Pss"
+    raise ValueError(msg)
+
+
+def growth_per_hour(samples: Sequence[tuple[float, int]]) -> tuple[float, float, float]:
+    """Slope of (seconds, bytes) in bytes an hour by least squares, with its 95 % interval."""
+    at_s, held = (np.array(column, dtype=float) for column in zip(*samples, strict=True))
+    at_h = (at_s - at_s.mean()) / 3600
+    spread = float(at_h @ at_h)
+    slope = float(at_h @ held) / spread
+    left = held - held.mean() - slope * at_h
+    error = 1.96 * float(np.sqrt(left @ left / (len(held) - 2) / spread))
+    return slope, slope - error, slope + error
+
+
+def _measure(form: Form) -> Sequence[Entry]:
+    folder = Path(tempfile.mkdtemp(prefix="wl-"))  # short: sockets have short paths; open: the server is another user
+    folder.chmod(0o755)
+    places = replace(default_places(os.environ, None), data=folder / "data", database_url=None)
+    beds = ward(Recordings(CAPTURES, None))
+    try:
+        with Installation(places, folder / "ward", beds, progress=lambda _line: None) as site:
+            site.switch_on()
+            pid = site.processes.pid("agent")
+            devices = [device for rig in site.rigs for device in rig.devices]
+
+            def watch(
+                seconds: float, turn: Callable[[], None] = lambda: None, every_s: float = EVERY_S
+            ) -> list[tuple[float, int]]:
+                seen: list[tuple[float, int]] = []
+                until_s = time.monotonic() + seconds
+                while time.monotonic() < until_s:
+                    turn()
+                    time.sleep(every_s)
+                    site.processes.check()
+                    seen.append((time.monotonic(), pss_bytes(pid)))
+                return seen
+
+            playing = watch(form.play_s)
+            turns = form.reconnects // len(DROPPED)
+            dropping = watch(turns * BETWEEN_S, lambda: _drop(site), BETWEEN_S)
+            watch(form.rest_s)
+            after = watch(form.watch_s)
+            log = site.processes.log("agent").read_text("utf-8", "replace")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    lost = sum(log.count(f'"device": "{device}"') for device in DROPPED)
+    return entries(form, len(devices), playing, dropping, after, lost)
+
+
+def _drop(site: Installation) -> None:
+    for name in DROPPED:
+        site.processes.say(name, f"{DROP_LINK} {DROP_S}")
+
+
+def entries(
+    form: Form,
+    devices: int,
+    playing: Sequence[tuple[float, int]],
+    dropping: Sequence[tuple[float, int]],
+    after: Sequence[tuple[float, int]],
+    told: int,
+) -> list[Entry]:
+    """Both numbers, with what was held when."""
+    most = max(held for _, held in (*playing, *dropping, *after))
+    slope, low, high = growth_per_hour(after)
+    story: dict[str, object] = {
+        "devices": devices,
+        "held at the end of playing, of the reconnections, of the watch": " / ".join(
+            f"{part[-1][1] / MB:.1f} MB" for part in (playing, dropping, after)
+        ),
+        "lines of the log about the links that went": told,
+    }
+    return [
+        Entry(
+            id="edge-memory", group="edge", value=round(most / MB, 1), unit="MB", gate=150, goal=100, reference="",
+            higher_is_better=False, n=len(playing) + len(dropping) + len(after), note=form.note, details=story,
+        ),
+        Entry(
+            id="edge-memory-growth", group="edge", value=round(slope / MB, 2), unit="MB/h", gate=1, goal=0, reference="",
+            higher_is_better=False, n=form.reconnects, interval=(round(low / MB, 2), round(high / MB, 2)),
+            note=f"{form.watch_s / 60:.0f} of 60 minutes, {form.reconnects} of 1,000 reconnections" if form.note else "",
+        ),
+    ]  # fmt: skip
+
+
+def measure(_: Path) -> Sequence[Entry]:
+    """The short form."""
+    return _measure(SHORT)
+
+
+def measure_long(_: Path) -> Sequence[Entry]:
+    """As the figure is meant: an hour behind a thousand reconnections."""
+    return _measure(LONG)
+
+
+FIGURES = (
+    Figure(
+        "edge-memory",
+        "edge",
+        measure,
+        code=("edge", "firmware_adapters", "models", "protocols", "wardlink", "tests/figures"),
+        cached=False,
+        yields=("edge-memory", "edge-memory-growth"),
+        long=measure_long,
+    ),
+)
