@@ -48,7 +48,7 @@ def call_from_outside() -> Generator[Call | None]:
 
 
 class Result(TypedDict, total=False):
-    """How it went: `outcome` is done (when not given), denied or broken; `tenant_id`, when it is not the principal's."""
+    """How it went: `outcome` is done (when not given), unchanged, denied or broken; `tenant_id`, when it is not the principal's."""
 
     outcome: str
     tenant_id: int | None
@@ -113,12 +113,21 @@ class AuditLog:
             await self.write(connection, principal, action, target, details, **result)
 
     async def look(
-        self, principal: Principal, action: str, target: str, details: Mapping[str, Value] | None = None
+        self,
+        principal: Principal,
+        action: str,
+        target: str,
+        details: Mapping[str, Value] | None = None,
+        **result: Unpack[Result],
     ) -> None:
         """Append that somebody read something, unless the same session has done so in the last ten minutes."""
         _told()
         if self._looks.is_new(principal, action, f"{target} {canonical(details or {})}"):
-            await self.record(principal, action, target, details)
+            await self.record(principal, action, target, details, **result)
+
+    async def unchanged(self, principal: Principal, action: str, target: str) -> None:
+        """Append that a call was answered and changed nothing, by the same rule."""
+        await self.look(principal, action, target, outcome="unchanged")
 
     async def denied(self, principal: Principal, action: str, reason: str) -> None:
         """Append that the policy refused `action`."""

@@ -72,8 +72,8 @@ class Log(Protocol):
         """Write that `principal` tried `action`."""
         ...
 
-    async def look(self, principal: Principal, action: str, target: str) -> None:
-        """Write that `principal` read `target`, unless that was written lately."""
+    async def unchanged(self, principal: Principal, action: str, target: str) -> None:
+        """Write that `principal` called and changed nothing, unless that was written lately."""
         ...
 
 
@@ -123,7 +123,7 @@ def policy(action: str) -> Callable[[Method[S, P, R]], Method[S, P, R]]:
             with call_from_outside() as call:
                 result = await method(self, principal, *args, **kwargs)
             if call is not None and not call.told and Role.SYSTEM not in principal.roles:
-                await self.audit.look(principal, action, _target(args))
+                await self.audit.unchanged(principal, action, _target(args))
             return result
 
         setattr(guarded, _MARK, action)

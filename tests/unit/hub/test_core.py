@@ -52,7 +52,7 @@ class Desk:
     async def denied(self, principal: Principal, action: str, reason: str) -> None:
         self.refused.append((str(principal), action, reason))
 
-    async def look(self, principal: Principal, action: str, target: str) -> None:
+    async def unchanged(self, principal: Principal, action: str, target: str) -> None:
         self.looked.append((str(principal), action, target))
 
     @policy.policy("gateway.add")
