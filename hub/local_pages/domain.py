@@ -33,13 +33,22 @@ def origin_of(said: str, addresses: Collection[str]) -> str | None:
         return None
     if parts.scheme == "http" and not _is_loopback(host):
         return None
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+    return f"{parts.scheme}://{_shown(host)}" + (f":{port}" if port else "")
+
+
+def any_port(address: str) -> list[str]:
+    """The origins that a gateway at this address may yet tell, in the words of a Content-Security-Policy."""
+    schemes = ("https", "http") if _is_loopback(address) else ("https",)
+    return [f"{scheme}://{_shown(address.lower())}:*" for scheme in schemes]
 
 
 def socket_origin(origin: str) -> str:
     """The same for WebSockets."""
     return "ws" + origin.removeprefix("http")
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hub.core.policy import policy
 from hub.core.principal import PrincipalKind, tenant_of
 from hub.core.sql import load_queries
-from hub.local_pages.domain import LIFE_S, LocalPage, origin_of, socket_origin
+from hub.local_pages.domain import LIFE_S, LocalPage, any_port, origin_of, socket_origin
 from hub.web.guard import content_policy
 from protocols.ticket import Ticket, issue
 
@@ -35,9 +35,14 @@ class LocalPages:
     async def content_policy(self, principal: "Principal", ward: "Ward") -> str:
         """The Content-Security-Policy of a page of this ward: when the hub is away it goes on from these gateways, and nowhere else.
 
-        `ward` is one that the principal was let into.
+        Gateways that are just being set up may be named by port alone later, while the page is open. `ward` is one that the principal
+        was let into.
         """
-        origins = [origin for _, origin, _, _ in await self._pages(tenant_of(principal), ward)]
+        tenant = tenant_of(principal)
+        origins = [origin for _, origin, _, _ in await self._pages(tenant, ward)]
+        async with self._database.transaction(tenant) as connection:
+            rows = await (await connection.execute(_QUERIES["untold"], {"tenant": tenant})).fetchall()
+        origins += [origin for (addresses,) in rows for address in addresses for origin in any_port(address)]
         return content_policy(part for origin in origins for part in (origin, socket_origin(origin)))
 
     @policy("ward.read")

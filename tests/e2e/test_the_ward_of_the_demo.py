@@ -93,11 +93,13 @@ def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_le
     assert 0 < lethal.shown_s - began_s - FIBRILLATION_S <= WITHIN_S
     assert first("1", V_FIB).detected_s - began_s - FIBRILLATION_S <= WITHIN_S
 
-    late = first("5", LO_LT_LIM)  # while the hub was away: found in time, told when it was back
+    late = first(
+        "5", LO_LT_LIM
+    )  # while the hub was away: found and on the page in time, from the gateway; stored later
     assert 0 < late.detected_s - began_s - DESATURATION_S <= WITHIN_S
     assert late.stored_s > began_s + HUB_AWAY_FROM_S + HUB_AWAY_S
     assert late.shown_s
-    assert late.shown_s >= late.stored_s
+    assert 0 < late.shown_s - began_s - DESATURATION_S <= WITHIN_S
 
     live = {path: rest for path, *rest in strips if not path.startswith("cart-")}
     assert {"amplifier-1/ecg", "oximeter-1/pleth", "strap-2/ecg", "monitor-3/ecg"} <= set(live)

@@ -105,6 +105,22 @@ async def test_a_gateway_is_told_which_pages_may_ask_it_and_the_key_of_the_ticke
     assert len(said[TICKET_KEY]) == 44
 
 
+async def test_a_page_that_was_opened_before_its_gateway_told_anything_may_go_over_to_it_all_the_same(
+    hub: RunningHub, web: RunningWeb
+):
+    peer, nurse = await hub.peer(), await web.signed_in()
+    hub.do("update gateway set addresses = '{gateway-1.ward.example}'")
+
+    async def may_connect_to() -> str:
+        return (await nurse.get("/ward/7b")).headers["content-security-policy"].partition("connect-src 'self'")[2]
+
+    assert await may_connect_to() == " https://gateway-1.ward.example:* wss://gateway-1.ward.example:*"
+    await told(hub, peer)
+    assert await may_connect_to() == f" {PAGE} wss://gateway-1.ward.example:8443"
+    hub.do("update gateway set revoked_at = now()")
+    assert not await may_connect_to()
+
+
 async def test_a_ward_page_is_given_tickets_to_its_gateways_and_may_connect_to_them_alone(
     hub: RunningHub, web: RunningWeb
 ):

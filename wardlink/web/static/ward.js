@@ -39,7 +39,9 @@ export class WardPage {
     this.byKey = new Map();
     this.opened = Date.now();
     /** @type {Set<string>} */
-    this.confirmed = new Set();
+    this.painted = new Set();
+    /** When alarms were painted that the hub has not heard so of. @type {Map<string, number>} */
+    this.unconfirmed = new Map();
     this.beds = el("beds");
     this.room = el("room");
     this.banner = new Banner(el("banner"), (alarm) => this.open(alarm), (bed) => this.bedName(bed));
@@ -239,10 +241,22 @@ export class WardPage {
     if (before && JSON.stringify(before) === JSON.stringify(alarm)) return;
     this.announcer.tell(alarm, before, this.bedName(alarm.bed));
     this.sheet.update(alarm);
-    if (alarm.presence !== "ended" && !this.confirmed.has(alarm.id)) {
-      this.confirmed.add(alarm.id);
+    if (alarm.presence !== "ended" && !this.painted.has(alarm.id)) {
+      this.painted.add(alarm.id);
       // The second frame begins after the first one's paint.
-      requestAnimationFrame(() => requestAnimationFrame(() => void this.confirm(alarm.id, this.hub.now())));
+      requestAnimationFrame(() => requestAnimationFrame(() => {
+        this.unconfirmed.set(alarm.id, this.hub.now());
+        this.confirmAll();
+      }));
+    }
+  }
+
+  /** Tells the hub what was painted when. What only a gateway has told of yet waits until the hub knows of it. */
+  confirmAll() {
+    for (const [id, at] of this.unconfirmed) {
+      if (!this.alarms.ofHub.has(id)) continue;
+      this.unconfirmed.delete(id);
+      void this.confirm(id, at);
     }
   }
 
@@ -252,7 +266,7 @@ export class WardPage {
       await this.hub.post(`/api/v1/alarms/${encodeURIComponent(id)}/shown`, { painted_ms: Math.round(at) });
     } catch (error) {
       if (error instanceof Refused) console.info("hop not recorded", error);
-      else setTimeout(() => void this.confirm(id, at), 3000);
+      else setTimeout(() => this.unconfirmed.set(id, at), 3000);
     }
   }
 
@@ -279,6 +293,7 @@ export class WardPage {
     const now = this.hub.now();
     const mono = performance.now();
     this.standby.tick(this.away);
+    this.confirmAll();
     const hubLost = this.hub.lost;
     const active = this.alarms.active;
     for (const [id, tile] of this.tiles) tile.show(active.filter((alarm) => alarm.bed === id), this.alarms.history(id), { now, mono, hubLost: hubLost && !this.standby.of(id) });
