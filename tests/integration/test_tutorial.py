@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +23,15 @@ async def shell(folder: Path, script: str, environment: dict[str, str]) -> str:
     """Run it in a folder; what it printed. What it leaves running writes into files."""
     running = await asyncio.create_subprocess_exec(
         "sh", "-euc", script, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=asyncio.subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
-    async with asyncio.timeout(200):
-        said = await running.stdout.read() if running.stdout else b""
-        assert await running.wait() == 0, said.decode()
+    try:
+        async with asyncio.timeout(100):
+            said = await running.stdout.read() if running.stdout else b""
+            assert await running.wait() == 0, said.decode()
+    finally:
+        if running.returncode is None:  # what it started goes with it
+            os.killpg(running.pid, signal.SIGKILL)
     return said.decode()
 
 

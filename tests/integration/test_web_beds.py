@@ -153,7 +153,7 @@ async def test_any_stretch_of_the_last_72_hours_is_read_as_frames(web: RunningWe
     expected = np.rint(groups[1].physical()[0])
     assert np.abs(np.frombuffer(first[0][5], "<i2") - np.clip(expected, -32767, 32767)).max() <= 1
     gaps = [(frame[5].decode(), frame[3], frame[6]) for frame in frames if frame[0] == 2]
-    assert gaps == [(LINK_LOSS, start_ns / 1e6 + 2000, start_ns / 1e6 + 3000)] * 2
+    assert gaps == [(LINK_LOSS, start_ns // 1_000_000 + 2000, start_ns // 1_000_000 + 3000)] * 2
 
 
 async def test_a_bed_does_not_tell_of_the_patient_who_was_there_before(web: RunningWeb, hub: RunningHub):
