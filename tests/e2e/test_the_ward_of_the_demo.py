@@ -75,6 +75,13 @@ def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_le
         page.wait_for_timeout(1000 * (began_s + FIBRILLATION_S + WITHIN_S - time.time()))
         page.screenshot(path=pictures / "demo-ward-en-1920.png")
         expect(tiles.first).to_have_attribute("data-state", "high")
+        # A bed without strips: its numbers have all of the tile's width.
+        widths = page.eval_on_selector_all(
+            "article.bed[data-shape=numbers] .side, article.bed[data-shape=numbers] .nums:not(.measured)",
+            "found => found.map((one) => Math.round(one.getBoundingClientRect().width))",
+        )
+        assert len(widths) == 2
+        assert widths[0] == widths[1]
         page.wait_for_timeout(1000 * (began_s + HUB_AWAY_FROM_S - time.time()))
         site.stop_hub()
         page.wait_for_timeout(1000 * HUB_AWAY_S)

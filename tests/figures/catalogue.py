@@ -1,6 +1,6 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory
+from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, wall
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
@@ -10,6 +10,7 @@ FIGURES: tuple[Figure, ...] = (
     *hub_rows.FIGURES,
     *alarm_path.FIGURES,
     *memory.FIGURES,
+    *wall.FIGURES,
 )
 
 

@@ -38,11 +38,11 @@ export function token(name) {
  * @param {HTMLCanvasElement} canvas @param {number} width CSS px @param {number} height CSS px
  * @returns {CanvasRenderingContext2D}
  */
-export function fit(canvas, width, height) {
+export function fit(canvas, width, height, alpha = true) {
   const ratio = devicePixelRatio || 1;
   canvas.width = Math.max(1, Math.round(width * ratio));
   canvas.height = Math.max(1, Math.round(height * ratio));
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { alpha });
   if (!context) throw new Error("this browser gives no 2d canvas");
   context.scale(ratio, ratio);
   return context;

@@ -24,11 +24,12 @@ export class Strip {
     this.lead = lead.index;
     this.code = lead.code;
     this.short = lead.short;
-    this.paper = h("canvas", { class: "paper", "aria-hidden": "true" });
+    /** The ruled paper, from which erased columns are taken: one opaque canvas in the page is half the work of two on each other. */
+    this.paper = document.createElement("canvas");
     this.trace = h("canvas", { class: "trace", role: "img", "aria-label": label });
     this.tag = h("div", { class: "tag" });
     this.note = h("div", { class: "lost-note", hidden: true });
-    this.root = h("div", { class: "strip" }, this.paper, this.tag, this.trace, this.note);
+    this.root = h("div", { class: "strip" }, this.trace, this.tag, this.note);
     /** @type {import("./ring.js").Ring | null} */
     this.ring = null;
     /** @type {{from: number, to: number, text: string}[]} */
@@ -63,11 +64,13 @@ export class Strip {
     this.rows = Math.max(1, Math.min(MAX_ROWS, Math.floor(height / ROW_PX)));
     this.gain = height / this.rows < LOW_ROW_MM * this.mm ? MM_PER_MV / 2 : MM_PER_MV;
     this.name();
-    const paper = fit(this.paper, width, height);
+    const paper = fit(this.paper, width, height, false);
+    paper.fillStyle = token("paper");
+    paper.fillRect(0, 0, width, height);
     rule(paper, width, height, this.mm);
     paper.fillStyle = token("line");
     for (let row = 1; row < this.rows; row += 1) paper.fillRect(0, Math.round((row * height) / this.rows), width, 1);
-    this.c = fit(this.trace, width, height);
+    this.c = fit(this.trace, width, height, false);
     this.pattern = hatch(this.c);
     this.ink();
   }
@@ -97,7 +100,7 @@ export class Strip {
     if (!c || Number.isNaN(now)) return;
     const oldest = now - this.span + (ERASE_MM / MM_PER_S) * 1000;
     if (this.dirty || !(this.drawn >= oldest)) {
-      c.clearRect(0, 0, this.width, this.height);
+      this.clear(c, 0, 0, this.width, this.height);
       this.drawn = oldest;
       this.dirty = false;
     }
@@ -133,7 +136,22 @@ export class Strip {
   /** @param {CanvasRenderingContext2D} c @param {number} from @param {number} to */
   erase(c, from, to) {
     const high = this.height / this.rows;
-    this.pieces(from, to, (x0, x1, row) => c.clearRect(x0, row * high + (row ? 1 : 0), x1 - x0 + 0.5, high));
+    this.pieces(from, to, (x0, x1, row) => this.clear(c, x0, row * high, x1 - x0, high));
+  }
+
+  /**
+   * Bare paper again, in whole pixels of the screen from the first that lies wholly in it: what is left of it has been drawn.
+   * @param {CanvasRenderingContext2D} c @param {number} x @param {number} y @param {number} width @param {number} height
+   */
+  clear(c, x, y, width, height) {
+    const ratio = devicePixelRatio || 1;
+    const [left, right] = [Math.ceil(x * ratio), Math.min(this.paper.width, Math.ceil((x + width) * ratio))];
+    const [top, bottom] = [Math.round(y * ratio), Math.min(this.paper.height, Math.round((y + height) * ratio))];
+    if (right <= left || bottom <= top) return;
+    c.save();
+    c.setTransform(1, 0, 0, 1, 0, 0);
+    c.drawImage(this.paper, left, top, right - left, bottom - top, left, top, right - left, bottom - top);
+    c.restore();
   }
 
   /** @param {CanvasRenderingContext2D} c @param {number} from @param {number} to */
@@ -146,13 +164,12 @@ export class Strip {
       const middle = (row + ZERO) * high;
       const x = (/** @type {number} */ t) => x0 + (t - t0) * speed;
       const until = t0 + (x1 - x0) / speed;
-      c.save();
-      c.beginPath();
-      c.rect(0, row * high, this.width, high);
-      c.clip();
-      if (!ring) {
-        c.restore();
-        return;
+      if (!ring) return;
+      if (this.rows > 1) {
+        c.save();
+        c.beginPath();
+        c.rect(0, row * high, this.width, high);
+        c.clip();
       }
       const slotMs = 1000 / ring.fs;
       // One sample back, so that the pieces of the line join.
@@ -187,7 +204,7 @@ export class Strip {
       for (const gap of this.gaps) {
         if (gap.to > t0 && gap.to <= until + slotMs) this.caption(c, x(gap.to), Math.max(0, x(gap.from)), middle, gap.text);
       }
-      c.restore();
+      if (this.rows > 1) c.restore();
     });
   }
 
