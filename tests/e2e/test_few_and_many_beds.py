@@ -25,12 +25,12 @@ def test_a_ward_of_few_and_of_many_beds_fills_the_screen(
     page = open_page("en")
     ward.sign_in(page)
     expect(page.locator("article.bed[data-link='live']")).to_have_count(beds, timeout=40_000)
-    page.wait_for_timeout(6000)
+    page.wait_for_timeout(3000)
     for lang, width, height in VIEWS:
         page.set_viewport_size({"width": width, "height": height})
         page.goto(f"{ward.url}/lang/{lang}?next=/ward/7b")
         expect(page.locator("article.bed[data-link='live']")).to_have_count(beds, timeout=40_000)
-        page.wait_for_timeout(4000)
+        page.wait_for_timeout(2000)
         page.screenshot(path=pictures / f"ward-{beds}-{lang}-{width}.png")
         inside = page.evaluate(
             "[...document.querySelectorAll('article.bed')].every((e) => { const r = e.getBoundingClientRect();"
@@ -42,6 +42,6 @@ def test_a_ward_of_few_and_of_many_beds_fills_the_screen(
     assert accessible(page) == []
     page.goto(f"{ward.url}/theme/day?next=/ward/7b")
     expect(page.locator("article.bed[data-link='live']")).to_have_count(beds, timeout=40_000)
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(2000)
     page.screenshot(path=pictures / f"ward-{beds}-day-1920.png")
     assert accessible(page) == []

@@ -35,7 +35,7 @@ class Form:
     note: str = ""
 
 
-SHORT = Form(120.0, 45, 30.0, 180.0, "6 of 10 minutes")
+SHORT = Form(120.0, 45, 120.0, 240.0, "9 of 10 minutes")
 LONG = Form(600.0, 1002, 120.0, 3600.0)
 
 

@@ -25,6 +25,11 @@ const PAINTED_EVERY_MS = 2000;
 const MANY_BEDS = 24;
 /** A little more than thirty times a second. */
 const MANY_EVERY_MS = 32;
+/** Frames come late from the one on, in time again below the other; sixty a second are 16.7 ms apart. One long one, as of a hidden page, is no sign. */
+const LATE_FRAMES_MS = 22;
+const TIMELY_FRAMES_MS = 18;
+const LONG_FRAME_MS = 100;
+const FRAMES_WEIGHED = 60;
 
 export class WardPage {
   constructor() {
@@ -59,6 +64,10 @@ export class WardPage {
     this.digitsAt = 0;
     this.paintedAt = 0;
     this.drawAt = 0;
+    this.loopedAt = 0;
+    /** How far apart frames come, on average. */
+    this.frameMs = TIMELY_FRAMES_MS;
+    this.slow = false;
     this.notice = "";
     this.waves = new Waves(() => socketAddress(`/ws/ward/${encodeURIComponent(this.ward)}`), (frame) => this.byKey.get(frame.bed)?.take(frame, performance.now()), () => undefined,
       () => (this.ticket ? ["wardlink", `ticket.${this.ticket}`] : []));
@@ -275,8 +284,12 @@ export class WardPage {
   /** @param {number} now */
   loop(now) {
     let newest = -1;
-    // On a wall of many beds the strips move with every second frame or so: at 25 mm/s nobody sees it, and it halves what is painted.
-    const every = this.tiles.size > MANY_BEDS ? MANY_EVERY_MS : 0;
+    // On a wall of many beds, or where the frames come late, the strips move with every second frame or so: at 25 mm/s hardly
+    // anybody sees it, and it halves what is painted.
+    this.frameMs += (Math.min(now - this.loopedAt, LONG_FRAME_MS) - this.frameMs) / FRAMES_WEIGHED;
+    this.loopedAt = now;
+    this.slow = this.frameMs > (this.slow ? TIMELY_FRAMES_MS : LATE_FRAMES_MS);
+    const every = this.slow || this.tiles.size > MANY_BEDS ? MANY_EVERY_MS : 0;
     const due = now >= this.drawAt;
     if (due) this.drawAt = Math.max(this.drawAt + every, now - every);
     if (due) for (const tile of this.tiles.values()) newest = Math.max(newest, tile.draw(now)?.number ?? -1);
