@@ -48,7 +48,6 @@ def main(arguments: list[str]) -> int:
     fast = "--fast" in arguments
     passed_on = [argument for argument in arguments if argument != "--fast"]
     tests = ["tests/unit"] if fast else ["--requirements-report=build/requirements.json"]
-    # A file stays in one process: what its tests share is made once. The processes share one database server.
     # A file stays in one process: what its tests share is made once. The processes share one database server. They take the
     # files in the order of the folders: those with a browser have few tests and run long, by their number they would come last.
     tests += [f"--numprocesses={TESTS_SIDE_BY_SIDE}", "--dist=loadfile", "--no-loadscope-reorder"]

@@ -25,6 +25,10 @@ START_S = 32.0  # the demo's test plays the whole minute before it
 ONSET_S = FLUTTER_S - START_S  # behind the first paint
 NEAR_S = 2.0
 WITHIN_S = 10.0
+COUNT_TONES = """
+    window.tones = 0;
+    const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (...at) { window.tones += 1; return start.apply(this, at); };"""
 FIRST_SAMPLE = "select min(extract(epoch from start) - first_sample / 250.0)::float8 from waveform"
 
 
@@ -35,7 +39,7 @@ def first_paint(page: Page) -> float:
     return page.evaluate(f"(performance.timeOrigin + {paint}.startTime) / 1000")
 
 
-@pytest.mark.req("IOT-6.3f", "IOT-5.2a")
+@pytest.mark.req("IOT-6.3f")
 def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledges_it(
     one_bed: Callable[[Recording], OneBed],
     open_page: Callable[..., Page],
@@ -44,6 +48,7 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
 ) -> None:
     bed = one_bed(Recording(CAPTURES / "vfdb-419-vf", start_s=START_S, loop_pause_s=None))
     page = open_page("en")
+    page.add_init_script(COUNT_TONES)
     sign_in(page, bed)
     switch_on_when_open(bed)
     first_paint_s = first_paint(page)
@@ -53,12 +58,14 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
     while time.time() < first_paint_s + ONSET_S - NEAR_S:
         assert tile.get_attribute("data-state") == "quiet", tile.inner_text()
         page.wait_for_timeout(250)
+    before = page.evaluate("window.tones")
     page.screenshot(path=pictures / "one-bed-quiet-en-1280.png")
 
     banner = page.locator("#banner")
     expect(banner).to_contain_text("Ventricular fibrillation", timeout=1000 * (2 * NEAR_S + WITHIN_S))
     seen_s = time.time()
     expect(tile).to_have_attribute("data-state", "high")
+    page.wait_for_function(f"window.tones >= {before} + 10", timeout=5000)  # a burst of high priority has ten pulses
     page.screenshot(path=pictures / "one-bed-vf-en-1280.png")
 
     page.locator("#banner button").first.click()

@@ -54,7 +54,7 @@ class Alarm(NamedTuple):
     shown_s: float | None
 
 
-@pytest.mark.req("IOT-5.2a")
+@pytest.mark.req("IOT-5.2a", "IOT-6.3f")
 def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_leaves_no_hole(
     usual_places: Places,
     short_folder: Callable[[], Path],
@@ -110,6 +110,7 @@ def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_le
 
     live = {path: rest for path, *rest in strips if not path.startswith("cart-")}
     assert {"amplifier-1/ecg", "oximeter-1/pleth", "strap-2/ecg", "monitor-3/ecg"} <= set(live)
+    assert {path.partition("/")[0] for path in live} >= {"patch-4"}
     ventricular = first("2", V_TACHY)
     assert ventricular.shown_s
     assert 0 < ventricular.shown_s - live["strap-2/ecg"][0] - TACHYCARDIA_S <= WITHIN_S

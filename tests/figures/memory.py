@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,19 +85,29 @@ def _measure(form: Form) -> Sequence[Entry]:
 
             playing = watch(form.play_s)
             turns = form.reconnects // len(DROPPED)
-            dropping = watch(turns * BETWEEN_S, lambda: _drop(site), BETWEEN_S)
+            dropping = watch(turns * BETWEEN_S, lambda: _drop(site), BETWEEN_S - DROP_S)
             watch(form.rest_s)
             after = watch(form.watch_s)
             log = site.processes.log("agent").read_text("utf-8", "replace")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    lost = sum(log.count(f'"device": "{device}"') for device in DROPPED)
+    lost = {device: log.count(f'"device": "{device}"') for device in DROPPED}
     return entries(form, len(devices), playing, dropping, after, lost)
 
 
 def _drop(site: Installation) -> None:
-    for name in DROPPED:
-        site.processes.say(name, f"{DROP_LINK} {DROP_S}")
+    rigs = [rig for rig in site.rigs if rig.name in DROPPED]
+    lines = [(rig.name, line) for rig in rigs for line in rig.fault(DROP_LINK, DROP_S)]
+    if {name for name, _ in lines} != set(DROPPED):
+        msg = f"expected that each of {', '.join(DROPPED)} can lose its link, found {lines}"
+        raise ValueError(msg)
+    for wait_s, due in (
+        (0, [one for one in lines if one[1].after_s <= 0]),
+        (DROP_S, [one for one in lines if one[1].after_s > 0]),
+    ):
+        time.sleep(wait_s)
+        for name, line in due:
+            site.processes.say(name, line.text)
 
 
 def entries(
@@ -106,7 +116,7 @@ def entries(
     playing: Sequence[tuple[float, int]],
     dropping: Sequence[tuple[float, int]],
     after: Sequence[tuple[float, int]],
-    told: int,
+    told: Mapping[str, int],
 ) -> list[Entry]:
     """Both numbers, with what was held when."""
     most = max(held for _, held in (*playing, *dropping, *after))
@@ -116,7 +126,7 @@ def entries(
         "held at the end of playing, of the reconnections, of the watch": " / ".join(
             f"{part[-1][1] / MB:.1f} MB" for part in (playing, dropping, after)
         ),
-        "lines of the log about the links that went": told,
+        "lines of the log about the links that went": ", ".join(f"{name} {n}" for name, n in told.items()),
     }
     return [
         Entry(

@@ -118,6 +118,7 @@ def measure(_: Path) -> Sequence[Entry]:
             page.add_init_script(_WATCH_LINES)
             with synthetic_wards(database, short_folder) as make:
                 ward = make(BEDS)
+                ward.all_have_ecg = True
                 ward.sign_in(page)
                 expect(page.locator("article.bed[data-link='live']")).to_have_count(BEDS, timeout=60_000)
                 time.sleep(SETTLE_S)

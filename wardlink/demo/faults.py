@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self, cast
 
 from wardlink.demo.installation import DemoError, Installation
-from wardlink.demo.rigs.rig import DEVICE_FAULTS
+from wardlink.demo.rigs.rig import DEVICE_FAULTS, Line
 from wardlink.processes import ProcessError
 
 STOP_HUB: Final = "stop-hub"
@@ -57,6 +57,8 @@ class Faults:
         self._listener.listen()
         self._listener.setblocking(False)
         self._due: list[tuple[float, Callable[[], None]]] = []
+        # The ends of what lasts, by process and line: what is asked for once more lasts longer, and does not end and begin.
+        self._ends: dict[tuple[str, str], tuple[float, Callable[[], None]]] = {}
         self.hub_is_stopped = False
 
     def __enter__(self) -> Self:
@@ -73,7 +75,10 @@ class Faults:
         now_s = time.monotonic()
         for due_s, act in [entry for entry in self._due if entry[0] <= now_s]:
             self._due.remove((due_s, act))
-            act()
+            try:
+                act()
+            except (DemoError, ProcessError) as error:
+                tell(str(error))
         with suppress(BlockingIOError):
             line, _ = self._listener.accept()
             with line:
@@ -106,20 +111,27 @@ class Faults:
             raise DemoError(msg)
         begun: list[str] = []
         for rig in rigs:
-            for line in rig.fault(fault, seconds):
-                self._later(line.after_s, rig.name, line.text)
-                begun += [rig.name] if line.after_s <= 0 else []
+            lines = rig.fault(fault, seconds)
+            for line in lines:
+                self._say(rig.name, line)
+            begun += [rig.name] if lines else []
         if not begun:
             able = [b.label for b in self._site.beds if any(rig.fault(fault, seconds) for rig in b.rigs)]
             msg = f"No device of bed {bed} can have {fault}; those of {', '.join(able) or 'no bed'} can."
             raise DemoError(msg)
         return f"bed {bed}: {fault} for {seconds:g} s ({', '.join(begun)})"
 
-    def _later(self, after_s: float, process: str, text: str) -> None:
-        if after_s <= 0:
-            self._site.processes.say(process, text)
-        else:
-            self._due.append((time.monotonic() + after_s, lambda: self._site.processes.say(process, text)))
+    def _say(self, process: str, line: Line) -> None:
+        name = process, line.text
+        end = self._ends.get(name)
+        lasts = end is not None and end in self._due
+        if line.after_s > 0:
+            if lasts and end is not None:
+                self._due.remove(end)
+            self._ends[name] = time.monotonic() + line.after_s, lambda: self._site.processes.say(*name)
+            self._due.append(self._ends[name])
+        elif not lasts:
+            self._site.processes.say(*name)
 
     def _stop_hub(self, seconds: float, tell: Callable[[str], None]) -> str:
         if self.hub_is_stopped:
