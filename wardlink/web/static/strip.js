@@ -41,6 +41,8 @@ export class Strip {
     this.mm = pxPerMm();
     /** Patient's time up to which columns are drawn. */
     this.drawn = NaN;
+    /** Patient's time up to which the paper ahead of the trace is bare. */
+    this.cleared = NaN;
     this.dirty = true;
     this.lost = false;
     /** @type {CanvasRenderingContext2D | null} */
@@ -102,10 +104,14 @@ export class Strip {
     if (this.dirty || !(this.drawn >= oldest)) {
       this.clear(c, 0, 0, this.width, this.height);
       this.drawn = oldest;
+      this.cleared = NaN;
       this.dirty = false;
     }
     if (now <= this.drawn) return;
-    this.erase(c, this.drawn, now + (ERASE_MM / MM_PER_S) * 1000);
+    // What lies ahead has mostly been cleared by the frames before.
+    const ahead = now + (ERASE_MM / MM_PER_S) * 1000;
+    this.erase(c, this.cleared > this.drawn ? this.cleared : this.drawn, ahead);
+    this.cleared = ahead;
     this.columns(c, this.drawn, now);
     this.drawn = now;
   }
