@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
+from edge.durable import replace_file
 from protocols import ticket
 from protocols.link import PAGE_ORIGIN, TICKET_KEY
 from protocols.uplink_pb2 import Settings
@@ -59,7 +59,7 @@ class Terms:
     async def save(self, settings: Settings) -> None:
         """Keep what the hub says now."""
         self._take(settings)
-        await asyncio.to_thread(self._write, settings.SerializeToString())
+        await asyncio.to_thread(replace_file, self._path, settings.SerializeToString())
 
     def _take(self, settings: Settings) -> None:
         said = {one.key: one.value for one in settings.settings}
@@ -72,11 +72,3 @@ class Terms:
             structlog.get_logger().error("ticket-key-refused", bytes=len(key), what_to_do="run a hub of this version")
             key = b""
         self._key = key
-
-    def _write(self, data: bytes) -> None:
-        partial = self._path.with_suffix(".new")
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(self._path)

@@ -2,12 +2,12 @@
 
 import asyncio
 import math
-import os
 from pathlib import Path
 
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
+from edge.durable import replace_file
 from edge.health.metrics import PLACEMENT_GROUPS_REFUSED, PLACEMENT_LIMITS_REFUSED
 from models.screening.placement import AgeGroup, Limit, Placement
 from protocols.nomenclature import TERMS, TermKind
@@ -40,7 +40,7 @@ class PlacementStore:
         """
         if not first and placement.version <= self.current.version:
             return False
-        await asyncio.to_thread(self._write, placement.SerializeToString())
+        await asyncio.to_thread(replace_file, self._path, placement.SerializeToString())
         self.current = placement
         return True
 
@@ -50,14 +50,6 @@ class PlacementStore:
             if device in bed.devices:
                 return _screening(device, bed, self.current.version)
         return Placement()
-
-    def _write(self, data: bytes) -> None:
-        partial = self._path.with_suffix(".new")
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(self._path)
 
 
 def _screening(device: str, bed: PlacedBed, version: int) -> Placement:

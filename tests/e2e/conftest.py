@@ -1,11 +1,12 @@
 """A browser for a module, and pages in both languages and sizes."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from wardlink.local.debs import find_or_unpack_chromium
 from wardlink.local.places import Places
@@ -36,14 +37,15 @@ def chromium(usual_places: Places) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """A page of its own visitor; fails the test at the end when a script of it failed."""
+@contextmanager
+def visitors(chromium: Browser, *, trusting: bool = False) -> Generator[Callable[..., Page]]:
+    """Open pages, each of its own visitor; fails at the end when a script of one failed. `trusting`: of any certificate."""
     contexts = []
     troubles: list[str] = []
 
     def make(lang: str = "en", width: int = 1280, height: int = 800) -> Page:
-        context = chromium.new_context(locale=LOCALES[lang], viewport={"width": width, "height": height})
+        viewport: ViewportSize = {"width": width, "height": height}
+        context = chromium.new_context(locale=LOCALES[lang], viewport=viewport, ignore_https_errors=trusting)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -53,6 +55,13 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert not troubles
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """A page of its own visitor."""
+    with visitors(chromium) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")

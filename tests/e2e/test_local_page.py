@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from protocols.nomenclature import V_FIB
-from tests.e2e.conftest import LOCALES
+from tests.e2e.conftest import visitors
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
 from wardlink.demo.commands import CAPTURES
 from wardlink.demo.installation import GATEWAY
@@ -65,22 +65,8 @@ def bed(
 @pytest.fixture
 def open_trusting(chromium: Browser) -> Iterator[Callable[..., Page]]:
     """A page of a browser on which the hub's authority was installed."""
-    contexts = []
-    troubles: list[str] = []
-
-    def make(lang: str = "en", width: int = 1280, height: int = 800) -> Page:
-        context = chromium.new_context(
-            locale=LOCALES[lang], viewport={"width": width, "height": height}, ignore_https_errors=True
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert not troubles
+    with visitors(chromium, trusting=True) as make:
+        yield make
 
 
 def rows(bed: OneBed, query: str) -> list[tuple[object, ...]]:

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from hub.migrations.runner import migrate
 from tests.figures.alarm_path import FLAGS
 from tests.figures.entry import Entry, Figure
+from tests.fixtures.database import quiet
 from tests.fixtures.synthetic_ward import synthetic_wards
 from wardlink.local.database import create_database, stack_down, stack_up
 from wardlink.local.debs import find_or_unpack_chromium
@@ -97,7 +98,7 @@ def measure(_: Path) -> Sequence[Entry]:
     folder = Path(tempfile.mkdtemp(prefix="wl-"))
     folder.chmod(0o755)
     usual = default_places(os.environ, None)
-    places, found = replace(usual, data=folder / "data", database_url=None), find_or_unpack_chromium(usual, _quiet)
+    places, found = replace(usual, data=folder / "data", database_url=None), find_or_unpack_chromium(usual, quiet)
     made: list[Path] = []
 
     def short_folder() -> Path:
@@ -106,7 +107,7 @@ def measure(_: Path) -> Sequence[Entry]:
         return made[-1]
 
     try:
-        database = create_database(stack_up(places, _quiet), "figure_wall")
+        database = create_database(stack_up(places, quiet), "figure_wall")
         migrate(database.url_for("wardlink_owner"))
         with (
             sync_playwright() as playwright,
@@ -134,7 +135,7 @@ def measure(_: Path) -> Sequence[Entry]:
             time.sleep(2)
             sketch = _watch(browser, page)
     finally:
-        stack_down(places, _quiet)
+        stack_down(places, quiet)
         shutil.rmtree(folder, ignore_errors=True)
     return entries(strips, ours, sketch)
 
@@ -163,10 +164,6 @@ def entries(
             goal=None, reference="bare canvas sketch, in the details", higher_is_better=False, n=counted["frames"],
         ),
     ]  # fmt: skip
-
-
-def _quiet(_line: str) -> None:
-    """Drop progress lines."""
 
 
 FIGURES = (
