@@ -1,4 +1,4 @@
-"""Loads the plugins of this suite: the requirement trace, the skip guard, the recordings, and every module of tests/fixtures."""
+"""Loads the plugins of this suite: the requirement trace, the skip guard, the recordings, the seeds, and every module of tests/fixtures."""
 
 import os
 from pathlib import Path
@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.plugins.requirements",
     "tests.plugins.skip_guard",
     "tests.plugins.recordings",
+    "tests.plugins.seeds",
     *(f"tests.fixtures.{path.stem}" for path in sorted((HERE / "fixtures").glob("[!_]*.py"))),
 ]
 

@@ -165,10 +165,9 @@ def contiguous(store: Store, samples: int) -> bool:
     return end >= samples
 
 
-async def test_a_hub_that_breaks_the_protocol_is_told_of_and_costs_no_sample(tmp_path: Path, board: Board, port: Path):
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+async def test_a_hub_that_breaks_the_protocol_is_told_of_and_costs_no_sample(
+    tmp_path: Path, board: Board, port: Path, seed: random.Random
+):
     later = b"\x7a\x03abc"  # field 15: a message of a later hub
     data = [
         [later, b"", b"\xff" * 9],  # two that a later version may send, and bytes that are no message
@@ -183,7 +182,7 @@ async def test_a_hub_that_breaks_the_protocol_is_told_of_and_costs_no_sample(tmp
         [acknowledging(b"abc")],
         [acknowledging(*[bytes(16)] * 1001)],
         [HubMessage(placement=over).SerializeToString()],
-        [rng.randbytes(rng.randrange(20, 400)) for _ in range(20)],
+        [seed.randbytes(seed.randrange(20, 400)) for _ in range(20)],
     ]
     store, authority = Store(), Authority()
     async with wicked(store, authority, data, alarms) as hub, bed(tmp_path, authority, hub, port) as one:

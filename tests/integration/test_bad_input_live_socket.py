@@ -100,20 +100,19 @@ async def test_a_message_that_breaks_off_is_a_lost_connection_and_no_message(sho
         assert [m.kind for m in got] == [LiveKind.CONNECTED, LiveKind.LOST]
 
 
-async def test_a_listener_survives_any_bytes_and_then_hears_the_true_ingest(short_folder: Callable[[], Path]):
+async def test_a_listener_survives_any_bytes_and_then_hears_the_true_ingest(
+    short_folder: Callable[[], Path], seed: random.Random
+):
     path = short_folder() / "s"
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
     good = GREETING + b"".join(HEADER.pack(5, LiveKind.ALARM, 1, 0, 1, n, 0) + b"alarm" for n in range(20))
 
     def says() -> bytes:
-        if rng.random() < 0.3:
-            return rng.randbytes(rng.randrange(1, 5000))
-        said = bytearray(good if rng.random() < 0.5 else GREETING + rng.randbytes(500))
-        for _ in range(rng.randrange(1, 4)):
-            said[rng.randrange(len(said))] = rng.randrange(256)
-        return bytes(said[: rng.randrange(1, len(said) + 1)])
+        if seed.random() < 0.3:
+            return seed.randbytes(seed.randrange(1, 5000))
+        said = bytearray(good if seed.random() < 0.5 else GREETING + seed.randbytes(500))
+        for _ in range(seed.randrange(1, 4)):
+            said[seed.randrange(len(said))] = seed.randrange(256)
+        return bytes(said[: seed.randrange(1, len(said) + 1)])
 
     async with aclosing(subscribe(path)) as messages:
         async with speaker(path, says) as connections:
@@ -194,15 +193,14 @@ async def deaf_web(hub: RunningHub, short_folder: Callable[[], Path]) -> AsyncGe
         yield web, path
 
 
-async def test_payloads_that_mean_nothing_leave_the_ward_page_live(deaf_web: tuple[RunningWeb, Path]):
+async def test_payloads_that_mean_nothing_leave_the_ward_page_live(
+    deaf_web: tuple[RunningWeb, Path], seed: random.Random
+):
     web, path = deaf_web
     client = await web.signed_in()
     publisher = LivePublisher(path)
     await publisher.start()
     await eventually(lambda: publisher.has_subscribers)
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
     bodies: list[object] = [None, [], "live", 5, {}, {"state": "live"}, {"state": [], "since_ms": 1}]
     link = {"gateway": "g", "device": "cyton-1", "state": "live"}
     bodies += [
@@ -211,7 +209,7 @@ async def test_payloads_that_mean_nothing_leave_the_ward_page_live(deaf_web: tup
         {**link, "state": "asleep", "since_ms": 1},
     ]
     payloads = [json.dumps(body).encode() for body in bodies] + [b"[" * 100_000, b"\xff\xfe", b""]
-    payloads += [rng.randbytes(rng.randrange(1, 300)) for _ in range(100)]
+    payloads += [seed.randbytes(seed.randrange(1, 300)) for _ in range(100)]
     for payload in payloads:
         for kind in (LiveKind.LINK, LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.EVENT, LiveKind.GAP):
             publisher.publish(LiveMessage(kind, 1, payload))

@@ -33,10 +33,10 @@ def kept(text: str, params: dict[str, object]) -> bytes:
 
 
 @pytest.mark.parametrize("size", [3, 64, 65, 1024, 1025, 4000])
-async def test_the_hub_has_up_to_1024_bytes_of_a_fault_and_how_many_there_were(hub: RunningHub, size: int):
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    garbage = bytes(random.Random(seed).choices([b for b in range(256) if b != 0xA0], k=size))  # A0 begins a packet
+async def test_the_hub_has_up_to_1024_bytes_of_a_fault_and_how_many_there_were(
+    hub: RunningHub, size: int, seed: random.Random
+):
+    garbage = bytes(seed.choices([b for b in range(256) if b != 0xA0], k=size))  # A0 begins a packet
     [event] = told(garbage)
     await deliver(hub, await hub.peer(), Lane.EVENT, event)
     [(code, text, params)] = hub.rows("select code, text, params from device_event")

@@ -165,17 +165,16 @@ async def _send_for_ever(connection: ClientConnection, message: str) -> None:
         return
 
 
-async def test_any_messages_at_all_end_in_a_close_with_a_code_and_the_ward_goes_on(web: RunningWeb, screen: Screen):
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+async def test_any_messages_at_all_end_in_a_close_with_a_code_and_the_ward_goes_on(
+    web: RunningWeb, screen: Screen, seed: random.Random
+):
     client = await web.signed_in()
     for _ in range(10):
         async with socket(web, client) as bad:
             with suppress(ConnectionClosed):
                 for _ in range(60):
-                    data = rng.randbytes(rng.randrange(0, 200))
-                    await bad.send(rng.choice((data, data.decode("latin-1"), rng.choice(NONSENSE))))
+                    data = seed.randbytes(seed.randrange(0, 200))
+                    await bad.send(seed.choice((data, data.decode("latin-1"), seed.choice(NONSENSE))))
             code, _ = await let_go(bad)
             assert code in (1003, 1008)
         await screen.goes_on()

@@ -85,11 +85,10 @@ def ecg_gaps(store: Store) -> list[tuple[int | None, int | None]]:
     )
 
 
-async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(tmp_path: Path, board: Board, port: Path):
+async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(
+    tmp_path: Path, board: Board, port: Path, seed: random.Random
+):
     store, authority = Store(), Authority()
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
     async with hub_peer(store, authority) as first:
         hub = first
         hub.delay_s = 0.05
@@ -98,12 +97,12 @@ async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(tmp
             await until(lambda: count(store) > 100)
             for _ in range(3):
                 await hub.stop()
-                await asyncio.sleep(rng.uniform(0, 0.8))
+                await asyncio.sleep(seed.uniform(0, 0.8))
                 hub = HubPeer(store, authority)
-                hub.delay_s = rng.uniform(0, 0.1)
-                hub.acknowledge = rng.random() < 0.7
+                hub.delay_s = seed.uniform(0, 0.1)
+                hub.acknowledge = seed.random() < 0.7
                 await hub.start(number)
-                await asyncio.sleep(rng.uniform(0.5, 1.5))
+                await asyncio.sleep(seed.uniform(0.5, 1.5))
             hub.acknowledge = True
             await hub.stop()
             hub = HubPeer(store, authority)
@@ -117,18 +116,15 @@ async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(tmp
 
 
 async def test_an_agent_that_is_killed_leaves_one_gap_with_the_numbers_that_are_missing(
-    tmp_path: Path, board: Board, port: Path
+    tmp_path: Path, board: Board, port: Path, seed: random.Random
 ):
     store, authority = Store(), Authority()
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
     async with hub_peer(store, authority) as hub, gateway(tmp_path, authority, hub.port, port) as agent:
         await until(lambda: count(store) > 100)
         for _ in range(3):
-            await asyncio.sleep(rng.uniform(0.3, 1.0))
+            await asyncio.sleep(seed.uniform(0.3, 1.0))
             await agent.kill()
-            await asyncio.sleep(rng.uniform(0, 0.5))
+            await asyncio.sleep(seed.uniform(0, 0.5))
             await agent.start()
             before = count(store)
             await until(lambda n=before: count(store) > n + 50)

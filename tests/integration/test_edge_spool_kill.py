@@ -58,16 +58,15 @@ def killed_after(directory: Path, seconds: float) -> list[tuple[Lane, int]]:
     return [(Lane(int(lane)), int(n)) for lane, n in whole]
 
 
-async def test_every_batch_that_was_reported_durable_survives_kill_9_at_random_moments(tmp_path: Path):
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+async def test_every_batch_that_was_reported_durable_survives_kill_9_at_random_moments(
+    tmp_path: Path, seed: random.Random
+):
     durable: list[tuple[Lane, int]] = []
     for turn in range(ROUNDS):
-        new = await asyncio.to_thread(killed_after, tmp_path, rng.uniform(0, 0.6))
+        new = await asyncio.to_thread(killed_after, tmp_path, seed.uniform(0, 0.6))
         assert not set(new) & set(durable), "a number was given twice"
         durable += new
-        if rng.random() < 0.3:
+        if seed.random() < 0.3:
             (tmp_path / "index.sqlite3").unlink()
         limits = Limits(total_bytes=64 << 20, segment_bytes=256 << 10, alarm_segment_bytes=64 << 10)
         spool = await Spool.open(tmp_path, time.time_ns, limits)

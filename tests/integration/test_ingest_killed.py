@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -51,20 +50,17 @@ async def test_killed_at_a_point_of_the_commit_everything_is_there_once(
 
 
 async def test_killed_at_random_moments_everything_is_there_once(
-    hub_database: Database, short_folder: Callable[[], Path]
+    hub_database: Database, short_folder: Callable[[], Path], seed: random.Random
 ):
-    seed = secrets.randbits(32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
     state = short_folder()
     peer, hub = await enrolled(hub_database, state)
     groups = recording_groups()
     for _ in range(5):
         process = start_hub(hub_database, state)
         delivering = asyncio.create_task(peer.run(process.uplink, Connection.DATA, lambda: False))
-        for group in groups[peer.newest[Lane.WAVEFORM] :][: chance.randrange(20, 60)]:
+        for group in groups[peer.newest[Lane.WAVEFORM] :][: seed.randrange(20, 60)]:
             peer.batch(Lane.WAVEFORM, [group])
-        await asyncio.sleep(chance.uniform(0.0, 0.3))
+        await asyncio.sleep(seed.uniform(0.0, 0.3))
         process.kill()
         with suppress(grpc.aio.AioRpcError):
             await delivering

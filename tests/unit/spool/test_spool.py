@@ -149,10 +149,7 @@ async def test_a_torn_tail_gives_no_number_a_second_meaning(tmp_path: Path):
         assert await spool.append(Lane.WAVEFORM, [waveform(75)]) > 3
 
 
-async def test_random_damage_loses_no_more_than_the_batches_it_touches(tmp_path: Path):
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+async def test_random_damage_loses_no_more_than_the_batches_it_touches(tmp_path: Path, seed: random.Random):
     async with opened(tmp_path) as spool:
         for i in range(60):
             await spool.append(Lane.WAVEFORM, [noisy_waveform(25 * i)])
@@ -161,8 +158,8 @@ async def test_random_damage_loses_no_more_than_the_batches_it_touches(tmp_path:
     starts = [i for i in range(len(data)) if data.startswith(b"WLF1", i)]
     hit: set[int] = set()
     for _ in range(5):
-        at = rng.randrange(starts[-1])
-        data[at] ^= 1 << rng.randrange(8)
+        at = seed.randrange(starts[-1])
+        data[at] ^= 1 << seed.randrange(8)
         hit.add(sum(s <= at for s in starts))
     segment.write_bytes(data)
     (tmp_path / "index.sqlite3").unlink()
