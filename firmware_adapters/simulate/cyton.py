@@ -23,10 +23,12 @@ _FULL_SCALE_UV = 187500.0  # at gain 24
 _GAIN_24_UV = 4.5e6 / 24 / (2**23 - 1)
 _RAIL = 2**23 - 1
 _UPRIGHT_1_G = 8000  # 0.000125 g a count
-_FOOTER = 0xC0
+_FOOTER, _FIRST_STAMPED_FOOTER, _STAMPED_FOOTER = 0xC0, 0xC3, 0xC4
+_ACCEL_CODES = b"XxYyZz"  # high and low byte of each axis, in the first six of ten stamped packets
 _SETTING_BYTES = 9  # x CH POWER GAIN INPUT BIAS SRB2 SRB1 X
 _SETTING, _START, _STOP, _RESET = b"xbsv"
-_SILENT = frozenset(b"12345678!@#$%^&*<>")
+_OFF, _ON = b"12345678", b"!@#$%^&*"
+_STAMPS_ON, _STAMPS_OFF = b"<>"
 _ANSWERS = {
     _RESET: BANNER,
     ord("?"): b"ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0$$$",
@@ -60,6 +62,8 @@ class Board:
         self._used = microvolt.shape[0]
         self._loop_pause, self._away = loop_pause_samples, tuple(away)
         self._command = bytearray()
+        self._powered = np.ones(_CHANNEL_COUNT, dtype=bool)
+        self._stamps = self._stamp_is_new = False
         self.streaming = False
         self.lead_off = False
         self.sample = 0  # how many samples the board has measured since it began to stream
@@ -82,8 +86,13 @@ class Board:
         elif byte == _STOP:
             self.streaming = False
         elif byte == _RESET:
-            self.streaming, self.sample = False, 0
-        elif byte not in _SILENT and byte not in _ANSWERS:
+            self.streaming, self.sample, self._stamps = False, 0, False
+            self._powered[:] = True
+        elif byte in _OFF or byte in _ON:
+            self._powered[(_ON if byte in _ON else _OFF).index(byte)] = byte in _ON
+        elif byte in (_STAMPS_ON, _STAMPS_OFF):
+            self._stamps = self._stamp_is_new = byte == _STAMPS_ON
+        elif byte not in _ANSWERS:
             return b"Failure: unknown command$$$"
         return _ANSWERS.get(byte, b"")
 
@@ -111,6 +120,16 @@ class Board:
         counts = self._counts[place]
         if self.lead_off:
             counts = np.where(np.arange(_CHANNEL_COUNT) < self._used, _RAIL, 0)
-        body = b"".join(int(c).to_bytes(3, "big", signed=True) for c in counts)
-        accel = struct.pack(">hhh", 0, 0, _UPRIGHT_1_G) if number % 10 == 0 else bytes(6)
-        return bytes([0xA0, number % 256]) + body + accel + bytes([_FOOTER])
+        body = b"".join(int(c).to_bytes(3, "big", signed=True) for c in np.where(self._powered, counts, 0))
+        return bytes([0xA0, number % 256]) + body + self._aux(number)
+
+    def _aux(self, number: int) -> bytes:
+        """The last seven bytes: acceleration, and the board's time when it was asked for, with the footer that tells which."""
+        axes = struct.pack(">hhh", 0, 0, _UPRIGHT_1_G)
+        place = number % 10
+        if not self._stamps:
+            return (axes if place == 0 else bytes(6)) + bytes([_FOOTER])
+        part = bytes([_ACCEL_CODES[place], axes[place]]) if place < len(_ACCEL_CODES) else bytes(2)
+        footer = _FIRST_STAMPED_FOOTER if self._stamp_is_new else _STAMPED_FOOTER
+        self._stamp_is_new = False
+        return part + (number * 1000 // RATE_HZ).to_bytes(4, "big") + bytes([footer])

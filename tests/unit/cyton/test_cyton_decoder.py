@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from firmware_adapters.simulate.cyton import BANNER, BYTES_PER_PACKET, Board
-from protocols.cyton import FS_HZ, CytonDecoder, ResumePoint, channel_settings, channel_switch, uv_per_count
+from protocols.cyton import FS_HZ, CytonDecoder, ResumePoint, uv_per_count
 from protocols.errors import Fault
 from protocols.nomenclature import AGENT_RESTART, DEVICE_RESTART, EVT_FIRMWARE, LINK_LOSS, lead
 from protocols.record import DeviceEvent, Gap, Quality, Record, WaveformGroup
@@ -233,13 +233,3 @@ def test_groups_are_whole_tenths_of_a_second() -> None:
     groups = ecg(play(CytonDecoder("amp", ALL), packets(ramp_board(), 500)))
     assert {g.n for g in groups} == {25}
     assert all(b.first_sample == a.end_sample for a, b in pairwise(groups))
-
-
-def test_commands_are_as_documented() -> None:
-    assert channel_switch(3, on=False) == b"3"
-    assert channel_switch(3, on=True) == b"#"
-    assert channel_settings(1, gain=24) == b"x1060110X"
-    with pytest.raises(ValueError, match="gain"):
-        channel_settings(1, gain=5)
-    with pytest.raises(ValueError, match="channel 9"):
-        channel_switch(9, on=True)
