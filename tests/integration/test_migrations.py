@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from hub.accounts.domain import ROLES
 from hub.core.errors import ConflictError
+from hub.core.principal import Role
 from hub.migrations.runner import Migration, migrate, shipped
 from wardlink.local.database import Database
 
@@ -100,3 +102,14 @@ def test_a_device_is_at_one_point_of_care_at_a_time(hub_database: Database):
             admin.execute(put, [1, "2026-01-03", "2026-01-04"])
         versions = admin.execute("select version from placement_version").fetchall()
         assert versions == [(2,)]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_an_account_has_the_roles_that_the_rules_of_accounts_know_and_no_other(hub_database: Database, role: Role):
+    with hub_database.connect_admin() as admin:
+        put = "insert into account (tenant_id, name, display_name, roles) values (1, 'x', 'X', array[%s])"
+        if role in ROLES:
+            admin.execute(put, [role])
+        else:
+            with pytest.raises(psycopg.errors.CheckViolation, match="account_roles_check"):
+                admin.execute(put, [role])
