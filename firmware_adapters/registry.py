@@ -15,6 +15,8 @@ _BUILT_IN = {
     "cyton": "firmware_adapters.cyton:CytonAdapter",
     "polar": "firmware_adapters.polar:PolarAdapter",
     "nonin": "firmware_adapters.nonin:NoninAdapter",
+    "gatt-spot": "firmware_adapters.gatt_health:SpotAdapter",
+    "gatt-continuous": "firmware_adapters.gatt_health:ContinuousAdapter",
 }
 
 

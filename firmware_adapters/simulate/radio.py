@@ -1,19 +1,23 @@
 """`python -m firmware_adapters.simulate.radio BUS ADDRESS=RECORD[:RECORD...] ...`: chest straps on a BlueZ without a radio, for the demo.
 
 BUS is the address of a running bus (unix:path=...), which the gateway finds as DBUS_SYSTEM_BUS_ADDRESS. A line `FAULT ADDRESS` on standard
-input makes something go wrong with one strap; the same line again mends what lasts.
+input makes something go wrong with one strap; the same line again mends what lasts. Beside the straps, devices of the standard health
+services (`--thermometer ADDRESS` and others) measure by themselves, and what a line `measure ADDRESS JSON` tells them.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import cast
 
 from firmware_adapters.simulate.bluez import Bluez
+from firmware_adapters.simulate.health import KINDS, HealthDevice, carry
 from firmware_adapters.simulate.polar import BATTERY, BORN_CLOCK_NS, DATA, UNSET_CLOCK_NS, Strap, from_records, play
 
 FAULTS = ("drop-link", "away", "dead", "silent", "lose", "garbage", "wrong-clock", "pull-lead", "battery-low")
@@ -56,7 +60,24 @@ def fault(bluez: Bluez, strap: Strap, name: str) -> None:
             raise ValueError(msg)
 
 
-def _listen(bluez: Bluez, straps: dict[str, Strap]) -> None:
+def _order(bluez: Bluez, straps: dict[str, Strap], devices: dict[str, HealthDevice], line: str) -> None:
+    """Do what a line says; ValueError where it cannot be."""
+    name, _, rest = line.strip().partition(" ")
+    address, _, said = rest.partition(" ")
+    if name == "measure" and address in devices:
+        told = json.loads(said)
+        if not isinstance(told, dict):
+            msg = f"{said!r}: expected an object of JSON"
+            raise ValueError(msg)
+        devices[address].measure(cast("dict[str, str | float]", told))
+    elif address in straps:
+        fault(bluez, straps[address], name)
+    else:
+        msg = f"device {address!r}: expected one of {', '.join((*straps, *devices))}"
+        raise ValueError(msg)
+
+
+def _listen(bluez: Bluez, straps: dict[str, Strap], devices: dict[str, HealthDevice]) -> None:
     loop, standard_input = asyncio.get_running_loop(), sys.stdin.fileno()
     pending = bytearray()
 
@@ -68,12 +89,8 @@ def _listen(bluez: Bluez, straps: dict[str, Strap]) -> None:
         *lines, rest = pending.split(b"\n")
         pending[:] = rest
         for line in lines:
-            name, _, address = line.decode(errors="replace").strip().partition(" ")
             try:
-                if address not in straps:
-                    _tell(f"strap {address!r}: expected one of {', '.join(straps)}")
-                else:
-                    fault(bluez, straps[address], name)
+                _order(bluez, straps, devices, line.decode(errors="replace"))
             except ValueError as error:
                 _tell(str(error))
 
@@ -104,14 +121,16 @@ async def _wear(bluez: Bluez, strap: Strap, speed: float, wait_for: Path | None)
         stopped.set()
 
 
-async def _main(bus: str, worn: dict[str, list[Path]], *, speed: float, start_s: float, wait_for: Path | None) -> None:
-    bluez = await Bluez.on_bus(bus)
+async def _main(given: argparse.Namespace, devices: dict[str, HealthDevice]) -> None:
+    bluez = await Bluez.on_bus(given.bus)
+    worn: dict[str, list[Path]] = dict(given.straps)
     straps = {
-        address: Strap(from_records(records, start_s=start_s), address, serial=address.replace(":", "")[4:])
+        address: Strap(from_records(records, start_s=given.start_s), address, serial=address.replace(":", "")[4:])
         for address, records in worn.items()
     }
-    _listen(bluez, straps)
-    playing = [asyncio.create_task(_wear(bluez, strap, speed, wait_for)) for strap in straps.values()]
+    _listen(bluez, straps, devices)
+    playing = [asyncio.create_task(_wear(bluez, strap, given.speed, given.wait_for)) for strap in straps.values()]
+    playing += [asyncio.create_task(carry(bluez, device, by_itself=not given.told)) for device in devices.values()]
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -134,13 +153,20 @@ def _worn(text: str) -> tuple[str, list[Path]]:
     return address.upper(), [Path(record) for record in records.split(os.pathsep)]
 
 
+def _address(text: str) -> str:
+    if len(text.split(":")) != 6:
+        msg = f"{text!r}: expected an address, as A0:9E:1A:00:00:07"
+        raise argparse.ArgumentTypeError(msg)
+    return text.upper()
+
+
 def main() -> int:
     """Play until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m firmware_adapters.simulate.radio", description=__doc__)
     parser.add_argument("bus", help="address of the bus, as unix:path=/run/user/1000/ward.sock")
     parser.add_argument(
         "straps",
-        nargs="+",
+        nargs="*",
         type=_worn,
         metavar="ADDRESS=RECORD[:RECORD...]",
         help="WFDB records without extension, played one behind the other",
@@ -148,9 +174,14 @@ def main() -> int:
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--start-s", type=float, default=0.0, help="begin so many seconds into the records")
     parser.add_argument("--wait-for", type=Path, default=None, help="nobody wears a strap until this file exists")
+    for kind in KINDS:
+        parser.add_argument(f"--{kind}", dest=kind, action="append", default=[], type=_address, metavar="ADDRESS")
+    parser.add_argument("--told", action="store_true", help="these three measure only what standard input tells them")
     given = parser.parse_args()
-    worn = dict(given.straps)
-    asyncio.run(_main(given.bus, worn, speed=given.speed, start_s=given.start_s, wait_for=given.wait_for))
+    found = {a: HealthDevice(kind, a, serial=a.replace(":", "")[4:]) for kind in KINDS for a in vars(given)[kind]}
+    if not given.straps and not found:
+        parser.error("nothing to put on the air: give a strap, a thermometer, an oximeter or a heart rate sensor")
+    asyncio.run(_main(given, found))
     return 0
 
 

@@ -42,15 +42,18 @@ _ERRORS = (BleakError, OSError, EOFError)
 class GattPlan:
     """What to do with a device of a family, by the UUIDs of its characteristics.
 
-    `read` and `optional_notify` are passed over where a device has not got them; a missing one of `notify` is an error. `commands` is
-    where `send` writes, and `start` is written there once all is subscribed. Without a value of `watched` for `stale_s`, the link counts
-    as dead.
+    `read` and `optional_notify` are passed over where a device has not got them; a missing one of `notify` is an error, and a device
+    that has none of `one_of`. `commands` is
+    where `send` writes, and `start` is written there once all is subscribed. Without a value of `watched` that begins with
+    `watched_begin` for `stale_s`, the link counts as dead; 0 for a device that measures now and then.
     """
 
     notify: tuple[str, ...]
     watched: tuple[str, ...]
     stale_s: float
+    watched_begin: bytes = b""
     read: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
     optional_notify: tuple[str, ...] = ()
     commands: str = ""
     start: tuple[bytes, ...] = ()
@@ -81,8 +84,8 @@ class BleLink:
     async def receive(self) -> Chunk:
         """The next value with its characteristic; LinkError when the device has gone, or says nothing any more."""
         while not self._values:
-            left_s = self._fresh_s + self._plan.stale_s - time.monotonic()
-            if left_s <= 0:
+            left_s = self._fresh_s + self._plan.stale_s - time.monotonic() if self._plan.stale_s else None
+            if left_s is not None and left_s <= 0:
                 self.lost(
                     f"the link is up but brought no data for {self._plan.stale_s:.0f} s; is the device worn and charged?"
                 )
@@ -107,10 +110,14 @@ class BleLink:
         if absent := [uuid for uuid in self._plan.notify if uuid not in has]:
             msg = f"{self._url}: the device has no characteristic {', '.join(absent)}; is it of this family?"
             raise LinkError(msg)
+        if self._plan.one_of and not has.intersection(self._plan.one_of):
+            msg = f"{self._url}: the device has none of {', '.join(self._plan.one_of)}; is it of this family?"
+            raise LinkError(msg)
         for uuid in self._plan.read:
             if uuid in has:
                 await self._read(uuid)
-        for uuid in (*self._plan.notify, *(u for u in self._plan.optional_notify if u in has)):
+        optional = (u for u in (*self._plan.one_of, *self._plan.optional_notify) if u in has)
+        for uuid in (*self._plan.notify, *optional):
             await self._subscribe(uuid)
         for command in self._plan.start:
             await self.send(command)
@@ -127,7 +134,7 @@ class BleLink:
 
     async def _subscribe(self, uuid: str) -> None:
         def notified(_sender: "BleakGATTCharacteristic", value: bytearray) -> None:
-            if uuid in self._plan.watched:
+            if uuid in self._plan.watched and value.startswith(self._plan.watched_begin):
                 self._fresh_s = time.monotonic()
             self._put(Chunk(bytes(value), uuid))
 

@@ -39,6 +39,10 @@ class House:
 
     def rows(self, device: str) -> list[str]:
         """What is stored of a device, without the moment of its arrival. The device's time to the millisecond, as the row has it."""
+        return sorted(map(repr, self.stored(device)))
+
+    def stored(self, device: str) -> list[Row]:
+        """The rows as they are, the path within the device first."""
         numbers = self.hub.rows(
             "select s.path, e.code, e.site, e.unit, e.value_kind, o.comparator, o.value, o.text_value,"
             "       extract(epoch from o.time) * 1000 + o.device_offset_ms"
@@ -57,7 +61,7 @@ class House:
         for path, leads, fs_hz, gains, offsets, units, first, codec, samples, n, dtype, at in waves:
             counts = decode(codec, samples, leads=len(leads), n=n, dtype=dtype).tolist()
             found.append((within(path, device), leads, fs_hz, gains, offsets, units, first, counts, time_ms(at)))
-        return sorted(map(repr, found))
+        return found
 
     def faults(self, device: str) -> list[str]:
         """What was said of the readings that could not be taken: where, what was expected and what was found."""
@@ -88,6 +92,11 @@ def time_ms(found: object) -> int | None:
 
 
 def expected(reading: Reading) -> str:
+    """The row that a reading must become, as it is compared."""
+    return repr(row_of(reading))
+
+
+def row_of(reading: Reading) -> Row:
     """The row that a reading must become."""
     assert reading.expected is not None
     at_ms = None if reading.device_ns is None else round(reading.device_ns / 1e6)
@@ -95,11 +104,11 @@ def expected(reading: Reading) -> str:
     if isinstance(reading.value, Wave):
         wave = reading.value
         meaning = ([reading.code], wave.fs_hz, [reading.gain], [0.0], [unit])
-        return repr((reading.path, *meaning, wave.first_sample, [list(wave.samples)], at_ms))
+        return (reading.path, *meaning, wave.first_sample, [list(wave.samples)], at_ms)
     kind = "coded" if reading.coded else "text" if isinstance(value, str) else "number"
     number, text = (None, value) if isinstance(value, str) else (value, None)
     series = (reading.path, reading.code, reading.site, unit, kind)
-    return repr((*series, reading.comparator or None, number, text, at_ms))
+    return (*series, reading.comparator or None, number, text, at_ms)
 
 
 @asynccontextmanager

@@ -1,14 +1,17 @@
 """Thermometers and pulse oximeters: the printed examples, units, and values that are no numbers."""
 
 from contextlib import suppress
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.errors import DecodeError
-from protocols.gatt import thermometer
-from protocols.gatt.pulse_oximeter import PulseOximeter
+from protocols.errors import DecodeError, Fault
+from protocols.gatt.battery import LEVEL
+from protocols.gatt.health import health_device
+from protocols.gatt.pulse_oximeter import CONTINUOUS, SPOT, PulseOximeter
+from protocols.gatt.thermometer import MEASUREMENT, TYPE, Thermometer
 from protocols.nomenclature import EVT_OXIMETER_STATUS, PULSE_RATE, SPO2
 from protocols.record import DeviceEvent, Observation, Quality, SourcePath
 
@@ -19,32 +22,32 @@ PRINTED_NS = 1_773_585_005_000_000_000  # date -u -d 2026-03-15T14:30:05 +%s
 
 
 def test_the_printed_temperature_is_read_as_printed():
-    (reading,) = thermometer.records(PROBE, PRINTED, AT)
+    (reading,) = Thermometer(PROBE).records(PRINTED, AT)
     assert (reading.value, reading.unit, reading.site) == (37.5, "Cel", "body")
     assert reading.times.device_ns == PRINTED_NS
 
 
 def test_local_time_becomes_universal_time():
-    (reading,) = thermometer.records(PROBE, PRINTED, AT, utc_offset_s=8 * 3600)
+    (reading,) = Thermometer(PROBE, ZoneInfo("Asia/Shanghai")).records(PRINTED, AT)
     assert reading.times.device_ns == PRINTED_NS - 8 * 3600 * 1_000_000_000
 
 
 def test_fahrenheit_becomes_celsius_exactly():
     # 986 * 10^-1 degrees Fahrenheit are 37 degrees Celsius
-    (reading,) = thermometer.records(PROBE, bytes.fromhex("01 DA 03 00 FF"), AT)
+    (reading,) = Thermometer(PROBE).records(bytes.fromhex("01 DA 03 00 FF"), AT)
     assert (reading.value, reading.unit) == (37.0, "Cel")
 
 
 @given(st.integers(-2000, 2000))
 def test_every_tenth_of_a_degree_is_read_back(tenths: int):
     data = b"\0" + (tenths % (1 << 24)).to_bytes(3, "little") + b"\xff"
-    assert thermometer.records(PROBE, data, AT)[0].value == tenths / 10
+    assert Thermometer(PROBE).records(data, AT)[0].value == tenths / 10
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ("00 FF FF 7F 00", "expected a number, found NaN"),
+        ("00 FF FF 7F 00", "expected a finite number, found NaN"),
         ("00 FE FF 7F 00", "found \\+INF"),
         ("04 77 01 00 FF 0A", "temperature type: expected 1 to 9, found 10"),
         ("02 77 01 00 FF EA 07 02 1E 0E 1E 05", "one that the calendar has"),
@@ -54,12 +57,32 @@ def test_every_tenth_of_a_degree_is_read_back(tenths: int):
 )
 def test_what_is_no_temperature_says_why(data: str, said: str):
     with pytest.raises(DecodeError, match=said):
-        thermometer.records(PROBE, bytes.fromhex(data), AT)
+        Thermometer(PROBE).records(bytes.fromhex(data), AT)
 
 
 def test_a_thermometer_without_a_date_is_read_without_one():
-    (reading,) = thermometer.records(PROBE, bytes.fromhex("02 77 01 00 FF 00 00 00 00 0E 1E 05"), AT)
+    (reading,) = Thermometer(PROBE).records(bytes.fromhex("02 77 01 00 FF 00 00 00 00 0E 1E 05"), AT)
     assert reading.times.device_ns is None
+
+
+def test_a_thermometer_that_tells_its_site_once_need_not_tell_it_each_time():
+    probe = Thermometer(PROBE)
+    probe.take_type(b"\x07")
+    bare, own = bytes.fromhex("00 77 01 00 FF"), bytes.fromhex("04 77 01 00 FF 01")
+    assert [probe.records(data, AT)[0].site for data in (bare, own, bare)] == ["rectum", "axilla", "rectum"]
+    with pytest.raises(DecodeError, match="temperature type: expected 1 to 9, found 0"):
+        probe.take_type(b"\0")
+
+
+def test_a_spot_check_is_read_with_its_time_unless_its_clock_was_never_set():
+    # 97 %, 72 /min, 2026-03-15 14:30:05, validated
+    data = bytes.fromhex("03 61 00 48 00 EA 07 03 0F 0E 1E 05 80 00")
+    for flags, device_ns in ((0x03, PRINTED_NS), (0x13, None)):
+        out = PulseOximeter(PROBE).spot(bytes([flags]) + data[1:], AT)
+        assert [(r.code, r.value) for r in out if isinstance(r, Observation)] == [(SPO2, 97.0), (PULSE_RATE, 72.0)]
+        assert {r.times.device_ns for r in out} == {device_ns}
+    with pytest.raises(DecodeError, match="spot-check measurement, seconds at byte 11"):
+        PulseOximeter(PROBE).spot(data[:11], AT)
 
 
 def test_the_printed_saturation_is_read_as_printed():
@@ -106,6 +129,11 @@ def test_a_demonstration_is_no_patient():
 @given(st.binary(max_size=30))
 def test_no_bytes_break_either(data: bytes):
     with suppress(DecodeError):
-        thermometer.records(PROBE, data, AT)
+        Thermometer(PROBE).records(data, AT)
     with suppress(DecodeError):
         PulseOximeter(PROBE).records(data, AT)
+    with suppress(DecodeError):
+        PulseOximeter(PROBE).spot(data, AT)
+    for channel in (MEASUREMENT, TYPE, CONTINUOUS, SPOT, LEVEL, "x"):
+        out = health_device("probe").feed(data, AT, channel)
+        assert all(f.raw == data and f.expected for f in out if isinstance(f, Fault))
