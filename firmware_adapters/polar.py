@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from firmware_adapters.adapter import API_VERSION, ConfigError, Decoder, DeviceConfig, Family, Resume, Transport
 from firmware_adapters.transport.ble import BleTransport, GattPlan, target
 from protocols import nomenclature
-from protocols.gatt import battery, device_information, heart_rate, polar, polar_pmd
+from protocols.body_axes import body_axes
+from protocols.gatt import battery, heart_rate, polar, polar_pmd
+from protocols.gatt.device import ABOUT
 from protocols.gatt.polar_stream import ResumePoint
 from protocols.record import NS_PER_S, SourcePath
 
@@ -17,7 +19,10 @@ STALE_S = 5.0
 
 
 class PolarAdapter:
-    """Options: `lead` (I unless set: a strap lies across the chest) and `acceleration_hz` (0 unless set; 25, 50, 100 or 200)."""
+    """Options: `lead` (I unless set: a strap lies across the chest), `acceleration_hz` (0 unless set; 25, 50, 100 or 200) and `axes`.
+
+    `axes`, as x = "left", y = "head", z = "front", says where the sensor's axes point on the patient: docs/how-to/bluetooth-door.md.
+    """
 
     api_version = API_VERSION
     silence_ns = 2 * NS_PER_S
@@ -40,6 +45,11 @@ class PolarAdapter:
                 "SDK",
             ),
             ("no subscription and no measurement outlives a connection", "seen with BlueZ's interface"),
+            (
+                "acceleration starts only when rate, resolution and range are all given",
+                "the maker in its SDK's issue 124",
+            ),
+            ("where its axes point is shown in a picture only: the installation tries it out", "SDK's issues 167, 223"),
         ),
     )
 
@@ -51,12 +61,13 @@ class PolarAdapter:
     def transport(self, config: DeviceConfig) -> Transport:
         """Bluetooth LE with the strap's characteristics."""
         plan = GattPlan(
-            read=(*device_information.CHARACTERISTICS, battery.LEVEL),
+            read=ABOUT,
             notify=(polar_pmd.CONTROL_POINT, polar_pmd.DATA, heart_rate.MEASUREMENT),
             optional_notify=(battery.LEVEL,),
             commands=polar_pmd.CONTROL_POINT,
             start=tuple(self.wake(config)),
             watched=(polar_pmd.DATA,),
+            watched_begin=bytes([polar_pmd.Measurement.ECG]),
             stale_s=STALE_S,
         )
         return BleTransport(config.device, config.url, plan)
@@ -85,7 +96,16 @@ class PolarAdapter:
             )
             raise ConfigError(msg)
         try:
-            return polar.StrapOptions(nomenclature.lead(str(config.options.get("lead", "I"))), rate)
+            lead = nomenclature.lead(str(config.options.get("lead", "I")))
         except ValueError as error:
             msg = f"device {config.device}: option lead: {error}"
             raise ConfigError(msg) from error
+        said = config.options.get("axes")
+        if said is None:
+            return polar.StrapOptions(lead, rate)
+        try:
+            axes = body_axes(said if isinstance(said, Mapping) else {})
+        except ValueError as error:
+            msg = f"device {config.device}: option axes: {error}"
+            raise ConfigError(msg) from error
+        return polar.StrapOptions(lead, rate, axes)

@@ -43,6 +43,11 @@ PULSE_RATE = "MDC_PULS_OXIM_PULS_RATE"
 PLETH = "MDC_PULS_OXIM_PLETH"
 RR_INTERVAL = "MDC_ECG_TIME_PD_RR_GL"
 BATTERY_CHARGE = "MDC_ATTR_VAL_BATT_CHARGE"
+# What a resting sensor feels is positive on the axis that points up. Along its own axes, or along those of the body that wears it.
+ACCELERATION_X, ACCELERATION_Y, ACCELERATION_Z = "WDL_ACCELERATION_X", "WDL_ACCELERATION_Y", "WDL_ACCELERATION_Z"
+ACCELERATION_LEFT = "WDL_ACCELERATION_LEFT"
+ACCELERATION_HEAD = "WDL_ACCELERATION_HEAD"
+ACCELERATION_FRONT = "WDL_ACCELERATION_FRONT"
 
 ASYSTOLE = "MDC_EVT_ECG_ASYSTOLE"
 V_FIB = "MDC_EVT_ECG_V_FIB"
@@ -186,9 +191,15 @@ def _terms() -> "Iterable[Term]":
         ("COMMENT", "ECG comment", "心电图备注"),
     ):
         yield Term(f"MDC_ECG_INTERPRETATION_{part}", metric, shown, zh)
-    yield Term("WDL_ACCELERATION_X", metric, "Acceleration, X", "加速度 X", unit="[g]", plausible=(-16, 16))
-    yield Term("WDL_ACCELERATION_Y", metric, "Acceleration, Y", "加速度 Y", unit="[g]", plausible=(-16, 16))
-    yield Term("WDL_ACCELERATION_Z", metric, "Acceleration, Z", "加速度 Z", unit="[g]", plausible=(-16, 16))
+    for code, shown, zh in (
+        (ACCELERATION_X, "Acceleration, X", "加速度 X"),
+        (ACCELERATION_Y, "Acceleration, Y", "加速度 Y"),
+        (ACCELERATION_Z, "Acceleration, Z", "加速度 Z"),
+        (ACCELERATION_LEFT, "Acceleration to the patient's left", "加速度·向左"),
+        (ACCELERATION_HEAD, "Acceleration towards the head", "加速度·向头"),
+        (ACCELERATION_FRONT, "Acceleration to the patient's front", "加速度·向前"),
+    ):
+        yield Term(code, metric, shown, zh, unit="[g]", plausible=(-16, 16))
     yield Term(V_FIB, alarm, "Ventricular fibrillation", "心室颤动", short="VF")
     yield Term(V_TACHY, alarm, "Ventricular tachycardia", "室性心动过速", 199832, short="VT")
     yield Term(ASYSTOLE, alarm, "Asystole", "心脏停搏", 199684, short="ASYS")

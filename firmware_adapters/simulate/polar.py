@@ -1,6 +1,7 @@
 """A Polar H10 on the chest of a recording: takes the commands of its control point and notifies frames, rates and its battery.
 
-The layouts are written here again, from the maker's document, so that an error in the decoder or here shows. The radio is
+The layouts are written here again, from the maker's document, so that an error in the decoder or here shows. Acceleration goes as
+type 1, three numbers of 16 bits in thousandths of g; that this strap chooses that type is not verified. The radio is
 `firmware_adapters.simulate.bluez`; faults are switches that a test or the demo turns.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from firmware_adapters.simulate.bluez import Bluez, Characteristic, Peripheral
+from firmware_adapters.simulate.polar_motion import TURNS, Accelerometer
 from protocols.ecgfile.wfdb import read_annotations, read_record
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ _UV_PER_MV = 1000.0
 _START_ECG = bytes.fromhex("02 00 00 01 82 00 01 01 0E 00")
 _ECG_OFFERED = bytes.fromhex("00 01 82 00 01 01 0E 00")
 _OK, _UNKNOWN, _NOT_SUPPORTED, _PARAMETER, _ALREADY = 0, 1, 3, 5, 6
+_ACCELERATION, _THREE_OF_16_BITS = 2, b"\1"
 _BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the beats among PhysioNet's annotation codes
 
 
@@ -43,12 +46,14 @@ _BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the beats among PhysioNet's annotat
 class Chest:
     """What a strap lies on. `microvolt`: whole numbers at 130 Hz, shape (n,); `beats`: sample numbers of R waves.
 
-    `away`: first sample and end (exclusive) of stretches, whole frames each, in which the strap is out of reach.
+    `away`: first sample and end (exclusive) of stretches, whole frames each, in which the strap is out of reach. `turns`: seconds into
+    the recording, and how the patient lies from then on.
     """
 
     microvolt: "NDArray[np.int32]"
     beats: tuple[int, ...] = ()
     away: tuple[tuple[int, int], ...] = ()
+    turns: "Sequence[tuple[float, str]]" = TURNS
 
 
 def from_records(paths: "Sequence[Path]", *, start_s: float = 0.0) -> Chest:
@@ -91,7 +96,7 @@ def from_record(path: "Path", *, lead: int = 0, start_s: float = 0.0) -> Chest:
 class Faults:
     """What can be made to go wrong.
 
-    `lose`: so many frames are measured and never arrive. `garbage`: values to be sent in between. `silent`: measures and sends nothing.
+    `lose`: so many frames of ECG are measured and never arrive. `garbage`: values to be sent in between. `silent`: measures and sends nothing.
     `lead_off`: the strap has slipped; what it measures is no heart.
     """
 
@@ -112,6 +117,7 @@ class Strap:
         self.lost_frames: list[tuple[int, int]] = []  # sample numbers of frames that went nowhere, end exclusive
         self.sent_frames: list[tuple[int, int]] = []
         self._streaming = False
+        self._accelerometer = Accelerometer(chest.turns, RATE_HZ)
         self._answers: list[bytes] = []
         self._told_battery = self.battery
         self._rate_s = 0.0
@@ -151,6 +157,7 @@ class Strap:
 
     def _disconnected(self) -> None:
         self._streaming = False
+        self._accelerometer.stop()
         self._answers.clear()
 
     def _command(self, data: bytes) -> None:
@@ -164,9 +171,20 @@ class Strap:
             self._streaming = self._streaming or status == _OK
         elif command == 3 and kind == 0:
             status, self._streaming = _OK, False
+        elif command in (1, 2, 3) and kind == _ACCELERATION:
+            status, offered = self._command_motion(command, data[2:])
         else:
             status = _NOT_SUPPORTED if command in (1, 2, 3) else _UNKNOWN
         self._answers.append(bytes([0xF0, command, kind, status]) + offered)
+
+    def _command_motion(self, command: int, settings: bytes) -> tuple[int, bytes]:
+        if command == 1:
+            return _OK, b"\0" + self._accelerometer.offered
+        if command == 2:
+            status = self._accelerometer.start(settings, self.sample)
+            return status, b"\0" if status == _OK else b""
+        self._accelerometer.stop()
+        return _OK, b""
 
     def pass_over(self, n: int) -> None:
         """Measure `n` samples that go nowhere."""
@@ -209,6 +227,10 @@ class Strap:
                 out.append((DATA, frame))
                 self.sent_frames.append(sent)
         self.pass_over(FRAME_SAMPLES - len(values))
+        if len(values):
+            out += self._moved()
+        else:
+            self._accelerometer.pass_over(self.sample)
         self._rate_s += passed_s
         if self._rate_s >= _RATE_EVERY_S:
             self._rate_s -= _RATE_EVERY_S
@@ -219,6 +241,14 @@ class Strap:
         out += self.faults.garbage
         self.faults.garbage = []
         return [] if self.faults.silent else out
+
+    def _moved(self) -> list[tuple[str, bytes]]:
+        """The accelerometer's frames that are whole, each with the strap's clock at its last sample."""
+        out: list[tuple[str, bytes]] = []
+        for end, content in self._accelerometer.frames(self.sample, self._cycle):
+            at_ns = self.clock_ns - round((self.sample - end) * self._period_ns)
+            out.append((DATA, bytes([_ACCELERATION]) + at_ns.to_bytes(8, "little") + _THREE_OF_16_BITS + content))
+        return out
 
     def _rate(self) -> bytes:
         """Rate and RR intervals of the beats of the last second, by the annotations."""

@@ -1,15 +1,14 @@
-"""What the bed page is made of, as values: windows of time, buckets of readings, gaps, notes, how a patient lay. Pure.
+"""What the bed page is made of, as values: windows of time, buckets of readings, gaps, notes. Pure.
 
 A bed shows the stay of the patient who is there (`hub.placement.domain.Stay`), never the data of whoever was there before.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 from hub.alarms.domain import Past
+from hub.beds.posture import Turn
 from hub.core.errors import InvalidError
 from hub.devices.domain import Device
 from hub.placement.domain import Stay
@@ -20,14 +19,6 @@ STRIP_LONGEST = timedelta(seconds=60)
 ANSWER_DO = "See docs/reference/http-api.md for what can be asked for."
 # Widths of buckets that people can read at an axis.
 _WIDTHS_MS = (*(1000 * s for s in (1, 2, 5, 10, 15, 30)), *(60_000 * m for m in (1, 2, 5, 10, 15, 30, 60, 120, 240)))
-
-ACCELERATION = ("WDL_ACCELERATION_X", "WDL_ACCELERATION_Y", "WDL_ACCELERATION_Z")
-# At rest a sensor feels gravity alone; farther off than this it is being moved and says nothing of how it lies.
-_REST_G = (0.85, 1.15)
-# Half of a turn from the back to the side: less is breathing, shifting, a loose strap.
-_TURN_DEGREES = 45.0
-
-Vector: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +86,6 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The sensor on the patient lies differently from before, by so many degrees."""
-
-    at_ms: int
-    source: str
-    degrees: int
-
-
-@dataclass(frozen=True, slots=True)
 class Timeline:
     """All that is known of a patient in a window, each kind newest first."""
 
@@ -155,24 +137,3 @@ def review_bed(bed: Bed, streams: Iterable[Stream]) -> Bed:
     known = {(lead.source, lead.code) for lead in bed.leads}
     more = [(s.source, code) for s in streams for code in s.leads if s.is_shown and (s.source, code) not in known]
     return replace(bed, leads=(*bed.leads, *leads_of(dict.fromkeys(more), first=len(bed.leads))))
-
-
-def turns(source: str, felt: Sequence[tuple[int, Vector]]) -> list[Turn]:
-    """When the sensor came to lie differently: `felt` is (ms, acceleration in g), in order of time."""
-    found: list[Turn] = []
-    lying: Vector | None = None
-    for at_ms, vector in felt:
-        length = math.hypot(*vector)
-        if not _REST_G[0] <= length <= _REST_G[1]:
-            continue
-        direction = (vector[0] / length, vector[1] / length, vector[2] / length)
-        if lying is None:
-            lying = direction
-            continue
-        degrees = math.degrees(
-            math.acos(max(-1.0, min(1.0, sum(a * b for a, b in zip(lying, direction, strict=True)))))
-        )
-        if degrees >= _TURN_DEGREES:
-            found.append(Turn(at_ms, source, round(degrees)))
-            lying = direction
-    return found

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from hub.alarms.domain import Past
 from hub.alarms.present import account_of, alarm_json, people
 from hub.beds.domain import BedDetail, Note, Timeline, Trend, Trends
+from hub.beds.posture import Turn
 from hub.beds.store import to_ms
 from hub.devices.domain import Device
 
@@ -82,6 +83,11 @@ def note_json(note: Note, names: Mapping[int, str]) -> Json:
     return {"id": note.note_id, "at_ms": note.at_ms, "written_ms": note.written_ms, "by": by, "text": note.text}
 
 
+def _turn_json(turn: Turn) -> Json:
+    named = {"posture": turn.posture, "before": turn.before}
+    return {"kind": "posture", "at_ms": turn.at_ms, "degrees": turn.degrees, "source": turn.source, **named}
+
+
 def timeline_json(found: Timeline, names: Mapping[int, str]) -> Json:
     """Entries of all kinds in one list, the newest first."""
     rows: dict[int, list[Json]] = {}
@@ -102,10 +108,7 @@ def timeline_json(found: Timeline, names: Mapping[int, str]) -> Json:
             (p.alarm.onset_ms, {"kind": "alarm", "at_ms": p.alarm.onset_ms, "alarm": past_json(p, found.bed, names)})
             for p in found.alarms
         ),
-        *(
-            (t.at_ms, {"kind": "posture", "at_ms": t.at_ms, "degrees": t.degrees, "source": t.source})
-            for t in found.turns
-        ),
+        *((t.at_ms, _turn_json(t)) for t in found.turns),
         *((n.at_ms, {"kind": "note", "at_ms": n.at_ms, "note": note_json(n, names)}) for n in found.notes),
     ]
     entries.sort(key=lambda entry: entry[0], reverse=True)

@@ -45,8 +45,9 @@ NOTE_LONGEST = 2000
 _HOUR_MS = 3_600_000
 # About so many rows of vital signs in a time-line: it is read, not measured.
 _VITAL_ROWS = 24
-_FELT_POINTS = 288
-_FELT_LEAST_S = 60.0
+# How often a sensor's rest is looked at: often enough for a turn of minutes, and a stay of three days is read in a second.
+_FELT_STEPS_S = (5.0, 15.0, 30.0, 60.0)
+_FELT_POINTS = 4320
 _AHEAD = timedelta(minutes=1)  # of a browser's clock
 
 
@@ -143,7 +144,7 @@ class Beds:
         stay = await self._stay(principal, key, asked)
         tenant = tenant_of(principal)
         step_ms = max(_HOUR_MS // 4, bucket_width_ms(asked, _VITAL_ROWS))
-        felt_s = max(_FELT_LEAST_S, (asked.end - asked.start).total_seconds() / _FELT_POINTS)
+        felt_s = _felt_step_s(stay)
         async with self._database.transaction(tenant) as connection:
             series = await store.read_series(connection, tenant, stay)
             codes = [code for code in dict.fromkeys(row[3] for row in series) if code.startswith("MDC_")]
@@ -191,6 +192,12 @@ class Beds:
 
     async def _note_read(self, principal: "Principal", action: str, key: int, hour: int = 0) -> None:
         await self.audit.look(principal, action, f"bed:{key}", {"from_ms": hour * _HOUR_MS} if hour else None)
+
+
+def _felt_step_s(stay: Stay) -> float:
+    begins, ends = [span.start for span in stay.spans], [span.end for span in stay.spans]
+    long_s = (max(ends) - min(begins)).total_seconds() if begins else 0.0
+    return next((step_s for step_s in _FELT_STEPS_S if long_s <= step_s * _FELT_POINTS), _FELT_STEPS_S[-1])
 
 
 def _window(wanted: tuple[int | None, int | None], longest: timedelta | None = None) -> Window:

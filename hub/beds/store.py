@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from hub.alarms.store import from_ms, to_us
-from hub.beds.domain import ACCELERATION, Bucket, Hole, Note, Trend, Turn, Vector, Window, turns
+from hub.beds.domain import Bucket, Hole, Note, Trend, Window
+from hub.beds.posture import BODY_AXES, STIR_G, Turn, Vector, axes_of, turns
 from hub.core.db import Connection
 from hub.core.sql import load_queries
 from hub.placement.domain import Span, Stay
@@ -97,22 +98,31 @@ async def read_frames(
 
 
 async def read_turns(connection: Connection, stay: Stay, streams: Sequence[Stream], step_s: float) -> list[Turn]:
-    """When a sensor that feels acceleration came to lie differently."""
-    by_id = {s.stream_id: s for s in streams if set(ACCELERATION) <= set(s.leads)}
+    """When a sensor that feels acceleration came to lie differently, looked at once in `step_s`."""
+    by_id = {s.stream_id: (s, axes) for s in streams if (axes := axes_of(s.leads)) is not None}
     if not by_id or not stay.spans:
         return []
-    values = {"streams": list(by_id), "step_s": step_s, **_bounds(stay.spans)}
-    felt: dict[str, list[tuple[int, Vector]]] = {}
+    bounds = _bounds(stay.spans)
+    # the same moments whenever it is asked: a turn keeps its time
+    begin = datetime.fromtimestamp(-(-min(s.start for s in stay.spans).timestamp() // step_s) * step_s, UTC)
+    values = {**bounds, "streams": list(by_id), "step_s": step_s, "from": begin}
+    felt: dict[tuple[str, tuple[str, ...]], list[tuple[int, Vector]]] = {}
     rows = await (await connection.execute(_QUERIES["felt"], values)).fetchall()
     for at, (stream_id, start, n, first_sample, codec, samples) in enumerate(rows):
-        stream = by_id[stream_id]
-        group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
-        mean = np.nanmean(group.physical(), axis=1)
-        x, y, z = (float(mean[stream.leads.index(code)]) for code in ACCELERATION)
-        felt.setdefault(stream.source, []).append((to_ms(start), (x, y, z)))
+        stream, axes = by_id[stream_id]
+        if any(s.device_id == stream.device_id and s.start <= start < s.end for s in stay.spans):
+            group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
+            along = group.physical()[[stream.leads.index(code) for code in axes]]
+            if np.ptp(along, axis=1).max() < STIR_G:
+                x, y, z = (float(mean) for mean in along.mean(axis=1))
+                felt.setdefault((stream.source, axes), []).append((to_ms(start), (x, y, z)))
         if at % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)
-    return [turn for source, points in felt.items() for turn in turns(source, sorted(points))]
+    return [
+        turn
+        for (source, axes), points in felt.items()
+        for turn in turns(source, sorted(points), is_body=axes == BODY_AXES)
+    ]
 
 
 async def read_notes(connection: Connection, tenant: int, stay: Stay, window: Window) -> list[Note]:

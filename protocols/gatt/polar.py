@@ -5,21 +5,25 @@ Numbers, gaps and clocks are in `polar_stream`; this module knows only which cha
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from protocols.body_axes import Axis
 from protocols.errors import DecodeError, Fault
-from protocols.gatt import battery, device_information, heart_rate, polar_pmd
+from protocols.gatt import heart_rate, polar_pmd
+from protocols.gatt.device import GattDevice, Reader
 from protocols.gatt.polar_pmd import Measurement, Setting, Stopped
 from protocols.gatt.polar_stream import PolarStream, ResumePoint, Shape
-from protocols.nomenclature import EVT_STREAM_STOPPED
+from protocols.nomenclature import ACCELERATION_X, ACCELERATION_Y, ACCELERATION_Z, EVT_STREAM_STOPPED
 from protocols.record import DeviceEvent, Record, Scale, SourcePath, Times
 
 ECG_FS_HZ = 130.0
 ACCELERATION_RATES_HZ = (25, 50, 100, 200)
 
 _ECG_BITS = 14
-_ACCELERATION_LEADS = ("WDL_ACCELERATION_X", "WDL_ACCELERATION_Y", "WDL_ACCELERATION_Z")
+_G_PER_STEP = 0.001
+# What is known of the sensor alone: the maker shows its axes in a picture only, and a strap can be worn upside down.
+OWN_AXES: tuple[Axis, ...] = ((ACCELERATION_X, 1), (ACCELERATION_Y, 1), (ACCELERATION_Z, 1))
 _COMMANDS = {1: "get settings", 2: "start", 3: "stop"}
 
 START_ECG = polar_pmd.start(Measurement.ECG, sample_rate=int(ECG_FS_HZ), resolution=_ECG_BITS)
@@ -32,10 +36,11 @@ def start_acceleration(fs_hz: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class StrapOptions:
-    """What a strap measures: the ECG lead it lies on (MDC code), and the accelerometer's rate, 0 for none."""
+    """What a strap measures: the ECG lead it lies on (MDC code), and the accelerometer's rate, 0 for none, with its axes X, Y, Z."""
 
     lead: str
     acceleration_hz: int = 0
+    axes: Sequence[Axis] = OWN_AXES
 
 
 class PolarDecoder:
@@ -48,49 +53,31 @@ class PolarDecoder:
         points = resume or {}
         self._device = SourcePath(device)
         self._heart = SourcePath(device, ("heart_rate",))
-        self._battery = battery.Battery(self._device)
-        self._information = device_information.DeviceInformation(self._device)
-        ecg = Shape((options.lead,), ECG_FS_HZ, Scale(1.0, 0.0, "uV"))
+        readers: dict[str, Reader] = {
+            polar_pmd.DATA: self._frame,
+            polar_pmd.CONTROL_POINT: self._control,
+            heart_rate.MEASUREMENT: lambda data, at: heart_rate.records(self._heart, data, at),
+        }
+        self._gatt = GattDevice(device, "a Polar strap", readers)
+        ecg = Shape((options.lead,), ECG_FS_HZ, (Scale(1.0, 0.0, "uV"),))
         self._streams = {
             int(Measurement.ECG): PolarStream(SourcePath(device, ("ecg",)), ecg, points.get(("ecg",))),
         }
         if options.acceleration_hz:
-            shape = Shape(_ACCELERATION_LEADS, float(options.acceleration_hz), Scale(0.001, 0.0, "[g]"))
+            scales = tuple(Scale(sign * _G_PER_STEP, 0.0, "[g]") for _, sign in options.axes)
+            shape = Shape(tuple(code for code, _ in options.axes), float(options.acceleration_hz), scales)
             source = SourcePath(device, ("accelerometer",))
             self._streams[int(Measurement.ACCELERATION)] = PolarStream(source, shape, points.get(source.path))
 
     def feed(self, data: bytes, at: int, channel: str = "") -> list[Record | Fault]:
         """Take a value of the characteristic `channel` that arrived at gateway time `at` (ns)."""
-        out: list[Record | Fault] = []
-        try:
-            if channel in device_information.CHARACTERISTICS:
-                self._information.take(channel, data)
-            else:
-                # the strings are read before anything else arrives: all of them are known now
-                out += self._information.told(at)
-                out += self._value(data, at, channel)
-        except DecodeError as error:
-            out.append(Fault(str(self._device), error.where, error.expected, error.found, data, at))
-        return out
+        return self._gatt.feed(data, at, channel)
 
     def flush(self, at: int) -> list[Record | Fault]:
-        """The link closed or fell silent. Values come whole, so nothing is pending but what the device said of itself."""
+        """The link closed or fell silent at `at` (ns)."""
         for stream in self._streams.values():
             stream.interrupted()
-        return [*self._information.told(at)]
-
-    def _value(self, data: bytes, at: int, channel: str) -> list[Record | Fault]:
-        match channel:
-            case polar_pmd.DATA:
-                return [*self._frame(data, at)]
-            case heart_rate.MEASUREMENT:
-                return [*heart_rate.records(self._heart, data, at)]
-            case battery.LEVEL:
-                return [*self._battery.records(data, at)]
-            case polar_pmd.CONTROL_POINT:
-                return self._control(data, at)
-            case _:
-                raise DecodeError("characteristic", "one that a Polar strap has", channel or "none", data)
+        return self._gatt.flush(at)
 
     def _frame(self, data: bytes, at: int) -> list[Record]:
         frame = polar_pmd.parse_frame(data)

@@ -38,11 +38,11 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the samples are."""
+    """What the samples are; a scale for each lead."""
 
     leads: tuple[str, ...]
     fs_hz: float
-    scale: Scale
+    scales: tuple[Scale, ...]
 
 
 class PolarStream:
@@ -74,14 +74,12 @@ class PolarStream:
         before_ns = round((n - 1) * self._period_ns)
         # All samples arrive together: the first one was measured so much earlier, on either clock.
         times = Times(at - before_ns, frame.last_ns - before_ns)
-        scale = self._shape.scale
+        scales = self._shape.scales
         if frame.in_factor_units:
-            scale = Scale(scale.gain * self.factor, scale.offset, scale.unit)
+            scales = tuple(Scale(s.gain * self.factor, s.offset, s.unit) for s in scales)
         samples = np.ascontiguousarray(frame.samples.T, "<i4").tobytes()
-        leads = self._shape.leads
-        out.append(
-            WaveformGroup(self._source, leads, self._shape.fs_hz, first, samples, "<i4", (scale,) * len(leads), times)
-        )
+        leads, fs_hz = self._shape.leads, self._shape.fs_hz
+        out.append(WaveformGroup(self._source, leads, fs_hz, first, samples, "<i4", scales, times))
         return out
 
     def _number(self, device_ns: int, n: int, at: int, out: list[Record]) -> int:

@@ -201,6 +201,19 @@ async def test_an_ecg_that_stops_is_noticed_although_other_values_go_on(bluez: B
     assert_exact(strap, bed)
 
 
+async def test_an_ecg_that_stops_is_noticed_although_the_accelerometer_goes_on(bluez: Bluez, chest: Chest):
+    strap = Strap(chest, ADDRESS)
+    config = DeviceConfig("strap", "polar", f"ble:{ADDRESS}", {"acceleration_hz": 25})
+    async with worn(bluez, strap), bedside(config) as bed:
+        await bed.until(lambda: len(bed.waves("ecg")) >= 2 and bed.waves("accelerometer"))
+        felt = len(bed.waves("accelerometer"))
+        strap.faults.lose = 1_000_000
+        await bed.until(lambda: bed.events(EVT_DISCONNECTED), STALE_S + 3)
+        assert len(bed.waves("accelerometer")) > felt
+    for group in bed.waves("accelerometer"):
+        assert np.linalg.norm(group.physical().mean(axis=1)) == pytest.approx(1, abs=0.05)  # g, at rest
+
+
 async def test_garbage_is_told_with_its_bytes_and_the_rest_goes_on(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
     garbage = [
@@ -284,7 +297,7 @@ async def test_straps_of_another_process_are_played_and_made_to_fail(bus_address
         radio.terminate()
     assert await radio.wait() == 0
     assert b"fault 'explode': expected one of drop-link" in said
-    assert f"strap 'nobody': expected one of {ADDRESS}".encode() in said
+    assert f"device 'nobody': expected one of {ADDRESS}".encode() in said
 
 
 async def test_a_strap_that_is_not_there_is_named_with_what_to_do(bluez: Bluez):

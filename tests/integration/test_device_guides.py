@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from edge.identity import save_identity
-from protocols.nomenclature import EVT_CONNECTED, HEART_RATE, PLETH, lead
+from protocols.nomenclature import (
+    ACCELERATION_FRONT,
+    ACCELERATION_HEAD,
+    ACCELERATION_LEFT,
+    EVT_CONNECTED,
+    HEART_RATE,
+    PLETH,
+    PULSE_RATE,
+    SPO2,
+    lead,
+)
 from protocols.record import DeviceEvent, Observation, WaveformGroup
 from tests.fixtures.agent import Gateway
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
@@ -79,7 +89,8 @@ async def test_the_serial_guide_from_the_ports_to_the_stored_signals(tmp_path: P
 async def test_the_bluetooth_guide_from_the_bus_to_the_stored_signals(
     tmp_path: Path, usual_places: Places, short_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ):
-    (settings,) = blocks("bluetooth-door.md", "toml")
+    strap, motion, others = blocks("bluetooth-door.md", "toml")
+    settings = strap + motion.replace("[devices.options]\n", "") + others
     (bus,) = blocks("bluetooth-door.md", "xml")
     play, environment = blocks("bluetooth-door.md", "sh")
     socket = short_folder() / "ward.bus"
@@ -97,3 +108,10 @@ async def test_the_bluetooth_guide_from_the_bus_to_the_stored_signals(
             await until(lambda: HEART_RATE in {o.code for o in at.stored("strap-2", Observation)})
             assert EVT_CONNECTED in {event.code for event in at.stored("strap-2", DeviceEvent)}
             assert {group.leads for group in at.stored("strap-2", WaveformGroup)} >= {(lead("I"),)}
+            await until(lambda: at.samples("strap-2", "accelerometer") >= 2 * 25)
+            (axes,) = {group.leads for group in at.groups("strap-2", "accelerometer")}
+            assert axes == (ACCELERATION_LEFT, ACCELERATION_HEAD, ACCELERATION_FRONT)
+            await until(lambda: bool([o for o in at.stored("thermometer-2", Observation) if o.unit == "Cel"]))
+            (first, *_) = [o for o in at.stored("thermometer-2", Observation) if o.unit == "Cel"]
+            assert (first.code, first.site) == ("MDC_TEMP_BODY", "axilla")
+            await until(lambda: {SPO2, PULSE_RATE} <= {o.code for o in at.stored("oximeter-2", Observation)})

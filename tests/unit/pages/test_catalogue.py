@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.beds.posture import Posture
 from protocols.nomenclature import TERMS
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
@@ -42,6 +43,7 @@ SAME = {
 }
 # Keys that are put together at run time: the beginning, and what may follow.
 BUILT: dict[str, list[str]] = {
+    "review.posture.": [*Posture],
     "admit.ask.": ["bed_taken", "patient_differs", "patient_elsewhere", "device_elsewhere"],
     "admit.error.": ["number", "name", "birth", "device", "patient-gone", "placement-raced", "other"],
     "admit.sexes.": ["female", "male", "other", "unknown"],

@@ -26,6 +26,7 @@ _BUS = """\
   </policy>
 </busconfig>
 """
+_ACCELERATION_HZ = 25  # the least there is; how somebody lies does not change in a second
 # what lasts is turned on and off by the same line; what happens once needs one
 _LASTING = {PULL_LEAD: "pull-lead", DROP_LINK: "away", WRONG_CLOCK: "wrong-clock"}
 _ONCE = {GARBAGE: "garbage"}
@@ -59,7 +60,10 @@ class StrapRig(Plain):
         """A device of the gateway's settings."""
         del ground
         lines = [f"[[devices]]\nid = {json.dumps(self.name)}", 'family = "polar"', f'url = "ble:{self.address}"']
-        return "\n".join([*lines, f"options.lead = {json.dumps(self.lead)}"]) + "\n"
+        # as the simulated strap sits; a real one is tried out: docs/how-to/bluetooth-door.md
+        axes = 'options.axes = { x = "left", y = "head", z = "front" }'
+        lines += [f"options.lead = {json.dumps(self.lead)}", f"options.acceleration_hz = {_ACCELERATION_HZ}", axes]
+        return "\n".join(lines) + "\n"
 
     def environment(self, ground: Ground) -> dict[str, str]:
         """Where the agent finds the bus with the radio on it."""

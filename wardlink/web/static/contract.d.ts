@@ -86,10 +86,12 @@ export interface Series {
 export interface TrendsAnswer { from_ms: number; to_ms: number; bucket_ms: number; series: Series[]; gaps: Gap[]; alarms: Past[] }
 export interface Note { id: number; at_ms: number; written_ms: number; by: string; text: string }
 export interface VitalSign { code: string; unit: string; min: number; max: number; mean: number; source: string; site: string; n: number }
+export type Lying = "supine" | "prone" | "left_side" | "right_side" | "reclined" | "upright" | "head_down";
+export interface Posture { kind: "posture"; degrees: number; source: string; posture: Lying | null; before: Lying | null }
 export type Entry = { at_ms: number } & (
   | { kind: "vital_signs"; step_ms: number; values: VitalSign[] }
   | { kind: "alarm"; alarm: Past }
-  | { kind: "posture"; degrees: number; source: string }
+  | Posture
   | { kind: "note"; note: Note }
 );
 export interface BedDevice {

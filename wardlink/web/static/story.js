@@ -97,7 +97,7 @@ export class Story {
     const time = h("time", {}, hour(entry.at_ms, this.hub.now()));
     const mark = icon(KINDS[entry.kind], "kind");
     if (entry.kind === "note") return h("li", { class: "is-note" }, mark, h("div", {}, h("p", { class: "words" }, entry.note.text), h("small", {}, entry.note.by)), time);
-    if (entry.kind === "posture") return h("li", {}, mark, h("div", {}, h("b", {}, t("review.turned", { degrees: entry.degrees }))), time);
+    if (entry.kind === "posture") return h("li", {}, mark, h("div", {}, ...lying(entry)), time);
     const values = ordered(entry.values).map((one) => h("span", {}, h("b", {}, measured(one.code)), ` ${decimals(one.mean)}`, one.min !== one.max && h("small", {}, ` ${t("numeric.limits", { low: decimals(one.min), high: decimals(one.max) })}`), ` ${unitName(one.unit)}`));
     return h("li", { class: "is-vital" }, mark, h("div", { class: "vitals" }, ...values), time);
   }
@@ -144,6 +144,12 @@ export class Story {
       this.send.disabled = false;
     }
   }
+}
+
+/** How the patient lies, by name where the sensor's axes on the body are known. @param {import("./contract").Posture} entry */
+function lying(entry) {
+  if (entry.posture === null || entry.before === null) return [h("b", {}, t("review.turned", { degrees: entry.degrees }))];
+  return [h("b", {}, t(`review.posture.${entry.posture}`)), h("small", {}, t("review.posture_before", { before: t(`review.posture.${entry.before}`) }))];
 }
 
 /** In the order of the monitor's numbers, whatever their codes. @param {import("./contract").VitalSign[]} values */
