@@ -48,13 +48,11 @@ window.WebSocket = class extends Real {
 def bed(
     usual_places: Places,
     short_folder: Callable[[], Path],
-    make_database: Callable[[Database | None], Database],
-    migrated_template: Database,
+    hub_database: Database,
 ) -> Iterator[OneBed]:
     """A bed whose gateway has a page of its own, by https with a certificate of the hub's authority."""
     recording = Recording(CAPTURES / "vfdb-419-vf", start_s=FLUTTER_S - BEFORE_S, loop_pause_s=None)
-    database = make_database(migrated_template)
-    with OneBed(usual_places, short_folder(), recording, database=database, secure_local_page=True) as made:
+    with OneBed(usual_places, short_folder(), recording, database=hub_database, secure_local_page=True) as made:
         until_s = time.monotonic() + KNOWN_WITHIN_S
         while not rows(made, "select 1 from gateway where status ->> 'local_page' like 'https://127.0.0.1:%'"):
             assert time.monotonic() < until_s, "the gateway did not tell where its page is"

@@ -58,14 +58,12 @@ class Alarm(NamedTuple):
 def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_leaves_no_hole(
     usual_places: Places,
     short_folder: Callable[[], Path],
-    make_database: Callable[[Database | None], Database],
-    migrated_template: Database,
+    hub_database: Database,
     open_page: Callable[..., Page],
     pictures: Path,
 ) -> None:
     beds = ward(Recordings(CAPTURES, None))
-    database = make_database(migrated_template)
-    with Installation(usual_places, short_folder(), beds, database=database) as site:
+    with Installation(usual_places, short_folder(), beds, database=hub_database) as site:
         page = open_page("en", 1920, 1080)
         accept(page, site.invite("nurse"))
         switch_on_when_open(site)
@@ -87,7 +85,7 @@ def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_le
         page.wait_for_timeout(1000 * HUB_AWAY_S)
         site.start_hub()
         page.wait_for_timeout(1000 * CAUGHT_UP_S)
-        with closing(psycopg.connect(database.admin_url)) as connection:
+        with closing(psycopg.connect(hub_database.admin_url)) as connection:
             alarms = [Alarm(*row) for row in connection.execute(ALARMS.encode())]
             strips = connection.execute(STRIPS.encode()).fetchall()
         site.processes.check()

@@ -110,12 +110,11 @@ def expected(captures: Path) -> list[tuple[int, ...]]:
 def bed(
     usual_places: Places,
     short_folder: Callable[[], Path],
-    make_database: Callable[[Database | None], Database],
-    migrated_template: Database,
+    hub_database: Database,
     captures: Path,
 ) -> Iterator[OneBed]:
     recording = Recording(captures / "vfdb-419-vf", start_s=START_S, loop_pause_s=None)
-    with OneBed(usual_places, short_folder(), recording, database=make_database(migrated_template)) as up:
+    with OneBed(usual_places, short_folder(), recording, database=hub_database) as up:
         up.switch_on()
         yield up
 
