@@ -1,12 +1,13 @@
-"""`make test`: the static checks side by side, then one run of pytest in a few processes, whose closing line comes last.
+"""`make test`: the static checks, and beside them one run of pytest in a few processes, whose closing line comes last.
 
-Every check runs, and the tests too, whatever failed before: one run tells all. `--static` leaves out the tests, `--fast` runs only
-the unit tests after the checks; anything else is handed to pytest.
+Every check runs, and the tests too, whatever failed: one run tells all. What the checks found is printed by pytest, before its
+closing line. `--static` leaves out the tests, `--fast` runs only the unit tests; anything else is handed to pytest.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,25 +38,39 @@ class Outcome:
 
 def main(arguments: list[str]) -> int:
     """Run the checks and the tests; returns the exit status."""
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        outcomes: list[Outcome] = []
-        for outcome in pool.map(lambda item: _run(*item), CHECKS.items()):
-            outcomes.append(outcome)
-            _tell(outcome)
-    failed = [outcome.name for outcome in outcomes if not outcome.passed]
     if "--static" in arguments:
-        return int(bool(failed))
+        outcomes = _checked(SIDE_BY_SIDE)
+        print(_told(outcomes), flush=True)
+        return int(not all(outcome.passed for outcome in outcomes))
     fast = "--fast" in arguments
     passed_on = [argument for argument in arguments if argument != "--fast"]
     tests = ["tests/unit"] if fast else ["--requirements-report=build/requirements.json"]
     # A file stays in one process: what its tests share is made once. The processes share one database server. They take the
     # files in the order of the folders: those with a browser have few tests and run long, by their number they would come last.
     tests += [f"--numprocesses={TESTS_SIDE_BY_SIDE}", "--dist=loadfile", "--no-loadscope-reorder"]
-    environment = {**os.environ, "WARDLINK_CHECKS_FAILED": ", ".join(failed)}
-    status = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *tests, *passed_on], check=False, env=environment
-    ).returncode
-    return status or int(bool(failed))
+    with tempfile.TemporaryDirectory(prefix="wl-") as folder, ThreadPoolExecutor(1) as beside:
+        report = Path(folder) / "checks.txt"
+        checks = beside.submit(_report, report)
+        status = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *tests, *passed_on],
+            check=False,
+            env={**os.environ, "WARDLINK_CHECKS": str(report)},
+        ).returncode
+        return status or int(not checks.result())
+
+
+def _checked(side_by_side: int) -> list[Outcome]:
+    with ThreadPoolExecutor(side_by_side) as pool:
+        return list(pool.map(lambda item: _run(*item), CHECKS.items()))
+
+
+def _report(path: Path) -> bool:
+    """Run the checks one by one, leaving a core to the tests, and write for pytest what they found; whether all passed."""
+    outcomes = _checked(1)
+    part = path.with_suffix(".part")
+    part.write_text(_told(outcomes))
+    part.rename(path)
+    return all(outcome.passed for outcome in outcomes)
 
 
 def _run(name: str, command: list[str]) -> Outcome:
@@ -64,13 +79,15 @@ def _run(name: str, command: list[str]) -> Outcome:
     return Outcome(name, done.returncode == 0, time.monotonic() - began, done.stdout.strip())
 
 
-def _tell(outcome: Outcome) -> None:
-    closing = outcome.output.splitlines()[-1] if outcome.output and outcome.passed else ""
-    print(
-        f"{outcome.name:<20} {'ok' if outcome.passed else 'FAILED':<7} {outcome.seconds:5.1f} s  {closing}", flush=True
-    )
-    if not outcome.passed:
-        print(outcome.output, flush=True)
+def _told(outcomes: list[Outcome]) -> str:
+    lines: list[str] = []
+    for outcome in outcomes:
+        closing = outcome.output.splitlines()[-1] if outcome.output and outcome.passed else ""
+        word = "ok" if outcome.passed else "FAILED"
+        lines.append(f"{outcome.name:<20} {word:<7} {outcome.seconds:5.1f} s  {closing}")
+        if not outcome.passed:
+            lines.append(outcome.output)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
