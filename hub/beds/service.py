@@ -30,7 +30,7 @@ from hub.placement.domain import Stay, Ward
 from hub.wards.domain import Bed, Stream
 from hub.wards.store import read_streams
 from protocols.live_frame import Frame
-from protocols.nomenclature import TERMS, TermKind
+from protocols.nomenclature import BATTERY_CHARGE, TERMS, TermKind
 
 if TYPE_CHECKING:
     from hub.alarms.service import AlarmService
@@ -45,9 +45,9 @@ NOTE_LONGEST = 2000
 _HOUR_MS = 3_600_000
 # About so many rows of vital signs in a time-line: it is read, not measured.
 _VITAL_ROWS = 24
-# How often a sensor's rest is looked at: often enough for a turn of minutes, and a stay of three days is read in a second.
-_FELT_STEPS_S = (5.0, 15.0, 30.0, 60.0)
-_FELT_POINTS = 4320
+# How often a sensor's rest is looked at: often enough for a turn of minutes, and a stay of three days is read in about a second.
+_FELT_STEPS_S = (5.0, 15.0, 30.0, 60.0, 120.0)
+_FELT_POINTS = 2160
 _AHEAD = timedelta(minutes=1)  # of a browser's clock
 
 
@@ -147,7 +147,8 @@ class Beds:
         felt_s = _felt_step_s(stay)
         async with self._database.transaction(tenant) as connection:
             series = await store.read_series(connection, tenant, stay)
-            codes = [code for code in dict.fromkeys(row[3] for row in series) if code.startswith("MDC_")]
+            measured = dict.fromkeys(row[3] for row in series)
+            codes = [code for code in measured if code.startswith("MDC_") and code != BATTERY_CHARGE]
             vital_signs = await store.read_trends(connection, tenant, stay, codes, step_ms)
             streams = await read_streams(connection, tenant, {span.device_id for span in stay.spans})
             turns = await store.read_turns(connection, stay, streams, felt_s)

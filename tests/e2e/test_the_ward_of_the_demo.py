@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from protocols.nomenclature import LO_LT_LIM, V_FIB, V_TACHY
+from protocols.package import JsonObject
 from tests.fixtures.one_bed import accept, switch_on_when_open
 from wardlink.demo.commands import CAPTURES
 from wardlink.demo.installation import Installation
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 # at bed 1; at bed 5 the saturation falls below its limit of 98 % at 107 s and the alarm waits for 5 s.
 FIBRILLATION_S, DESATURATION_S = 60.0, 107.0
 TACHYCARDIA_S = 58.8  # at bed 2, behind the first sample that the strap has measured
+POSTURES = ["left_side", "upright"]  # of bed 2's patient, 40 and 85 s behind the first sample
 WITHIN_S = 10.0
 HUB_AWAY_FROM_S, HUB_AWAY_S = 92.0, 25.0
 CAUGHT_UP_S = 20.0
@@ -52,6 +54,13 @@ class Alarm(NamedTuple):
     detected_s: float
     stored_s: float
     shown_s: float | None
+
+
+def timeline_of(page: Page, site: Installation, bed: str) -> list[JsonObject]:
+    """The entries of a bed's time-line, as the page gets them; the newest first."""
+    beds = page.request.get(f"{site.url}/api/v1/ward/7b").json()["beds"]
+    key = next(one["key"] for one in beds if one["id"] == bed)
+    return page.request.get(f"{site.url}/api/v1/beds/{key}/timeline").json()["entries"]
 
 
 @pytest.mark.req("IOT-5.2a", "IOT-6.3f")
@@ -88,7 +97,16 @@ def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_le
         with closing(psycopg.connect(hub_database.admin_url)) as connection:
             alarms = [Alarm(*row) for row in connection.execute(ALARMS.encode())]
             strips = connection.execute(STRIPS.encode()).fetchall()
+        for language, on_the_side in (("zh_Hans", "左侧卧位"), ("en", "On the left side")):
+            page.goto(f"{site.url}/lang/{language}")
+            page.goto(f"{site.url}/ward/7b/bed/2")
+            expect(page.locator("#story-list")).to_contain_text(on_the_side)
+            page.screenshot(path=pictures / f"demo-bed-2-{language}-1920.png")
+        lay = [entry for entry in timeline_of(page, site, "2") if entry["kind"] == "posture"]
         site.processes.check()
+
+    assert [one["posture"] for one in reversed(lay)][: len(POSTURES)] == POSTURES
+    assert {one["source"] for one in lay} == {"strap-2/accelerometer"}
 
     def first(bed: str, *codes: str) -> Alarm:
         return min((a for a in alarms if a.bed == bed and a.code in codes), key=lambda a: a.detected_s)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from edge.identity import Identity, save_identity
 from firmware_adapters.adapter import ConfigError
 from firmware_adapters.door import DoorConfig, Message, Reply, Verdict
 from firmware_adapters.door_registry import make_door
@@ -23,6 +24,12 @@ from firmware_adapters.simulate.aecg import deliver, file_of, recording_of
 from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_DEVICE_SEEN, EVT_FAULT
 from protocols.record import NS_PER_S, Document, Observation, WaveformGroup
+from tests.conformance.formats import WRITERS
+from tests.conformance.readings import READINGS
+from tests.fixtures.agent import Gateway
+from tests.fixtures.hub import RunningHub
+from tests.fixtures.hub_peer import write_config
+from tests.fixtures.waiting import until_asked
 from tests.fixtures.ward_gateway import CAPTURES, DoorGateway, door_gateway, joined, until
 
 pytestmark = pytest.mark.integration
@@ -167,6 +174,51 @@ async def test_what_cannot_be_read_is_moved_away_with_the_reason_and_the_next_fi
         await until(lambda: len(at.at.events(CART, EVT_FAULT)) == 3)
         shown = [bytes.fromhex(e.text) for e in at.at.events(CART, EVT_FAULT) if "encoding" not in dict(e.params)]
         assert garbage in shown
+
+
+@pytest.mark.req("IOT-5.4d", surface="protocol")
+async def test_a_file_of_readings_is_no_ecg_document_and_waits_in_the_hubs_quarantine_with_its_reason(
+    tmp_path: Path, hub: RunningHub
+):
+    papers = await hub.enrol("gateway-1")
+    save_identity(
+        tmp_path / "state",
+        Identity(papers.tenant, papers.gateway, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem),
+    )
+    folder = tmp_path / "carts" / CART
+    folder.mkdir(parents=True)
+    settings = f'[[doors]]\nname = "carts"\nkind = "folder"\nurl = "{folder.parent.as_uri()}"\n'
+    agent = Gateway(write_config(tmp_path, f'{settings}[[doors.devices]]\nid = "{CART}"\n'))
+    await agent.start()
+    try:
+        # the same readings that the other doors make rows of, in each of their formats
+        sent = {
+            f"readings-{i}.{kind[-4:]}": write(CART, 1, READINGS[:3]) for i, (kind, write) in enumerate(WRITERS.items())
+        }
+        for name, body in sent.items():
+            deliver(body, folder, name)
+
+        async def held() -> list[tuple[bytes, str, str, str]]:
+            await asyncio.sleep(0.3)
+            return await asyncio.to_thread(hub.rows, "select bytes, reason, detail, device from quarantine")
+
+        async def all_held() -> bool:
+            return len(await held()) >= len(sent)
+
+        await until_asked(all_held, 60)
+        found = await held()
+        assert sorted(bytes(raw) for raw, *_ in found) == sorted(sent.values())
+        assert {(reason, device) for _, reason, _, device in found} == {("undecodable", CART)}
+        assert all("application/vnd.hl7.aecg+xml" in detail for _, _, detail, _ in found)
+        await until(lambda: len([*(folder / "refused").glob("*.reason.txt")]) == len(sent))
+        kept = {p.name.partition("-")[2]: p.read_bytes() for p in (folder / "refused").iterdir()}
+        assert {name: kept[name] for name in sent} == sent
+        assert hub.rows("select count(*) from observation") == [(0,)]
+    except BaseException:
+        print(*agent.log, sep="\n")
+        raise
+    finally:
+        await agent.kill()
 
 
 async def test_the_same_recording_is_stored_once_whatever_its_name_and_although_the_agent_is_killed(tmp_path: Path):
