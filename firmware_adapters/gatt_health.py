@@ -10,20 +10,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from firmware_adapters.adapter import API_VERSION, ConfigError, Decoder, DeviceConfig, Family, Resume, Transport
 from firmware_adapters.transport.ble import BleTransport, GattPlan, target
-from protocols.gatt import battery, health, thermometer
+from protocols.gatt import battery, blood_pressure, health, thermometer
 from protocols.gatt.device import ABOUT
 from protocols.record import NS_PER_S, SourcePath
 
 STALE_S = 10.0
 _QUIRKS = (
     ("its clock tells local time and no zone: the option zone says which", "Bluetooth SIG, Date Time"),
-    (
-        "layouts of the pulse oximeter service are from memory; no device was at hand",
-        "one independent library agrees",
-    ),
     ("no subscription outlives a connection", "seen with BlueZ's interface"),
 )
-_EVIDENCE = "the services' documents, their printed examples where there are some"
+_EVIDENCE = "the services' documents and independent open implementations of them; no device was at hand"
 
 
 class _Standard:
@@ -62,7 +58,7 @@ class _Standard:
 
 
 class SpotAdapter(_Standard):
-    """Thermometers, and oximeters that are put on for a check."""
+    """Thermometers, cuffs, scales, and oximeters that are put on for a check."""
 
     silence_ns = 0
     plan = GattPlan(
@@ -77,8 +73,16 @@ class SpotAdapter(_Standard):
         name="gatt-spot",
         door="bluetooth",
         maker="any",
-        model="Health Thermometer, Pulse Oximeter (spot check)",
-        delivers=("MDC_TEMP_BODY", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE", "battery"),
+        model="Health Thermometer, Blood Pressure, Pulse Oximeter (spot check), Weight Scale",
+        delivers=(
+            "MDC_TEMP_BODY",
+            *blood_pressure.PRESSURES.values(),
+            "MDC_PULS_RATE_NON_INV",
+            "MDC_PULS_OXIM_SAT_O2",
+            "MDC_PULS_OXIM_PULS_RATE",
+            "MDC_MASS_BODY_ACTUAL",
+            "battery",
+        ),
         evidence=_EVIDENCE,
         quirks=_QUIRKS,
     )

@@ -40,6 +40,7 @@ class Term:
 HEART_RATE = "MDC_ECG_HEART_RATE"
 SPO2 = "MDC_PULS_OXIM_SAT_O2"
 PULSE_RATE = "MDC_PULS_OXIM_PULS_RATE"
+PULSE_RATE_CUFF = "MDC_PULS_RATE_NON_INV"
 PLETH = "MDC_PULS_OXIM_PLETH"
 RR_INTERVAL = "MDC_ECG_TIME_PD_RR_GL"
 BATTERY_CHARGE = "MDC_ATTR_VAL_BATT_CHARGE"
@@ -145,6 +146,7 @@ def _terms() -> "Iterable[Term]":
         (0, 350),
         "PR",
     )
+    yield Term(PULSE_RATE_CUFF, metric, "Pulse rate (cuff)", "脉率·袖带", 149546, "8867-4", "/min", (0, 350), "PR")
     yield Term(SPO2, metric, "Oxygen saturation", "血氧饱和度", 150456, "59408-5", "%", (0, 100), "SpO₂")
     yield Term(PLETH, metric, "Plethysmogram", "容积脉搏波", 150452, None, "1", None, "Pleth")
     yield Term("MDC_TTHOR_RESP_RATE", metric, "Respiration rate", "呼吸率", 151578, "76270-8", "/min", (0, 150), "RR")

@@ -1,7 +1,7 @@
-"""Devices of the standard health services on the simulated radio: a thermometer, a pulse oximeter, a heart rate strap.
+"""Devices of the standard health services on the simulated radio: thermometer, pulse oximeter, cuff, scale, heart rate strap.
 
 What they measure is told to them, or invented where nobody tells them. Layouts are written here from the services' documents, so that
-an error in the decoder or here shows; those of the oximeter are from memory on both sides.
+an error in the decoder or here shows.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from firmware_adapters.simulate.bluez import Bluez, Characteristic, Peripheral
 
-THERMOMETER, OXIMETER, HEART_RATE = KINDS = "thermometer", "oximeter", "heart-rate"
+THERMOMETER, OXIMETER, CUFF, SCALE, HEART_RATE = KINDS = "thermometer", "oximeter", "cuff", "scale", "heart-rate"
 
 _TRY_AGAIN_S = 0.05
 _SITES: "Mapping[str, int]" = MappingProxyType({"axilla": 1, "mouth": 6, "rectum": 7, "tympanum": 9})
@@ -33,7 +33,7 @@ def _uuid(number: int) -> str:
 
 
 TEMPERATURE, SPOT, CONTINUOUS, RATE = _uuid(0x2A1C), _uuid(0x2A5E), _uuid(0x2A5F), _uuid(0x2A37)
-BATTERY = _uuid(0x2A19)
+PRESSURE, WEIGHT, BATTERY = _uuid(0x2A35), _uuid(0x2A9D), _uuid(0x2A19)
 
 
 def medical_float(value: float | str, bits: int) -> bytes:
@@ -77,6 +77,31 @@ def continuous(spo2: float | str, pulse: float | str = "NaN") -> tuple[str, byte
     return CONTINUOUS, b"\x04" + medical_float(spo2, 16) + medical_float(pulse, 16) + (1 << 5).to_bytes(2, "little")
 
 
+def pressure(
+    systolic: float | str,
+    diastolic: float | str,
+    mean: float | str,
+    pulse: float | str,
+    *,
+    unit: str = "mm[Hg]",
+    time: str = "",
+) -> tuple[str, bytes]:
+    """A Blood Pressure Measurement."""
+    flags = (unit == "kPa") | bool(time) << 1 | (pulse != "NaN") << 2
+    body = b"".join(medical_float(value, 16) for value in (systolic, diastolic, mean))
+    body += date_time(time) if time else b""
+    return PRESSURE, bytes([flags]) + body + (medical_float(pulse, 16) if pulse != "NaN" else b"")
+
+
+def weight(value: float, *, unit: str = "kg", time: str = "") -> tuple[str, bytes]:
+    """A Weight Measurement."""
+    imperial = unit == "[lb_av]"
+    steps = round(value * (100 if imperial else 200))
+    return WEIGHT, bytes([imperial | bool(time) << 1]) + steps.to_bytes(2, "little") + (
+        date_time(time) if time else b""
+    )
+
+
 def heart_rate(per_min: int) -> tuple[str, bytes]:
     """A Heart Rate Measurement without a word on contact or intervals."""
     return RATE, bytes([0, per_min]) if per_min < 256 else b"\x01" + per_min.to_bytes(2, "little")
@@ -86,6 +111,8 @@ _SERVICES: "Mapping[str, tuple[int, tuple[tuple[str, str], ...]]]" = MappingProx
     {
         THERMOMETER: (0x1809, ((TEMPERATURE, "indicate"),)),
         OXIMETER: (0x1822, ((SPOT, "indicate"), (CONTINUOUS, "notify"))),
+        CUFF: (0x1810, ((PRESSURE, "indicate"),)),
+        SCALE: (0x181D, ((WEIGHT, "indicate"),)),
         HEART_RATE: (0x180D, ((RATE, "notify"),)),
     }
 )
@@ -118,20 +145,21 @@ class HealthDevice:
         """Measure what is told, by the names of this module's functions and their arguments; ValueError for what cannot be sent.
 
         `{"temperature": 98.6, "unit": "[degF]", "time": "2026-03-15T14:30:05", "site": "axilla"}`, `{"spot": 97, "pulse": 72}`,
-        `{"continuous": "+INF"}`, `{"heart_rate": 75}`.
+        `{"continuous": "+INF"}`, `{"systolic": 16.0, "diastolic": 10.7, "unit": "kPa"}`, `{"weight": 72.5}`, `{"heart_rate": 75}`.
         """
         options = dict(said)
         words = {name: str(options.pop(name)) for name in ("unit", "time", "site") if name in options}
-        pulse = options.pop("pulse", "NaN")
+        rest = [options.pop(name, "NaN") for name in ("diastolic", "mean", "pulse")]
         try:
             ((what, value),) = options.items()
-            self.waiting.append(self._sent(what, value, pulse, words))
+            self.waiting.append(self._sent(what, value, rest, words))
         except (KeyError, TypeError, OverflowError) as error:
             msg = f"{dict(said)!r}: {error}"
             raise ValueError(msg) from error
 
     @staticmethod
-    def _sent(what: str, value: float | str, pulse: float | str, words: Mapping[str, str]) -> tuple[str, bytes]:
+    def _sent(what: str, value: float | str, rest: list[float | str], words: Mapping[str, str]) -> tuple[str, bytes]:
+        diastolic, mean, pulse = rest
         match what:
             case "temperature":
                 return temperature(value, **words)
@@ -139,20 +167,28 @@ class HealthDevice:
                 return spot(value, pulse, **words)
             case "continuous":
                 return continuous(value, pulse)
+            case "systolic":
+                return pressure(value, diastolic, mean, pulse, **words)
+            case "weight":
+                return weight(float(value), **words)
             case "heart_rate":
                 return heart_rate(int(value))
             case _:
-                msg = f"{what!r}: expected temperature, spot, continuous or heart_rate"
+                msg = f"{what!r}: expected temperature, spot, continuous, systolic, weight or heart_rate"
                 raise ValueError(msg)
 
     def live(self, second: int) -> tuple[str, bytes] | None:
-        """What it measures by itself, a patient who is well; a thermometer is read every ten seconds."""
+        """What it measures by itself, a patient who is well; what is not worn measures every ten seconds."""
         slow = math.sin(second / 30)
         if self.kind == OXIMETER:
             return continuous(round(97 + slow), round(72 + 3 * slow))
         if self.kind == HEART_RATE:
             return heart_rate(round(72 + 3 * slow))
-        return temperature(round(36.8 + 0.2 * slow, 1), site="axilla") if second % 10 == 0 else None
+        if second % 10:
+            return None
+        if self.kind == CUFF:
+            return pressure(round(124 + 4 * slow), round(80 + 2 * slow), round(95 + 3 * slow), 72)
+        return weight(72.5) if self.kind == SCALE else temperature(round(36.8 + 0.2 * slow, 1), site="axilla")
 
 
 async def carry(bluez: Bluez, device: HealthDevice, *, by_itself: bool = True) -> None:

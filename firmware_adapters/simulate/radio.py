@@ -176,11 +176,11 @@ def main() -> int:
     parser.add_argument("--wait-for", type=Path, default=None, help="nobody wears a strap until this file exists")
     for kind in KINDS:
         parser.add_argument(f"--{kind}", dest=kind, action="append", default=[], type=_address, metavar="ADDRESS")
-    parser.add_argument("--told", action="store_true", help="these three measure only what standard input tells them")
+    parser.add_argument("--told", action="store_true", help="these measure only what standard input tells them")
     given = parser.parse_args()
     found = {a: HealthDevice(kind, a, serial=a.replace(":", "")[4:]) for kind in KINDS for a in vars(given)[kind]}
     if not given.straps and not found:
-        parser.error("nothing to put on the air: give a strap, a thermometer, an oximeter or a heart rate sensor")
+        parser.error(f"nothing to put on the air: give a strap, or one of --{', --'.join(KINDS)}")
     asyncio.run(_main(given, found))
     return 0
 

@@ -1,7 +1,7 @@
 """Pulse Oximeter service 1.0 (Bluetooth SIG): PLX Continuous Measurement 0x2A5F and Spot-check Measurement 0x2A5E, saturation and pulse rate.
 
-The layouts are from memory of the service's text and match one independent library; they were checked against no device. A reading that
-is missing makes no observation, and an event says so once.
+Layouts and status bits are as several independent open implementations have them; they were checked against no device. A reading that is
+missing makes no observation, and an event says so once.
 """
 
 from datetime import UTC, tzinfo
@@ -19,9 +19,13 @@ SPOT, CONTINUOUS = uuid16(0x2A5E), uuid16(0x2A5F)
 _HAS_FAST, _HAS_SLOW, _HAS_STATUS, _HAS_DEVICE_STATUS, _HAS_PULSE_AMPLITUDE = 0x01, 0x02, 0x04, 0x08, 0x10
 _SPOT_HAS_TIME, _SPOT_HAS_STATUS, _SPOT_HAS_DEVICE_STATUS = 0x01, 0x02, 0x04
 _SPOT_HAS_PULSE_AMPLITUDE, _SPOT_CLOCK_NOT_SET = 0x08, 0x10
+# Measurement Status
 _EARLY, _DEMO, _TEST, _CALIBRATION = 1 << 6, 1 << 10, 1 << 11, 1 << 12
-_MALFUNCTION, _BAD_SIGNAL, _ERRATIC, _QUESTIONABLE, _INTERFERENCE = 1 << 1, 1 << 3, 1 << 5, 1 << 7, 1 << 9
-_FINGER_CHECK, _DISCONNECTED = 1 << 10, 1 << 11
+_UNAVAILABLE, _QUESTIONABLE, _INVALID = 1 << 13, 1 << 14, 1 << 15
+# Device and Sensor Status
+_MALFUNCTION, _IRREGULAR, _INADEQUATE, _POOR = 1 << 1, 1 << 2, 1 << 3, 1 << 4
+_ERRATIC, _NOT_PULSATILE, _QUESTIONABLE_PULSE, _INTERFERENCE = 1 << 6, 1 << 7, 1 << 8, 1 << 10
+_NOT_ON_USER, _UNKNOWN_SENSOR, _DISPLACED, _SENSOR_MALFUNCTION, _DISCONNECTED = (1 << bit for bit in range(11, 16))
 
 
 class PulseOximeter:
@@ -89,9 +93,9 @@ def _values(fields: Fields) -> dict[str, MedicalFloat]:
 def _quality(status: int, device: int, data: bytes) -> Quality:
     if status & (_DEMO | _TEST | _CALIBRATION):
         raise DecodeError("PLX, measurement status", "a measurement", "demonstration, test or calibration", data)
-    if device & (_FINGER_CHECK | _DISCONNECTED):
+    if device & (_NOT_ON_USER | _DISPLACED | _DISCONNECTED):
         return Quality.LEAD_OFF
-    if device & _MALFUNCTION:
+    if device & (_MALFUNCTION | _UNKNOWN_SENSOR | _SENSOR_MALFUNCTION) or status & (_UNAVAILABLE | _INVALID):
         return Quality.UNUSABLE
-    doubtful = device & (_BAD_SIGNAL | _ERRATIC | _QUESTIONABLE | _INTERFERENCE) or status & _EARLY
-    return Quality.QUESTIONABLE if doubtful else Quality.GOOD
+    poor = device & (_IRREGULAR | _INADEQUATE | _POOR | _ERRATIC | _NOT_PULSATILE | _QUESTIONABLE_PULSE | _INTERFERENCE)
+    return Quality.QUESTIONABLE if poor or status & (_EARLY | _QUESTIONABLE) else Quality.GOOD

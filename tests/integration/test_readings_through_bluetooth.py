@@ -102,6 +102,8 @@ async def test_the_readings_that_a_bluetooth_device_can_send_are_the_rows_of_eve
         "probe-local": ("thermometer", LOCAL),
         "finger-utc": ("oximeter", ""),
         "finger-local": ("oximeter", LOCAL),
+        "cuff": ("cuff", LOCAL),
+        "scale": ("scale", LOCAL),
         "strap": ("heart-rate", ""),
     }
     async with ward(tmp_path, hub, bus_address, kinds) as (house, radio):

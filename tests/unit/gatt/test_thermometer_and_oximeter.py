@@ -110,14 +110,23 @@ def test_a_missing_saturation_makes_no_observation_and_is_told_once():
 @pytest.mark.parametrize(
     ("status", "quality"),
     [
-        (1 << 10, Quality.LEAD_OFF),
-        (1 << 11, Quality.LEAD_OFF),
-        (1 << 1, Quality.UNUSABLE),
-        (1 << 3, Quality.QUESTIONABLE),
+        (1 << 11, Quality.LEAD_OFF),  # sensor unconnected to user
+        (1 << 15, Quality.LEAD_OFF),  # sensor disconnected
+        (1 << 1, Quality.UNUSABLE),  # equipment malfunction
+        (1 << 14, Quality.UNUSABLE),  # sensor malfunctioning
+        (1 << 4, Quality.QUESTIONABLE),  # poor signal
+        (1 << 5, Quality.GOOD),  # low perfusion
+        (1 << 10, Quality.QUESTIONABLE),  # interference
     ],
 )
 def test_the_device_status_decides_how_far_a_reading_may_be_used(status: int, quality: Quality):
     out = PulseOximeter(PROBE).records(bytes.fromhex("08 61 00 48 00") + status.to_bytes(3, "little"), AT)
+    assert {r.quality for r in out if isinstance(r, Observation)} == {quality}
+
+
+@pytest.mark.parametrize(("bit", "quality"), [(7, Quality.GOOD), (14, Quality.QUESTIONABLE), (15, Quality.UNUSABLE)])
+def test_the_measurement_status_decides_too(bit: int, quality: Quality):
+    out = PulseOximeter(PROBE).records(bytes.fromhex("04 61 00 48 00") + (1 << bit).to_bytes(2, "little"), AT)
     assert {r.quality for r in out if isinstance(r, Observation)} == {quality}
 
 
