@@ -96,13 +96,18 @@ class DevicePipeline:
             self._stands(is_open=False)
 
     async def _keep_open(self, decoder: Decoder) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s, said = FIRST_PAUSE_S, ""
         while True:
             began_s = time.monotonic()
             try:
                 await self._connected(decoder)
             except LinkError as error:
-                _log.warning("link-lost", device=self._config.device, error=str(error), again_in_s=round(pause_s, 1))
+                # who measures now and then is away most of the time: that is told once a change, not once a look
+                if self._adapter.silence_ns or str(error) != said:
+                    _log.warning(
+                        "link-lost", device=self._config.device, error=str(error), again_in_s=round(pause_s, 1)
+                    )
+                said = str(error)
             self._stands(is_open=False)
             if time.monotonic() - began_s > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S

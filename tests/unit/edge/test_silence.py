@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.silence import FIRST_HEARD_S, Silence
@@ -287,5 +288,20 @@ def test_a_device_that_measures_now_and_then_raises_no_alarm():
         watched = Watched(Thermometer([(1.0, READING), (900.0, READING)], silence_s=0))
         await watched.run_for(3600)
         assert watched.alarms() == watched.events(EVT_SILENT) == []
+
+    in_virtual_time(story)
+
+
+def test_that_a_device_is_away_which_measures_now_and_then_is_logged_once_a_change_and_of_any_other_each_time():
+    async def story() -> None:
+        with capture_logs() as log:
+            await Watched(Thermometer([(1.0, READING), (1.0, None)], silence_s=0)).run_for(600)
+        assert [line["error"] for line in log if line["event"] == "link-lost"] == [
+            "the cable was pulled",
+            "no such port",
+        ]
+        with capture_logs() as log:
+            await Watched(Thermometer()).run_for(600)
+        assert sum(line["event"] == "link-lost" for line in log) > 100
 
     in_virtual_time(story)
