@@ -4,7 +4,7 @@ Numbers follow ISO/IEEE 11073-10101 (partition * 65536 + code) where two publish
 not be verified, so that nobody sends an invented one. Terms that begin with `WDL_` are our own and stay inside Wardlink.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -22,9 +22,23 @@ class TermKind(StrEnum):
     EVENT = "event"
 
 
+class AlarmCategory(StrEnum):
+    """What an alarm is about, as its melody says it (IEC 60601-1-8:2006, annex F; the ones that Wardlink can raise)."""
+
+    GENERAL = "general"
+    CARDIAC = "cardiac"  # rhythm, rate and blood pressure
+    VENTILATION = "ventilation"
+    OXYGEN = "oxygen"
+    TEMPERATURE = "temperature"
+    EQUIPMENT = "equipment"  # equipment or supply failure: every technical alarm
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One entry. `plausible` is what a sensor can truthfully report (inclusive), in `unit`; it is no alarm limit."""
+    """One entry. `plausible` is what a sensor can truthfully report (inclusive), in `unit`; it is no alarm limit.
+
+    `category` is what an alarm of this code, or of a limit of this measurement, is about.
+    """
 
     code: str
     kind: TermKind
@@ -35,6 +49,7 @@ class Term:
     unit: str = "1"
     plausible: tuple[float, float] | None = None
     short: str = ""
+    category: AlarmCategory = AlarmCategory.GENERAL
 
 
 HEART_RATE = "MDC_ECG_HEART_RATE"
@@ -230,4 +245,22 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
 
 
-TERMS: "Mapping[str, Term]" = MappingProxyType({term.code: term for term in _terms()})
+# One table of what is alarmed about; any other code is general.
+_CATEGORIES: "Mapping[AlarmCategory, frozenset[str]]" = {
+    AlarmCategory.CARDIAC: frozenset({
+        V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, HEART_RATE, PULSE_RATE, RR_INTERVAL,
+        "MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_DIA", "MDC_PRESS_BLD_NONINV_MEAN",
+    }),
+    AlarmCategory.VENTILATION: frozenset({"MDC_TTHOR_RESP_RATE"}),
+    AlarmCategory.OXYGEN: frozenset({SPO2}),
+    AlarmCategory.TEMPERATURE: frozenset({"MDC_TEMP_BODY", "MDC_TEMP_SKIN"}),
+    AlarmCategory.EQUIPMENT: frozenset({LEADS_OFF, SIGNAL_LOW, ECG_NOISE, SATURATED, LINK_LOST}),
+}  # fmt: skip
+
+
+def _sorted_in(term: Term) -> Term:
+    category = next((name for name, codes in _CATEGORIES.items() if term.code in codes), AlarmCategory.GENERAL)
+    return replace(term, category=category)
+
+
+TERMS: "Mapping[str, Term]" = MappingProxyType({term.code: _sorted_in(term) for term in _terms()})

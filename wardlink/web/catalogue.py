@@ -59,7 +59,7 @@ class Catalogue:
         """Return words, terms and language tag as JSON that may stand inside `<script type="application/json">`."""
         words = {key: text for key, text in self.words[lang].items() if not key.startswith(SERVER_ONLY)}
         terms = {
-            code: {"name": term.en if lang == "en" else term.zh_hans, "short": term.short}
+            code: {"name": term.en if lang == "en" else term.zh_hans, "short": term.short, "category": term.category}
             for code, term in TERMS.items()
             if term.kind is not TermKind.EVENT
         }

@@ -1,10 +1,11 @@
 // What the ward page's modules do without a browser: frames, rings, the playout clock, order of alarms, layout, the event stream.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Alarms, byUrgency } from "../../../wardlink/web/static/alarms.js";
+import { Alarms, byUrgency, heard } from "../../../wardlink/web/static/alarms.js";
 import { EventParser } from "../../../wardlink/web/static/events.js";
 import { readFrame, readFrames } from "../../../wardlink/web/static/frame.js";
-import { PATTERNS } from "../../../wardlink/web/static/sound.js";
+import { HARMONICS, MELODIES, PATTERNS, pitches } from "../../../wardlink/web/static/sound.js";
+import { speak } from "../../../wardlink/web/static/words.js";
 import { corners, zeroOf } from "../../../wardlink/web/static/ecg_paper.js";
 import { arrange } from "../../../wardlink/web/static/layout.js";
 import { Playout } from "../../../wardlink/web/static/playout.js";
@@ -138,6 +139,22 @@ test("the most urgent alarm is the unacknowledged one of the highest priority, a
   assert.deepEqual(order.sort(byUrgency).map((one) => one.id), ["new", "old", "medium", "cable", "low", "seen"]);
 });
 
+test("what sounds is the alarm that the header shows first: its priority and what it is about", () => {
+  speak({ lang: "en", tag: "en", words: {}, terms: { VF: { name: "", short: "", category: "cardiac" }, SPO2: { name: "", short: "", category: "oxygen" }, LINK: { name: "", short: "", category: "equipment" } } });
+  const sounding = (...alarms) => heard(alarms.sort(byUrgency));
+  const vf = alarm("vf", { code: "VF" });
+  const limit = alarm("limit", { code: "LO", priority: "medium", params: { measure: "SPO2" }, onset_ms: 5 });
+  const link = alarm("link", { code: "LINK", priority: "medium", kind: "technical", onset_ms: 9 });
+  assert.equal(sounding(), null);
+  assert.deepEqual(sounding(limit, link, vf), { priority: "high", category: "cardiac" });
+  assert.deepEqual(sounding(link, limit), { priority: "medium", category: "oxygen" }, "a patient before a cable");
+  assert.deepEqual(sounding(link), { priority: "medium", category: "equipment" }, "nobody is watched there");
+  assert.deepEqual(sounding({ ...vf, acknowledged: { by: "x", at_ms: 1 } }, link), { priority: "medium", category: "equipment" });
+  assert.deepEqual(sounding(limit, alarm("newer", { code: "VF", priority: "medium", onset_ms: 6 })), { priority: "medium", category: "cardiac" }, "the newest of a priority");
+  assert.equal(sounding({ ...link, priority: "low" }), null, "low has no sound");
+  assert.deepEqual(sounding(alarm("unknown", { code: "?" })), { priority: "high", category: "general" });
+});
+
 test("an event is taken once, and an old snapshot does not undo a newer event", () => {
   const alarms = new Alarms();
   assert.equal(alarms.replace([alarm("a")], 10), true);
@@ -192,7 +209,33 @@ test("bursts keep to IEC 60601-1-8, tables 3 and 4", () => {
   for (const y of gaps(medium)) within(y, 0.125, 0.25);
   within(high.every - high.starts.at(-1) - high.length, 2.5, 15);
   within(medium.every - medium.starts.at(-1) - medium.length, 2.5, 30);
-  for (const { pitch } of [high, medium]) within(pitch, 150, 1000);
+});
+
+// What the annex writes, in Hz of equal temperament with a' = 440 (ISO 16).
+const [c4, d4, e4, f4, g4, a4, b4, c5] = [261.63, 293.66, 329.63, 349.23, 392, 440, 493.88, 523.25];
+
+test("each kind of alarm has the melody of IEC 60601-1-8 annex F, high with ten pulses and medium with the first three", () => {
+  const expected = {
+    general: [c4, c4, c4, c4, c4], cardiac: [c4, e4, g4, g4, c5], ventilation: [c4, a4, f4, a4, f4],
+    oxygen: [c5, b4, a4, g4, f4], temperature: [c4, d4, e4, f4, g4], equipment: [c5, c4, c4, c5, c4],
+  };
+  assert.deepEqual(Object.keys(MELODIES).sort(), Object.keys(expected).sort());
+  for (const [category, five] of Object.entries(expected)) {
+    const near = (found, wanted) => found.length === wanted.length && found.every((hz, i) => Math.abs(hz - wanted[i]) < 0.01);
+    assert.ok(near(pitches({ priority: "high", category }), [...five, ...five]), category);
+    assert.ok(near(pitches({ priority: "medium", category }), five.slice(0, 3)), category);
+    assert.equal(PATTERNS.high.starts.length, 2 * five.length);
+  }
+});
+
+test("every pulse has four harmonics from 300 to 4000 Hz within 15 dB of its fundamental of 150 to 1000 Hz", () => {
+  for (const category of Object.keys(MELODIES)) {
+    for (const hz of pitches({ priority: "high", category })) {
+      assert.ok(hz >= 150 && hz <= 1000);
+      const inside = HARMONICS.map((level, n) => [n * hz, 20 * Math.log10(level)]).filter(([at, db]) => at >= 300 && at <= 4000 && db > -15);
+      assert.ok(inside.length >= 4, `${category}: ${inside.length}`);
+    }
+  }
 });
 
 test("a millimetre of the ECG sheet is 40 ms and 0.1 mV", () => {

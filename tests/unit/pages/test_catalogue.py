@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub.beds.posture import Posture
-from protocols.nomenclature import TERMS
+from protocols.nomenclature import TERMS, AlarmCategory, TermKind
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
 ROOT = Path(__file__).parents[3]
@@ -89,7 +89,20 @@ BUILT: dict[str, list[str]] = {
     "strip.gap.": [],
     "bed.sex.": ["M", "F", "O", "U"],
     "language.": ["zh_Hans", "en"],
-    "keys.": ["digits", "enter", "a", "slash", "question", "escape", "digits_go", "limits", "note", "scrub", "ward"],
+    "keys.": [
+        "digits",
+        "enter",
+        "a",
+        "slash",
+        "question",
+        "escape",
+        "digits_go",
+        "limits",
+        "note",
+        "scrub",
+        "ward",
+        "acknowledge",
+    ],
     "review.tab.": ["timeline", "alarms", "devices"],
     "review.device.": ["waiting", "retired", "live", "silent", "never"],
     "alarm.priority.": ["high", "medium", "low", "technical"],
@@ -162,11 +175,24 @@ def test_every_key_is_used_by_some_page(words: Catalogue) -> None:
 
 
 def test_every_alarm_and_gap_has_words(words: Catalogue) -> None:
-    from protocols.nomenclature import GAP_REASONS, TermKind
+    from protocols.nomenclature import GAP_REASONS
 
     alarms = [term.code for term in TERMS.values() if term.kind is TermKind.ALARM]
     assert [code for code in alarms if not words.has(f"why.{code}")] == []
     assert [reason for reason in GAP_REASONS if not words.has(f"strip.gap.{reason}")] == []
+
+
+def test_every_alarm_has_a_category_whose_melody_the_page_knows(words: Catalogue) -> None:
+    terms = json.loads(words.page_json("en"))["terms"]
+    melodies = set(re.findall(r'^  (\w+): "[a-gC ]+",$', (WEB / "static" / "sound.js").read_text(), re.MULTILINE))
+    assert melodies == set(AlarmCategory)
+    category = {code: one["category"] for code, one in terms.items()}
+    assert category["MDC_EVT_ECG_V_FIB"] == "cardiac"
+    assert category["MDC_PULS_OXIM_SAT_O2"] == "oxygen"
+    assert category["WDL_EVT_LINK_LOST"] == "equipment"
+    limits = {"MDC_EVT_HI_GT_LIM", "MDC_EVT_LO_LT_LIM"}  # theirs is that of the measurement
+    alarms = {code for code, term in TERMS.items() if term.kind is TermKind.ALARM} - limits
+    assert [code for code in alarms if category[code] == "general"] == []
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)

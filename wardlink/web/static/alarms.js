@@ -67,6 +67,22 @@ export function concerns(alarm) {
   return alarm.code.startsWith("MDC_EVT_ECG_") ? "MDC_ECG_HEART_RATE" : "";
 }
 
+/** What it is about, which its melody says: an alarm of a limit is about the measurement. @param {Alarm} alarm */
+export function category(alarm) {
+  if (alarm.kind === "technical") return "equipment";
+  const { measure } = alarm.params;
+  return term(typeof measure === "string" ? measure : alarm.code).category;
+}
+
+/**
+ * What must be heard: the alarm that the header shows first of those that nobody has seen. An alarm of low priority has no sound.
+ * @param {Alarm[]} active the most urgent first @returns {import("./contract").Heard | null}
+ */
+export function heard(active) {
+  const first = active.find((alarm) => unseen(alarm) && alarm.priority !== "low");
+  return first ? { priority: first.priority === "high" ? "high" : "medium", category: category(first) } : null;
+}
+
 /** @param {number} value */
 function round(value) {
   return Number(value.toFixed(1));

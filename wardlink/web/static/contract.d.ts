@@ -3,6 +3,8 @@
 export type Priority = "high" | "medium" | "low";
 /** Priority as it is shown: technical alarms have a look of their own. */
 export type Look = Priority | "technical";
+/** What an alarm is about (AlarmCategory of protocols/nomenclature.py): each has its melody. */
+export type Category = "general" | "cardiac" | "ventilation" | "oxygen" | "temperature" | "equipment";
 export type Value = string | number;
 
 export interface Alarm {
@@ -19,6 +21,9 @@ export interface Alarm {
   acknowledged: { by: string; at_ms: number } | null;
   source: string;
 }
+
+/** What sounds. */
+export interface Heard { priority: "high" | "medium"; category: Category }
 
 export interface AlarmEvent { kind: string; at_ms: number; who?: string | null }
 export interface EvidenceLead { code: string; short: string; uv_per_lsb: number; samples: number[] }

@@ -1,13 +1,40 @@
 /**
- * Alarm sound: bursts of pulses as IEC 60601-1-8 clause 6.3.3.1 has them (tables 3 and 4): high 10 pulses, medium 3 pulses.
- * Says truthfully whether the browser lets the page sound. Which alarms there are is told by `want`.
+ * Alarm sound: bursts of pulses as IEC 60601-1-8 clause 6.3.3.1 has them (tables 3 and 4): high 10 pulses, medium 3 pulses;
+ * their pitches are the melody of what the alarm is about (IEC 60601-1-8:2006, annex F).
+ * Says truthfully whether the browser lets the page sound. What sounds is told by `want`.
  */
+
+/** @typedef {import("./contract").Heard} Heard @typedef {import("./contract").Category} Category */
 
 /** Seconds, from the start of the burst to the start of each pulse; within the ranges of tables 3 and 4, as a test of the modules holds. */
 export const PATTERNS = {
-  high: { starts: tenPulses(0.15, 0.1, 0.35, 0.8), length: 0.15, every: 6.4, pitch: 523 },
-  medium: { starts: [0, 0.4, 0.8], length: 0.2, every: 10, pitch: 440 },
+  high: { starts: tenPulses(0.15, 0.1, 0.35, 0.8), length: 0.15, every: 6.4 },
+  medium: { starts: [0, 0.4, 0.8], length: 0.2, every: 10 },
 };
+
+/**
+ * The five pulses of high priority, which sound twice; medium has the first three. "c" is middle C, "C" the octave above.
+ * As two public accounts of the annex give them: the page on alarm sounds of the University of Sydney's department of anaesthesia
+ * (2010), and "Human factors" of scottosphere.org (2008).
+ * @type {Record<Category, string>}
+ */
+export const MELODIES = {
+  general: "c c c c c",
+  cardiac: "c e g g C",
+  ventilation: "c a f a f",
+  oxygen: "C b a g f",
+  temperature: "c d e f g",
+  equipment: "C c c C c",
+};
+
+/** Semitones from a' (440 Hz, ISO 16), equal temperament. @type {Record<string, number>} */
+const SEMITONES = { c: -9, d: -7, e: -5, f: -4, g: -2, a: 0, b: 2, C: 3 };
+
+/** Pitch of each pulse of a burst, Hz. @param {Heard} heard @returns {number[]} */
+export function pitches({ priority, category }) {
+  const five = MELODIES[category].split(" ").map((note) => 440 * 2 ** (/** @type {number} */ (SEMITONES[note]) / 12));
+  return priority === "high" ? [...five, ...five] : five.slice(0, 3);
+}
 
 /** @param {number} pulse @param {number} short @param {number} middle @param {number} long */
 function tenPulses(pulse, short, middle, long) {
@@ -17,14 +44,14 @@ function tenPulses(pulse, short, middle, long) {
   return [...five, ...five.map((at) => second + at)];
 }
 
-/** Four harmonics besides the fundamental, within 15 dB of each other, make a sound that can be found in a room. */
-const HARMONICS = [0, 1, 0.8, 0.7, 0.55, 0.45];
+/** The fundamental and four harmonics from 300 to 4000 Hz within 15 dB of each other make a sound that can be found in a room. */
+export const HARMONICS = [0, 1, 0.8, 0.7, 0.55, 0.45];
 
 export class Sound {
   /** @param {(state: "on" | "off" | "none") => void} report */
   constructor(report) {
     this.report = report;
-    /** @type {"high" | "medium" | null} */
+    /** @type {Heard | null} */
     this.wanted = null;
     this.timer = 0;
     this.context = typeof AudioContext === "undefined" ? null : new AudioContext();
@@ -50,13 +77,18 @@ export class Sound {
   /** One medium burst, for hearing that sound works. */
   async test() {
     await this.enable();
-    if (this.state === "on" && !this.wanted) this.play(PATTERNS.medium);
+    if (this.state === "on" && !this.wanted) this.play({ priority: "medium", category: "general" });
   }
 
-  /** What must be heard now; null is silence. @param {"high" | "medium" | null} priority */
-  want(priority) {
-    if (priority === this.wanted) return;
-    this.wanted = priority;
+  /**
+   * What must be heard now; null is silence. Another priority sounds at once; another melody of the same priority with the next
+   * burst, so that no burst is cut off in which somebody is listening for the melody.
+   * @param {Heard | null} heard
+   */
+  want(heard) {
+    const other = heard?.priority !== this.wanted?.priority;
+    this.wanted = heard;
+    if (!other) return;
     this.hush();
     this.burst();
   }
@@ -64,27 +96,27 @@ export class Sound {
   burst() {
     clearTimeout(this.timer);
     if (!this.wanted || this.state !== "on") return;
-    const pattern = PATTERNS[this.wanted];
-    this.play(pattern);
-    this.timer = setTimeout(() => this.burst(), pattern.every * 1000);
+    this.play(this.wanted);
+    this.timer = setTimeout(() => this.burst(), PATTERNS[this.wanted.priority].every * 1000);
   }
 
-  /** @param {{starts: number[], length: number, pitch: number}} pattern */
-  play({ starts, length, pitch }) {
+  /** @param {Heard} heard */
+  play(heard) {
     const context = this.context;
     if (!context) return;
+    const { starts, length } = PATTERNS[heard.priority];
     const out = context.createGain();
     out.gain.value = 0.5;
     out.connect(context.destination);
     this.out = out;
     const wave = context.createPeriodicWave(new Float32Array(HARMONICS.length), new Float32Array(HARMONICS));
     const begin = context.currentTime + 0.03;
-    for (const start of starts) {
+    for (const [i, pitch] of pitches(heard).entries()) {
       const oscillator = context.createOscillator();
       const gain = context.createGain();
       oscillator.setPeriodicWave(wave);
       oscillator.frequency.value = pitch;
-      const at = begin + start;
+      const at = begin + /** @type {number} */ (starts[i]);
       gain.gain.setValueAtTime(0, at);
       gain.gain.linearRampToValueAtTime(1, at + 0.15 * length);
       gain.gain.setValueAtTime(1, at + 0.8 * length);

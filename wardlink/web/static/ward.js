@@ -1,5 +1,5 @@
 /** The ward page: puts beds, alarms, sound and the connections to the hub together. One animation loop draws all beds. */
-import { Alarms, look, title, unseen } from "./alarms.js";
+import { Alarms, heard, title } from "./alarms.js";
 import { Announcer, Banner } from "./banner.js";
 import { data, h, icon, meta, PATHS, setText } from "./dom.js";
 import { EventStream } from "./events.js";
@@ -311,8 +311,7 @@ export class WardPage {
     for (const [id, tile] of this.tiles) tile.show(active.filter((alarm) => alarm.bed === id), this.alarms.history(id), { now, mono, hubLost: hubLost && !this.standby.of(id) });
     this.banner.show(active, now);
     this.sheet.tick();
-    const open = active.filter((alarm) => unseen(alarm) && look(alarm) !== "technical");
-    this.sound.want(open.some((alarm) => alarm.priority === "high") ? "high" : open.some((alarm) => alarm.priority === "medium") ? "medium" : null);
+    this.sound.want(heard(active));
     this.beds.querySelectorAll(".num.flash").forEach((one) => inStep(/** @type {HTMLElement} */ (one)));
     setText(el("clock"), clock(now));
     this.tellHub(hubLost || (this.away && this.standby.over.length > 0));

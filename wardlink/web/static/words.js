@@ -2,7 +2,7 @@
 import { data } from "./dom.js";
 
 /** @typedef {import("./contract").Value} Value */
-/** @typedef {{lang: string, tag: string, words: Record<string, string>, terms: Record<string, {name: string, short: string}>}} Page */
+/** @typedef {{lang: string, tag: string, words: Record<string, string>, terms: Record<string, {name: string, short: string, category: import("./contract").Category}>}} Page */
 
 /** @type {Page} */
 let page = { lang: "en", tag: "en", words: {}, terms: {} };
@@ -35,9 +35,9 @@ export function t(key, params = {}) {
   return render(message, params, page.lang);
 }
 
-/** Name of a measurement, lead or alarm. @param {string} code */
+/** Name of a measurement, lead or alarm, and what an alarm about it is about. @param {string} code */
 export function term(code) {
-  return page.terms[code] ?? { name: code, short: "" };
+  return page.terms[code] ?? { name: code, short: "", category: /** @type {const} */ ("general") };
 }
 
 /** Time of day with seconds, as on the wall. @param {number} ms */
