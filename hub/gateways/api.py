@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hub.accounts.domain import Person
-from hub.core.policy import allowed, declares
+from hub.core.policy import declares
 from hub.devices.present import to_ms
 from hub.web.kit import to_sign_in
 
@@ -37,7 +37,6 @@ def routes(web: "WebKit", gateways: "GatewayList") -> APIRouter:
             room="gateways",
             gateways=rows,
             now=datetime.now(UTC),
-            sees_screens=allowed(person.principal, "screen.list"),
         )
 
     @router.get("/api/v1/gateways", response_model=None)

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hub.accounts.domain import SESSION_LIFE, Person, form_token
 from hub.core.errors import DomainError, UnauthenticatedError
+from hub.core.policy import allowed
 from hub.core.principal import Role
 from hub.web.guard import SESSION_COOKIE, VISIT_COOKIE, cookies, form_secret
 from hub.web.problems import text_key
@@ -88,6 +89,7 @@ class WebKit:
             path=request.url.path,
             theme=_theme(request),
             rail=rooms_for(None if person is None else person.principal),
+            sees_screens=person is not None and allowed(person.principal, "screen.list"),
             status=code,
             words=Markup(words.page_json(lang)),  # noqa: S704  the catalogue escapes what a script element cannot hold
             **context,

@@ -74,6 +74,7 @@ def show(name: str, lang: str, context: Context) -> str:
         path="/here?a=b",
         theme="",
         rail=[],
+        sees_screens=False,
         words=Markup(WORDS.page_json(lang)),
         **context,
     )

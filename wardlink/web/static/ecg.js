@@ -70,7 +70,7 @@ class EcgPage {
     else if (event.key === "-") this.step(-1);
     else if (event.key === "0") this.to(1);
     else if (event.key === "p") print();
-    else if (event.key === "Escape") location.assign(`/ward/${encodeURIComponent(this.ecg.ward.id)}`);
+    else if (event.key === "Escape" || event.key === "w") location.assign(`/ward/${encodeURIComponent(this.ecg.ward.id)}`);
     else if (event.key === ",") go(1);
     else if (event.key === ".") go(-1);
     else return;

@@ -96,7 +96,7 @@ export function evidenceStrip(evidence) {
   }
   const box = h("div", { class: "evidence", tabindex: "0", role: "region", "aria-label": t("sheet.evidence") }, canvas);
   requestAnimationFrame(() => {
-    box.scrollLeft = (deciding === null ? width : x(deciding)) - 0.8 * box.clientWidth;
+    box.scrollLeft = (deciding === null ? width : x(deciding)) - 0.7 * box.clientWidth;
   });
   // Names of the leads stay while the paper is scrolled.
   const names = strip.leads.map((lead, i) => {

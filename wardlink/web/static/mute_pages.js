@@ -1,4 +1,4 @@
-/** On the engineers' pages: which open ward pages cannot sound, since when; asked every few seconds. */
+/** On every engineers' page: which open ward pages cannot sound, since when; asked every few seconds. Without one it stays out of sight but among the gateways. */
 import { glyph } from "./alarms.js";
 import { h } from "./dom.js";
 import { age, clock, speak, t } from "./words.js";
@@ -22,6 +22,7 @@ async function look(box) {
   box.classList.remove("old");
   const mute = screens.filter((one) => one.sound !== "on");
   box.dataset.mute = String(mute.length);
+  box.hidden = !mute.length && box.dataset.always === undefined;
   const rows = mute.map((one) => h("li", {}, glyph("technical"), h("b", {}, t("screens.mute", { ward: one.ward.name })),
     h("span", {}, t(`screens.${one.sound}`)), h("small", {}, t("screens.since", { time: clock(one.since_ms), age: age(Date.now() - one.since_ms), who: one.who }))));
   // Read out when it changes, not at each look.

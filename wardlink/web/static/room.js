@@ -1,4 +1,4 @@
-/** What the rooms of engineers share: times in the reader's language, `/` for the search, arrows through the rows. */
+/** What the rooms share: times in the reader's language, `/` for the search, arrows through the rows, `?` for the keys. */
 
 const tag = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
 const relative = new Intl.RelativeTimeFormat(tag, { style: "short", numeric: "auto" });
@@ -24,14 +24,39 @@ function tellTimes() {
   }
 }
 
+/** The sheet of the page's keys stands where the page's own side sheet is otherwise. @param {boolean} open */
+function showKeys(open) {
+  const keys = document.getElementById("keys");
+  const button = document.getElementById("open-keys");
+  if (!keys || !button) return;
+  keys.hidden = !open;
+  button.setAttribute("aria-expanded", String(open));
+  for (const other of document.querySelectorAll(".side-sheet:not(#keys)")) /** @type {HTMLElement} */ (other).hidden = open;
+  if (open) keys.focus();
+  else button.focus();
+}
+
 /** @param {KeyboardEvent} event */
 function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const keysOpen = document.getElementById("keys")?.hidden === false;
+  if (event.key === "Escape") {
+    const closing = /** @type {HTMLElement | null} */ (document.querySelector(".side-sheet:not([hidden]) [data-close]"));
+    if (keysOpen) showKeys(false);
+    else if (closing) closing.click();
+    else return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    return;
+  }
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.target instanceof HTMLTextAreaElement;
   if (event.key === "/" && !typing) {
     const search = /** @type {HTMLInputElement | null} */ (document.querySelector("[data-slash]"));
     search?.focus();
     search?.select();
+    event.preventDefault();
+  } else if (event.key === "?" && !typing) {
+    showKeys(!keysOpen);
     event.preventDefault();
   } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !typing) {
     const links = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("table[data-rows] a.first")]);
@@ -47,5 +72,7 @@ function key(event) {
 if (document.querySelector("main")) {
   tellTimes();
   setInterval(tellTimes, EVERY_MS);
-  addEventListener("keydown", key);
+  addEventListener("keydown", key, { capture: true }); // before the page's own: Esc closes what is open first
+  document.getElementById("open-keys")?.addEventListener("click", () => showKeys(document.getElementById("keys")?.hidden === true));
+  document.getElementById("close-keys")?.addEventListener("click", () => showKeys(false));
 }

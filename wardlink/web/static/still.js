@@ -16,9 +16,10 @@ export class Still {
   constructor(get) {
     this.get = get;
     this.tag = h("span", { class: "tag" });
+    this.where = h("span", { class: "sr" });
     this.picture = h("div", { class: "still-paper" });
-    this.root = h("a", { class: "still", href: "#" }, this.tag, this.picture);
-    this.measured = h("dl", { class: "nums measured" });
+    this.root = h("a", { class: "still", href: "#" }, this.tag, this.where, this.picture);
+    this.measured = h("div", { class: "nums measured" });
     /** @type {EcgRef | null} */
     this.ref = null;
     /** @type {import("./contract").Ecg | null} */
@@ -32,7 +33,7 @@ export class Still {
     this.ref = ref;
     this.ecg = null;
     this.root.href = `/ecg/${ref.id}`;
-    this.root.setAttribute("aria-label", t("ecg.open_of", { bed, time: hour(ref.at_ms, Date.now()) }));
+    setText(this.where, t("ecg.open_of", { bed, time: hour(ref.at_ms, Date.now()) }));
     this.tag.replaceChildren(h("b", {}, t("ecg.title")), h("span", {}, hour(ref.at_ms, Date.now())), h("span", {}, t("ecg.recorded")));
     void this.fetch(ref);
   }
@@ -76,8 +77,8 @@ export class Still {
     const boxes = SHOWN.filter((code) => found.has(code)).map((code) => {
       const one = /** @type {{value: number, unit: string}} */ (found.get(code));
       return h("div", { class: "num" }, h("div", { class: "box" },
-        h("dt", { class: "cap" }, h("span", { class: "name" }, term(code).short), h("span", { class: "unit" }, unitName(one.unit))),
-        h("dd", { class: "val" }, String(Math.round(one.value))), h("dd", { class: "sub" }, h("span", { class: "note" }, time))));
+        h("div", { class: "cap" }, h("span", { class: "name" }, term(code).short), h("span", { class: "unit" }, unitName(one.unit))),
+        h("div", { class: "val" }, String(Math.round(one.value))), h("div", { class: "sub" }, h("span", { class: "note" }, time))));
     });
     this.measured.replaceChildren(...(boxes.length ? boxes : [h("p", { class: "nothing" }, t("ecg.not_measured"))]));
   }

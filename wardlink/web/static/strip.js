@@ -73,6 +73,7 @@ export class Strip {
     paper.fillStyle = token("line");
     for (let row = 1; row < this.rows; row += 1) paper.fillRect(0, Math.round((row * height) / this.rows), width, 1);
     this.c = fit(this.trace, width, height, false);
+    this.clear(this.c, 0, 0, width, height); // an opaque canvas is black until something is painted, and here nothing may come
     this.pattern = hatch(this.c);
     this.ink();
   }

@@ -14,13 +14,16 @@ const LEAST_PX = 104;
 const AXIS_PX = 26;
 /** From this width on two charts may stand abreast. */
 const TWO_PX = 640;
-/** What one picture shows together, with the signal's colour; `spot`: taken now and then, so points stand for it and no line. */
+/**
+ * What one picture shows together, with the signal's colour; `spot`: taken now and then, so points stand for it and no line;
+ * `least`: what its axis spans at least, so that a steady value does not look like a storm, nor one reading like a fever of zero.
+ */
 const CHARTS = [
-  { codes: ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_PULS_RATE"], looks: ["ecg", "spo2"], spot: false },
-  { codes: ["MDC_PULS_OXIM_SAT_O2"], looks: ["spo2"], spot: false },
-  { codes: ["MDC_TTHOR_RESP_RATE"], looks: ["resp"], spot: false },
-  { codes: ["MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_MEAN", "MDC_PRESS_BLD_NONINV_DIA"], looks: ["nibp", "nibp", "nibp"], spot: true },
-  { codes: ["MDC_TEMP_BODY", "MDC_TEMP_SKIN"], looks: ["temp", "temp"], spot: true },
+  { codes: ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_PULS_RATE"], looks: ["ecg", "spo2"], spot: false, least: 20 },
+  { codes: ["MDC_PULS_OXIM_SAT_O2"], looks: ["spo2"], spot: false, least: 6 },
+  { codes: ["MDC_TTHOR_RESP_RATE"], looks: ["resp"], spot: false, least: 8 },
+  { codes: ["MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_MEAN", "MDC_PRESS_BLD_NONINV_DIA"], looks: ["nibp", "nibp", "nibp"], spot: true, least: 40 },
+  { codes: ["MDC_TEMP_BODY", "MDC_TEMP_SKIN"], looks: ["temp", "temp"], spot: true, least: 2 },
 ];
 const MARKS = { high: "high-line", medium: "medium-line", low: "low-line", technical: "tech-line" };
 
@@ -123,7 +126,7 @@ export class Trends {
     const plot = new Uplot({
       width, height: high - 22, legend: { show: false }, padding: [4, 22, last ? 0 : 4, 0],
       cursor: { sync: { key: "bed" }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
-      scales: { x: { time: true, range: () => [answer.from_ms / 1000, answer.to_ms / 1000] } },
+      scales: { x: { time: true, range: () => [answer.from_ms / 1000, answer.to_ms / 1000] }, y: { range: (_plot, low, high) => spanned(low, high, chart.least) } },
       axes: [
         { ...axis, size: last ? AXIS_PX : 0, space: 96, values: (_plot, splits) => (last ? splits.map((s) => hour(s * 1000, now)) : splits.map(() => "")) },
         { ...axis, size: 44, space: 26 },
@@ -206,6 +209,13 @@ export class Trends {
     c.strokeRect(from - 2, bbox.top + 1, Math.max(6, to - from), bbox.height - 2);
     c.restore();
   }
+}
+
+/** The ends of an axis around the readings. @param {number | null} low @param {number | null} high @param {number} least @returns {[number | null, number | null]} */
+function spanned(low, high, least) {
+  if (low === null || high === null) return [null, null];
+  const beyond = Math.max(0.05 * (high - low), (least - (high - low)) / 2);
+  return [low - beyond, high + beyond];
 }
 
 /** A column of a series on the grid of the picture; null where nothing was read. @param {Series} series @param {"min" | "max" | "mean"} name @param {number} n @param {number} begin @param {number} step */
