@@ -8,12 +8,13 @@ DEV := .venv/.stamps/dev
 PROTO := .venv/.stamps/protobuf
 NPM := .venv/.stamps/npm
 
-.PHONY: help setup demo test figures docs lock clean
+.PHONY: help setup demo test figures docs pictures lock clean
 help:
 	@echo "make demo     a ward from recorded signals to the nurse's page (ARGS=... are passed on)"
 	@echo "make test     everything CI runs"
 	@echo "make figures  what the product measures (ONLY=id,... LONG=1)"
 	@echo "make docs     the documentation as pages, in build/docs"
+	@echo "make pictures those of the docs anew, as the browser tests have taken them last"
 	@echo "make setup    the virtual environment; make lock: its versions anew; make clean: away with what was made"
 
 setup: $(DEV) $(PROTO) $(NPM)
@@ -31,6 +32,9 @@ figures: setup
 docs: setup
 	@$(STEP) "documentation" env NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 	@echo "build/docs/index.html"
+
+pictures:
+	@for shown in docs/pictures/*.png; do cp -v "build/pictures/$${shown##*/}" "$$shown" || exit 1; done
 
 .venv/.stamps/uv: requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3")'

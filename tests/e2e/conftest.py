@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
+from tests.e2e.album import Album
 from wardlink.local.debs import find_or_unpack_chromium
 from wardlink.local.places import Places
 
@@ -65,19 +66,18 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
 
 @pytest.fixture(scope="session")
-def accessible() -> Callable[[Page], list[str]]:
-    """What axe finds wrong with a page: rule and where."""
-    axe = (AXE / "axe.min.js").read_text("utf-8")
-
-    def look(page: Page) -> list[str]:
-        page.evaluate(axe)
-        found = page.evaluate("axe.run()")
-        return [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in found["violations"] for n in v["nodes"]]
-
-    return look
-
-
-@pytest.fixture(scope="session")
 def pictures() -> Path:
     PICTURES.mkdir(parents=True, exist_ok=True)
     return PICTURES
+
+
+@pytest.fixture(scope="session")
+def album(pictures: Path) -> Album:
+    """Pictures of a page in every view."""
+    return Album(pictures, AXE / "axe.min.js")
+
+
+@pytest.fixture(scope="session")
+def accessible(album: Album) -> Callable[[Page], list[str]]:
+    """What axe finds wrong with a page: rule and where."""
+    return album.barriers

@@ -14,27 +14,6 @@ from wardlink.demo.one_bed import DEVICE, OneBed, Recording
 pytestmark = pytest.mark.e2e
 
 
-def test_the_doors_are_accessible_in_both_languages(
-    one_bed: Callable[[Recording], OneBed],
-    captures: Path,
-    open_page: Callable[..., Page],
-    pictures: Path,
-    accessible: Callable[[Page], list[str]],
-) -> None:
-    bed = one_bed(Recording(captures / "mitdb-100-normal", loop_pause_s=None))
-    link = bed.invite_nurse()
-    for lang in ("en", "zh_Hans"):
-        page = open_page(lang)
-        for name, address in (
-            ("welcome", link),
-            ("sign-in", f"{bed.url}/sign-in"),
-            ("used", f"{bed.url}/welcome/none"),
-        ):
-            page.goto(address)
-            page.screenshot(path=pictures / f"{name}-{lang}-1280.png")
-            assert accessible(page) == []
-
-
 def test_a_normal_rhythm_is_shown_for_a_minute_without_anything_red(
     one_bed: Callable[[Recording], OneBed], captures: Path, open_page: Callable[..., Page], pictures: Path
 ) -> None:

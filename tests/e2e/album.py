@@ -1,0 +1,142 @@
+"""Pictures of an open page in every language, theme and size, and what must hold in each: axe finds nothing, nothing scrolls sideways."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, expect
+
+LANGS = {"zh_Hans": "zh-Hans", "en": "en"}  # ours, and as a page says it
+THEMES = ("day", "night")
+SIZES = ((1280, 800), (1920, 1080), (390, 844))
+USUAL: ViewportSize = {"width": 1280, "height": 800}
+
+_THEME = "(theme) => { document.documentElement.dataset.theme = theme; }"
+# What a new size or theme changes is painted in the frames behind it.
+_SETTLED = """
+() => new Promise((done) => {
+  let left = document.querySelector("canvas") ? 4 : 1;
+  const next = () => (left-- ? requestAnimationFrame(next) : done());
+  next();
+})"""
+# What does not fit: the page, or a box that only the mouse could move (a region that the keyboard reaches may).
+_SIDEWAYS = """
+() => [...document.querySelectorAll("html, body, body *")]
+  .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1 && !e.hasAttribute("tabindex"))
+  .filter((e) => e === document.documentElement || ["auto", "scroll"].includes(getComputedStyle(e).overflowX))
+  .map((e) => `${e.tagName.toLowerCase()}.${e.className}: ${e.scrollWidth} px in ${e.clientWidth}`)"""
+_INK = """
+([selector, name]) => {
+  const canvas = document.querySelector(selector);
+  const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim().slice(1);
+  const [r, g, b] = [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  if (!canvas || !canvas.width || !canvas.height) return 0;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) n += Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 30;
+  return n;
+}"""
+
+
+def ink(page: Page, canvas: str, colour: str = "ecg") -> int:
+    """How many pixels of a canvas have a colour of the tokens, as a trace has it."""
+    return page.evaluate(_INK, [canvas, colour])
+
+
+def wait_for_ink(page: Page, canvas: str, least: int = 500, colour: str = "ecg") -> None:
+    """Wait until so much of a trace is drawn."""
+    page.wait_for_function(f"(of) => ({_INK})(of) >= {least}", arg=[canvas, colour], timeout=20_000, polling=250)
+
+
+@dataclass(frozen=True)
+class Album:
+    """Where pictures go, and what looks for barriers."""
+
+    folder: Path
+    axe: Path
+
+    def fill(
+        self,
+        page: Page,
+        name: str,
+        ready: Callable[[Page], object] | None = None,
+        *,
+        sizes: tuple[tuple[int, int], ...] = SIZES,
+        load_themes: bool = False,
+        check: Callable[[Page], object] | None = None,
+    ) -> None:
+        """Take the page as it stands in every view, and leave it so in English at night.
+
+        It is loaded once a language; `ready` then makes it stand so again, and waits for it. `load_themes`: it is loaded for the
+        second theme too, as something on it is painted once for all. `check` holds in each view.
+        """
+        here = page.url
+        for lang, tag in LANGS.items():
+            for theme in THEMES:
+                self.choose(page, lang, theme)
+                if load_themes or theme == THEMES[0]:
+                    page.set_viewport_size(USUAL)
+                    page.goto(here)
+                    if ready:
+                        ready(page)
+                else:
+                    page.evaluate(_THEME, theme)
+                expect(page.locator("html")).to_have_attribute("data-theme", theme)
+                expect(page.locator("html")).to_have_attribute("lang", tag)
+                self.still(page, f"{name}-{lang}-{theme}", sizes, all_rules=theme == THEMES[0], check=check)
+        page.set_viewport_size(USUAL)
+        self.choose(page, "en", "")
+
+    def choose(self, page: Page, lang: str, theme: str) -> None:
+        """Choose the language and the theme ("" for the page's own) of what is loaded next."""
+        root = page.evaluate("location.origin") + "/"
+        page.context.add_cookies(
+            [
+                {"url": root, "name": "wl_lang", "value": lang},
+                {"url": root, "name": "wl_theme", "value": theme or "room"},
+            ]
+        )
+
+    def themes(self, page: Page, name: str, *, check: Callable[[Page], object] | None = None) -> None:
+        """Take a page that cannot be loaded anew in both themes."""
+        for theme in THEMES:
+            page.evaluate(_THEME, theme)
+            self.still(page, f"{name}-{theme}", all_rules=theme == THEMES[0], check=check)
+        page.set_viewport_size(USUAL)
+
+    def still(
+        self,
+        page: Page,
+        name: str,
+        sizes: tuple[tuple[int, int], ...] = SIZES,
+        *,
+        all_rules: bool = True,
+        check: Callable[[Page], object] | None = None,
+    ) -> None:
+        """Take the page in every size. `all_rules`: the others than contrast do not change with the theme.
+
+        A page that paints does so anew for each size, and thereby for a theme that has changed since the last one.
+        """
+        for n, (width, height) in enumerate(sizes):
+            page.set_viewport_size({"width": width, "height": height})
+            page.evaluate(_SETTLED)
+            sideways = page.evaluate(_SIDEWAYS)
+            assert not sideways, f"{name}-{width} scrolls sideways: {sideways}"
+            if check:
+                check(page)
+            if n == 0:
+                barriers = self.barriers(page, all_rules=all_rules)
+                assert not barriers, f"{name}: {barriers}"
+            page.screenshot(
+                path=self.folder / f"{name}-{width}.jpg", type="jpeg", quality=80, scale="css", animations="disabled"
+            )
+
+    def barriers(self, page: Page, *, all_rules: bool = True) -> list[str]:
+        """What axe finds wrong: rule and where."""
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(self.axe.read_text("utf-8"))
+        options: dict[str, object] = {"resultTypes": ["violations"]}
+        if not all_rules:
+            options["runOnly"] = ["color-contrast"]
+        found = page.evaluate("(options) => axe.run(options)", options)
+        return [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in found["violations"] for n in v["nodes"]]

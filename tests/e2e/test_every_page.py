@@ -1,0 +1,302 @@
+"""Every page of the hub in both languages, both themes and three sizes, on one ward for all; what stays to be seen on it is told here.
+
+The walls are in test_few_and_many_beds.py, the gateway's own page in test_local_page.py.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from edge.health.status import Status
+from hub.core.principal import Role
+from protocols.link import Lane
+from protocols.nomenclature import HEART_RATE, LO_LT_LIM, SPO2, V_FIB, lead
+from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
+    AlarmKind,
+    Evidence,
+    Observation,
+    Presence,
+    Priority,
+    Scale,
+    SourcePath,
+    Times,
+    WaveformGroup,
+    alarm_id,
+)
+from tests.e2e.album import Album, ink, wait_for_ink
+from tests.fixtures.cart import leave_ecg
+from tests.fixtures.past import write_past
+from tests.fixtures.synthetic_ward import FS_HZ, SyntheticWard, beat, synthetic_wards
+from tests.fixtures.web import OPERATOR, deliver, now_ns
+from wardlink.local.database import Database
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+DAY_NS = 86_400 * NS_PER_S
+EVIDENCE_S, DECIDED_S = 10, 7
+
+
+@pytest.fixture(scope="module")
+def ward(
+    make_database: Callable[[Database | None], Database],
+    migrated_template: Database,
+    short_folder: Callable[[], Path],
+    captures: Path,
+) -> Iterator[SyntheticWard]:
+    """Two monitored beds, the first in fibrillation; a cart at the third; nobody at the fourth; much for an engineer to do."""
+    with synthetic_wards(make_database(migrated_template), short_folder) as make:
+        ward = make(2)
+        leave_ecg(ward, captures / "ludb-101-af", "cart-3", "3")
+        ward.do(ward.web.placement.add_bed(OPERATOR, "7b", "4"))
+        for table in ("patient_association", "device_association"):  # they have been there since yesterday
+            ward.hub.do(f"update {table} set during = tstzrange(now() - interval '1 day', upper(during))")
+        ward.hub.do("update tenant set admission = 'required'")
+        give_an_engineer_work(ward)
+        ward.send(Lane.ALARM, fibrillation(now_ns() - 30 * NS_PER_S), desaturation(now_ns() - 20 * NS_PER_S))
+        yield ward
+
+
+def give_an_engineer_work(ward: SyntheticWard) -> None:
+    """An unknown device, a reading of the future, and gateways in every state."""
+    new, wrong = SourcePath("patch-9", ("n",)), SourcePath("monitor-1", ("x",))
+    rates = [Observation(new, HEART_RATE, 70.0 + n, "/min", Times(now_ns())) for n in range(3)]
+    late = Observation(wrong, HEART_RATE, 70.0, "/min", Times(now_ns() + 2 * DAY_NS))
+    ward.do(ward.hub.add("ward-8a"))
+    for name, records, spool_bytes, waiting, ahead_ms in (
+        ("icu-east", rates, 500, 2, 3),
+        ("icu-west", [late], 1900, 340, -700),
+    ):
+        status = Status(name, "1.2.3", now_ns() - DAY_NS, time.time_ns() + 40 * DAY_NS)
+        status.spool_bytes, status.spool_max_bytes = spool_bytes, 2000
+        status.waiting, status.hub_ahead_ns = {"numeric": waiting}, ahead_ms * 1_000_000
+        peer = ward.do(ward.hub.peer(name))
+        ward.do(deliver(ward.hub, peer, Lane.NUMERIC, *records))
+        ward.do(deliver(ward.hub, peer, Lane.EVENT, status.event(now_ns())))
+
+
+def fibrillation(onset_ns: int) -> AlarmCondition:
+    """At bed 1, with the strip that decided it: beats, then coarse waves of changing height (drawn)."""
+    source, n = SourcePath("monitor-1", ("ecg",)), EVIDENCE_S * FS_HZ
+    t = np.arange(n) / FS_HZ
+    waves = 400 * np.sin(2 * np.pi * 5.1 * t) * (1 + 0.4 * np.sin(2 * np.pi * 0.7 * t)) + 120 * np.sin(
+        2 * np.pi * 3.3 * t
+    )
+    samples = np.where(t < 4, beat(n, 75, 0), waves).astype("<i2")
+    strip = WaveformGroup(
+        source,
+        (lead("II"),),
+        FS_HZ,
+        0,
+        samples.tobytes(),
+        "<i2",
+        (Scale(1.0, 0.0, "uV"),),
+        Times(onset_ns - 4 * NS_PER_S),
+    )
+    decided_ns = onset_ns + 3 * NS_PER_S
+    return AlarmCondition(
+        alarm_id(source, V_FIB, onset_ns),
+        source,
+        V_FIB,
+        Priority.HIGH,
+        AlarmKind.PHYSIOLOGICAL,
+        Presence.PRESENT,
+        onset_ns,
+        decided_ns,
+        Times(decided_ns),
+        (("window_s", 4.0),),
+        Evidence("lethal", "1", strip, (60, 260, 460, 660, 860), DECIDED_S * FS_HZ, 0.97),
+    )
+
+
+def desaturation(onset_ns: int) -> AlarmCondition:
+    """At bed 2, of a limit."""
+    source = SourcePath("monitor-2")
+    return AlarmCondition(
+        alarm_id(source, LO_LT_LIM, onset_ns),
+        source,
+        LO_LT_LIM,
+        Priority.MEDIUM,
+        AlarmKind.PHYSIOLOGICAL,
+        Presence.PRESENT,
+        onset_ns,
+        onset_ns + 5 * NS_PER_S,
+        Times(onset_ns + 5 * NS_PER_S),
+        (("measure", SPO2), ("value", 84.0), ("limit", 90.0), ("unit", "%")),
+    )
+
+
+def test_the_doors(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
+    page = open_page("en")
+    page.goto(ward.url + ward.do(ward.web.invite("zhao.min")))
+    album.fill(page, "welcome")
+    page.goto(f"{ward.url}/welcome/none")
+    album.fill(page, "used")
+    page.goto(f"{ward.url}/sign-in")
+
+    def wrong(page: Page) -> None:
+        page.goto(f"{ward.url}/sign-in")
+        page.fill("#name", "zhao.min")
+        page.fill("#password", "not the password of anybody")
+        page.click("button[type=submit]")
+        expect(page.locator("#trouble")).to_be_visible()
+
+    album.fill(page, "sign-in", wrong)
+
+
+def test_who_has_no_ward_or_no_right_is_told_what_to_do(
+    ward: SyntheticWard, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "zhou.jie", wards=())
+    album.fill(page, "no-ward", lambda page: expect(page.locator(".empty-room h3")).to_be_visible())
+    page.goto(f"{ward.url}/devices")
+    album.fill(page, "error-forbidden", lambda page: expect(page.locator(".status")).to_have_text("403"))
+    page.goto(f"{ward.url}/nowhere")
+    album.fill(page, "error-not-found", lambda page: expect(page.locator(".status")).to_have_text("404"))
+
+
+def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "fan.wei", Role.ENGINEER)
+    page.goto(f"{ward.url}/devices")
+    album.fill(page, "devices")
+    page.locator("table a.first", has_text="patch-9").click()
+    album.fill(page, "device", lambda page: expect(page.locator("aside.side-sheet:visible")).to_contain_text("patch-9"))
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/devices?*")
+    page.goto(f"{ward.url}/quarantine")
+    page.locator("tr", has_text="monitor-1/x").locator("a.first").click()
+    album.fill(page, "quarantine", lambda page: expect(page.locator("pre.raw")).to_contain_text("C_ECG_HEART_RATE"))
+    page.goto(f"{ward.url}/gateways")
+    album.fill(page, "gateways", lambda page: expect(page.locator("#screens")).to_have_attribute("data-mute", "0"))
+
+    def keys(page: Page) -> None:
+        page.locator("body").press("?")
+        expect(page.locator("#keys")).to_be_visible()
+
+    page.goto(f"{ward.url}/devices")
+    album.fill(page, "devices-keys", keys)
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_hidden()
+
+
+def test_who_and_what_is_at_a_bed(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "wu.min")
+    page.goto(f"{ward.url}/ward/7b/bed/1/admit")
+    album.fill(page, "admission")
+
+    def known(page: Page) -> None:
+        """The number of the patient at bed 2 with another name, at the empty bed."""
+        page.goto(f"{ward.url}/ward/7b/bed/4/admit")
+        page.fill("#number", "A-2")
+        page.fill("#name", "李小红")
+        page.locator("form.plate button.main").click()
+        expect(page.locator("fieldset.asked input").first).to_be_visible()
+
+    album.fill(page, "admission-asked", known)
+
+
+def test_the_paper_of_a_resting_ecg(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "sun.li")
+    [(document,)] = ward.hub.rows("select document_id from document")
+    page.goto(f"{ward.url}/ecg/{document}")
+    album.fill(page, "ecg", lambda page: expect(page.locator("polyline.ecg-line")).to_have_count(13))
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_contain_text("Print")
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
+    assert page.url.endswith(f"/ecg/{document}"), "the first Esc closes the keys"
+
+
+def test_the_sheets_of_the_ward_page(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "ma.lin")
+
+    def live(page: Page) -> None:
+        expect(page.locator("article.bed[data-state='high']")).to_have_attribute("data-link", "live", timeout=20_000)
+        wait_for_ink(page, "article.bed .strip canvas")
+
+    def sheet(page: Page) -> None:
+        live(page)
+        page.keyboard.press("a")
+        wait_for_ink(page, ".evidence canvas")
+
+    album.fill(page, "ward-alarm-sheet", sheet, load_themes=True)
+
+    def menu(page: Page) -> None:
+        live(page)
+        page.keyboard.press("?")
+        expect(page.locator("aside.sheet dl.keys")).to_be_visible()
+
+    album.fill(page, "ward-keys", menu, load_themes=True)
+
+
+def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
+    write_past(ward.hub.database.admin_url, "monitor-2")
+    page = open_page("en")
+    ward.sign_in(page, "he.jun")
+    page.goto(f"{ward.url}/ward/7b/bed/2")
+
+    def live(page: Page) -> None:
+        expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=20_000)
+        expect(page.locator("figure.chart canvas").first).to_be_visible(timeout=10_000)
+        expect(page.locator("#story-list li.is-alarm")).not_to_have_count(0)
+        wait_for_ink(page, "article.bed .strip canvas")
+
+    album.fill(page, "bed", live)
+
+    def limits(page: Page) -> None:
+        live(page)
+        page.locator("body").press("l")
+        expect(page.locator("aside.sheet .limit-row").first).to_be_visible()
+
+    album.fill(page, "bed-limits", limits)
+
+
+def test_an_alarm_opened_from_a_link_shows_its_evidence_and_is_acknowledged_with_the_keyboard(
+    ward: SyntheticWard, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "gao.yan")
+    [(alarm,)] = ward.hub.rows("select alarm_id from alarm where code = %s", V_FIB)
+    # As in a message: a link that is followed on its own.
+    page.evaluate(
+        "(to) => document.body.append(Object.assign(document.createElement('a'), { href: to, id: 'message', textContent: 'x' }))",
+        f"/alarm/{alarm}",
+    )
+    page.locator("#message").click(force=True)
+    page.wait_for_url(f"**/alarm/{alarm}")
+    expect(page.locator("h2")).to_contain_text("Ventricular fibrillation")
+
+    def drawn(page: Page) -> None:
+        wait_for_ink(page, ".evidence canvas", 1000)
+
+    drawn(page)
+    # 10 s at 25 mm/s: the trace crosses the whole paper, so there is ink of it in most of its columns.
+    assert ink(page, ".evidence canvas") > 10 * 25 * 3.7
+    assert ink(page, ".evidence canvas", "high-line") > 20, "the moment of the decision"
+    album.fill(page, "alarm", drawn, load_themes=True)
+
+    page.keyboard.press("?")
+    expect(page.locator("dl.keys")).to_contain_text("acknowledge the alarm")
+    page.keyboard.press("Escape")
+    expect(page.locator("dl.keys")).to_have_count(0)
+    page.keyboard.press("a")
+    expect(page.locator("aside.sheet .done")).to_contain_text("Gao.Yan")
+    assert ward.hub.rows("select acknowledged_by is not null from alarm where alarm_id = %s", alarm) == [(True,)]
+    for lang, seen in (("zh_Hans", "心室颤动"), ("en", "Ventricular fibrillation")):
+        album.choose(page, lang, "")
+        page.reload()
+        expect(page.locator("h2")).to_contain_text(seen)
+        expect(page.locator("aside.sheet .done")).to_be_visible()
+        assert album.barriers(page) == []
+    page.keyboard.press("w")
+    page.wait_for_url("**/ward/7b")
