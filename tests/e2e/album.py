@@ -10,6 +10,7 @@ LANGS = {"zh_Hans": "zh-Hans", "en": "en"}  # ours, and as a page says it
 THEMES = ("day", "night")
 SIZES = ((1280, 800), (1920, 1080), (390, 844))
 USUAL: ViewportSize = {"width": 1280, "height": 800}
+BETWEEN: ViewportSize = {"width": 900, "height": 700}  # a size of no picture, so that the first one is painted anew too
 
 _THEME = "(theme) => { document.documentElement.dataset.theme = theme; }"
 # What a new size or theme changes is painted in the frames behind it.
@@ -100,6 +101,7 @@ class Album:
     def themes(self, page: Page, name: str, *, check: Callable[[Page], object] | None = None) -> None:
         """Take a page that cannot be loaded anew in both themes."""
         for theme in THEMES:
+            page.set_viewport_size(BETWEEN)
             page.evaluate(_THEME, theme)
             self.still(page, f"{name}-{theme}", all_rules=theme == THEMES[0], check=check)
         page.set_viewport_size(USUAL)
