@@ -17,15 +17,16 @@ from protocols.package import JsonObject
 from tests.fixtures.agent import Gateway
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import write_config
-from tests.fixtures.waiting import until_asked
+from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import OPERATOR, RunningWeb
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 ADDRESS = "A0:9E:1A:00:00:01"
-TURNS = ((0.0, "supine"), (13.0, "left"), (26.0, "upright"))
+BETWEEN_S = 15.0  # time enough to be found and connected before the first turn, on a busy machine too
+TURNS = ((0.0, "supine"), (BETWEEN_S, "left"), (2 * BETWEEN_S, "upright"))
 LOOKED_AT_EVERY_S, GROUP_S, TURN_S = 5.0, 1.44, 2.5
-WITHIN_S = 60.0
+WITHIN_S = 90.0
 _ASK_AGAIN_S = 0.5
 SETTINGS = f"""
 [[devices]]
@@ -33,14 +34,12 @@ id = "strap-2"
 family = "polar"
 url = "ble:{ADDRESS}"
 options.acceleration_hz = 25
+options.axes = {{ x = "left", y = "head", z = "front" }}
 """
-AXES = 'options.axes = { x = "left", y = "head", z = "front" }\n'
 
 
 @asynccontextmanager
-async def bed_2(
-    web: RunningWeb, hub: RunningHub, bluez: Bluez, captures: Path, folder: Path, settings: str
-) -> AsyncGenerator[Strap]:
+async def bed_2(web: RunningWeb, hub: RunningHub, bluez: Bluez, captures: Path, folder: Path) -> AsyncGenerator[Strap]:
     """A strap on a patient, the gateway that hears it, and the bed that it belongs to."""
     await web.placement.add_bed(OPERATOR, "7b", "2")
     await web.placement.place_device(OPERATOR, "strap-2", "7b", "2")
@@ -52,8 +51,9 @@ async def bed_2(
     )
     chest = polar.from_record(captures / "mitdb-100-normal")
     strap = Strap(polar.Chest(chest.microvolt, chest.beats, turns=TURNS), ADDRESS)
-    agent = Gateway(write_config(folder, settings))
+    agent = Gateway(write_config(folder, SETTINGS))
     await agent.start()
+    await until(lambda: bool(agent.said("agent-started")), WITHIN_S)
     playing = asyncio.create_task(polar.play(bluez, strap))
     try:
         yield strap
@@ -100,23 +100,13 @@ async def test_each_turn_of_a_patient_with_a_strap_is_on_the_beds_time_line_with
     web: RunningWeb, hub: RunningHub, bluez: Bluez, captures: Path, tmp_path: Path
 ):
     client = await web.signed_in()
-    async with bed_2(web, hub, bluez, captures, tmp_path, SETTINGS + AXES):
+    async with bed_2(web, hub, bluez, captures, tmp_path):
         found = await postures(client, (await bed_of(client))["key"], len(TURNS) - 1)
         assert [(one["before"], one["posture"]) for one in found] == [("supine", "left_side"), ("left_side", "upright")]
         assert {one["source"] for one in found} == {"strap-2/accelerometer"}
         first, second = (int(one["at_ms"]) for one in found)
         late_s = LOOKED_AT_EVERY_S + GROUP_S + TURN_S
-        assert (second - first) / 1000 == pytest.approx(13, abs=late_s)
+        assert (second - first) / 1000 == pytest.approx(BETWEEN_S, abs=late_s)
         # its bed has the ECG for a strip; nobody wants to watch an accelerometer
         bed = await bed_of(client, with_leads=True)
         assert [one["code"] for one in bed["leads"]] == ["MDC_ECG_ELEC_POTL_I"]
-
-
-async def test_of_a_strap_whose_axes_nobody_told_the_time_line_has_the_turn_and_names_no_posture(
-    web: RunningWeb, hub: RunningHub, bluez: Bluez, captures: Path, tmp_path: Path
-):
-    client = await web.signed_in()
-    async with bed_2(web, hub, bluez, captures, tmp_path, SETTINGS):
-        (turned, *_) = await postures(client, (await bed_of(client))["key"], 1)
-        assert (turned["posture"], turned["before"]) == (None, None)
-        assert turned["degrees"] == pytest.approx(80, abs=4)  # between the two directions of the simulated chest

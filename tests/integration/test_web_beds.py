@@ -230,6 +230,7 @@ async def test_the_time_line_brings_vital_signs_alarms_posture_and_notes_togethe
     written, turned, alarm, vital = entries
     assert (written["note"]["text"], written["note"]["by"]) == ("turned to the side", "Li.Na")
     assert turned["degrees"] == 90
+    assert (turned["posture"], turned["before"]) == (None, None)  # nobody said where this sensor's axes point
     assert turned["at_ms"] == (start_ns + 20 * MINUTE_NS) // 1_000_000
     assert alarm["alarm"]["code"] == V_FIB
     (value,) = vital["values"]

@@ -13,7 +13,16 @@ from protocols.body_axes import body_axes
 from protocols.errors import Fault
 from protocols.gatt.polar import START_ECG, PolarDecoder, StrapOptions, start_acceleration
 from protocols.gatt.polar_pmd import Answer, Measurement, parse_control
-from protocols.nomenclature import ACCELERATION_FRONT, ACCELERATION_HEAD, ACCELERATION_LEFT, LINK_LOSS, lead
+from protocols.nomenclature import (
+    ACCELERATION_FRONT,
+    ACCELERATION_HEAD,
+    ACCELERATION_LEFT,
+    ACCELERATION_X,
+    ACCELERATION_Y,
+    ACCELERATION_Z,
+    LINK_LOSS,
+    lead,
+)
 from protocols.record import Gap, Record, WaveformGroup
 
 T0_NS = 1_800_000_000_000_000_000
@@ -137,6 +146,14 @@ def test_axes_that_cannot_be_say_which_device_and_what_is_wrong(axes: OptionValu
     with pytest.raises(ConfigError, match=said) as error:
         find_adapter("polar").check(config)
     assert "strap-7" in str(error.value)
+
+
+def test_a_strap_whose_axes_nobody_told_keeps_its_own():
+    decoder = PolarDecoder("strap", StrapOptions(lead("I"), 25))
+    (group,) = decoder.feed(bytes.fromhex("02") + bytes(8) + bytes.fromhex("01 0A 00 EC FF E8 03"), T0_NS, DATA)
+    assert isinstance(group, WaveformGroup)
+    assert group.leads == (ACCELERATION_X, ACCELERATION_Y, ACCELERATION_Z)
+    assert group.physical()[:, 0] == pytest.approx([0.010, -0.020, 1.000])  # thousandths of g
 
 
 def test_a_direction_may_be_negative():
