@@ -31,10 +31,10 @@ from protocols.record import (
 )
 from tests.e2e.album import Album, ink, wait_for_ink
 from tests.fixtures.cart import leave_ecg
+from tests.fixtures.migrated_database import MigratedDatabases
 from tests.fixtures.past import write_past
 from tests.fixtures.synthetic_ward import FS_HZ, SyntheticWard, beat, synthetic_wards
 from tests.fixtures.web import OPERATOR, deliver, now_ns
-from wardlink.local.database import Database
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -44,13 +44,10 @@ EVIDENCE_S, DECIDED_S = 10, 7
 
 @pytest.fixture(scope="module")
 def ward(
-    make_database: Callable[[Database | None], Database],
-    migrated_template: Database,
-    short_folder: Callable[[], Path],
-    captures: Path,
+    migrated_databases: MigratedDatabases, short_folder: Callable[[], Path], captures: Path
 ) -> Iterator[SyntheticWard]:
     """Two monitored beds, the first in fibrillation; a cart at the third; nobody at the fourth; much for an engineer to do."""
-    with synthetic_wards(make_database(migrated_template), short_folder) as make:
+    with migrated_databases.lent() as database, synthetic_wards(database, short_folder) as make:
         ward = make(2)
         leave_ecg(ward, captures / "ludb-101-af", "cart-3", "3")
         ward.do(ward.web.placement.add_bed(OPERATOR, "7b", "4"))
