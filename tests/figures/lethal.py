@@ -1,7 +1,7 @@
 """Figures `vf`, `vf-mit` and `alarm-time`: lethal rhythms, each record judged by weights that never saw it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -11,13 +11,14 @@ from models.screening.placement import EXTREMES, AgeGroup
 from models.screening.rhythm import LETHAL_ONSET_S
 from models.signal import weights
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB, V_TACHY
-from protocols.record import Presence
+from protocols.record import AlarmCondition, Presence
 from tests.figures import corpus, parallel
 from tests.figures.entry import Entry, Figure
 from tests.figures.scoring import LEARNING_S, DurationScore, Interval, score_duration
 
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
 LETHAL = FIBRILLATION | {"VT"}
+VENTRICULAR = frozenset({V_FIB, V_TACHY})
 LIFE_THREATENING = frozenset({V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME})
 NOT_COUNTED = frozenset({"NOISE", "ASYS"})
 LEAD_IN_S = 30.0
@@ -32,7 +33,7 @@ def claimed(screened: corpus.Screened) -> list[Interval]:
     out: list[Interval] = []
     before = 0.0
     for end, codes in screened.holding:
-        if codes & {V_FIB, V_TACHY}:
+        if codes & VENTRICULAR:
             out.append((before - LETHAL_ONSET_S, end - LETHAL_ONSET_S))
         before = end
     return out
@@ -53,18 +54,48 @@ def score_record(recordings: Path, name: str) -> tuple[DurationScore, DurationSc
 
 
 @dataclass(frozen=True)
-class Episode:
-    """An annotated episode of VF or flutter of five seconds or more; `delay_s` is None when it was missed.
+class Heard:
+    """What the screening said to an episode.
 
-    `covered`: an alarm of VF or VT stood when the onset came. `fresh`: no life-threatening alarm of any kind did.
+    `covered`: an alarm of VF or VT stood when the onset came, and its condition still held LIMIT_S later (at the end of a shorter
+    episode). `latched`: such an alarm's condition went away meanwhile, and only its signal is left, which stays until somebody has
+    seen it: that calls a nurse, and detects nothing. `delay_s`: onset to an alarm of VF or VT; 0 when covered, None when there was
+    none. `fresh`: no life-threatening alarm of any kind stood at the onset.
     """
+
+    delay_s: float | None
+    covered: bool = False
+    latched: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Episode:
+    """An annotated episode of VF or flutter of five seconds or more, and what was heard of it."""
 
     record: str
     onset_s: float
     length_s: float
-    delay_s: float | None
-    covered: bool
-    fresh: bool
+    heard: Heard
+
+
+def hear(said: Iterable[tuple[float, AlarmCondition]], onset_s: float, length_s: float) -> Heard:
+    """Judge an episode by the changes of alarms, each with its second, in their order."""
+    begun: dict[object, tuple[str, float]] = {}
+    stood: list[tuple[str, float, float, Presence]] = []  # code, from, to, what followed
+    for at, alarm in said:
+        if alarm.presence is Presence.PRESENT:
+            begun.setdefault(alarm.id, (alarm.code, at))
+        elif alarm.id in begun:
+            stood.append((*begun.pop(alarm.id), at, alarm.presence))
+    stood += [(*still, math.inf, Presence.PRESENT) for still in begun.values()]
+    at_onset = [one for one in stood if one[1] < onset_s <= one[2] and one[0] in LIFE_THREATENING]
+    judged_s = onset_s + min(length_s, LIMIT_S)
+    ventricular = [one for one in at_onset if one[0] in VENTRICULAR]
+    covered = any(to >= judged_s for _, _, to, _ in ventricular)
+    latched = not covered and any(then is Presence.LATCHED for *_, then in ventricular)
+    delays = [at - onset_s for code, at, *_ in stood if at >= onset_s and code in VENTRICULAR]
+    return Heard(0.0 if covered else min(delays, default=None), covered, latched, not at_onset)
 
 
 def episodes(recordings: Path, name: str) -> list[tuple[float, float]]:
@@ -75,26 +106,13 @@ def episodes(recordings: Path, name: str) -> list[tuple[float, float]]:
 
 
 def play_episode(recordings: Path, name: str, onset_s: float, length_s: float, lead_in_s: float = LEAD_IN_S) -> Episode:
-    """Play from before the onset; the delay to VF or VT being present. An alarm that stands already counts as 0."""
+    """Play from `lead_in_s` before the onset, and not beyond the episode's end."""
     record, _ = corpus.load(recordings, f"vfdb/{name}")
     start = max(0.0, onset_s - lead_in_s)
     end = onset_s + min(length_s, LIMIT_S + 3)
     screened = corpus.screen(record, weights.lethal_without(name), start, end)
-    standing: dict[object, str] = {}
-    delay = None
-    for alarm in screened.alarms:
-        if alarm.code not in LIFE_THREATENING:
-            continue
-        at = screened.seconds(alarm.detected_ns)
-        if at < onset_s:
-            if alarm.presence is Presence.PRESENT:
-                standing[alarm.id] = alarm.code
-            else:
-                standing.pop(alarm.id, None)
-        elif delay is None and alarm.presence is Presence.PRESENT and alarm.code in (V_FIB, V_TACHY):
-            delay = at - onset_s
-    covered = bool({V_FIB, V_TACHY} & set(standing.values()))
-    return Episode(name, onset_s, length_s, 0.0 if covered else delay, covered, not standing)
+    said = ((screened.seconds(alarm.detected_ns), alarm) for alarm in screened.alarms)
+    return Episode(name, onset_s, length_s, hear(said, onset_s, length_s))
 
 
 def _vf_job(job: tuple[Path, str]) -> tuple[str, tuple[DurationScore, DurationScore]]:
@@ -162,18 +180,20 @@ def measure_time(recordings: Path) -> Sequence[Entry]:
     """Onset to alarm of every episode of VF and flutter of five seconds or more."""
     jobs = [(recordings, r, a, n) for r in corpus.VFDB for a, n in episodes(recordings, r)]
     played = parallel.over(_episode_job, jobs)
-    return [*_times("alarm-time", played), *_times("alarm-time-fresh", [e for e in played if e.fresh])]
+    return [*_times("alarm-time", played), *_times("alarm-time-fresh", [e for e in played if e.heard.fresh])]
 
 
 def _times(name: str, played: Sequence[Episode]) -> list[Entry]:
     """Mean and maximum over these episodes, with the episodes one by one."""
-    delays = [e.delay_s for e in played if e.delay_s is not None]
+    delays = [e.heard.delay_s for e in played if e.heard.delay_s is not None]
     missed = len(played) - len(delays)
     details: dict[str, object] = {
         "missed": missed,
-        "covered_by_a_standing_alarm": sum(e.covered for e in played),
+        "covered_by_a_standing_alarm": sum(e.heard.covered for e in played),
+        "left_to_a_latched_signal": sum(e.heard.latched and e.heard.delay_s is None for e in played),
         "episodes": [
-            [e.record, round(e.onset_s, 1), None if e.delay_s is None else round(e.delay_s, 1)] for e in played
+            [e.record, round(e.onset_s, 1), None if e.heard.delay_s is None else round(e.heard.delay_s, 1)]
+            for e in played
         ],
     }
     time = partial(Entry, group="accuracy", unit="s", higher_is_better=False, n=len(played))
