@@ -22,17 +22,24 @@ class EcgPage {
     this.box = el("paper");
     this.svg = drawSheet(this.ecg, { label: t("ecg.sheet_label", { n: this.ecg.leads.length }), missing: t("ecg.lead_missing") });
     this.box.replaceChildren(this.svg);
-    // True size first; larger where there is room, smaller never by itself: a square is 5 mm on the screen too.
-    const room = (this.box.parentElement?.clientWidth ?? 0) / (SHEET_MM.width * pxPerMm());
-    this.zoom = ZOOMS.filter((one) => one <= Math.min(room, 1.5)).at(-1) ?? 0.5;
-    if (this.zoom < 1) this.zoom = 1;
-    this.size();
+    this.zoom = 1;
+    /** Whether the reader has chosen a size. */
+    this.chosen = false;
+    this.fill();
+    addEventListener("resize", () => !this.chosen && this.fill());
     el("zoom-in").addEventListener("click", () => this.step(1));
     el("zoom-out").addEventListener("click", () => this.step(-1));
     el("zoom-true").addEventListener("click", () => this.to(1));
     el("print").addEventListener("click", () => print());
     addEventListener("keydown", (event) => this.key(event));
     document.documentElement.dataset.ready = "true";
+  }
+
+  /** True size first; larger where there is room, smaller never by itself: a square is 5 mm on the screen too. */
+  fill() {
+    const room = (this.box.parentElement?.clientWidth ?? 0) / (SHEET_MM.width * pxPerMm());
+    this.zoom = ZOOMS.filter((one) => one >= 1 && one <= Math.min(room, 1.5)).at(-1) ?? 1;
+    this.size();
   }
 
   size() {
@@ -44,6 +51,7 @@ class EcgPage {
 
   /** @param {number} zoom */
   to(zoom) {
+    this.chosen = true;
     const { scrollLeft, scrollWidth, clientWidth } = this.box;
     const middle = (scrollLeft + clientWidth / 2) / scrollWidth;
     this.zoom = zoom;

@@ -212,7 +212,8 @@ export class Tile {
     const key = `${alarm?.id} ${kind} ${flash}`;
     if (this.chip.dataset.key !== key) {
       this.chip.dataset.key = key;
-      this.chip.className = `chip p-${kind}${flash ? " flash" : ""}`;
+      // The words of a limit end with a number that must not be cut: with little room the name of the measurement stands alone.
+      this.chip.className = `chip p-${kind}${flash ? " flash" : ""}${typeof alarm?.params.measure === "string" ? " of-limit" : ""}`;
       this.chip.disabled = !alarm;
       this.chip.replaceChildren(glyph(kind), h("span", { class: "text" }, h("span", { class: "full" }), h("span", { class: "short" })), h("span", { class: "age" }));
       inStep(this.chip);
