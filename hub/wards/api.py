@@ -55,7 +55,7 @@ def routes(
         seen = await placement.wards(person.principal)
         if not seen:
             none_yet = await accounts.wards(person.principal) is None  # who sees all, and there are none
-            return web.page(request, "no_ward", person, room="ward", none_yet=none_yet, name=person.display_name)
+            return web.page(request, "no_ward", person, room="ward", none_yet=none_yet)
         return RedirectResponse(f"/ward/{seen[0].slug}", 303)
 
     @router.get("/ward/{ward}")
