@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.plugins.requirements",
     "tests.plugins.skip_guard",
     "tests.plugins.recordings",
+    "tests.plugins.order",
     "tests.plugins.seeds",
     *(f"tests.fixtures.{path.stem}" for path in sorted((HERE / "fixtures").glob("[!_]*.py"))),
 ]

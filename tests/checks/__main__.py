@@ -23,7 +23,7 @@ CHECKS: dict[str, list[str]] = {
     "counts": [sys.executable, "-m", "tests.checks.ratchet"],
 }
 SIDE_BY_SIDE = 2  # cores of the smallest machine this has to run on
-TESTS_SIDE_BY_SIDE = 3  # most wait for a recording to play at its own pace
+TESTS_SIDE_BY_SIDE = 5  # most wait for a recording to play at its own pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     passed_on = [argument for argument in arguments if argument != "--fast"]
     tests = ["tests/unit"] if fast else ["--requirements-report=build/requirements.json"]
     # A file stays in one process: what its tests share is made once. The processes share one database server. They take the
-    # files in the order of the folders: those with a browser have few tests and run long, by their number they would come last.
+    # files in the order of tests/plugins/order.py: by the number of their tests those with a browser would come last.
     tests += [f"--numprocesses={TESTS_SIDE_BY_SIDE}", "--dist=loadfile", "--no-loadscope-reorder"]
     with tempfile.TemporaryDirectory(prefix="wl-") as folder, ThreadPoolExecutor(1) as beside:
         report = Path(folder) / "checks.txt"
