@@ -43,13 +43,12 @@ class CytonAdapter:
 
     def decoder(self, config: DeviceConfig, resume: Mapping[SourcePath, Resume]) -> Decoder:
         """A decoder whose sample numbers go on where the stored ones end."""
-        point = resume.get(SourcePath(config.device, ("ecg",)))
-        return cyton.CytonDecoder(
-            config.device,
-            self._channels(config),
-            gain=self._gain(config),
-            resume=None if point is None else cyton.ResumePoint(point.end_sample, point.end_ns),
-        )
+        points = {
+            source.path: cyton.ResumePoint(point.end_sample, point.end_ns)
+            for source, point in resume.items()
+            if source.device == config.device
+        }
+        return cyton.CytonDecoder(config.device, self._channels(config), gain=self._gain(config), resume=points)
 
     def wake(self, config: DeviceConfig) -> Sequence[bytes]:
         """Set the gain of the mapped channels and start streaming; a board that streams already goes on."""

@@ -76,11 +76,17 @@ class ResumePoint:
 
 @dataclass(slots=True)
 class _Pending:
-    """Consecutive samples of one source that do not make a group yet."""
+    """Consecutive samples of one source that do not make a group yet, and the number that comes next, once known.
+
+    `lost`: why packets went missing since the last row, if they did.
+    """
 
     first: int = 0
     gateway_ns: int = 0
     rows: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    next: int | None = None
+    last_ns: int = 0
+    lost: str = ""
 
 
 class CytonDecoder:
@@ -91,9 +97,14 @@ class CytonDecoder:
     """
 
     def __init__(
-        self, device: str, channel_leads: Mapping[int, str], *, gain: int = 24, resume: ResumePoint | None = None
+        self,
+        device: str,
+        channel_leads: Mapping[int, str],
+        *,
+        gain: int = 24,
+        resume: Mapping[tuple[str, ...], ResumePoint] | None = None,
     ) -> None:
-        """ValueError for an impossible channel or gain, or no lead at all."""
+        """`resume`: where the stored samples end, by the path of the source. ValueError for an impossible channel or gain, or no lead at all."""
         if not channel_leads or any(not 1 <= c <= CHANNELS for c in channel_leads):
             msg = f"Cyton {device}: channels {sorted(channel_leads)}: expected at least one of 1 to {CHANNELS}"
             raise ValueError(msg)
@@ -119,10 +130,14 @@ class CytonDecoder:
         self._last_ns = 0
         self._accel_bytes: dict[int, int] = {}
         self._ecg_rows, self._accel_rows, self._aux_rows = _Pending(), _Pending(), _Pending()
-        if resume is not None:
-            self._next, self._reason, self._by_time = resume.end_sample, AGENT_RESTART, True
-            self._last_ns = resume.end_ns
-            self._anchor_ns, self._anchor_at = resume.end_ns - resume.end_sample * _NS_PER_SAMPLE, resume.end_ns
+        points = resume or {}
+        if ecg := points.get(self._ecg.path):
+            self._next, self._reason, self._by_time = ecg.end_sample, AGENT_RESTART, True
+            self._last_ns = ecg.end_ns
+            self._anchor_ns, self._anchor_at = ecg.end_ns - ecg.end_sample * _NS_PER_SAMPLE, ecg.end_ns
+        for source, pending in ((self._accel, self._accel_rows), (self._aux, self._aux_rows)):
+            if point := points.get(source.path):
+                pending.next, pending.last_ns, pending.lost = point.end_sample, point.end_ns, AGENT_RESTART
 
     def feed(self, data: bytes, at: int, channel: str = "") -> list[Record | Fault]:
         """Take bytes that arrived at gateway time `at` (ns); the records are the same for any chunking."""
@@ -225,6 +240,8 @@ class CytonDecoder:
             out.append(
                 Gap(self._ecg, first_ns, last_ns, self._reason, False, Times(at), from_sample=self._next, to_sample=n)
             )
+            for beside in (self._accel_rows, self._aux_rows):
+                beside.lost = beside.lost or self._reason
         self._anchor_ns += _DRIFT_PER_S * (at - self._anchor_at)
         arrival = at - n * _NS_PER_SAMPLE
         self._anchor_ns = arrival if self._by_time else min(self._anchor_ns, arrival)
@@ -251,19 +268,26 @@ class CytonDecoder:
             self._aux_append(n, (int.from_bytes(aux[:2], signed=True), 0, 0), at, out)
 
     def _accel_row(self, n: int, row: tuple[int, ...], at: int, out: list[Record | Fault]) -> None:
-        number = n // _ACCEL_EVERY
-        pending = self._accel_rows
-        if pending.rows and number != pending.first + len(pending.rows):
-            self._emit(pending, out)
-        self._append(pending, number, row, at)
-        if (number + 1) % GROUP_SAMPLES == 0:
-            self._emit(pending, out)
+        self._beside(self._accel_rows, self._accel, n // _ACCEL_EVERY, row, at, out)
 
     def _aux_append(self, n: int, row: tuple[int, ...], at: int, out: list[Record | Fault]) -> None:
-        pending = self._aux_rows
-        if pending.rows and n != pending.first + len(pending.rows):
-            self._emit(pending, out)
+        self._beside(self._aux_rows, self._aux, n, row, at, out)
+
+    def _beside(
+        self, pending: _Pending, source: SourcePath, n: int, row: tuple[int, ...], at: int, out: list[Record | Fault]
+    ) -> None:
+        """Take a row that came with the packets beside the ECG; what was in lost packets is a gap of its own source."""
+        if pending.next is not None:
+            n = max(
+                n, pending.next
+            )  # the board measures acceleration by a clock of its own: two may fall on one number
+            if n > pending.next:
+                self._emit(pending, out)
+                if pending.lost:
+                    numbers = {"from_sample": pending.next, "to_sample": n}
+                    out.append(Gap(source, pending.last_ns, at, pending.lost, False, Times(at), **numbers))
         self._append(pending, n, row, at)
+        pending.next, pending.last_ns, pending.lost = n + 1, at, ""
         if (n + 1) % GROUP_SAMPLES == 0:
             self._emit(pending, out)
 

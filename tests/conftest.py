@@ -5,10 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 
 pytest.register_assert_rewrite("tests.fixtures")  # one may import another before its turn comes
+
+# How long an example takes is the machine's matter. Each run tries others; one that fails says how to have it again.
+settings.register_profile("wardlink", deadline=None, print_blob=True)
+settings.load_profile("wardlink")
 
 pytest_plugins = [
     "pytester",

@@ -77,7 +77,8 @@ def test_stamps_carry_the_boards_time_and_the_acceleration_until_they_are_switch
     packets(board, 900)  # nobody hears these
     late = packets(board, 100)
     out = decoded(stream + late)  # all at once: only the board's time tells how long the hole is
-    assert [(r.from_sample, r.to_sample) for r in out if isinstance(r, Gap)] == [(100, 1000)]
+    holes = [(r.source.path, r.from_sample, r.to_sample) for r in out if isinstance(r, Gap)]
+    assert holes == [(("ecg",), 100, 1000), (("accelerometer",), 10, 100)]
     assert sum(r.n for r in out if isinstance(r, WaveformGroup) and r.source.path == ("ecg",)) == 200
     acceleration = [r for r in out if isinstance(r, WaveformGroup) and r.source.path == ("accelerometer",)]
     assert sum(r.n for r in acceleration) == 20

@@ -41,7 +41,17 @@ def play(decoder: CytonDecoder, stream: list[bytes], first_ns: int = NS) -> list
 
 
 def ecg(records: list[Record | Fault]) -> list[WaveformGroup]:
-    return [r for r in records if isinstance(r, WaveformGroup) and r.source.path == ("ecg",)]
+    return beside(records, "ecg")
+
+
+def beside(records: list[Record | Fault], source: str) -> list[WaveformGroup]:
+    return [r for r in records if isinstance(r, WaveformGroup) and r.source.path == (source,)]
+
+
+def gaps(records: list[Record | Fault], source: str) -> list[tuple[int | None, int | None, str]]:
+    return [
+        (r.from_sample, r.to_sample, r.reason) for r in records if isinstance(r, Gap) and r.source.path == (source,)
+    ]
 
 
 def samples(records: list[Record | Fault]) -> dict[int, tuple[int, ...]]:
@@ -114,9 +124,13 @@ def test_lost_packets_leave_one_gap_with_their_sample_numbers(lost: int) -> None
             out += decoder.flush(NS + i * SAMPLE_NS)
         if packet:
             out += decoder.feed(packet, NS + i * SAMPLE_NS)
-    gaps = [r for r in out if isinstance(r, Gap)]
-    assert [(g.from_sample, g.to_sample, g.reason) for g in gaps] == [(100, 100 + lost, LINK_LOSS)]
+    assert gaps(out, "ecg") == [(100, 100 + lost, LINK_LOSS)]
     assert set(samples(out)) == set(range(1000)) - set(range(100, 100 + lost))
+    # one packet in ten carries the acceleration: what went with the lost ones is a gap of its own source
+    moved = [n for g in beside(out, "accelerometer") for n in range(g.first_sample, g.end_sample)]
+    missing = [n for first, end, _ in gaps(out, "accelerometer") for n in range(first, end)]
+    assert sorted(moved + missing) == list(range(100))
+    assert missing == sorted({n // 10 for n in range(100, 100 + lost) if n % 10 == 0})
 
 
 def test_a_stall_of_the_gateway_that_lost_nothing_is_no_gap() -> None:
@@ -135,11 +149,13 @@ def test_an_agent_that_was_restarted_goes_on_behind_the_stored_samples() -> None
     first_ns = NS
     packets(board, 1234)  # nobody listened to the last 700 of them
     stored_end = 534
-    decoder = CytonDecoder("amp", ALL, resume=ResumePoint(stored_end, first_ns + stored_end * SAMPLE_NS))
+    end_ns = first_ns + stored_end * SAMPLE_NS
+    ends = {("ecg",): ResumePoint(stored_end, end_ns), ("accelerometer",): ResumePoint(54, end_ns)}
+    decoder = CytonDecoder("amp", ALL, resume=ends)
     out = play(decoder, packets(board, 100), first_ns + 1234 * SAMPLE_NS)
-    gap = next(r for r in out if isinstance(r, Gap))
-    assert (gap.from_sample, gap.to_sample, gap.reason) == (stored_end, 1234, AGENT_RESTART)
+    assert gaps(out, "ecg") == [(stored_end, 1234, AGENT_RESTART)]
     assert min(samples(out)) == 1234
+    assert gaps(out, "accelerometer") == [(54, 124, AGENT_RESTART)]
 
 
 def test_a_board_that_was_reset_says_so_and_leaves_a_gap() -> None:
@@ -153,7 +169,7 @@ def test_a_board_that_was_reset_says_so_and_leaves_a_gap() -> None:
     event = next(r for r in out if isinstance(r, DeviceEvent))
     assert event.code == EVT_FIRMWARE
     assert "v3.1.2" in event.text
-    assert [r.reason for r in out if isinstance(r, Gap)] == [DEVICE_RESTART]
+    assert [reason for _, _, reason in gaps(out, "ecg")] == [DEVICE_RESTART]
 
 
 def test_text_answers_are_events_and_not_faults() -> None:
@@ -173,7 +189,8 @@ def test_a_damaged_packet_is_reported_with_its_bytes_and_the_rest_goes_on() -> N
     assert [f.raw for f in faults] == [bytes(damaged)]
     assert "0xA0" in str(faults[0])
     assert set(range(60)) - set(samples(out)) == {30}
-    assert [(g.from_sample, g.to_sample) for g in out if isinstance(g, Gap)] == [(30, 31)]
+    assert gaps(out, "ecg") == [(30, 31, LINK_LOSS)]
+    assert gaps(out, "accelerometer") == [(3, 4, LINK_LOSS)], "it carried the acceleration too"
 
 
 def test_a_truncated_packet_costs_one_sample() -> None:
