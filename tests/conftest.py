@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 HERE = Path(__file__).parent
@@ -14,6 +15,15 @@ pytest.register_assert_rewrite("tests.fixtures")  # one may import another befor
 # How long an example takes is the machine's matter. Each run tries others; one that fails says how to have it again.
 settings.register_profile("wardlink", deadline=None, print_blob=True)
 settings.load_profile("wardlink")
+
+# As its programs do: unless it is told, structlog paints each traceback for half a second.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+    ]
+)
 
 pytest_plugins = [
     "pytester",

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -33,6 +32,7 @@ from tests.fixtures.signed_http import Device
 from tests.fixtures.waiting import until
 from tests.fixtures.web import SOURCE, RunningWeb, deliver, fibrillation, now_ns
 from tests.unit.signal.signals import heartbeats, regular
+from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 # A device whose line is never there: the agent knows it, and its alarms, from before.
@@ -116,12 +116,6 @@ async def gateway(request: pytest.FixtureRequest, hub: RunningHub, tmp_path: Pat
     made = Gateway(tmp_path, request.param)
     await made.enrol(hub)
     return made
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def latched() -> tuple[AlarmCondition, AlarmCondition]:

@@ -1,7 +1,6 @@
 """Bad input from the hub, over real gRPC: refused with the reason and counted, while every sample of the bed still arrives once."""
 
 import random
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from protocols.uplink_pb2 import (
 from tests.fixtures.agent import Gateway
 from tests.fixtures.hub_peer import Authority, Context, HubPeer, Store, write_config
 from tests.fixtures.waiting import until
+from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -93,12 +93,6 @@ def wrong_ack(position: LanePosition) -> bytes:
 
 def acknowledging(*alarms: bytes) -> bytes:
     return HubMessage(alarms_acknowledged=AlarmsAcknowledged(ids=alarms)).SerializeToString()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -34,10 +34,11 @@ from tests.conformance.formats import JSON, PROTOBUF, WRITERS, carries
 from tests.conformance.readings import READINGS, Reading, Wave
 from tests.fixtures.agent import Gateway
 from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
-from tests.fixtures.mqtt_broker import MqttBroker, free_port
+from tests.fixtures.mqtt_broker import MqttBroker
 from tests.fixtures.signed_http import Device
 from tests.fixtures.waiting import until
 from tests.fixtures.ward_gateway import DoorGateway, door_gateway
+from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "http-door.md"

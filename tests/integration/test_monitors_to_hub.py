@@ -18,7 +18,7 @@ from firmware_adapters.simulate.monitor_signals import numbers_of
 from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_DEVICE_SEEN, EVT_FAULT, LINK_LOSS, LINK_LOST
 from protocols.record import NS_PER_S, AlarmCondition, Observation, Presence, Quality
 from tests.fixtures.hub_peer import Authority
-from tests.fixtures.mqtt_broker import MqttBroker, free_port
+from tests.fixtures.mqtt_broker import MqttBroker
 from tests.fixtures.signed_http import Device
 from tests.fixtures.ward_gateway import (
     CAPTURES,
@@ -30,6 +30,7 @@ from tests.fixtures.ward_gateway import (
     monitor,
     until,
 )
+from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 TWELVE, DESATURATION = "ecg12-A0005-pvc", "bidmc-11-desaturation"

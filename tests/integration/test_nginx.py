@@ -18,12 +18,12 @@ from hub.web.guard import MAX_BODY
 from protocols.link import Lane
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import Authority
-from tests.fixtures.mqtt_broker import free_port
 from tests.fixtures.waiting import until_asked
 from tests.fixtures.web import PASSWORD, RunningWeb, deliver, heart_rate, now_ns, strip, token_of
 from tests.integration.test_web_live import events, frames, wanted
 from wardlink.local.parts import Program, find_or_unpack
 from wardlink.local.places import Places
+from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "nginx" / "wardlink.conf"

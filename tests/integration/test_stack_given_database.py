@@ -1,6 +1,5 @@
 """DATABASE_URL: that database is used, or its failure is told; another one is never taken in its place."""
 
-import socket
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -12,18 +11,13 @@ import pytest
 from wardlink.local.database import Database, create_database, stack_down, stack_status, stack_up
 from wardlink.local.errors import StackError
 from wardlink.local.places import Places
+from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 
 
 def quiet(_line: str) -> None:
     """Drop progress lines."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_database_url_that_fails_says_so_and_starts_nothing(usual_places: Places, short_folder: Callable[[], Path]):

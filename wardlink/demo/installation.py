@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from wardlink.demo.beds import DemoBed, seed
-from wardlink.demo.rigs.rig import Ground, Rig, free_port
+from wardlink.demo.rigs.rig import Ground, Rig
 from wardlink.local.database import Database, stack_down, stack_up
 from wardlink.local.places import Places
+from wardlink.local.ports import free_port
 from wardlink.processes import Processes
 
 GATEWAY: Final = "gateway-7b"

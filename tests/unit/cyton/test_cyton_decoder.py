@@ -48,10 +48,14 @@ def beside(records: list[Record | Fault], source: str) -> list[WaveformGroup]:
     return [r for r in records if isinstance(r, WaveformGroup) and r.source.path == (source,)]
 
 
-def gaps(records: list[Record | Fault], source: str) -> list[tuple[int | None, int | None, str]]:
-    return [
-        (r.from_sample, r.to_sample, r.reason) for r in records if isinstance(r, Gap) and r.source.path == (source,)
-    ]
+def gaps(records: list[Record | Fault], source: str) -> list[tuple[int, int, str]]:
+    found: list[tuple[int, int, str]] = []
+    for gap in records:
+        if isinstance(gap, Gap) and gap.source.path == (source,):
+            assert gap.from_sample is not None
+            assert gap.to_sample is not None
+            found.append((gap.from_sample, gap.to_sample, gap.reason))
+    return found
 
 
 def samples(records: list[Record | Fault]) -> dict[int, tuple[int, ...]]:

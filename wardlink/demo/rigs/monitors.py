@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wardlink.demo.papers import Papers
-from wardlink.demo.rigs.rig import Ground, Plain, Recording, free_port
+from wardlink.demo.rigs.rig import Ground, Plain, Recording
 from wardlink.local.broker import write_broker
 from wardlink.local.parts import find_or_unpack
+from wardlink.local.ports import free_port
 
 if TYPE_CHECKING:
     from wardlink.processes import Processes

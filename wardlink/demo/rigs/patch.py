@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from firmware_adapters.transport.coap_keys import make_oscore
-from wardlink.demo.rigs.rig import Ground, Plain, Recording, free_port
+from wardlink.demo.rigs.rig import Ground, Plain, Recording
+from wardlink.local.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,6 @@
 """What every simulated device of the demo does: make ready, give its part of the gateway's settings, start, go wrong on request."""
 
 import math
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +94,3 @@ class Plain:
         """Nothing."""
         del ground
         return {}
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
