@@ -15,6 +15,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from protocols.cyton import FS_HZ
 from tests.fixtures.web import PASSWORD, token_of
 from wardlink.demo.installation import ROLES, WARD
 from wardlink.local.database import stack_up
@@ -25,8 +26,9 @@ pytestmark = pytest.mark.integration
 COMMAND = [sys.executable, "-m", "wardlink", "demo"]
 WARM_START_S = 20  # promised to whoever starts it a second time
 COLD_START_S = 120  # and the first time
-STREAMING = {"amplifier-1", "oximeter-1", "strap-2", "monitor-3", "patch-4", "monitor-5"}
+STREAMING = frozenset({"amplifier-1", "oximeter-1", "strap-2", "monitor-3", "patch-4", "monitor-5"})
 STREAMS_WITHIN_S = 30
+MEASURED_S = 6
 # Each row as a whole, by its hash.
 MEASURED = (
     "select 'waveform', md5(w::text) from waveform w union all select 'observation', md5(o::text) from observation o"
@@ -82,9 +84,9 @@ def ward_page(running: Running) -> Generator[None]:
             yield
 
 
-def wait_until_all_stream(running: Running) -> None:
+def wait_until_all_stream(running: Running, devices: frozenset[str] = STREAMING) -> None:
     until_s = time.monotonic() + STREAMS_WITHIN_S
-    while missing := STREAMING - {str(name) for (name,) in running.rows(DEVICES)}:
+    while missing := devices - {str(name) for (name,) in running.rows(DEVICES)}:
         assert time.monotonic() < until_s, f"nothing is stored of {missing}"
         time.sleep(0.5)
 
@@ -94,9 +96,9 @@ def without_a_database() -> dict[str, str]:
 
 
 @contextmanager
-def demo(places: Places) -> Generator[Running]:
+def demo(places: Places, *options: str) -> Generator[Running]:
     process = subprocess.Popen(
-        [*COMMAND, "--data", str(places.data)],
+        [*COMMAND, "--data", str(places.data), *options],
         env=without_a_database(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
@@ -214,7 +216,7 @@ def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(
         for words, reason in refused.items():
             no = fault(*words)
             assert (no.returncode, reason in no.stderr) == (1, True), no.stderr
-        assert fault("stop-hub", "--for", "3").returncode == 0
+        assert fault("stop-hub", "--for", "8").returncode == 0
         assert not is_healthy()
         assert "stopped already" in fault("stop-hub").stderr
         until_s = time.monotonic() + 40
@@ -223,6 +225,29 @@ def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(
             time.sleep(0.2)
         assert running.process.poll() is None
     assert "No demo runs" in fault("stop-hub").stderr
+
+
+@pytest.mark.recordings
+def test_fewer_beds_play_whole_recordings_at_another_speed(
+    usual_places: Places, short_folder: Callable[[], Path], recordings: Path
+):
+    places = replace(usual_places, data=short_folder(), database_url=None)
+    stored = "select max(first_sample + n), extract(epoch from clock_timestamp())::float8 from waveform join stream using (stream_id)"
+    options = ("--beds", "1", "--speed", "3", "--recordings", str(recordings))
+    with demo(places, *options) as running, ward_page(running):
+        assert running.rows("select bed from point_of_care where bed is not null") == {("1",)}
+        wait_until_all_stream(running, frozenset({"amplifier-1", "oximeter-1"}))
+        players = [c for c in commands(descendants({running.process.pid})) if "firmware_adapters.simulate" in c]
+        assert len(players) == 2
+        assert all(f"{recordings}/cinc2015/f545l" in player for player in players)
+        [(before, began_s)] = running.rows(stored)
+        time.sleep(MEASURED_S)
+        [(after, ended_s)] = running.rows(stored)
+    assert isinstance(before, int)
+    assert isinstance(after, int)
+    assert isinstance(began_s, float)
+    assert isinstance(ended_s, float)
+    assert (after - before) / (ended_s - began_s) == pytest.approx(3 * FS_HZ, rel=0.2)
 
 
 def test_a_recording_that_is_not_there_is_told_with_what_to_do(short_folder: Callable[[], Path]):
