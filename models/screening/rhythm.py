@@ -19,15 +19,27 @@ from protocols.record import NS_PER_S, AlarmKind, Observation, Priority, Quality
 
 if TYPE_CHECKING:
     from models.screening.placement import Placement
+    from models.signal.lethal import LethalScore
     from models.signal.trees import Trees
 
 LETHAL_ON = 0.85  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
 LETHAL_OFF = 0.4
 LETHAL_ONSET_S = 3.0  # half the window and half the smoothing: how far a score lies behind its cause
 FIBRILLATION = 0.5
+RESUMES_HOPS = (
+    16  # eight seconds: the alarm has not ended before (models.screening.alarms), and what keeps it brings it back
+)
 RATE_EVERY_HOPS = 2
 RATE_AVERAGE_NS = 6 * NS_PER_S
 BEATS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Faded:
+    """A lethal rhythm whose score fell away: which, and at what hop."""
+
+    code: str
+    hop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,7 @@ class Watch:
     beats: tuple[int, ...] = ()
     holding: frozenset[str] = frozenset()
     hops: int = 0
+    faded: Faded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +100,13 @@ def _hop(
     deciding = watch.base + finding.end - 1
     out: list[Observation | Condition] = []
     holding = watch.holding
+    faded = watch.faded if watch.faded and watch.hops - watch.faded.hop <= RESUMES_HOPS else None
     if finding.usable:
-        holding = _holding(watch.holding, finding, placement)
+        holding = _holding(watch.holding, finding, placement, faded.code if faded else None)
+        if gone := (watch.holding & {V_FIB, V_TACHY}) - holding:
+            faded = Faded(*gone, watch.hops)
+        if holding & {V_FIB, V_TACHY}:
+            faded = None
         since = {
             V_FIB: finding.end - round(LETHAL_ONSET_S * watch.fs_hz),
             V_TACHY: finding.end - round(LETHAL_ONSET_S * watch.fs_hz),
@@ -133,7 +151,7 @@ def _hop(
                 quality=sure,
             )
         )
-    return replace(watch, beats=beats, holding=holding, hops=hops), out
+    return replace(watch, beats=beats, holding=holding, hops=hops, faded=faded), out
 
 
 def _params(code: str, finding: monitor.Finding) -> tuple[tuple[str, float], ...]:
@@ -142,17 +160,11 @@ def _params(code: str, finding: monitor.Finding) -> tuple[tuple[str, float], ...
     return () if finding.rate_per_min is None else (("heart_rate", round(finding.rate_per_min)),)
 
 
-def _holding(before: frozenset[str], finding: monitor.Finding, placement: "Placement") -> frozenset[str]:
+def _holding(
+    before: frozenset[str], finding: monitor.Finding, placement: "Placement", faded: str | None
+) -> frozenset[str]:
     """One cause, one alarm: fibrillation goes before asystole, asystole before tachycardia, these before the extremes."""
-    lethal = before & {V_FIB, V_TACHY}
-    if finding.lethal is None:
-        current = lethal
-    elif finding.lethal.lethal >= LETHAL_ON:
-        current = frozenset({V_FIB if finding.lethal.fibrillation >= FIBRILLATION or V_FIB in lethal else V_TACHY})
-    elif finding.lethal.lethal < LETHAL_OFF:
-        current = frozenset[str]()
-    else:
-        current = lethal
+    current = lethal_rhythm(before & {V_FIB, V_TACHY}, faded, finding.lethal)
     if V_FIB in current:
         return current
     limits = placement.extremes
@@ -165,3 +177,18 @@ def _holding(before: frozenset[str], finding: monitor.Finding, placement: "Place
     if finding.rate_per_min > limits.high_per_min:
         return frozenset({TACHY_EXTREME})
     return frozenset()
+
+
+def lethal_rhythm(held: frozenset[str], faded: str | None, score: "LethalScore | None") -> frozenset[str]:
+    """Fibrillation, ventricular tachycardia or neither, by what held at the hop before and what faded a few seconds ago.
+
+    A score between the two thresholds keeps what holds, and brings back what faded: its alarm has not ended yet, and a short
+    stretch of noise is no cure (docs/decisions/0115).
+    """
+    if score is None:
+        return held
+    if score.lethal >= LETHAL_ON:
+        return frozenset({V_FIB if score.fibrillation >= FIBRILLATION or V_FIB in held else V_TACHY})
+    if score.lethal < LETHAL_OFF:
+        return frozenset()
+    return held or frozenset([faded] if faded else [])

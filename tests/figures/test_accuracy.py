@@ -18,28 +18,20 @@ def test_beats_of_one_lead_keep_their_gate(recordings: Path):
     assert entry.passes, entry
 
 
-# Between two stretches annotated as noise, 4.7 s behind an episode that was alarmed: the score stays far below the threshold
-# (docs/reference/figures/alarm-time.md). The signal of that alarm, which stays until somebody has seen it, is what calls.
-LEFT_TO_A_LATCHED_SIGNAL = [("422", 2046.768)]
-
-
 @pytest.mark.figure
 @pytest.mark.recordings
 @pytest.mark.parametrize("lead_in_s", [20.0, 30.0, 47.0])
-def test_every_episode_of_fibrillation_is_alarmed_within_nine_seconds_or_the_alarm_before_it_still_calls(
-    recordings: Path, lead_in_s: float
-):
+def test_every_episode_of_fibrillation_is_alarmed_within_nine_seconds(recordings: Path, lead_in_s: float):
     played = [
         lethal.play_episode(recordings, name, onset, length, lead_in_s)
         for name in ("419", "422", "424", "430")
         for onset, length in lethal.episodes(recordings, name)
     ]
     assert len(played) == 17
-    late = [e for e in played if e.heard.delay_s is None or e.heard.delay_s > lethal.LIMIT_S]
-    assert [(e.record, e.onset_s) for e in late] == LEFT_TO_A_LATCHED_SIGNAL
-    assert all(e.heard.latched for e in late)
+    assert [e for e in played if e.heard.delay_s is None or e.heard.delay_s > lethal.LIMIT_S] == []
     # An alarm that stands too early would pass as fast: how many onsets meet one changes only with a reason.
-    assert sum(e.heard.covered for e in played) == 9
+    # Twelve follow ventricular tachycardia or another fibrillation whose alarm has not ended (docs/decisions/0115).
+    assert sum(e.heard.covered for e in played) == 12
     assert sum(e.heard.fresh for e in played) == 4
 
 
