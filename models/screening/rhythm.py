@@ -104,7 +104,7 @@ def _hop(
     if finding.usable:
         holding = _holding(watch.holding, finding, placement, faded.code if faded else None)
         if gone := (watch.holding & {V_FIB, V_TACHY}) - holding:
-            faded = Faded(*gone, watch.hops)
+            faded = Faded(next(iter(gone)), watch.hops)
         if holding & {V_FIB, V_TACHY}:
             faded = None
         since = {
