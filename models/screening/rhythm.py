@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.screening.alarms import Condition
+from models.screening.alarms import LIVES, Condition
 from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE, millivolt
 from models.signal import monitor
+from models.signal.frames import HOP_S
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, HEART_RATE, TACHY_EXTREME, V_FIB, V_TACHY
 from protocols.record import NS_PER_S, AlarmKind, Observation, Priority, Quality, SourcePath, WaveformGroup
 
@@ -26,9 +27,8 @@ LETHAL_ON = 0.85  # smoothed score; chosen on held-out records of vfdb and DS1, 
 LETHAL_OFF = 0.4
 LETHAL_ONSET_S = 3.0  # half the window and half the smoothing: how far a score lies behind its cause
 FIBRILLATION = 0.5
-RESUMES_HOPS = (
-    16  # eight seconds: the alarm has not ended before (models.screening.alarms), and what keeps it brings it back
-)
+# As long as its alarm has not ended, what would keep a rhythm brings it back.
+RESUMES_HOPS = round(LIVES[V_FIB].off_s / HOP_S)
 RATE_EVERY_HOPS = 2
 RATE_AVERAGE_NS = 6 * NS_PER_S
 BEATS_KEPT = 64
@@ -188,7 +188,7 @@ def lethal_rhythm(held: frozenset[str], faded: str | None, score: "LethalScore |
     if score is None:
         return held
     if score.lethal >= LETHAL_ON:
-        return frozenset({V_FIB if score.fibrillation >= FIBRILLATION or V_FIB in held else V_TACHY})
+        return frozenset({V_FIB if score.fibrillation >= FIBRILLATION or V_FIB in held or faded == V_FIB else V_TACHY})
     if score.lethal < LETHAL_OFF:
         return frozenset()
     return held or frozenset([faded] if faded else [])

@@ -57,8 +57,8 @@ def score_record(recordings: Path, name: str) -> tuple[DurationScore, DurationSc
 class Heard:
     """What the screening said to an episode.
 
-    `covered`: an alarm of VF or VT stood when the onset came, and its condition still held LIMIT_S later (at the end of a shorter
-    episode). `latched`: such an alarm's condition went away meanwhile, and only its signal is left, which stays until somebody has
+    `covered`: an alarm of VF or VT stood when the onset came, and was still present LIMIT_S later (at the end of a shorter
+    episode; it stays present for eight seconds behind its rhythm). `latched`: such an alarm's condition went away meanwhile, and only its signal is left, which stays until somebody has
     seen it: that calls a nurse, and detects nothing. `delay_s`: onset to an alarm of VF or VT; 0 when covered, None when there was
     none. `fresh`: no life-threatening alarm of any kind stood at the onset.
     """

@@ -73,6 +73,7 @@ def assert_exact(strap: Strap, bed: Bedside) -> int:
     return sum(g.n for g in bed.waves("ecg"))
 
 
+@pytest.mark.req("IOT-7.3a", "IOT-8.2a", surface="protocol")
 async def test_the_ecg_of_a_recording_arrives_sample_for_sample(bluez: Bluez, chest: Chest):
     strap = Strap(chest, ADDRESS)
     async with worn(bluez, strap, speed=4), strap_bed() as bed:

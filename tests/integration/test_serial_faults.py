@@ -49,6 +49,7 @@ async def playing(family: str, module: str, port: Path) -> AsyncGenerator[tuple[
         yield bed, lambda line: lines.write(f"{line}\n".encode())
 
 
+@pytest.mark.req("IOT-8.2a", surface="protocol")
 @BOTH
 async def test_a_device_that_is_unplugged_comes_back_with_its_signal(
     short_folder: Callable[[], Path], family: str, module: str, wave: str

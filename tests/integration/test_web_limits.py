@@ -52,6 +52,7 @@ async def test_a_patients_limit_goes_before_the_beds_and_says_who_set_it(web: Ru
     assert any("45" in body and HEART_RATE in body for (body,) in acts)
 
 
+@pytest.mark.req("IOT-8.3a", surface="api")
 async def test_the_gateway_is_told_of_a_patients_limit_and_of_its_end(web: RunningWeb, hub: RunningHub):
     nurse, peer = await web.signed_in(), await hub.peer()
     await deliver(hub, peer, Lane.NUMERIC, heart_rate(70, now_ns()))

@@ -1,7 +1,7 @@
 // What the ward page's modules do without a browser: frames, rings, the playout clock, order of alarms, layout, the event stream.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Alarms, byUrgency, heard } from "../../../wardlink/web/static/alarms.js";
+import { Alarms, byUrgency, heard, next } from "../../../wardlink/web/static/alarms.js";
 import { EventParser } from "../../../wardlink/web/static/events.js";
 import { readFrame, readFrames } from "../../../wardlink/web/static/frame.js";
 import { HARMONICS, MELODIES, PATTERNS, pitches } from "../../../wardlink/web/static/sound.js";
@@ -153,6 +153,18 @@ test("what sounds is the alarm that the header shows first: its priority and wha
   assert.deepEqual(sounding(limit, alarm("newer", { code: "VF", priority: "medium", onset_ms: 6 })), { priority: "medium", category: "cardiac" }, "the newest of a priority");
   assert.equal(sounding({ ...link, priority: "low" }), null, "low has no sound");
   assert.deepEqual(sounding(alarm("unknown", { code: "?" })), { priority: "high", category: "general" });
+});
+
+test("the key a opens the alarm of the bed somebody is at, unless a more urgent one calls elsewhere", () => {
+  const seen = { acknowledged: { by: "x", at_ms: 1 } };
+  const opens = (/** @type {string} */ bed, ...alarms) => next(alarms.sort(byUrgency), bed)?.id;
+  const here = alarm("here", { bed: "5" }), newer = alarm("newer", { bed: "1", onset_ms: 9 });
+  assert.equal(opens("5"), undefined);
+  assert.equal(opens("5", here, newer), "here", "of the same priority");
+  assert.equal(opens("", here, newer), "newer");
+  assert.equal(opens("5", { ...here, ...seen }, newer), "newer", "the one here was seen");
+  assert.equal(opens("5", { ...here, priority: "medium" }, newer), "newer", "the one there is more urgent");
+  assert.equal(opens("5", { ...here, ...seen }, { ...newer, ...seen }), "here", "all were seen");
 });
 
 test("an event is taken once, and an old snapshot does not undo a newer event", () => {

@@ -23,6 +23,7 @@ NOTHING, VF, VT = frozenset[str](), frozenset({V_FIB}), frozenset({V_TACHY})
         (NOTHING, V_TACHY, LETHAL_OFF, 0.9, VT),
         (NOTHING, V_FIB, LETHAL_OFF - 0.01, 0.9, NOTHING),
         (NOTHING, V_TACHY, LETHAL_ON, 0.9, VF),
+        (NOTHING, V_FIB, LETHAL_ON, 0.1, VF),
     ],
 )
 def test_a_score_between_the_thresholds_keeps_what_holds_and_brings_back_what_faded(

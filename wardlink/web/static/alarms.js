@@ -39,6 +39,17 @@ export function byUrgency(a, b) {
   );
 }
 
+/**
+ * The alarm that the key `a` opens: that of the bed somebody is at, unless a more urgent one calls elsewhere.
+ * @param {Alarm[]} active the most urgent first @param {string} bed @returns {Alarm | undefined}
+ */
+export function next(active, bed) {
+  const [first] = active;
+  const here = active.find((alarm) => alarm.bed === bed);
+  if (!first || !here) return first;
+  return unseen(here) === unseen(first) && RANK[here.priority] === RANK[first.priority] ? here : first;
+}
+
 /** Its name; an alarm of a limit names the measurement, the value and the limit. @param {Alarm} alarm */
 export function title(alarm) {
   const { measure, value, limit, unit } = alarm.params;

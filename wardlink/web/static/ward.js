@@ -1,5 +1,5 @@
 /** The ward page: puts beds, alarms, sound and the connections to the hub together. One animation loop draws all beds. */
-import { Alarms, heard, title } from "./alarms.js";
+import { Alarms, heard, next, title, unseen } from "./alarms.js";
 import { Announcer, Banner } from "./banner.js";
 import { data, h, icon, meta, PATHS, setText } from "./dom.js";
 import { EventStream } from "./events.js";
@@ -425,7 +425,7 @@ export class WardPage {
       return;
     }
     if (event.target instanceof HTMLTextAreaElement || (event.target instanceof HTMLInputElement && event.target.type !== "range")) return;
-    const urgent = this.alarms.of(this.picked)[0] ?? this.alarms.active[0];
+    const urgent = next(this.alarms.active, this.picked);
     if (/^\d$/.test(event.key)) this.digit(event.key);
     else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.classList.contains("bed")) {
       const still = event.target.dataset.shape === "ecg" ? event.target.querySelector("a.still") : null;
@@ -433,7 +433,8 @@ export class WardPage {
       else this.enter(event.target.dataset.bed ?? "");
     }
     else if (event.key === "a") {
-      if (this.side === this.sheet.root) void this.sheet.acknowledge();
+      const seen = this.side === this.sheet.root && !!this.sheet.alarm?.acknowledged;
+      if (this.side === this.sheet.root && !(seen && urgent && unseen(urgent))) void this.sheet.acknowledge();
       else if (urgent) this.open(urgent);
     } else if (event.key === "/") this.find();
     else if (event.key === "?") this.menu();
