@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.e2e
 def test_an_engineer_admits_a_device_and_decides_what_is_held(
     synthetic_ward: Callable[[int], SyntheticWard],
     open_page: Callable[..., Page],
+    pictures: Path,
 ) -> None:
     ward = synthetic_ward(2)
     ward.hub.do("update tenant set admission = 'required'")
@@ -58,3 +60,14 @@ def test_an_engineer_admits_a_device_and_decides_what_is_held(
     expect(page.locator("table a.first")).to_have_count(0)
     stored = "select count(*) from observation join series using (series_id) join source using (source_id) where path like 'patch-9%%'"
     assert ward.hub.rows(stored) == [(3,)]
+
+    # a device that watches a bed is not taken away by one press
+    page.goto(f"{ward.url}/devices")
+    page.locator("table a.first", has_text="monitor-1").click()
+    side = page.locator("aside.side-sheet:visible")
+    expect(side.locator("form[action*='/retire']")).to_be_hidden()
+    side.locator("summary").click()
+    expect(side.locator("details.ask")).to_contain_text("bed 1 is no longer watched by it")
+    page.screenshot(path=pictures / "device-taken-out-en-1280.png")
+    side.locator("form[action*='/retire'] button").click()
+    expect(side).to_contain_text("Retired")

@@ -19,6 +19,7 @@ from edge.spool import Spool
 from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import V_FIB
 from tests.e2e.album import Album, wait_for_ink
+from tests.e2e.listening import LISTEN
 from tests.fixtures.drawn import ink, recognise, ruled_px_per_mm, upper_edge
 from tests.fixtures.one_bed import NEAR_S, first_paint, sign_in, switch_on_when_open
 from wardlink.demo.commands import CAPTURES
@@ -32,11 +33,6 @@ ONSET_S = FLUTTER_S - START_S  # behind the first paint
 WITHIN_S = 10.0
 # On the sheet's strip: a name stands so far below its lead's upper end; the seconds stand below all.
 LEAD_NAME_PX, SECONDS_PX = 4, 20
-# The pitch of each pulse, when it is told to sound.
-LISTEN = """
-    window.tones = [];
-    const start = OscillatorNode.prototype.start;
-    OscillatorNode.prototype.start = function (...at) { window.tones.push(this.frequency.value); return start.apply(this, at); };"""
 # c e g - g C, twice: "cardiac" of IEC 60601-1-8:2006, annex F; c is 261.6 Hz where a' is 440 Hz.
 CARDIAC_HZ = (261.6, 329.6, 392.0, 392.0, 523.3) * 2
 FIRST_SAMPLE = "select min(extract(epoch from start) - first_sample / 250.0)::float8 from waveform"

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from protocols.nomenclature import V_FIB
 from tests.e2e.album import Album, wait_for_ink
 from tests.e2e.conftest import visitors
+from tests.e2e.listening import LISTEN
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
 from wardlink.demo.commands import CAPTURES
 from wardlink.demo.installation import GATEWAY
@@ -191,6 +192,7 @@ def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by
         album.themes(stranger, f"local-door-{lang}")
 
         page = open_trusting(lang)
+        page.add_init_script(LISTEN)
         live.append(page)
         page.goto(address)
         expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=10_000)
@@ -199,7 +201,8 @@ def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by
         wait_for_ink(page, "article.bed .strip canvas")
         album.themes(page, f"local-alarm-{lang}")
     page, other = live
-    page.keyboard.press("a")
+    page.keyboard.press("a")  # a browser lets a page sound when somebody has pressed something
+    page.wait_for_function("window.tones.length >= 10", timeout=10_000)
     page.keyboard.press("a")
     expect(page.locator("aside.sheet .done")).to_be_visible(timeout=5000)
     other.keyboard.press("a")

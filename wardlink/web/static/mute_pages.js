@@ -17,6 +17,8 @@ async function look(box) {
   } catch (error) {
     console.info("ward pages not fetched", error);
     box.classList.add("old"); // what stands there is of before
+    if (!box.querySelector(".told")) box.append(h("div", { class: "told" }, h("p", {}, t("screens.unknown"))));
+    box.hidden = false;
     return;
   }
   box.classList.remove("old");
