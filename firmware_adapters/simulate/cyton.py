@@ -19,7 +19,6 @@ BANNER = b"OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nLIS3DH Dev
 BYTES_PER_PACKET = 33
 
 _CHANNEL_COUNT = 8
-_FULL_SCALE_UV = 187500.0  # at gain 24
 _GAIN_24_UV = 4.5e6 / 24 / (2**23 - 1)
 _RAIL = 2**23 - 1
 _UPRIGHT_1_G = 8000  # 0.000125 g a count
@@ -56,7 +55,7 @@ class Board:
             msg = f"recording of shape {microvolt.shape}: expected (1 to {_CHANNEL_COUNT}, samples)"
             raise ValueError(msg)
         counts = np.zeros((microvolt.shape[1], _CHANNEL_COUNT), dtype=np.int64)
-        railed = np.clip(np.nan_to_num(microvolt), -_FULL_SCALE_UV, _FULL_SCALE_UV)
+        railed = np.clip(np.nan_to_num(microvolt), -(2**23) * _GAIN_24_UV, _RAIL * _GAIN_24_UV)
         counts[:, : microvolt.shape[0]] = np.rint(railed.T / _GAIN_24_UV)
         self._counts = np.clip(counts, -(2**23), _RAIL)
         self._used = microvolt.shape[0]

@@ -10,6 +10,9 @@ Said = Mapping[str, str | float]
 CARRIED: Mapping[str, tuple[str, Said]] = {
     "percent": ("oximeter", {"spot": 97.0}),
     "out of range": ("oximeter", {"spot": 137.0}),
+    "percent without a clock": ("oximeter", {"spot": 97.0}),
+    "pulse without a clock": ("oximeter", {"spot": "NaN", "pulse": 72.0}),
+    "out of range without a clock": ("oximeter", {"spot": 126.0}),
     "first temperature site": ("thermometer", {"temperature": 37.2, "site": "axilla"}),
     "second temperature site": ("thermometer", {"temperature": 36.4, "site": "rectum"}),
     "fahrenheit": ("thermometer", {"temperature": 98.6, "unit": "[degF]"}),

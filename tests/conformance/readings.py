@@ -11,6 +11,7 @@ from fractions import Fraction
 
 NAN, INF = math.nan, math.inf
 MEASURED = "2026-03-15T06:30:05+00:00"
+CYTON_UV = 4.5e6 / 24 / (2**23 - 1)  # uV a count at gain 24, by its maker: 4.5 V / gain / (2^23 - 1)
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,11 @@ READINGS = (
     Reading("text", "urine", "MDC_X_URINE_COLOUR", "straw", "1", ("straw", "1")),
     Reading("coded", "mode", "MDC_X_MODE", "MDC_X_STANDBY", "1", ("MDC_X_STANDBY", "1"), coded=True),
     Reading("unknown code", "vendor", "MDC_X_VENDOR_INDEX", 3.5, "{index}", (3.5, "{index}")),  # nothing to hold its unit against
-    # 24 bits, two's complement: 0x800000 = -8388608, 0x7FFFFF = 8388607; 0.02235 uV a count is the Cyton's at gain 24
-    Reading("24 bits", "ecg24", "MDC_ECG_ELEC_POTL_II", Wave(250.0, 100, (-8388608, -1, 0, 8388607), 32, 0.02235, "uV"), "", (0.0, "uV"), gain=0.02235),
+    Reading("percent without a clock", "oximeter", _SPO2, 97.0, "%", (97.0, "%"), time=None),
+    Reading("pulse without a clock", "oximeter", _PR, 72.0, "/min", (72.0, "/min"), time=None),
+    Reading("out of range without a clock", "oximeter", _SPO2, 126.0, "%", (126.0, "%"), time=None),  # as much as 7 bits can say
+    # 24 bits, two's complement: 0x800000 = -8388608, 0x7FFFFF = 8388607
+    Reading("24 bits", "ecg", "MDC_ECG_ELEC_POTL_II", Wave(250.0, 100, (-8388608, -1, 0, 8388607), 32, CYTON_UV, "uV"), "", (0.0, "uV"), time=None, gain=CYTON_UV),
     Reading("millivolts a count", "ecg16", "MDC_ECG_ELEC_POTL_V2", Wave(130.0, 0, (-32768, -1, 0, 32767), 16, 0.00244, "mV"), "", (0.0, "uV"), gain=2.44),
     Reading("not a number", "temp/4", _BODY, NAN, "Cel", None, "finite"),  # SFLOAT 0x07FF
     Reading("plus infinity", "temp/4", _BODY, INF, "Cel", None, "finite"),  # SFLOAT 0x07FE

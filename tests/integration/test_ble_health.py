@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,10 +12,12 @@ from firmware_adapters.adapter import ConfigError, DeviceConfig, LinkError
 from firmware_adapters.registry import find_adapter
 from firmware_adapters.simulate import health
 from firmware_adapters.simulate.bluez import Bluez
-from firmware_adapters.simulate.health import HEART_RATE, OXIMETER, THERMOMETER, HealthDevice
+from firmware_adapters.simulate.health import CUFF, HEART_RATE, OXIMETER, SCALE, THERMOMETER, HealthDevice
 from protocols.nomenclature import (
     BATTERY_CHARGE,
     EVT_BATTERY_LOW,
+    EVT_CLOCK_STEP,
+    EVT_CLOCK_WRONG,
     EVT_CONNECTED,
     EVT_DEVICE_SEEN,
     EVT_DISCONNECTED,
@@ -25,7 +28,7 @@ from protocols.nomenclature import (
     SPO2,
 )
 from protocols.nomenclature import HEART_RATE as HEART_RATE_CODE
-from protocols.record import Observation, Presence
+from protocols.record import NS_PER_S, DeviceEvent, Observation, Presence
 from tests.fixtures.bedside import Bedside, bedside
 
 pytestmark = pytest.mark.integration
@@ -46,6 +49,16 @@ async def carried(bluez: Bluez, device: HealthDevice, *, by_itself: bool = False
 
 def config(family: str, **options: str) -> DeviceConfig:
     return DeviceConfig("device", family, f"ble:{ADDRESS}", options)
+
+
+def on_the_wall(at_s: float) -> str:
+    """What a clock that goes by UTC shows: seconds, and no zone."""
+    return datetime.fromtimestamp(int(at_s), UTC).replace(tzinfo=None).isoformat()
+
+
+def year_of(event: DeviceEvent) -> int:
+    """Which year the device said."""
+    return datetime.fromtimestamp(float(dict(event.params)["device_ns"]) / NS_PER_S, UTC).year
 
 
 def temperatures(bed: Bedside) -> list[tuple[float | str, str, str]]:
@@ -123,6 +136,66 @@ async def test_garbage_is_told_with_its_bytes_and_the_next_reading_is_taken(blue
         device.measure({"temperature": 36.6})
         await bed.until(lambda: temperatures(bed))
     assert [event.text for event in bed.events(EVT_FAULT)] == [raw.hex(" ") for raw in garbage]
+
+
+async def test_garbage_of_an_oximeter_that_stays_on_is_told_and_its_readings_go_on_without_an_alarm(bluez: Bluez):
+    device = HealthDevice(OXIMETER, ADDRESS)
+    garbage = [
+        (health.CONTINUOUS, b""),
+        (health.CONTINUOUS, bytes.fromhex("00 61")),  # half a saturation
+        (health.CONTINUOUS, bytes.fromhex("04 61 00 48 00")),  # a status is announced and not there
+        (health.CONTINUOUS, b"\xff" * 40),
+        (health.BATTERY, b"\xff"),  # percent
+    ]
+    async with carried(bluez, device), bedside(config("gatt-continuous")) as bed:
+        device.measure({"continuous": 97, "pulse": 72})
+        device.waiting.extend(garbage)
+        device.measure({"continuous": 96, "pulse": 73})
+        await bed.until(lambda: len(bed.readings(SPO2)) == 2)
+    assert [event.text for event in bed.events(EVT_FAULT)] == [raw.hex(" ") for _, raw in garbage]
+    assert bed.readings(SPO2) == [97, 96]
+    assert bed.readings(PULSE_RATE) == [72, 73]
+    assert len(bed.events(EVT_CONNECTED)) == 1
+    assert not bed.alarms(LINK_LOST)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "code"),
+    [
+        (THERMOMETER, {"temperature": 36.6}, TEMPERATURE),
+        (OXIMETER, {"spot": 97, "pulse": 72}, SPO2),
+        (CUFF, {"systolic": 124, "diastolic": 80, "mean": 95}, "MDC_PRESS_BLD_NONINV_SYS"),
+        (SCALE, {"weight": 72.5}, "MDC_MASS_BODY_ACTUAL"),
+    ],
+)
+async def test_a_clock_that_is_wrong_is_told_once_and_its_readings_are_kept_at_the_time_they_came(
+    bluez: Bluez, kind: str, said: Mapping[str, str | float], code: str
+):
+    device = HealthDevice(kind, ADDRESS)
+    began_ns = time.time_ns()
+    async with carried(bluez, device), bedside(config("gatt-spot")) as bed:
+
+        def measured() -> list[Observation]:
+            return [r for r in bed.records if isinstance(r, Observation) and r.code == code]
+
+        device.measure({**said, "time": "2099-01-01T00:00:00"})
+        device.measure({**said, "time": "2099-01-01T00:00:01"})
+        device.measure({**said, "time": "2000-01-01T00:00:00"})  # a battery was changed, nobody set the clock
+        await bed.until(lambda: len(measured()) == 3)
+        # somebody sets the clock
+        device.measure({**said, "time": on_the_wall(time.time())})
+        await bed.until(lambda: len(measured()) == 4)
+        # ... and it is lost again
+        device.measure({**said, "time": "2000-01-01T00:00:00"})
+        await bed.until(lambda: len(measured()) == 5)
+    ended_ns, this_year = time.time_ns(), datetime.now(UTC).year
+    assert [year_of(event) for event in bed.events(EVT_CLOCK_WRONG)] == [2099, 2000]
+    for reading in measured():
+        assert began_ns <= reading.times.best_ns <= ended_ns
+    years = [datetime.fromtimestamp((r.times.device_ns or 0) / NS_PER_S, UTC).year for r in measured()]
+    assert years == [2099, 2099, 2000, this_year, 2000], "what the device said is kept"
+    assert not bed.events(EVT_FAULT)
+    assert not bed.events(EVT_CLOCK_STEP)
 
 
 @pytest.mark.parametrize(("kind", "family"), [(THERMOMETER, "gatt-continuous"), (HEART_RATE, "gatt-spot")])

@@ -18,7 +18,8 @@ from firmware_adapters.door_registry import make_door
 from firmware_adapters.transport.coap_keys import make_oscore, make_psk
 from firmware_adapters.transport.dtls import HANDSHAKE_WITHIN_S
 from protocols.package import MAX_BYTES
-from tests.fixtures.coap import CoapClient, Wire, free_udp_port, oscore_device
+from tests.fixtures.coap import CoapClient, Wire, oscore_device
+from tests.fixtures.ports import free_udp_port
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.integration

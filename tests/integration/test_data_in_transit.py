@@ -1,7 +1,6 @@
 """Somebody on the way of the data: at the gateway's door and before the hub's uplink nothing can be read, changed, or talked into less."""
 
 import asyncio
-import socket
 import ssl
 import warnings
 from contextlib import suppress
@@ -21,6 +20,7 @@ from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
 from tests.fixtures.signed_http import Device
 from tests.fixtures.waiting import until
+from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -73,9 +73,7 @@ async def test_between_a_device_and_its_gateway_data_can_be_neither_read_nor_cha
     for name, content in (("door.pem", papers.certificate), ("door.key", papers.key), ("ca.pem", authority.pem)):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "device.pem").write_text(device.public_pem)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = (
         f'[[doors]]\nname = "https"\nkind = "http"\nurl = "https://127.0.0.1:{port}/packages"\n'
         '[doors.options]\ncertificate = "door.pem"\nkey = "door.key"\n'

@@ -11,8 +11,8 @@ import pytest
 
 from protocols.nomenclature import EVT_DEVICE_SEEN
 from protocols.record import Document, Observation
-from tests.fixtures.coap import free_udp_port
 from tests.fixtures.mqtt_broker import GATEWAY_NAME, MqttBroker
+from tests.fixtures.ports import free_udp_port
 from tests.fixtures.ward_gateway import door_gateway, until
 from wardlink.local.broker import write_broker
 from wardlink.local.parts import find_or_unpack

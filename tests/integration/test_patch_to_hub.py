@@ -17,7 +17,7 @@ from firmware_adapters.transport.coap_keys import make_oscore
 from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import EVT_CLOCK_WRONG, EVT_DEVICE_SEEN, EVT_FAULT, LINK_LOSS, LINK_LOST
 from protocols.record import NS_PER_S, AlarmCondition, Observation, Presence, Quality, Scale
-from tests.fixtures.coap import free_udp_port
+from tests.fixtures.ports import free_udp_port
 from tests.fixtures.ward_gateway import CAPTURES, DoorGateway, MonitorProcess, door_gateway, joined, until
 
 pytestmark = pytest.mark.integration

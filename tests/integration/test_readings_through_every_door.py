@@ -43,24 +43,37 @@ class House:
 
     def stored(self, device: str) -> list[Row]:
         """The rows as they are, the path within the device first."""
-        numbers = self.hub.rows(
+        return [*self.numbers(device), *self.waves(device)]
+
+    def numbers(self, device: str) -> list[Row]:
+        """The rows of readings."""
+        found = self.hub.rows(
             "select s.path, e.code, e.site, e.unit, e.value_kind, o.comparator, o.value, o.text_value,"
             "       extract(epoch from o.time) * 1000 + o.device_offset_ms"
             "  from observation o join series e using (series_id) join source s using (source_id)"
             "  join device d using (device_id) where d.name = %s",
             device,
         )
-        waves = self.hub.rows(
+        return [(within(path, device), *row, time_ms(at)) for path, *row, at in found]
+
+    def waves(self, device: str, first: int = 0, n: int | None = None) -> list[Row]:
+        """The rows of samples; `first` and `n`: of each group that holds these, these alone."""
+        rows = self.hub.rows(
             "select s.path, t.leads, t.fs_hz, t.gains, t.offsets, t.units, w.first_sample, w.codec, w.samples, w.n, t.dtype,"
             "       extract(epoch from w.start) * 1000 + w.device_offset_ms"
             "  from waveform w join stream t using (stream_id) join source s using (source_id)"
             "  join device d using (device_id) where d.name = %s",
             device,
         )
-        found: list[Row] = [(within(path, device), *row, time_ms(at)) for path, *row, at in numbers]
-        for path, leads, fs_hz, gains, offsets, units, first, codec, samples, n, dtype, at in waves:
-            counts = decode(codec, samples, leads=len(leads), n=n, dtype=dtype).tolist()
-            found.append((within(path, device), leads, fs_hz, gains, offsets, units, first, counts, time_ms(at)))
+        found: list[Row] = []
+        for path, leads, fs_hz, gains, offsets, units, begin, codec, samples, held, dtype, at in rows:
+            counts = decode(codec, samples, leads=len(leads), n=held, dtype=dtype).tolist()
+            meaning = (within(path, device), leads, fs_hz, gains, offsets, units)
+            if n is None:
+                found.append((*meaning, begin, counts, time_ms(at)))
+            elif begin <= first and first + n <= begin + held:
+                cut = [lead[first - begin : first - begin + n] for lead in counts]
+                found.append((*meaning, first, cut, time_ms(at)))
         return found
 
     def faults(self, device: str) -> list[str]:
