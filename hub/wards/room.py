@@ -34,6 +34,7 @@ from hub.wards.domain import (
     reading,
     without_hub,
 )
+from hub.wards.holes import Holes
 from hub.wards.store import group_frames, read_streams
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
@@ -65,6 +66,7 @@ class _Source:
     end_sample: int
     end_ns: int
     heard_s: float
+    holes: Holes
 
 
 @dataclass(slots=True)
@@ -113,6 +115,7 @@ class Room:
             now_s = time.monotonic()
             for tenant_id, tenant in tuple(self._tenants.items()):
                 self._watch(tenant, now_s)
+                self._tell_holes(tenant, now_s)
                 if tenant.stale and now_s - tenant.read_at_s > _RELOAD_S:
                     try:
                         await self._reload(tenant_id)
@@ -263,11 +266,10 @@ class Room:
         elif isinstance(record, Observation):
             self._take_numeric(tenant, bed, record)
         elif isinstance(record, Gap):
-            for lead in bed.leads:
-                if lead.source == str(record.source):
-                    frame = gap_frame(bed.key, lead.index, record.from_ns / 1e6, record.to_ns / 1e6, record.reason)
-                    for client in self._wave_clients(bed):
-                        client.put(frame)
+            known = tenant.sources.get(str(record.source))
+            if known is not None:
+                known.holes.told(record.from_ns, record.to_ns)
+            self._tell_gap(bed, str(record.source), (record.from_ns, record.to_ns), record.reason)
 
     async def _with_leads(self, tenant_id: int, tenant: _Tenant, bed: Bed, group: WaveformGroup) -> Bed:
         """The bed with the leads of this group: a device that measures something new is looked up once, and at once."""
@@ -285,19 +287,18 @@ class Room:
         fresh = known is None or end_ns > known.newest_ns
         if not fresh and known is not None and known.newest_ns - end_ns > STRIP_S * 1e9:
             return
+        holes = known.holes if known is not None else Holes()
+        if known is not None and not fresh:
+            holes.came(group.first_sample, group.end_sample, start_ns, end_ns)
+        elif known is not None and group.first_sample > known.end_sample and start_ns > known.end_ns:
+            holes.jumped(known.end_sample, group.first_sample, known.end_ns, start_ns, time.monotonic())
         clients = self._wave_clients(bed)
-        if known is not None and fresh and group.first_sample > known.end_sample and start_ns > known.end_ns:
-            for index in bed.indexes(name, group.leads):
-                if index is not None:
-                    gap = gap_frame(bed.key, index, known.end_ns / 1e6, start_ns / 1e6, "unknown")
-                    for client in clients:
-                        client.put(gap)
         if clients:
             for frame in group_frames(bed, group):
                 for client in clients:
                     client.put(frame)
         if fresh:
-            tenant.sources[name] = _Source(end_ns, group.end_sample, end_ns, time.monotonic())
+            tenant.sources[name] = _Source(end_ns, group.end_sample, end_ns, time.monotonic(), holes)
             link = tenant.links.get(group.source.device)
             if link is None or link.state is not LinkState.LIVE:
                 gateway = link.gateway if link else next((d.gateway for d in bed.devices), "")
@@ -323,6 +324,20 @@ class Room:
             if now_s - source.heard_s > SILENT_S and link is not None and link.state is LinkState.LIVE:
                 since_ms = source.end_ns // 1_000_000
                 self._set_link(tenant, Link(LinkState.DEVICE_SILENT, since_ms, link.gateway, device))
+
+    def _tell_holes(self, tenant: _Tenant, now_s: float) -> None:
+        for name, source in tenant.sources.items():
+            bed = tenant.layout.of_source(name)
+            for hole in source.holes.due(now_s):
+                if bed is not None:
+                    self._tell_gap(bed, name, hole, "unknown")
+
+    def _tell_gap(self, bed: Bed, source: str, between_ns: tuple[int, int], reason: str) -> None:
+        for lead in bed.leads:
+            if lead.source == source:
+                frame = gap_frame(bed.key, lead.index, between_ns[0] / 1e6, between_ns[1] / 1e6, reason)
+                for client in self._wave_clients(bed):
+                    client.put(frame)
 
     def _lose_everything(self) -> None:
         now_ms = time.time_ns() // 1_000_000

@@ -402,21 +402,29 @@ async def test_a_page_that_comes_late_gets_the_last_ten_seconds_that_there_are(h
     assert min(times) >= newest - 10_500_000
 
 
-async def test_missing_samples_are_a_gap_and_its_reason_follows(hub: RunningHub, web: RunningWeb):
+async def test_samples_that_were_overtaken_are_no_gap_and_missing_ones_are_told_with_the_reason_behind(
+    hub: RunningHub, web: RunningWeb
+):
     peer, client, start = await hub.peer(), await web.signed_in(), now_ns()
+    pieces = {first: strip(first, start + first * 4_000_000) for first in (0, 125, 250, 500, 625)}
     async with socket(web, client) as connection:
-        await deliver(hub, peer, Lane.WAVEFORM, strip(0, start), strip(375, start + 1_500_000_000))
-        first = await frames(connection, 4)
-        if any(frame.kind == 2 for frame in first):
-            first += await frames(connection, 2)
-        gap = Gap(SOURCE, start + 500_000_000, start + 1_500_000_000, LINK_LOSS, recoverable=False, times=Times(start))
+        for first in (0, 250, 125):  # the uplink sends what is newest first
+            await deliver(hub, peer, Lane.WAVEFORM, pieces[first])
+        await deliver(hub, peer, Lane.WAVEFORM, pieces[500], pieces[625])
+        jumped_s = time.monotonic()
+        samples = await frames(connection, 10)
+        unknown = await frames(connection, 2)
+        assert time.monotonic() - jumped_s < 3.0
+        gap = Gap(
+            SOURCE, start + 1_500_000_000, start + 2_000_000_000, LINK_LOSS, recoverable=False, times=Times(start)
+        )
         await deliver(hub, peer, Lane.EVENT, gap)
-        second = await frames(connection, 2)
-    unknown = [frame for frame in first if frame.kind == 2]
-    assert [(f.lead, f.body) for f in unknown] == [(0, b"unknown"), (1, b"unknown")]
-    assert [(f.kind, f.lead, f.body) for f in second] == [(2, 0, b"link_loss"), (2, 1, b"link_loss")]
-    for frame in (*unknown, *second):
-        assert (us(frame.t0_ms), us(frame.end_ms)) == (start // 1000 + 500_000, start // 1000 + 1_500_000)
+        reasoned = await frames(connection, 2)
+    assert [(f.kind, f.first_sample) for f in samples if f.lead == 0] == [(1, n) for n in (0, 250, 125, 500, 625)]
+    assert [(f.kind, f.lead, f.body) for f in unknown] == [(2, 0, b"unknown"), (2, 1, b"unknown")]
+    assert [(f.kind, f.lead, f.body) for f in reasoned] == [(2, 0, b"link_loss"), (2, 1, b"link_loss")]
+    for frame in (*unknown, *reasoned):
+        assert (us(frame.t0_ms), us(frame.end_ms)) == (start // 1000 + 1_500_000, start // 1000 + 2_000_000)
 
 
 async def test_strips_are_refused_without_a_session_from_other_sites_and_of_other_wards(web: RunningWeb):

@@ -87,6 +87,15 @@ test("the value for a missing sample is a hole, and late samples fill theirs", (
   assert.equal(Number.isNaN(ring.at(103)), false);
 });
 
+test("a stretch is bare until one of its samples comes, also late", () => {
+  const ring = new Ring(100, 10);
+  ring.write(1000, 0, ones(10), 1);
+  ring.write(1300, 30, ones(10), 1);
+  assert.deepEqual([ring.bare(110, 130), ring.bare(109, 130), ring.bare(110, 131)], [true, false, false]);
+  ring.write(1200, 20, ones(5), 1);
+  assert.deepEqual([ring.bare(110, 120), ring.bare(110, 130)], [true, false]);
+});
+
 test("repeated samples after a new connection change nothing", () => {
   const ring = new Ring(100, 10);
   ring.write(1000, 0, ones(50), 1);

@@ -68,6 +68,12 @@ export class Ring {
     return n > 0;
   }
 
+  /** Whether none of the slots from `slot` up to `end` has a value. @param {number} slot @param {number} end */
+  bare(slot, end) {
+    for (let i = slot; i < end; i += 1) if (!Number.isNaN(this.at(i))) return false;
+    return true;
+  }
+
   /** Time behind the newest sample, ms; -Infinity before the first. */
   get endMs() {
     return this.end < 0 ? -Infinity : (this.end * 1000) / this.fs;

@@ -209,7 +209,11 @@ export class Strip {
       if (!Number.isNaN(holeFrom)) this.missing(c, Math.max(x0, x(holeFrom * slotMs)), x1, row * high, high);
       c.stroke();
       for (const gap of this.gaps) {
-        if (gap.to > t0 && gap.to <= until + slotMs) this.caption(c, x(gap.to), Math.max(0, x(gap.from)), middle, gap.text);
+        if (gap.to > t0 && gap.to <= until + slotMs) {
+          // A gap may have been filled since it was told: words never stand on samples.
+          const bare = (/** @type {number} */ left, /** @type {number} */ right) => ring.bare(Math.ceil((t0 + (left - x0) / speed) / slotMs), (t0 + (right - x0) / speed) / slotMs);
+          this.caption(c, x(gap.to), Math.max(0, x(gap.from)), middle, gap.text, bare);
+        }
       }
       if (this.rows > 1) c.restore();
     });
@@ -224,12 +228,17 @@ export class Strip {
     c.fill(path);
   }
 
-  /** Writes into a gap that has ended why and from when. @param {CanvasRenderingContext2D} c @param {number} right @param {number} left @param {number} y @param {string} text */
-  caption(c, right, left, y, text) {
+  /**
+   * Writes into a gap that has ended why and from when, where it is bare.
+   * @param {CanvasRenderingContext2D} c @param {number} right @param {number} left @param {number} y @param {string} text
+   * @param {(left: number, right: number) => boolean} bare
+   */
+  caption(c, right, left, y, text, bare) {
     c.font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const width = c.measureText(text).width + 12;
     if (width > right - left) return;
     const x = (left + right - width) / 2;
+    if (!bare(x, x + width)) return;
     c.fillStyle = token("panel");
     c.fillRect(x, y - 10, width, 20);
     c.fillStyle = token("ink-2");
