@@ -6,6 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, ViewportSize, expect
 
+from tests.e2e.asking import wait_until
+
 LANGS = {"zh_Hans": "zh-Hans", "en": "en"}  # ours, and as a page says it
 THEMES = ("day", "night")
 SIZES = ((1280, 800), (1920, 1080), (390, 844))
@@ -46,7 +48,7 @@ def ink(page: Page, canvas: str, colour: str = "ecg") -> int:
 
 def wait_for_ink(page: Page, canvas: str, least: int = 500, colour: str = "ecg") -> None:
     """Wait until so much of a trace is drawn."""
-    page.wait_for_function(f"(of) => ({_INK})(of) >= {least}", arg=[canvas, colour], timeout=20_000, polling=250)
+    wait_until(page, f"(of) => ({_INK})(of) >= {least}", [canvas, colour], within_s=20)
 
 
 @dataclass(frozen=True)

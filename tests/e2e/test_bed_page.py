@@ -1,5 +1,6 @@
 """The bed page in a browser: reached from the ward, live strips above, the past beneath; notes, limits, admission, keyboard."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def opened(
     sign_in(page, bed)
     switch_on_when_open(bed)
     expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=15_000)
-    page.wait_for_timeout(12_000)
+    expect(page.locator("article.bed .num.hr .val")).to_have_text(re.compile(r"\d+"), timeout=20_000)
+    page.wait_for_timeout(4000)  # a strip of which something can be seen when the past is written from it
     write_past(bed.database.admin_url)
     page.goto(f"{bed.url}/ward/{WARD}")
     expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=15_000)

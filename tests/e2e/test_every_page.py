@@ -165,8 +165,17 @@ def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Pa
     album.fill(page, "devices")
     page.locator("table a.first", has_text="patch-9").click()
     album.fill(page, "device", lambda page: expect(page.locator("aside.side-sheet:visible")).to_contain_text("patch-9"))
+    page.keyboard.press("/")
+    expect(page.locator("[data-slash]")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-slash]")).not_to_be_focused()
+    expect(page.locator("aside.side-sheet:visible")).to_contain_text("patch-9")  # the first Esc leaves the search alone
     page.keyboard.press("Escape")
     page.wait_for_url("**/devices?*")
+    rows = page.locator("table[data-rows] a.first")
+    for key, row in (("ArrowDown", 0), ("ArrowDown", 1), ("ArrowUp", 0)):
+        page.keyboard.press(key)
+        expect(rows.nth(row)).to_be_focused()
     page.goto(f"{ward.url}/quarantine")
     page.locator("tr", has_text="monitor-1/x").locator("a.first").click()
     album.fill(page, "quarantine", lambda page: expect(page.locator("pre.raw")).to_contain_text("C_ECG_HEART_RATE"))
@@ -256,6 +265,24 @@ def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page]
         expect(page.locator("aside.sheet .limit-row").first).to_be_visible()
 
     album.fill(page, "bed-limits", limits)
+
+    here = page.url
+    page.locator("body").press("/")
+    search = page.locator("#find")
+    expect(search).to_be_focused()
+    search.fill("ventricular")
+    expect(page.locator(".find-bar")).to_contain_text("Enter: Bed 1")
+    search.fill("bed of nobody")
+    expect(page.locator(".find-bar")).to_contain_text("No bed matches")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(search).to_have_count(0)
+    expect(page.locator("aside.sheet .limit-row").first).to_be_visible()
+    assert page.url == here, "looking for a bed does not leave this one, nor close what is open"
+    page.keyboard.press("/")
+    page.keyboard.type("4")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/ward/7b/bed/4")
 
 
 def test_an_alarm_opened_from_a_link_shows_its_evidence_and_is_acknowledged_with_the_keyboard(

@@ -19,6 +19,7 @@ from edge.spool import Spool
 from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import V_FIB
 from tests.e2e.album import Album, wait_for_ink
+from tests.e2e.asking import wait_until
 from tests.e2e.listening import LISTEN
 from tests.fixtures.drawn import ink, recognise, ruled_px_per_mm, upper_edge
 from tests.fixtures.one_bed import NEAR_S, first_paint, sign_in, switch_on_when_open
@@ -67,7 +68,7 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
     expect(banner).to_contain_text("Ventricular fibrillation", timeout=1000 * (2 * NEAR_S + WITHIN_S))
     seen_s = time.time()
     expect(tile).to_have_attribute("data-state", "high")
-    page.wait_for_function(f"window.tones.length >= {before} + 10", timeout=5000)
+    wait_until(page, f"window.tones.length >= {before} + 10", within_s=5)
     heard_hz = page.evaluate(f"window.tones.slice({before}, {before} + 10)")
     assert heard_hz == pytest.approx(CARDIAC_HZ, abs=0.1), "a burst of high priority in the melody of the heart"
     page.screenshot(path=pictures / "one-bed-vf-en-1280.png")

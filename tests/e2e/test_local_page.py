@@ -4,6 +4,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -13,12 +14,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from protocols.nomenclature import V_FIB
 from tests.e2e.album import Album, wait_for_ink
+from tests.e2e.asking import wait_until
 from tests.e2e.conftest import visitors
 from tests.e2e.listening import LISTEN
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
 from wardlink.demo.commands import CAPTURES
 from wardlink.demo.installation import GATEWAY
-from wardlink.demo.one_bed import WARD, OneBed, Recording
+from wardlink.demo.one_bed import BED, WARD, OneBed, Recording
 from wardlink.local.database import Database
 from wardlink.local.places import Places
 
@@ -74,6 +76,12 @@ def rows(bed: OneBed, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
+def wall(moment: object) -> str:
+    """A moment of the database as the browser writes it: both have the zone of this machine."""
+    assert isinstance(moment, datetime)
+    return f"{moment.astimezone():%H:%M:%S}"
+
+
 def missing(frames: list[list[float]]) -> list[tuple[float, float]]:
     """The stretches of samples of lead 0 between the first and the last that came from nowhere."""
     spans = sorted((first, first + n) for _, kind, lead, first, n in frames if kind == 1 and lead == 0)
@@ -112,7 +120,7 @@ def test_the_ward_page_goes_on_from_the_gateway_while_the_hub_is_away_and_nothin
     expect(notice).to_contain_text(f"the beds come from the gateway ({GATEWAY})", timeout=7000)
     print(f"hub ended to the words on the page: {time.monotonic() - gone_s:.1f} s")
     from_gateway = "window.seen.filter(([url]) => url.startsWith('wss:')).length"
-    page.wait_for_function(f"{from_gateway} > 10", timeout=5000)
+    wait_until(page, f"{from_gateway} > 10", within_s=5)
     page.screenshot(path=pictures / "local-over-en-1280.png")
     expect(chinese.locator("#notice")).to_contain_text(GATEWAY, timeout=5000)
     album.themes(chinese, "local-over-zh_Hans")
@@ -159,6 +167,15 @@ def test_the_ward_page_goes_on_from_the_gateway_while_the_hub_is_away_and_nothin
     audited = rows(bed, f"select body::jsonb ->> 'principal' from audit where body like '%alarm.acknowledge%{alarm}%'")
     assert audited == [(by,)]
 
+    # On the hub's page of the bed the alarm stands with both times: when it began, and when the hub heard of it.
+    [(began, came)] = rows(bed, f"select onset, stored_at from alarm where alarm_id = '{alarm}'")
+    album.choose(page, "en", "")
+    page.goto(f"{bed.url}/ward/{WARD}/bed/{BED}")
+    told = page.locator("#story-list li.is-alarm", has_text="Ventricular fibrillation").locator(".late")
+    expect(told).to_contain_text(f"Began {wall(began)}, reached the hub {wall(came)}: ")
+    told.scroll_into_view_if_needed()
+    page.screenshot(path=pictures / "local-late-en-1280.png")
+
 
 def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by_the_link(
     bed: OneBed, open_trusting: Callable[..., Page], pictures: Path, album: Album
@@ -202,7 +219,7 @@ def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by
         album.themes(page, f"local-alarm-{lang}")
     page, other = live
     page.keyboard.press("a")  # a browser lets a page sound when somebody has pressed something
-    page.wait_for_function("window.tones.length >= 10", timeout=10_000)
+    wait_until(page, "window.tones.length >= 10", within_s=10)
     page.keyboard.press("a")
     expect(page.locator("aside.sheet .done")).to_be_visible(timeout=5000)
     other.keyboard.press("a")

@@ -15,8 +15,10 @@ class BedPage extends WardPage {
     super();
     this.own = meta("bed");
     this.detail = /** @type {Detail} */ (data("detail"));
-    /** @type {string[]} every bed of the ward: digits lead there */
+    /** @type {import("./contract").Bed[]} every bed of the ward: digits and the search lead there */
     this.others = [];
+    /** @type {import("./contract").Bed | undefined} where the search leads */
+    this.wanted = undefined;
     const { key, may } = this.detail;
     this.review = new Review(this.hub, key, this.detail.leads, { moved: (from, to) => this.trends.mark(from, to), closed: () => this.trends.mark(NaN, NaN) });
     this.trends = new Trends(this.hub, key, this.detail.measures, { pick: (ms) => this.review.open(ms), limits: () => this.tiles.get(this.own)?.bed.limits ?? [] });
@@ -39,7 +41,7 @@ class BedPage extends WardPage {
 
   /** @override @param {import("./contract").Bed[]} beds */
   mine(beds) {
-    this.others = beds.map((bed) => bed.id);
+    this.others = beds;
     return beds.filter((bed) => bed.id === this.own);
   }
 
@@ -68,13 +70,28 @@ class BedPage extends WardPage {
     const typed = this.digits;
     // A second digit may follow: bed 1 is not left for while 12 is meant.
     setTimeout(() => {
-      const bed = this.others.find((id) => id === typed || id.replace(/^\D+/, "") === typed);
-      if (this.digits === typed && bed && bed !== this.own) location.assign(super.addressOf(bed));
+      const bed = this.others.find(({ id }) => id === typed || id.replace(/^\D+/, "") === typed);
+      if (this.digits === typed && bed && bed.id !== this.own) location.assign(super.addressOf(bed.id));
     }, 700);
   }
 
+  /** There is one tile here: the search says to which bed of the ward it leads. @override @param {string} text */
+  mark(text) {
+    const typed = text.trim();
+    this.wanted = this.others.find((bed) => bed.label === typed) ?? this.others.find((bed) => this.matches(bed, text));
+    if (!this.finder) return;
+    this.finder.none.textContent = this.wanted ? t("search.leads", { bed: t("bed.name", { label: this.wanted.label }) }) : typed ? t("search.none") : "";
+  }
+
   /** @override */
-  find() {
+  chosen() {
+    const { wanted } = this;
+    if (!wanted) return;
+    this.closeFind();
+    if (wanted.id !== this.own) location.assign(super.addressOf(wanted.id));
+  }
+
+  toWard() {
     location.assign(`/ward/${encodeURIComponent(this.ward)}`);
   }
 
@@ -92,14 +109,14 @@ class BedPage extends WardPage {
     };
     this.sheet.close();
     this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)) }, [
-      ["1 … 64", "digits_go"], ["a", "a"], ...(this.detail.may.limits ? [/** @type {[string, string]} */ (["l", "limits"])] : []),
+      ["1 … 64", "digits_go"], ["a", "a"], ["/", "slash"], ...(this.detail.may.limits ? [/** @type {[string, string]} */ (["l", "limits"])] : []),
       ...(this.detail.may.note ? [/** @type {[string, string]} */ (["n", "note"])] : []), ["← →", "scrub"], ["w", "ward"], ["?", "question"], ["Esc", "escape"],
     ]));
   }
 
   /** @override @param {KeyboardEvent} event */
   key(event) {
-    if (event.key === "Escape" && !this.side && this.review.isOpen && !event.ctrlKey && !event.metaKey && !event.altKey) this.review.close();
+    if (event.key === "Escape" && !this.finder && !this.side && this.review.isOpen && !event.ctrlKey && !event.metaKey && !event.altKey) this.review.close();
     else super.key(event);
   }
 
@@ -107,7 +124,7 @@ class BedPage extends WardPage {
   ownKey(key) {
     if (key === "l" && this.detail.may.limits) this.limits();
     else if (key === "n" && this.detail.may.note) this.story.note();
-    else if (key === "w") this.find();
+    else if (key === "w") this.toWard();
     else if (key === "ArrowLeft" || key === "ArrowRight") {
       if (this.review.isOpen) this.review.scrub(key === "ArrowLeft" ? -0.8 : 0.8);
       else this.review.open(this.hub.now() - this.review.span);

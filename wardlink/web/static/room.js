@@ -41,6 +41,12 @@ function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const keysOpen = document.getElementById("keys")?.hidden === false;
   if (event.key === "Escape") {
+    if (event.target instanceof HTMLInputElement && event.target.dataset.slash !== undefined) {
+      event.target.blur();
+      event.stopImmediatePropagation();
+      event.preventDefault(); // what was typed stays: the list is of it
+      return;
+    }
     const closing = /** @type {HTMLElement | null} */ (document.querySelector(".side-sheet:not([hidden]) [data-close]"));
     if (keysOpen) showKeys(false);
     else if (closing) closing.click();

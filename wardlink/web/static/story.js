@@ -9,7 +9,7 @@ import { age, clock, hour, t, unitName } from "./words.js";
 const TABS = /** @type {const} */ (["timeline", "alarms", "devices"]);
 const EVERY_MS = 30000;
 /** An alarm that reached the hub this long after it was recognised was late: both times are told. */
-const LATE_MS = 10000;
+const LATE_MS = 3000;
 const ORDER = ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE", "MDC_TTHOR_RESP_RATE", "MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_DIA", "MDC_PRESS_BLD_NONINV_MEAN", "MDC_TEMP_BODY"];
 const KINDS = {
   vital_signs: "M3 13h4l2-6 4 12 3-8 1.5 2H21",
@@ -109,10 +109,11 @@ export class Story {
     const lasted = ended === null ? t("review.goes_on") : t("review.lasted", { age: age(ended - alarm.onset_ms) });
     const seen = alarm.acknowledged ? t("sheet.acknowledged", { who: alarm.acknowledged.by, time: clock(alarm.acknowledged.at_ms) }) : t("review.not_acknowledged");
     const late = alarm.stored_ms - alarm.detected_ms > LATE_MS;
+    const came = new Date(alarm.stored_ms).toDateString() === new Date(now).toDateString() ? clock(alarm.stored_ms) : hour(alarm.stored_ms, now);
     return h("li", { class: `is-alarm t-${look(alarm)}` },
       h("button", { type: "button", class: "row-button", title: t("review.show_strip"), onclick: () => this.on.look(alarm.onset_ms, alarm) },
         glyph(look(alarm)), h("span", { class: "text" }, h("b", {}, title(alarm)), h("small", {}, lasted), h("small", {}, seen),
-          late && h("small", { class: "late" }, t("review.late", { began: clock(alarm.onset_ms), came: hour(alarm.stored_ms, now), age: age(alarm.stored_ms - alarm.detected_ms) }))),
+          late && h("small", { class: "late" }, t("review.late", { began: clock(alarm.onset_ms), came, age: age(alarm.stored_ms - alarm.detected_ms) }))),
         h("time", {}, hour(alarm.onset_ms, now))),
       h("button", { type: "button", class: "icon", "aria-label": t("review.evidence_of", { alarm: title(alarm) }), title: t("review.evidence"), onclick: () => this.on.open(alarm) }, icon(PATHS.search)));
   }

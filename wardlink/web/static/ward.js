@@ -461,11 +461,7 @@ export class WardPage {
     if (!this.finder) {
       this.finder = findBar({
         typed: (text) => this.mark(text),
-        chosen: () => {
-          const first = [...this.tiles.values()].find((tile) => tile.root.classList.contains("found"));
-          this.closeFind();
-          if (first) this.pick(first.bed.id, true);
-        },
+        chosen: () => this.chosen(),
         close: () => this.closeFind(),
       });
       el("room").before(this.finder.root);
@@ -473,17 +469,29 @@ export class WardPage {
     this.finder.input.focus();
   }
 
+  /** Enter in the search: picks the first bed that matches. */
+  chosen() {
+    const first = [...this.tiles.values()].find((tile) => tile.root.classList.contains("found"));
+    this.closeFind();
+    if (first) this.pick(first.bed.id, true);
+  }
+
+  /** Whether a bed is what was typed: by its number, its patient or an alarm. @param {import("./contract").Bed} bed @param {string} text */
+  matches(bed, text) {
+    const wanted = text.trim().toLocaleLowerCase();
+    const words = [bed.label, bed.who?.masked_name ?? "", ...this.alarms.of(bed.id).map(title)].join(" ").toLocaleLowerCase();
+    return wanted !== "" && words.includes(wanted);
+  }
+
   /** Marks the beds that match; the others stay as they are, for one of them may be alarming. @param {string} text */
   mark(text) {
-    const wanted = text.trim().toLocaleLowerCase();
     let found = 0;
-    for (const [id, tile] of this.tiles) {
-      const words = [tile.bed.label, tile.bed.who?.masked_name ?? "", ...this.alarms.of(id).map(title)].join(" ").toLocaleLowerCase();
-      const match = wanted !== "" && words.includes(wanted);
+    for (const tile of this.tiles.values()) {
+      const match = this.matches(tile.bed, text);
       found += Number(match);
       tile.root.classList.toggle("found", match);
     }
-    if (this.finder) this.finder.none.textContent = found || !wanted ? "" : t("search.none");
+    if (this.finder) this.finder.none.textContent = found || !text.trim() ? "" : t("search.none");
   }
 
   closeFind() {
