@@ -32,7 +32,10 @@ class TicketError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a ticket says. `account` is a number of the hub, `name` how pages call that person; times in seconds since 1970."""
+    """What a ticket says. `account` is a number of the hub, `name` how pages call that person; times in seconds since 1970.
+
+    `ward_name`: how pages call the ward; hubs before it was told say nothing.
+    """
 
     tenant: str
     ward: str
@@ -43,6 +46,7 @@ class Ticket:
     not_before_s: int
     not_after_s: int
     nonce: str
+    ward_name: str = ""
 
     @property
     def who(self) -> str:
@@ -55,6 +59,7 @@ def issue(ticket: Ticket, key: "Ed25519PrivateKey") -> str:
     claims = {
         "tenant": ticket.tenant,
         "ward": ticket.ward,
+        "ward_name": ticket.ward_name,
         "gateway": ticket.gateway,
         "account": ticket.account,
         "name": ticket.name,
@@ -96,7 +101,7 @@ def _ticket(claims: bytes) -> Ticket:
     """The claims of a ticket whose signature is right: anything odd in them is a hub of another version."""
     try:
         said = cast("dict[str, object]", json.loads(claims))
-        texts = [said[name] for name in ("tenant", "ward", "gateway", "name", "nonce")]
+        texts = [*(said[name] for name in ("tenant", "ward", "gateway", "name", "nonce")), said.get("ward_name", "")]
         numbers = [said[name] for name in ("account", "nbf", "exp")]
         roles = tuple(cast("list[object]", said["roles"]))
         whole = all(isinstance(t, str) for t in (*texts, *roles)) and all(type(n) is int for n in numbers)
@@ -104,10 +109,19 @@ def _ticket(claims: bytes) -> Ticket:
         raise TicketError("claims", f"its claims cannot be read ({type(error).__name__})") from error
     if not whole:
         raise TicketError("claims", "its claims are not of this version")
-    tenant, ward, gateway, name, nonce = cast("list[str]", texts)
+    tenant, ward, gateway, name, nonce, ward_name = cast("list[str]", texts)
     account, not_before_s, not_after_s = cast("list[int]", numbers)
     return Ticket(
-        tenant, ward, gateway, account, name, cast("tuple[str, ...]", roles), not_before_s, not_after_s, nonce
+        tenant,
+        ward,
+        gateway,
+        account,
+        name,
+        cast("tuple[str, ...]", roles),
+        not_before_s,
+        not_after_s,
+        nonce,
+        ward_name,
     )
 
 

@@ -11,11 +11,11 @@ from protocols.record import Evidence
 Json: TypeAlias = dict[str, object]
 
 
-def ward_json(room: Room, ward: str) -> Json:
-    """What stands in a ward, as far as this gateway knows it."""
+def ward_json(room: Room, ward: str, name: str) -> Json:
+    """What stands in a ward, as far as this gateway knows it; the ward's name is known from a ticket alone."""
     last = room.last_event
     return {
-        "ward": {"id": ward, "name": ward},
+        "ward": {"id": ward, "name": name or ward},
         "beds": [bed_json(room, bed) for bed in room.beds(ward)],
         "alarms": [alarm_json(alarm) for alarm in room.alarms_of(ward)],
         "now_ms": room.now_ns() // 1_000_000,

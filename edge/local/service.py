@@ -147,8 +147,8 @@ class LocalPage:
         return self._admit(text.strip(), ward), text.strip()
 
     def _state(self, request: Request, ward: str) -> Answer:
-        self._bearer(request, ward)
-        return _json(ward_json(self._room, ward))
+        ticket, _ = self._bearer(request, ward)
+        return _json(ward_json(self._room, ward, ticket.ward_name))
 
     def _events(self, request: Request, ward: str) -> Answer:
         ticket, _ = self._bearer(request, ward)

@@ -36,15 +36,15 @@ class Tickets:
     def seen(self, said: "Acknowledgement", gateway: str, now_ns: int) -> Seen:
         """Who acknowledged, when; RejectedError when the ticket did not hold at that time, there, or for that."""
         if self.key is None:
-            raise RejectedError("acknowledgement", "this hub gives out no tickets")
+            raise RejectedError("acknowledgement", "no_tickets")
         if said.at_ns > now_ns + _AHEAD_NS:
-            raise RejectedError("acknowledgement", "it was given at a time that has not come yet")
+            raise RejectedError("acknowledgement", "acknowledged_early")
         try:
             found = ticket.read(said.ticket, self.key, tenant=self.tenant, gateway=gateway, now_s=said.at_ns / NS_PER_S)
         except ticket.TicketError as error:
-            raise RejectedError("acknowledgement", f"its ticket: {error}") from error
+            raise RejectedError("acknowledgement", "ticket", error=error) from error
         if _MAY.isdisjoint(found.roles):
-            raise RejectedError("acknowledgement", f"{found.who} may not acknowledge")
+            raise RejectedError("acknowledgement", "may_not", who=found.who)
         return Seen(found.account, found.roles, said.at_ns)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MAX_AHEAD_NS = 24 * 3600 * NS_PER_S
 OLDEST_NS = 946_684_800 * NS_PER_S  # 2000-01-01
 MAX_TEXT = 4096
-_EXPECTED_TIME = "expected 2000 to 24 h ahead of the hub's"
 
 T = TypeVar("T", bound=Record)
 
@@ -27,11 +26,6 @@ T = TypeVar("T", bound=Record)
 def is_time(ns: int, now_ns: int) -> bool:
     """Whether a time can be one, by the hub's clock."""
     return OLDEST_NS <= ns <= now_ns + MAX_AHEAD_NS
-
-
-def bad_time(what: str, now_ns: int) -> RejectedError:
-    """The refusal of a time that can be none; `what` says which and what it is."""
-    return RejectedError("time", f"{what}: {_EXPECTED_TIME} {shown(now_ns)}")
 
 
 def moment(ns: int) -> datetime:
@@ -48,9 +42,7 @@ def shown(ns: int) -> str:
 def checked(what: str, text: str, *, empty: bool = False) -> None:
     """Refuse a text that the database cannot hold or no record should have."""
     if (not text and not empty) or len(text) > MAX_TEXT or "\x00" in text:
-        raise RejectedError(
-            what, f"{text[:40]!r}: expected {'at most' if empty else '1 to'} {MAX_TEXT} characters and no NUL"
-        )
+        raise RejectedError(what, "length", found=repr(text[:40]), least=0 if empty else 1, most=MAX_TEXT)
 
 
 def read(record: wire.Record, kind: type[T]) -> T:
@@ -58,11 +50,12 @@ def read(record: wire.Record, kind: type[T]) -> T:
     try:
         found = decode_record(record)
     except DecodeError as error:
-        raise RejectedError(error.where.split(",")[0], str(error)) from error
+        where = error.where.split(",")[0]
+        raise RejectedError(where, "form", where=error.where, expected=error.expected, found=error.found) from error
     if not isinstance(found, kind):
-        raise RejectedError("kind", f"{type(found).__name__}: expected {kind.__name__}")
+        raise RejectedError("kind", "kind", found=type(found).__name__, expected=kind.__name__)
     if any("\x00" in text for text in _texts(found)):
-        raise RejectedError("text", "a NUL in a text, which the database cannot hold")
+        raise RejectedError("text", "nul")
     return found
 
 

@@ -8,6 +8,7 @@ import binascii
 from typing import TypeAlias
 
 from hub.ingest.quarantined import Held
+from hub.quarantine.sentences import said
 from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, EVT_FIRMWARE
 from protocols.record import NS_PER_S, DeviceEvent, Params
 
@@ -41,12 +42,12 @@ def unread(event: DeviceEvent, index: int) -> Held | None:
     if event.code != EVT_FAULT:
         return None
     params = dict(event.params)
-    detail = f"expected {params.get('expected', '?')}, found {params.get('found', '?')}"
+    why = said("unread", expected=params.get("expected", "?"), found=params.get("found", "?"))
     field = str(params.get("where", ""))
     return Held(
         index,
         "undecodable",
-        detail,
+        why,
         _bytes(event.text, event.params),
         event.source.device,
         str(event.source),

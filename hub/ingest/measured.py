@@ -33,7 +33,7 @@ async def source_id(catalog: "GatewayCatalog", path: str) -> int:
     try:
         SourcePath.parse(path)
     except ValueError as error:
-        raise RejectedError("source", str(error)) from error
+        raise RejectedError("source", "path", found=repr(path[:80])) from error
     return await catalog.source_id(path)
 
 
@@ -56,19 +56,19 @@ class Measured:
         if held == "number":
             value, text, kind = reading.number, None, "number"
             if not math.isfinite(value):
-                raise RejectedError("value", f"{reading.code}: {value} is no number that was measured")
+                raise RejectedError("value", "no_number", code=reading.code, value=value)
         elif held is None:
-            raise RejectedError("value", f"{reading.code}: no value")
+            raise RejectedError("value", "no_value", code=reading.code)
         else:
             kind = held
             value, text = None, reading.text if held == "text" else reading.coded
             checked("value", text, empty=True)
         comparator = reading.comparator
         if comparator and comparator not in _COMPARATORS:
-            raise RejectedError("comparator", f"{comparator!r}: expected <, <=, >= or >")
+            raise RejectedError("comparator", "comparator", found=repr(comparator))
         quality = reading.quality
         if not 1 <= quality <= 7:
-            raise RejectedError("quality", f"{quality}: expected 1 to 7")
+            raise RejectedError("quality", "quality", found=quality)
         key = (record.source, reading.code, reading.site, reading.unit, reading.averaging_ns, kind)
         series_id = self.catalog.series.get(key)
         if series_id is None:
@@ -84,7 +84,7 @@ class Measured:
         checked("site", site, empty=True)
         checked("unit", unit)
         if averaging > _MAX_BIGINT:
-            raise RejectedError("averaging", f"{averaging} ns is no averaging period")
+            raise RejectedError("averaging", "averaging", ns=averaging)
         await source_id(self.catalog, path)
         return await self.catalog.series_id(key)
 
@@ -93,17 +93,19 @@ class Measured:
         group = record.waveform
         dtype = _DTYPES.get(group.dtype)
         if dtype is None:
-            raise RejectedError("dtype", f"{group.dtype}: expected 1 (int16) or 2 (int32)")
+            raise RejectedError("dtype", "dtype", found=group.dtype)
         leads, scales, quality = tuple(group.leads), group.scales, bytes(group.quality)
         if not leads or len(scales) != len(leads) or (quality and len(quality) != len(leads)):
-            raise RejectedError("shape", f"{len(leads)} leads with {len(scales)} scales and {len(quality)} qualities")
+            raise RejectedError("shape", "shape", leads=len(leads), scales=len(scales), qualities=len(quality))
         if any(not 1 <= q <= 7 for q in quality):
-            raise RejectedError("quality", f"{list(quality)}: expected 1 to 7 a lead")
+            raise RejectedError("quality", "quality", found=list(quality))
         try:
             # Decoded to see that readers will be able to; stored as it came.
             decode(group.codec, group.samples, leads=len(leads), n=group.n, dtype=dtype)
         except DecodeError as error:
-            raise RejectedError("samples", str(error)) from error
+            raise RejectedError(
+                "samples", "form", where=error.where, expected=error.expected, found=error.found
+            ) from error
         key = (
             record.source,
             leads,
@@ -134,9 +136,9 @@ class Measured:
     async def _new_stream(self, key: "StreamKey") -> int:
         path, leads, fs_hz, _, gains, offsets, units = key
         if not 0 < fs_hz < 1e6:
-            raise RejectedError("fs_hz", f"{fs_hz}: expected more than 0 and less than 1e6")
+            raise RejectedError("fs_hz", "fs_hz", found=fs_hz)
         if not all(math.isfinite(x) for x in (*gains, *offsets)) or 0.0 in gains:
-            raise RejectedError("scale", f"gains {gains}, offsets {offsets}: expected finite numbers, and no gain of 0")
+            raise RejectedError("scale", "scale", gains=gains, offsets=offsets)
         for lead in leads:
             checked("lead", lead)
         for unit in units:

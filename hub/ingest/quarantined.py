@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hub.quarantine.sentences import Said, said
+
 if TYPE_CHECKING:
     from protocols.uplink_pb2 import Envelope
 
@@ -14,12 +16,13 @@ _LONGEST = 4096
 
 
 class RejectedError(Exception):
-    """A record that cannot be stored. `reason` is a stable word, the text is for the person who looks at the quarantine."""
+    """A record that cannot be stored. `reason` is a stable word, `why` is for the person who looks at the quarantine."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, reason: str, code: str, /, **params: object) -> None:
+        """`code`: of the sentence, with its parameters."""
+        self.why = said(code, **params)
+        super().__init__(str(self.why))
         self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Held:
 
     index: int
     reason: str
-    detail: str
+    why: Said
     raw: bytes
     device: str = ""
     source: str = ""
@@ -41,4 +44,4 @@ def held_record(index: int, envelope: "Envelope", error: RejectedError) -> Held:
     record = envelope.record
     source = record.source[:_LONGEST].replace("\x00", "")
     device, kind = source.partition("/")[0], record.WhichOneof("kind") or ""
-    return Held(index, error.reason, error.detail, envelope.SerializeToString(), device, source, kind, error.reason)
+    return Held(index, error.reason, error.why, envelope.SerializeToString(), device, source, kind, error.reason)

@@ -91,8 +91,8 @@ insert into document (tenant_id, source_id, gateway_id, time, sha256, media_type
 values (%(tenant)s, %(source)s, %(gateway)s, %(time)s, %(sha256)s, %(media_type)s, %(content)s)
 
 -- name: quarantine
-insert into quarantine (tenant_id, gateway_id, epoch, lane, n, record_index, reason, detail, bytes, device, source, kind, field)
-values (%(tenant)s, %(gateway)s, %(epoch)s, %(lane)s, %(n)s, %(index)s, %(reason)s, %(detail)s, %(bytes)s,
+insert into quarantine (tenant_id, gateway_id, epoch, lane, n, record_index, reason, detail, said, bytes, device, source, kind, field)
+values (%(tenant)s, %(gateway)s, %(epoch)s, %(lane)s, %(n)s, %(index)s, %(reason)s, %(detail)s, %(said)s, %(bytes)s,
         %(device)s, %(source)s, %(kind)s, %(field)s)
 
 -- name: placement_version
@@ -157,7 +157,7 @@ update quarantine set state = 'released', note = '', decided_at = coalesce(decid
  where quarantine_id = %(id)s
 
 -- name: not_released
-update quarantine set state = 'held', reason = %(reason)s, note = %(note)s where quarantine_id = %(id)s
+update quarantine set state = 'held', reason = %(reason)s, detail = %(note)s, said = %(said)s, note = %(note)s where quarantine_id = %(id)s
 
 -- name: gateway_status
 update gateway set status = %(status)s, status_at = %(at)s where gateway_id = %(gateway)s and (status_at is null or status_at <= %(at)s)

@@ -13,12 +13,14 @@ import psycopg
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 from prometheus_client import Counter
+from psycopg.types.json import Jsonb
 
 from hub.core.sql import load_queries
 from hub.ingest.acknowledged import Tickets
 from hub.ingest.catalog import GatewayCatalog
 from hub.ingest.rows import RowMaker
 from hub.ingest.writer import Pending, insert
+from hub.quarantine.sentences import Said, said
 from protocols.link import Lane
 from protocols.uplink_pb2 import Batch, Envelope
 
@@ -77,24 +79,25 @@ class Releaser:
         if refused is None:
             await connection.execute(_QUERIES["released"], {"id": number})
         else:
-            reason, note = refused
-            await connection.execute(_QUERIES["not_released"], {"id": number, "reason": reason, "note": note})
+            reason, why = refused
+            values = {"id": number, "reason": reason, "note": str(why), "said": Jsonb(why.as_json())}
+            await connection.execute(_QUERIES["not_released"], values)
         structlog.get_logger().info(
             "record-released", quarantine_id=number, tenant_id=tenant, gateway_id=gateway, stored=refused is None
         )
 
     async def _store(
         self, connection: "Connection", catalog: GatewayCatalog, gateway: str, lane: Lane, index: int, data: bytes
-    ) -> tuple[str, str] | None:
-        """Store one record; returns reason and detail of why it cannot be, or None."""
+    ) -> tuple[str, Said] | None:
+        """Store one record; returns reason and sentence of why it cannot be, or None."""
         maker = RowMaker(catalog, gateway, self._now_ns, lambda: False, Tickets(None, ""), needs_admission=False)
         try:
             envelope = Envelope.FromString(data)
         except ProtobufError as error:
-            return "undecodable", str(error)
+            return "undecodable", said("message", text=error)
         rows = await maker.make_some(Batch(lane=lane.wire, closed_ns=self._now_ns()), [(index, envelope)])
         if rows.held:
-            return rows.held[0].reason, rows.held[0].detail
+            return rows.held[0].reason, rows.held[0].why
         pending = Pending(
             catalog.tenant_id, catalog.gateway_id, gateway, catalog.epoch, lane, 0, 0, rows, lambda _, __: None
         )
@@ -102,5 +105,5 @@ class Releaser:
             async with connection.transaction():
                 await insert(connection, [pending])
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            return "database", (error.diag.message_primary or str(error)).replace("\n", " ")
+            return "database", said("message", text=(error.diag.message_primary or str(error)).replace("\n", " "))
         return None

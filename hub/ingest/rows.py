@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hub.alarms.intake import AlarmChange, Seen
 from hub.core.live import LiveKind, LiveMessage
 from hub.ingest import ledger
-from hub.ingest.checks import bad_time, is_time, moment, read, shown
+from hub.ingest.checks import is_time, moment, read, shown
 from hub.ingest.measured import Measured, battery
 from hub.ingest.quarantined import MAX_HELD, NOT_ADMITTED, Held, RejectedError, held_record
 from hub.ingest.told import Insert, Told
@@ -112,7 +112,7 @@ class RowMaker:
         admitted = self.catalog.admitted.get(device) or await self.catalog.is_admitted(device)
         self._heard(rows, device, record.times.gateway_ns)
         if not admitted and kind not in _ALWAYS:
-            raise RejectedError(NOT_ADMITTED, f"device {device} waits for its admission")
+            raise RejectedError(NOT_ADMITTED, "not_admitted", device=device)
 
     async def _raise_anyway(
         self, rows: Rows, batch: "Batch", record: wire.Record, now_ns: int, error: RejectedError
@@ -120,7 +120,7 @@ class RowMaker:
         """The bytes wait for a person, but a patient's alarm does not: it is raised at the hub's time, marked, if it can be read."""
         if error.reason != "origin":
             with suppress(RejectedError):
-                rows.alarms.append(await self._told.alarm(record, batch.closed_ns, now_ns, marked=error.detail))
+                rows.alarms.append(await self._told.alarm(record, batch.closed_ns, now_ns, marked=str(error)))
 
     async def _take(
         self, rows: Rows, batch: "Batch", index: int, envelope: "Envelope", now_ns: int, *, live: bool
@@ -130,11 +130,9 @@ class RowMaker:
         gateway_ns = times.gateway_ns
         best_ns = times.corrected_ns if times.HasField("corrected_ns") else gateway_ns
         if not (is_time(gateway_ns, now_ns) and is_time(best_ns, now_ns)):
-            raise bad_time(f"gateway time {shown(gateway_ns)}, corrected {shown(best_ns)}", now_ns)
+            raise RejectedError("time", "time", gateway=shown(gateway_ns), corrected=shown(best_ns), now=shown(now_ns))
         if envelope.HasField("origin"):
-            raise RejectedError(
-                "origin", "a record of another gateway: this version of the hub takes no forwarded records"
-            )
+            raise RejectedError("origin", "origin")
         kind = record.WhichOneof("kind")
         await self._admit(rows, record, kind)
         if kind == "observation":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from psycopg.types.json import Jsonb
 
 from hub.alarms.intake import AlarmChange
-from hub.ingest.checks import OLDEST_NS, bad_time, is_time, moment, read, shown
+from hub.ingest.checks import OLDEST_NS, is_time, moment, read, shown
 from hub.ingest.measured import source_id
 from hub.ingest.quarantined import RejectedError
 from protocols import device_package_pb2 as wire
@@ -42,7 +42,7 @@ class Told:
             return await self._subject(record, best_ns)
         if kind == "document":
             return await self._document(record, best_ns)
-        raise RejectedError("kind", "no kind that this version knows")
+        raise RejectedError("kind", "kind_unknown")
 
     async def _event(self, record: wire.Record, best_ns: int) -> Insert:
         event = read(record, DeviceEvent)
@@ -61,7 +61,7 @@ class Told:
     async def _gap(self, record: wire.Record) -> Insert:
         gap = read(record, Gap)
         if gap.from_ns < OLDEST_NS:
-            raise RejectedError("gap", f"from {shown(gap.from_ns)}: expected a time after 2000")
+            raise RejectedError("gap", "gap_time", at=shown(gap.from_ns))
         return "gap", {
             "source": await source_id(self.catalog, record.source),
             "from_time": moment(gap.from_ns),
@@ -106,7 +106,7 @@ class Told:
             condition = read(record, AlarmCondition)
         for ns in (onset_ns, detected_ns):
             if not is_time(ns, now_ns):
-                raise bad_time(f"alarm at {shown(ns)}", now_ns)
+                raise RejectedError("time", "alarm_time", at=shown(ns), now=shown(now_ns))
         if not is_time(sent_ns, now_ns):
             sent_ns = now_ns
         params = dict(condition.params)

@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
+from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
@@ -196,7 +197,7 @@ class Writer:
             for index, envelope in enumerate(pending.batch.records):
                 reason = await self._try(pending, await pending.remake(index))
                 if reason:
-                    refused.append(held_record(index, envelope, RejectedError("database", reason)))
+                    refused.append(held_record(index, envelope, RejectedError("database", "message", text=reason)))
             poisoned = {held.index for held in refused}
             pending.rows = Rows(held=refused)
             for index in range(len(pending.batch.records)):
@@ -293,7 +294,8 @@ async def _hold(connection: "Connection", p: Pending, held: Held) -> None:
         "n": p.first,
         "index": held.index,
         "reason": held.reason,
-        "detail": held.detail,
+        "detail": str(held.why),
+        "said": Jsonb(held.why.as_json()),
         "bytes": held.raw,
         "device": held.device,
         "source": held.source,

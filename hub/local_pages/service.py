@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hub.placement.domain import Ward
 
 _QUERIES = load_queries("hub.local_pages")
+_LONGEST_NAME = 60  # characters of a ward's name: a ticket has a bounded length
 
 
 class LocalPages:
@@ -57,6 +58,7 @@ class LocalPages:
             ticket = Ticket(
                 tenant=tenant,
                 ward=ward.slug,
+                ward_name=ward.name[:_LONGEST_NAME],
                 gateway=gateway,
                 account=int(principal.id),
                 name=name,

@@ -68,6 +68,12 @@ def routes(web: "WebKit", quarantine: "Quarantine") -> APIRouter:
         await quarantine.discard(person.principal, quarantine_id)
         return {"state": HeldState.DISCARDED}
 
+    @router.post(f"/api/v1/quarantine{_ID}/put-back", response_model=None)
+    @declares("quarantine.decide")
+    async def put_back(quarantine_id: int, person: Annotated[Person, signed_in]) -> "Json":
+        records = await quarantine.put_back(person.principal, quarantine_id)
+        return {"state": HeldState.HELD, "records": records}
+
     return router
 
 
@@ -76,20 +82,22 @@ def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
 
     @router.get("/quarantine")
     @declares("quarantine.read")
-    async def page(request: Request, filters: Asked) -> Response:
-        return await show(request, filters, None)
+    async def page(request: Request, filters: Asked, discarded: int = 0) -> Response:
+        return await show(request, filters, None, discarded)
 
     @router.get(f"/quarantine{_ID}")
     @declares("quarantine.read")
     async def one(request: Request, quarantine_id: int, filters: Asked) -> Response:
         return await show(request, filters, quarantine_id)
 
-    async def show(request: Request, filters: Filters, quarantine_id: int | None) -> Response:
+    async def show(request: Request, filters: Filters, quarantine_id: int | None, discarded: int = 0) -> Response:
+        """`discarded`: a record that a press has just discarded; the page offers to put back what went with it."""
         person = await web.person(request)
         if person is None:
             return to_sign_in(request)
         items, found = await quarantine.find(person.principal, filters)
         opened = None if quarantine_id is None else await quarantine.get(person.principal, quarantine_id)
+        undone = quarantine_id or discarded
         return web.page(
             request,
             "quarantine",
@@ -105,6 +113,7 @@ def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
             states=list(HeldState),
             reasons=REASONS,
             never_stored=NEVER_STORED,
+            undo=(undone, await quarantine.discarded_with(person.principal, undone) if undone else 0),
             may_decide=allowed(person.principal, "quarantine.decide"),
         )
 
@@ -121,8 +130,8 @@ def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
     async def discard_group(
         device: Annotated[str, Form()], reason: Annotated[str, Form()], person: Annotated[Person, signed_in]
     ) -> Response:
-        await quarantine.discard_group(person.principal, device, reason)
-        return RedirectResponse("/quarantine", 303)
+        one = await quarantine.discard_group(person.principal, device, reason)
+        return RedirectResponse("/quarantine" if one is None else f"/quarantine?discarded={one}", 303)
 
     @router.post(f"/quarantine{_ID}/release")
     @declares("quarantine.decide")
@@ -134,4 +143,10 @@ def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
     @declares("quarantine.decide")
     async def discard(quarantine_id: int, filters: Asked, person: Annotated[Person, signed_in]) -> Response:
         await quarantine.discard(person.principal, quarantine_id)
+        return RedirectResponse(f"/quarantine?discarded={quarantine_id}&{filters.query()}", 303)
+
+    @router.post(f"/quarantine{_ID}/put-back")
+    @declares("quarantine.decide")
+    async def put_back(quarantine_id: int, filters: Asked, person: Annotated[Person, signed_in]) -> Response:
+        await quarantine.put_back(person.principal, quarantine_id)
         return RedirectResponse(f"/quarantine?{filters.query()}", 303)

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from hub.quarantine.sentences import Said
+
 PAGE_ROWS = 200
 _ROW_BYTES = 16
 
@@ -26,12 +28,16 @@ NEVER_STORED = frozenset({"undecodable"})
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record in quarantine. `size` is that of its bytes; they are read with the item alone."""
+    """A record in quarantine. `size` is that of its bytes; they are read with the item alone.
+
+    `why` is what `detail` says in English; it says nothing for records of an earlier version. `note`: a release failed, for this reason.
+    """
 
     quarantine_id: int
     state: HeldState
     reason: str
     detail: str
+    why: Said
     field: str
     device: str
     source: str

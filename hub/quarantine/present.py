@@ -17,6 +17,7 @@ def held_json(held: "Held") -> Json:
         "state": str(held.state),
         "reason": held.reason,
         "detail": held.detail,
+        "said": held.why.as_json() or None,
         "field": held.field,
         "device": held.device,
         "source": held.source,

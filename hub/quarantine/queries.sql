@@ -12,7 +12,7 @@ select q.device, q.reason, coalesce(g.name, ''), count(*), min(q.received_at), m
  limit 100
 
 -- name: items
-select q.quarantine_id, q.state, q.reason, q.detail, q.field, q.device, q.source, q.kind, coalesce(g.name, ''), length(q.bytes),
+select q.quarantine_id, q.state, q.reason, q.detail, q.said, q.field, q.device, q.source, q.kind, coalesce(g.name, ''), length(q.bytes),
        q.received_at, q.note, q.decided_at, q.decided_by, count(*) over () as found
   from quarantine q
   left join gateway g on g.gateway_id = q.gateway_id
@@ -25,7 +25,7 @@ select q.quarantine_id, q.state, q.reason, q.detail, q.field, q.device, q.source
  limit %(limit)s offset %(offset)s
 
 -- name: item
-select q.quarantine_id, q.state, q.reason, q.detail, q.field, q.device, q.source, q.kind, coalesce(g.name, ''), length(q.bytes),
+select q.quarantine_id, q.state, q.reason, q.detail, q.said, q.field, q.device, q.source, q.kind, coalesce(g.name, ''), length(q.bytes),
        q.received_at, q.note, q.decided_at, q.decided_by, q.bytes
   from quarantine q
   left join gateway g on g.gateway_id = q.gateway_id
@@ -39,6 +39,17 @@ returning quarantine_id
 -- name: decide_group
 update quarantine set state = %(state)s, note = '', decided_at = now(), decided_by = %(who)s
  where tenant_id = %(tenant)s and device = %(device)s and reason = %(reason)s and state = 'held'
+returning quarantine_id
+
+-- name: discarded_with
+select count(*) from quarantine q join quarantine one using (tenant_id, decided_at, decided_by)
+ where q.tenant_id = %(tenant)s and q.state = 'discarded' and one.quarantine_id = %(id)s and one.state = 'discarded'
+
+-- name: put_back
+update quarantine q set state = 'held', note = '', decided_at = null, decided_by = null
+  from quarantine one
+ where q.tenant_id = %(tenant)s and q.state = 'discarded' and one.tenant_id = q.tenant_id and one.quarantine_id = %(id)s
+   and one.state = 'discarded' and (q.decided_at, q.decided_by) = (one.decided_at, one.decided_by)
 
 -- name: counts
 select state, count(*) from quarantine where tenant_id = %(tenant)s group by state

@@ -7,6 +7,7 @@ from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
 from hub.quarantine.domain import NEVER_STORED, PAGE_ROWS, Filters, Held, HeldGroup, HeldState
+from hub.quarantine.sentences import Said
 
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from hub.core.principal import Principal
 
 _QUERIES = load_queries("hub.quarantine")
-_COLUMNS = 14  # of `items` and `item`, in the order of Held
+_COLUMNS = 15  # of `items` and `item`, in the order of Held
 
 
 class Quarantine:
@@ -77,8 +78,32 @@ class Quarantine:
 
     @policy("quarantine.decide")
     async def discard(self, principal: "Principal", quarantine_id: int) -> None:
-        """Give a record up. Its bytes stay in the table; ConflictError when it was decided already."""
+        """Give a record up. Its bytes stay in the table, and it can be put back; ConflictError when it was decided already."""
         await self._decide(principal, quarantine_id, HeldState.DISCARDED, "quarantine.discard")
+
+    @policy("quarantine.read")
+    async def discarded_with(self, principal: "Principal", quarantine_id: int) -> int:
+        """How many records were discarded by the press that discarded this one, itself among them; 0: it is not discarded."""
+        tenant = tenant_of(principal)
+        values = {"tenant": tenant, "id": quarantine_id}
+        async with self._database.transaction(tenant) as connection:
+            row = await (await connection.execute(_QUERIES["discarded_with"], values)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    @policy("quarantine.decide")
+    async def put_back(self, principal: "Principal", quarantine_id: int) -> int:
+        """Hold again what was discarded by the press that discarded this record; returns how many. ConflictError when it is not discarded."""
+        tenant = tenant_of(principal)
+        values = {"tenant": tenant, "id": quarantine_id}
+        async with self._database.transaction(tenant) as connection:
+            count = (await connection.execute(_QUERIES["put_back"], values)).rowcount
+            if not count:
+                if await (await connection.execute(_QUERIES["item"], values)).fetchone() is None:
+                    raise _unknown(quarantine_id)
+                raise ConflictError("This record is not discarded.", "Load the page again.", reason="decided")
+            target, details = f"quarantine:{quarantine_id}", {"records": count}
+            await self.audit.write(connection, principal, "quarantine.put_back", target, details)
+        return count
 
     @policy("quarantine.decide")
     async def release_group(self, principal: "Principal", device: str, reason: str) -> int:
@@ -87,12 +112,15 @@ class Quarantine:
             raise ConflictError(
                 "These bytes could not be read as any record.", "Discard them instead.", reason="undecodable"
             )
-        return await self._decide_group(principal, device, reason, HeldState.RELEASING, "quarantine.release")
+        return len(await self._decide_group(principal, device, reason, HeldState.RELEASING, "quarantine.release"))
 
     @policy("quarantine.decide")
-    async def discard_group(self, principal: "Principal", device: str, reason: str) -> int:
-        """Give up all records of a device that are held for one reason; returns how many."""
-        return await self._decide_group(principal, device, reason, HeldState.DISCARDED, "quarantine.discard")
+    async def discard_group(self, principal: "Principal", device: str, reason: str) -> int | None:
+        """Give up all records of a device that are held for one reason; returns one of them, by which all can be put back, if any."""
+        return max(
+            await self._decide_group(principal, device, reason, HeldState.DISCARDED, "quarantine.discard"),
+            default=None,
+        )
 
     async def _decide(self, principal: "Principal", quarantine_id: int, state: HeldState, action: str) -> None:
         tenant = tenant_of(principal)
@@ -106,19 +134,20 @@ class Quarantine:
 
     async def _decide_group(
         self, principal: "Principal", device: str, reason: str, state: HeldState, action: str
-    ) -> int:
+    ) -> list[int]:
+        """Which records were decided."""
         tenant = tenant_of(principal)
         values = {"tenant": tenant, "device": device, "reason": reason, "state": str(state), "who": str(principal)}
         async with self._database.transaction(tenant) as connection:
-            count = (await connection.execute(_QUERIES["decide_group"], values)).rowcount
-            details = {"device": device, "reason": reason, "records": count}
+            rows = await (await connection.execute(_QUERIES["decide_group"], values)).fetchall()
+            details = {"device": device, "reason": reason, "records": len(rows)}
             await self.audit.write(connection, principal, action, "quarantine", details)
-        return count
+        return [int(number) for (number,) in rows]
 
 
 def _held(row: "TupleRow") -> Held:
-    number, state, *rest = row[:_COLUMNS]
-    return Held(number, HeldState(state), *rest)
+    number, state, reason, detail, why, *rest = row[:_COLUMNS]
+    return Held(number, HeldState(state), reason, detail, Said.from_json(why), *rest)
 
 
 def _unknown(quarantine_id: int) -> NotFoundError:

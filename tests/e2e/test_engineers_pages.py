@@ -45,6 +45,11 @@ def test_an_engineer_admits_a_device_and_decides_what_is_held(
     expect(page.locator("pre.raw")).to_contain_text("C_ECG_HEART_RATE")  # the bytes as they came
     page.locator("aside.side-sheet:visible button.harm").click()
     expect(page.locator("tr", has_text="monitor-1/x")).to_have_count(0)
+    page.screenshot(path=pictures / "quarantine-discarded-en-1280.png")
+    page.locator(".told.undo button").click()
+    row.locator("a.first").click()
+    page.locator("aside.side-sheet:visible button.harm").click()
+    expect(page.locator("tr", has_text="monitor-1/x")).to_have_count(0)
 
     page.locator("a", has_text="patch-9").first.click()
     page.goto(f"{ward.url}/devices?state=waiting")

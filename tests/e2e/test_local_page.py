@@ -214,6 +214,7 @@ def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by
         page.goto(address)
         expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=10_000)
         assert "ticket" not in page.url
+        expect(page.locator("h1")).to_have_text(WARD.upper())  # its name, and not its word in addresses
         expect(page.locator("#banner button").first).to_be_visible(timeout=1000 * (BEFORE_S + 20))
         wait_for_ink(page, "article.bed .strip canvas")
         album.themes(page, f"local-alarm-{lang}")

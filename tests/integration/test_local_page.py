@@ -70,6 +70,7 @@ async def test_a_ward_is_told_to_whoever_has_a_ticket_for_it(page: Served):
     page.room.take([heart_rate(72, now_ns())])
     async with page.client() as nurse:
         ward = (await nurse.get("/api/v1/ward/7b")).json()
+    assert ward["ward"] == {"id": "7b", "name": "Ward 7B"}
     [bed] = ward["beds"]
     assert (bed["id"], bed["link"]["state"], bed["link"]["gateway"]) == ("1", "live", GATEWAY)
     assert [(lead["index"], lead["short"], lead["source"]) for lead in bed["leads"]] == [

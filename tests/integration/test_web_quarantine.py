@@ -47,12 +47,36 @@ async def test_what_is_discarded_is_gone_from_the_list_and_stays_in_the_books(en
     assert [item["id"] for item in left] == [second["id"]]
     gone = (await engineer.get("/api/v1/quarantine", params={"state": "discarded"})).json()["items"]
     assert gone[0]["decided"]["by"].startswith("user:")
+    # ... and can be put back
+    back = f"/api/v1/quarantine/{first['id']}/put-back"
+    assert (await engineer.post(back)).json() == {"state": "held", "records": 1}
+    assert (await engineer.post(back)).status_code == 409
+    assert (await engineer.get("/api/v1/quarantine")).json()["items"] == [first, second]
 
 
-async def test_all_of_a_device_for_one_reason_are_decided_together(engineer: httpx.AsyncClient):
+async def test_all_of_a_device_for_one_reason_are_decided_together_and_put_back_together(engineer: httpx.AsyncClient):
+    held = (await engineer.get("/api/v1/quarantine")).json()["items"]
     fields = {"device": SOURCE.device, "reason": "time"}
-    assert (await engineer.post("/quarantine/discard", data=fields)).status_code == 303
+    answer = await engineer.post("/quarantine/discard", data=fields)
+    assert answer.status_code == 303
     assert (await engineer.get("/api/v1/quarantine")).json()["items"] == []
+    page = (await engineer.get(answer.headers["location"])).text
+    assert "2 records are discarded." in page
+    assert f"/quarantine/{held[0]['id']}/put-back" in page
+    assert (await engineer.post(f"/quarantine/{held[0]['id']}/put-back")).status_code == 303
+    assert (await engineer.get("/api/v1/quarantine")).json()["items"] == held
+
+
+async def test_why_a_record_is_held_is_said_in_the_readers_language(engineer: httpx.AsyncClient):
+    newest = (await engineer.get("/api/v1/quarantine")).json()["items"][0]
+    assert newest["said"]["code"] == "time"
+    assert newest["said"]["params"]["gateway"] == "2099-01-01T00:00:00+00:00"
+    english = (await engineer.get(f"/quarantine/{newest['id']}")).text
+    assert "gateway time 2099-01-01T00:00:00" in english
+    engineer.cookies.set("wl_lang", "zh_Hans")
+    chinese = (await engineer.get(f"/quarantine/{newest['id']}")).text
+    assert "网关时间 2099-01-01T00:00:00" in chinese
+    assert "gateway time" not in chinese
 
 
 @pytest.mark.parametrize("role", [Role.NURSE, Role.BUREAU, Role.ADMINISTRATOR])

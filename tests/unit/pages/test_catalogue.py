@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub.beds.posture import Posture
+from hub.quarantine.sentences import SENTENCES
 from protocols.nomenclature import TERMS, AlarmCategory, TermKind
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
@@ -52,6 +53,7 @@ BUILT: dict[str, list[str]] = {
     "rail.": ["ward", "devices", "quarantine", "gateways"],
     "theme.to_": ["night", "day"],
     "quarantine.state.": ["held", "releasing", "released", "discarded"],
+    "quarantine.said.": [*SENTENCES],
     "quarantine.reason.": [
         "device_not_admitted",
         "undecodable",
@@ -128,6 +130,12 @@ def words() -> Catalogue:
 
 def test_both_languages_have_the_same_keys(words: Catalogue) -> None:
     assert set(words.words["en"]) == set(words.words["zh_Hans"])
+
+
+def test_a_refusal_reads_in_english_as_programs_are_told_it(words: Catalogue) -> None:
+    for code, sentence in SENTENCES.items():
+        params = {name: f"<{name}>" for name in parameters(sentence)}
+        assert words.text("en", f"quarantine.said.{code}", **params) == sentence.format(**params)
 
 
 def test_every_chinese_text_is_translated(words: Catalogue) -> None:

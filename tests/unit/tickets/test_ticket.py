@@ -13,7 +13,7 @@ from protocols.ticket import EARLY_S, MAX_CHARACTERS, Ticket, TicketError, issue
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
-TICKET = Ticket("default", "7b", "gateway-7b", 12, "Li Na", ("nurse",), 1_000_000, 1_028_800, "n0nce")
+TICKET = Ticket("default", "7b", "gateway-7b", 12, "Li Na", ("nurse",), 1_000_000, 1_028_800, "n0nce", "Ward 7B")
 
 
 def refused(
@@ -33,8 +33,16 @@ def test_what_the_hub_says_is_what_the_gateway_reads() -> None:
     text = issue(TICKET, KEY)
     assert read(text, PUBLIC, tenant="default", gateway="gateway-7b", now_s=1_000_001) == TICKET
     assert TICKET.who == "user:12"
-    chinese = replace(TICKET, name="李娜" * 40)
+    chinese = replace(TICKET, name="李娜" * 40, ward_name="心内" * 30)
     assert len(issue(chinese, KEY)) < MAX_CHARACTERS
+
+
+def test_a_hub_that_does_not_tell_the_wards_name_is_read_too() -> None:
+    body = issue(TICKET, KEY).split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    del claims["ward_name"]
+    text = signed(json.dumps(claims).encode())
+    assert read(text, PUBLIC, tenant="default", gateway="gateway-7b", now_s=1_000_001) == replace(TICKET, ward_name="")
 
 
 def test_another_hospitals_another_gateways_an_early_and_an_expired_ticket_are_refused() -> None:

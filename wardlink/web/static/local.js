@@ -14,7 +14,7 @@ function ticket() {
   return sessionStorage.getItem(KEY);
 }
 
-/** What a ticket says; the gateway checks it, this is only for words. @param {string | null} text @returns {{ward: string, name: string, exp: number} | null} */
+/** What a ticket says; the gateway checks it, this is only for words. @param {string | null} text @returns {{ward: string, ward_name?: string, name: string, exp: number} | null} */
 function claims(text) {
   try {
     const body = (text ?? "").split(".")[1] ?? "";
@@ -42,16 +42,17 @@ function closed(why) {
   document.documentElement.dataset.ready = "closed";
 }
 
-/** @param {{ward: string, name: string}} told */
+/** @param {{ward: string, ward_name?: string, name: string}} told */
 function build(told) {
   setMeta("ward", told.ward);
-  setMeta("ward-name", told.ward);
+  const name = told.ward_name || told.ward;
+  setMeta("ward-name", name);
   setMeta("person", "");
   const words = document.getElementById("words");
   document.body.replaceChildren(
     h("a", { class: "skip", href: "#beds" }, t("nav.skip")),
     h("header", { class: "top" },
-      h("div", { class: "place" }, h("h1", {}, told.ward), h("span", { id: "count" })),
+      h("div", { class: "place" }, h("h1", {}, name), h("span", { id: "count" })),
       h("div", { class: "banner", id: "banner" }),
       h("div", { class: "state" },
         h("span", { class: "fact", title: t("local.latency_title") }, h("span", { class: "dot", id: "hub-dot" }), h("span", { class: "latency-word", id: "latency" })),
