@@ -34,7 +34,9 @@ from protocols.record import (
     alarm_id,
 )
 
-VERSION = "1"
+# Of all the screening's rules and their constants, told with each alarm: raised by whatever lets an alarm come, end or be named
+# otherwise. 2: a lethal rhythm that fades for less than eight seconds is the same alarm (docs/decisions/0115).
+VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)

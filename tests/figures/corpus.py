@@ -1,12 +1,16 @@
 """Recordings as the product sees them: waveform groups of half a second through the whole screening."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from models.screening import chain
+from models.screening.chain import Chain
+from models.screening.rhythm import RhythmState
 from models.signal.trees import Trees
 from protocols.ecgfile.wfdb import Annotation, WfdbRecord, read_annotations, read_record
 from protocols.nomenclature import lead
@@ -69,11 +73,12 @@ SOURCE = SourcePath("recording", ("ecg",))
 
 @dataclass(frozen=True)
 class Screened:
-    """A record through the chain. `holding`: seconds at the end of each group, and the codes that hold there."""
+    """A record through the chain, and its state behind it. `holding`: seconds at the end of each group, and the codes that hold there."""
 
     beats_s: tuple[float, ...]
     alarms: tuple[AlarmCondition, ...]
     holding: tuple[tuple[float, frozenset[str]], ...]
+    state: Chain
 
     def seconds(self, ns: int) -> float:
         """Time in the record."""
@@ -97,9 +102,15 @@ def groups(
         )
 
 
-def screen(record: WfdbRecord, trees: Trees | None = None, from_s: float = 0, to_s: float | None = None) -> Screened:
-    """Play a stretch of a record through the whole chain, as fast as it goes."""
-    state = chain.begin(trees=trees)
+def screen(
+    record: WfdbRecord,
+    trees: Trees | None = None,
+    from_s: float = 0,
+    to_s: float | None = None,
+    state: Chain | None = None,
+) -> Screened:
+    """Play a stretch of a record through the whole chain, as fast as it goes; `state`: it goes on from there."""
+    state = state or chain.begin(trees=trees)
     alarms: list[AlarmCondition] = []
     holding: list[tuple[float, frozenset[str]]] = []
     beats: set[int] = set()
@@ -109,9 +120,16 @@ def screen(record: WfdbRecord, trees: Trees | None = None, from_s: float = 0, to
         watch = state.rhythm.watches[SOURCE]
         beats.update(watch.beats[-8:])
         holding.append((group.end_sample / group.fs_hz, watch.holding))
-    return Screened(tuple(b / record.fs_hz for b in sorted(beats)), tuple(alarms), tuple(holding))
+    return Screened(tuple(b / record.fs_hz for b in sorted(beats)), tuple(alarms), tuple(holding), state)
 
 
+def forgetting(state: Chain) -> Chain:
+    """The same state, but no rhythm holds in it and none has faded: what is lethal from here on is found so anew."""
+    watch = replace(state.rhythm.watches[SOURCE], holding=frozenset(), faded=None)
+    return replace(state, rhythm=RhythmState(MappingProxyType({SOURCE: watch})))
+
+
+@lru_cache(maxsize=1)
 def load(recordings: Path, name: str) -> tuple[WfdbRecord, tuple[Annotation, ...]]:
     """Signals and annotations of `mitdb/100` and the like."""
     return read_record(recordings / name), read_annotations(recordings / name)

@@ -17,7 +17,8 @@ from tests.figures.entry import Entry, Figure
 from tests.figures.scoring import LEARNING_S, DurationScore, Interval, score_duration
 
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
-LETHAL = FIBRILLATION | {"VT"}
+TACHYCARDIA = "VT"
+LETHAL = FIBRILLATION | {TACHYCARDIA}
 VENTRICULAR = frozenset({V_FIB, V_TACHY})
 LIFE_THREATENING = frozenset({V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME})
 NOT_COUNTED = frozenset({"NOISE", "ASYS"})
@@ -39,14 +40,26 @@ def claimed(screened: corpus.Screened) -> list[Interval]:
     return out
 
 
-def score_record(recordings: Path, name: str) -> tuple[DurationScore, DurationScore]:
-    """A record of vfdb by duration: VF, flutter and VT together; VF and flutter alone."""
+@dataclass(frozen=True)
+class Played:
+    """A whole record of vfdb: its annotated rhythms, and what the screening made of it."""
+
+    rhythms: list[tuple[float, float, str]]
+    screened: corpus.Screened
+
+
+def play_record(recordings: Path, name: str) -> Played:
+    """Play a record through the whole screening, with trees that never saw it."""
     record, annotations = corpus.load(recordings, f"vfdb/{name}")
-    screened = corpus.screen(record, weights.lethal_without(name))
     rhythms = corpus.rhythms(record.fs_hz, record.raw.shape[1], annotations)
-    counted = [(max(a, LEARNING_S), b, r) for a, b, r in rhythms if r not in NOT_COUNTED]
+    return Played(rhythms, corpus.screen(record, weights.lethal_without(name)))
+
+
+def score_record(played: Played) -> tuple[DurationScore, DurationScore]:
+    """A record of vfdb by duration: VF, flutter and VT together; VF and flutter alone."""
+    counted = [(max(a, LEARNING_S), b, r) for a, b, r in played.rhythms if r not in NOT_COUNTED]
     negative = [(a, b) for a, b, r in counted if r not in LETHAL]
-    found = claimed(screened)
+    found = claimed(played.screened)
     return (
         score_duration([(a, b) for a, b, r in counted if r in LETHAL], negative, found),
         score_duration([(a, b) for a, b, r in counted if r in FIBRILLATION], negative, found),
@@ -55,32 +68,52 @@ def score_record(recordings: Path, name: str) -> tuple[DurationScore, DurationSc
 
 @dataclass(frozen=True)
 class Heard:
-    """What the screening said to an episode.
+    """What the screening said to an episode, judged by what the rhythm was found to be on the episode's own signal.
 
-    `covered`: an alarm of VF or VT stood when the onset came, and was still present LIMIT_S later (at the end of a shorter
-    episode; it stays present for eight seconds behind its rhythm). `latched`: such an alarm's condition went away meanwhile, and only its signal is left, which stays until somebody has
-    seen it: that calls a nurse, and detects nothing. `delay_s`: onset to an alarm of VF or VT; 0 when covered, None when there was
-    none. `fresh`: no life-threatening alarm of any kind stood at the onset.
+    That is from LETHAL_ONSET_S behind the onset on, as a score lies so far behind its cause. An alarm of VF or VT stays present for
+    eight seconds behind its rhythm, so that one stands says nothing of the rhythm.
+
+    `delay_s`: onset to an alarm of VF or VT whose rhythm was found; None when there was none. `covered`: such an alarm stood when
+    the onset came, and its rhythm was found on the episode's own signal LIMIT_S behind the onset at the latest; the delay runs to
+    there, so it is LETHAL_ONSET_S at least. `left`: such an alarm stood and its rhythm was not found: it calls a nurse, as its
+    signal does until somebody has seen it, and detects nothing. `fresh`: no life-threatening alarm of any kind stood at the onset.
     """
 
     delay_s: float | None
     covered: bool = False
-    latched: bool = False
+    left: bool = False
     fresh: bool = False
+
+    @property
+    def detected(self) -> bool:
+        """Whether it was alarmed in time."""
+        return self.delay_s is not None and self.delay_s <= LIMIT_S
 
 
 @dataclass(frozen=True)
 class Episode:
-    """An annotated episode of VF or flutter of five seconds or more, and what was heard of it."""
+    """An annotated episode and what was heard of it; `anew`: its rhythm is found in time also without what held before its onset."""
 
     record: str
     onset_s: float
     length_s: float
     heard: Heard
+    anew: bool
 
 
-def hear(said: Iterable[tuple[float, AlarmCondition]], onset_s: float, length_s: float) -> Heard:
-    """Judge an episode by the changes of alarms, each with its second, in their order."""
+def own_judgements(screened: corpus.Screened, onset_s: float) -> list[tuple[float, frozenset[str]]]:
+    """When VF or VT held on the signal from the onset on, and which."""
+    held = [(at, codes & VENTRICULAR) for at, codes in screened.holding if at >= onset_s + LETHAL_ONSET_S]
+    return [(at, codes) for at, codes in held if codes]
+
+
+def hear(
+    said: Iterable[tuple[float, AlarmCondition]],
+    own: Sequence[tuple[float, frozenset[str]]],
+    onset_s: float,
+    length_s: float,
+) -> Heard:
+    """Judge an episode by the changes of alarms, each with its second, in their order, and by its `own_judgements`."""
     begun: dict[object, tuple[str, float]] = {}
     stood: list[tuple[str, float, float, Presence]] = []  # code, from, to, what followed
     for at, alarm in said:
@@ -90,12 +123,16 @@ def hear(said: Iterable[tuple[float, AlarmCondition]], onset_s: float, length_s:
             stood.append((*begun.pop(alarm.id), at, alarm.presence))
     stood += [(*still, math.inf, Presence.PRESENT) for still in begun.values()]
     at_onset = [one for one in stood if one[1] < onset_s <= one[2] and one[0] in LIFE_THREATENING]
-    judged_s = onset_s + min(length_s, LIMIT_S)
-    ventricular = [one for one in at_onset if one[0] in VENTRICULAR]
-    covered = any(to >= judged_s for _, _, to, _ in ventricular)
-    latched = not covered and any(then is Presence.LATCHED for *_, then in ventricular)
-    delays = [at - onset_s for code, at, *_ in stood if at >= onset_s and code in VENTRICULAR]
-    return Heard(0.0 if covered else min(delays, default=None), covered, latched, not at_onset)
+    before = [one for one in at_onset if one[0] in VENTRICULAR]
+    latest_s = onset_s + min(length_s + LETHAL_ONSET_S, LIMIT_S)
+    found = [at for code, _, to, _ in before for at, codes in own if at <= min(to, latest_s) and code in codes]
+    raised = [
+        since
+        for code, since, to, _ in stood
+        if since >= onset_s and any(since <= at <= to and code in codes for at, codes in own)
+    ]
+    left = not found and any(then is not Presence.ENDED for *_, then in before)
+    return Heard(min((at - onset_s for at in found + raised), default=None), bool(found), left, not at_onset)
 
 
 def episodes(recordings: Path, name: str) -> list[tuple[float, float]]:
@@ -109,14 +146,30 @@ def play_episode(recordings: Path, name: str, onset_s: float, length_s: float, l
     """Play from `lead_in_s` before the onset, and not beyond the episode's end."""
     record, _ = corpus.load(recordings, f"vfdb/{name}")
     start = max(0.0, onset_s - lead_in_s)
-    end = onset_s + min(length_s, LIMIT_S + 3)
-    screened = corpus.screen(record, weights.lethal_without(name), start, end)
-    said = ((screened.seconds(alarm.detected_ns), alarm) for alarm in screened.alarms)
-    return Episode(name, onset_s, length_s, hear(said, onset_s, length_s))
+    end = onset_s + min(length_s, LIMIT_S + LETHAL_ONSET_S)
+    before = corpus.screen(record, weights.lethal_without(name), start, onset_s)
+    behind = corpus.screen(record, None, onset_s, end, before.state)
+    said = ((behind.seconds(alarm.detected_ns), alarm) for alarm in (*before.alarms, *behind.alarms))
+    anew = corpus.screen(record, None, onset_s, onset_s + min(length_s, LIMIT_S), corpus.forgetting(before.state))
+    return Episode(
+        name,
+        onset_s,
+        length_s,
+        hear(said, own_judgements(behind, onset_s), onset_s, length_s),
+        bool(own_judgements(anew, onset_s)),
+    )
+
+
+def tachycardias(played: Played) -> list[tuple[float, Heard]]:
+    """Onset of each annotated run of VT in a whole record, however short, and what was heard of it."""
+    said = [(played.screened.seconds(alarm.detected_ns), alarm) for alarm in played.screened.alarms]
+    return [
+        (a, hear(said, own_judgements(played.screened, a), a, b - a)) for a, b, r in played.rhythms if r == TACHYCARDIA
+    ]
 
 
 def _vf_job(job: tuple[Path, str]) -> tuple[str, tuple[DurationScore, DurationScore]]:
-    return job[1], score_record(*job)
+    return job[1], score_record(play_record(*job))
 
 
 def _episode_job(job: tuple[Path, str, float, float]) -> Episode:
@@ -190,7 +243,8 @@ def _times(name: str, played: Sequence[Episode]) -> list[Entry]:
     details: dict[str, object] = {
         "missed": missed,
         "covered_by_a_standing_alarm": sum(e.heard.covered for e in played),
-        "left_to_a_latched_signal": sum(e.heard.latched and e.heard.delay_s is None for e in played),
+        "left_to_an_alarm_of_before": sum(e.heard.left and e.heard.delay_s is None for e in played),
+        "found_without_what_held_before": sum(e.anew for e in played),
         "episodes": [
             [e.record, round(e.onset_s, 1), None if e.heard.delay_s is None else round(e.heard.delay_s, 1)]
             for e in played
