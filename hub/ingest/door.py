@@ -70,6 +70,7 @@ class UplinkDoor:
         try:
             identity = await self._admit(context)
             stream = await self._greet(identity, context)
+            await self._tell(stream, context)
             await self._serve(stream, context)
         except DomainError as error:
             await self._refuse(error, context)
@@ -82,7 +83,7 @@ class UplinkDoor:
         if not pem:
             raise ForbiddenError("No client certificate was shown.", "Enrol the gateway.", reason="no-certificate")
         identity = await identify(self._database, pem)
-        check(principals.gateway(identity.gateway, identity.tenant_id), "uplink.connect")
+        check(_principal(identity), "uplink.connect")
         return identity
 
     async def _greet(self, identity: GatewayIdentity, context: Context) -> Stream:
@@ -100,6 +101,20 @@ class UplinkDoor:
             self._streams.close(stream)
             raise
         return stream
+
+    async def _tell(self, stream: Stream, context: Context) -> None:
+        """Audit that the gateway is connected, before it has its Hello: once a stream, which covers all that comes on it."""
+        identity = stream.link.identity
+        await self.audit.record(
+            _principal(identity),
+            "uplink.connect",
+            f"gateway:{identity.gateway}",
+            {
+                "connection": stream.connection.name.lower(),
+                "certificate": identity.fingerprint.hex(),
+                "peer": context.peer(),
+            },
+        )
 
     async def _positions(self, link: "Link", hello: Hello) -> HubHello:
         """Answer the Hello once nothing that came on an older stream of the connection is still being stored."""
@@ -289,6 +304,10 @@ def method_handlers(door: UplinkDoor) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(
         "wardlink.v1.Uplink", {"Connect": grpc.stream_stream_rpc_method_handler(door.Connect)}
     )
+
+
+def _principal(identity: GatewayIdentity) -> principals.Principal:
+    return principals.gateway(identity.gateway, identity.tenant_id)
 
 
 def _refused(refusal: Refusal) -> ForbiddenError:

@@ -7,6 +7,7 @@ import secrets
 import grpc
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.core import principal
@@ -80,6 +81,21 @@ async def test_a_certificate_that_the_hub_has_not_issued_is_refused(hub: Running
     assert code is grpc.StatusCode.PERMISSION_DENIED
     assert details.startswith("certificate-unknown")
     await eventually(lambda: reasons(hub) == ["certificate-unknown"])
+
+
+async def test_a_connection_is_audited_once_however_much_comes_on_it(hub: RunningHub):
+    peer = await hub.peer()
+    for connection in (Connection.DATA, Connection.ALARM, Connection.DATA):
+        for _ in range(3):
+            peer.batch(connection.lanes[0], [])
+        await peer.deliver(hub.uplink, connection)
+    rows = hub.rows("select principal, target, outcome, body from audit where action = 'uplink.connect' order by seq")
+    assert {row[:3] for row in rows} == {("gateway:gateway-1", "gateway:gateway-1", "done")}
+    details = [json.loads(row[3])["details"] for row in rows]
+    assert [one["connection"] for one in details] == ["data", "alarm", "data"]
+    certificate = x509.load_pem_x509_certificate(peer.credentials.certificate_pem)
+    assert {one["certificate"] for one in details} == {certificate.fingerprint(SHA256()).hex()}
+    assert all(one["peer"].startswith("ipv4:127.0.0.1:") for one in details)
 
 
 async def test_a_revoked_gateway_is_cut_off_and_refused(hub: RunningHub):

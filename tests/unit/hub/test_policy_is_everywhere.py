@@ -17,7 +17,7 @@ from hub.core.policy import PUBLIC, declared
 from hub.core.principal import Principal
 
 BEHIND_THE_UPLINK = (
-    "a gateway's principal is checked once a stream (UplinkDoor), before there is anything to store of it"
+    "a gateway's principal is checked and written once a stream (UplinkDoor), before there is anything to store of it"
 )
 BEHIND_A_SERVICE = "what it reads is given out by services alone, which have checked"
 OWN_TASK = "a task of the process, which nobody calls from outside"
