@@ -43,9 +43,8 @@ class GattPlan:
     """What to do with a device of a family, by the UUIDs of its characteristics.
 
     `read` and `optional_notify` are passed over where a device has not got them; a missing one of `notify` is an error, and a device
-    that has none of `one_of`. `commands` is
-    where `send` writes, and `start` is written there once all is subscribed. Without a value of `watched` that begins with
-    `watched_begin` for `stale_s`, the link counts as dead; 0 for a device that measures now and then.
+    that has none of `one_of`. `commands` is where `send` writes, and `start` is written there once all is subscribed. Without a value
+    of `watched` that begins with `watched_begin` for `stale_s`, the link counts as dead; 0 for a device that measures now and then.
     """
 
     notify: tuple[str, ...]

@@ -21,27 +21,34 @@ PRINTED = bytes.fromhex("06 77 01 00 FF EA 07 03 0F 0E 1E 05 02")
 PRINTED_NS = 1_773_585_005_000_000_000  # date -u -d 2026-03-15T14:30:05 +%s
 
 
+def temperature(data: bytes, probe: Thermometer | None = None) -> Observation:
+    """The one reading in it."""
+    (reading,) = (probe or Thermometer(PROBE)).records(data, AT)
+    assert isinstance(reading, Observation)
+    return reading
+
+
 def test_the_printed_temperature_is_read_as_printed():
-    (reading,) = Thermometer(PROBE).records(PRINTED, AT)
+    reading = temperature(PRINTED)
     assert (reading.value, reading.unit, reading.site) == (37.5, "Cel", "body")
     assert reading.times.device_ns == PRINTED_NS
 
 
 def test_local_time_becomes_universal_time():
-    (reading,) = Thermometer(PROBE, ZoneInfo("Asia/Shanghai")).records(PRINTED, AT)
+    reading = temperature(PRINTED, Thermometer(PROBE, ZoneInfo("Asia/Shanghai")))
     assert reading.times.device_ns == PRINTED_NS - 8 * 3600 * 1_000_000_000
 
 
 def test_fahrenheit_becomes_celsius_exactly():
     # 986 * 10^-1 degrees Fahrenheit are 37 degrees Celsius
-    (reading,) = Thermometer(PROBE).records(bytes.fromhex("01 DA 03 00 FF"), AT)
+    reading = temperature(bytes.fromhex("01 DA 03 00 FF"))
     assert (reading.value, reading.unit) == (37.0, "Cel")
 
 
 @given(st.integers(-2000, 2000))
 def test_every_tenth_of_a_degree_is_read_back(tenths: int):
     data = b"\0" + (tenths % (1 << 24)).to_bytes(3, "little") + b"\xff"
-    assert Thermometer(PROBE).records(data, AT)[0].value == tenths / 10
+    assert temperature(data).value == tenths / 10
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def test_every_tenth_of_a_degree_is_read_back(tenths: int):
     [
         ("00 FF FF 7F 00", "expected a finite number, found NaN"),
         ("00 FE FF 7F 00", "found \\+INF"),
-        ("04 77 01 00 FF 0A", "temperature type: expected 1 to 9, found 10"),
+        ("04 77 01 00 FF", "temperature type"),
         ("02 77 01 00 FF EA 07 02 1E 0E 1E 05", "one that the calendar has"),
         ("00 77 01 00", "4 bytes, found 3"),
         ("00 77 01 00 FF 02", "the end of the value"),
@@ -61,7 +68,7 @@ def test_what_is_no_temperature_says_why(data: str, said: str):
 
 
 def test_a_thermometer_without_a_date_is_read_without_one():
-    (reading,) = Thermometer(PROBE).records(bytes.fromhex("02 77 01 00 FF 00 00 00 00 0E 1E 05"), AT)
+    reading = temperature(bytes.fromhex("02 77 01 00 FF 00 00 00 00 0E 1E 05"))
     assert reading.times.device_ns is None
 
 
@@ -69,9 +76,23 @@ def test_a_thermometer_that_tells_its_site_once_need_not_tell_it_each_time():
     probe = Thermometer(PROBE)
     probe.take_type(b"\x07")
     bare, own = bytes.fromhex("00 77 01 00 FF"), bytes.fromhex("04 77 01 00 FF 01")
-    assert [probe.records(data, AT)[0].site for data in (bare, own, bare)] == ["rectum", "axilla", "rectum"]
+    assert [temperature(data, probe).site for data in (bare, own, bare)] == ["rectum", "axilla", "rectum"]
     with pytest.raises(DecodeError, match="temperature type: expected 1 to 9, found 0"):
         probe.take_type(b"\0")
+    assert temperature(bare, probe).site == ""
+
+
+@pytest.mark.parametrize("kind", [0, 10, 255])
+def test_a_reserved_type_costs_the_site_and_not_the_temperature_and_is_told_once(kind: int):
+    probe = Thermometer(PROBE)
+    probe.take_type(b"\x07")
+    data, known = bytes.fromhex("04 77 01 00 FF") + bytes([kind]), bytes.fromhex("04 77 01 00 FF 06")
+    reading, fault = probe.records(data, AT)
+    assert isinstance(reading, Observation)
+    assert (reading.value, reading.site) == (37.5, "")
+    where = "temperature measurement, temperature type"
+    assert fault == Fault("probe", where, "1 to 9", f"{kind}", data, AT)
+    assert [len(probe.records(one, AT)) for one in (data, known, data)] == [1, 1, 2]
 
 
 def test_a_spot_check_is_read_with_its_time_unless_its_clock_was_never_set():

@@ -10,6 +10,7 @@ import { corners, zeroOf } from "../../../wardlink/web/static/ecg_paper.js";
 import { arrange } from "../../../wardlink/web/static/layout.js";
 import { Playout } from "../../../wardlink/web/static/playout.js";
 import { sameLead } from "../../../wardlink/web/static/standby.js";
+import { spanned } from "../../../wardlink/web/static/trends.js";
 import { Ring } from "../../../wardlink/web/static/ring.js";
 
 function frame({ version = 1, kind = 1, n = 3, extra = 0 } = {}) {
@@ -333,4 +334,13 @@ test("a lead of a gateway is the shown lead of the same source and code", () => 
   const shown = [{ index: 4, code: "II", short: "II", source: "a/ecg" }, { index: 7, code: "II", short: "II", source: "b/ecg" }];
   assert.equal(sameLead({ index: 0, code: "II", short: "II", source: "b/ecg" }, shown), 7);
   assert.equal(sameLead({ index: 0, code: "V1", short: "V1", source: "b/ecg" }, shown), -1);
+});
+
+test("the axis of a share ends at 100 and spans as much as another; a reading beyond it is still seen", () => {
+  assert.deepEqual(spanned(96, 98, 6, false), [94, 100]);
+  assert.deepEqual(spanned(98, 100, 6, true), [94, 100]);
+  assert.deepEqual(spanned(98, 100, 6, false), [96, 102]);
+  assert.deepEqual(spanned(60, 100, 6, true), [58, 100]);
+  assert.deepEqual(spanned(99, 101, 6, true), [95, 101]);
+  assert.deepEqual(spanned(null, null, 6, true), [null, null]);
 });

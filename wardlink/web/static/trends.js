@@ -126,7 +126,7 @@ export class Trends {
     const plot = new Uplot({
       width, height: high - 22, legend: { show: false }, padding: [4, 22, last ? 0 : 4, 0],
       cursor: { sync: { key: "bed" }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
-      scales: { x: { time: true, range: () => [answer.from_ms / 1000, answer.to_ms / 1000] }, y: { range: (_plot, low, high) => spanned(low, high, chart.least) } },
+      scales: { x: { time: true, range: () => [answer.from_ms / 1000, answer.to_ms / 1000] }, y: { range: (_plot, low, high) => spanned(low, high, chart.least, first.unit === "%") } },
       axes: [
         { ...axis, size: last ? AXIS_PX : 0, space: 96, values: (_plot, splits) => (last ? splits.map((s) => hour(s * 1000, now)) : splits.map(() => "")) },
         { ...axis, size: 44, space: 26 },
@@ -211,11 +211,15 @@ export class Trends {
   }
 }
 
-/** The ends of an axis around the readings. @param {number | null} low @param {number | null} high @param {number} least @returns {[number | null, number | null]} */
-function spanned(low, high, least) {
+/**
+ * The ends of an axis around the readings; of a share, no higher than the whole.
+ * @param {number | null} low @param {number | null} high @param {number} least @param {boolean} share @returns {[number | null, number | null]}
+ */
+export function spanned(low, high, least, share) {
   if (low === null || high === null) return [null, null];
   const beyond = Math.max(0.05 * (high - low), (least - (high - low)) / 2);
-  return [low - beyond, high + beyond];
+  const top = share ? Math.min(high + beyond, Math.max(100, high)) : high + beyond;
+  return [Math.min(low - beyond, top - least), top];
 }
 
 /** A column of a series on the grid of the picture; null where nothing was read. @param {Series} series @param {"min" | "max" | "mean"} name @param {number} n @param {number} begin @param {number} step */
