@@ -3,6 +3,10 @@
 const MISSING = -32768;
 /** Sample times of one device may wander this far from the running count before the count is set anew. */
 const TOLERANCE_MS = 40;
+/** Behind a hole no longer than this the low cut goes on from where it was: the electrodes' offset is the same. */
+const SAME_OFFSET_MS = 2000;
+/** Ends of pieces that are remembered: of about 10 s. */
+const ENDS = 40;
 /** Low cut of a monitor's ECG channel (IEC 60601-2-27 allows up to 0.67 Hz in monitoring mode). */
 export const LOW_CUT_HZ = 0.5;
 
@@ -20,6 +24,8 @@ export class Ring {
     this.nextSlot = -1;
     this.keep = Math.exp((-2 * Math.PI * LOW_CUT_HZ) / fs);
     this.base = NaN;
+    /** Where the last pieces ended, and the offset there: one that was overtaken goes on from its own neighbour. @type {{slot: number, base: number}[]} */
+    this.ends = [];
   }
 
   /**
@@ -31,12 +37,13 @@ export class Ring {
    */
   write(t0, first, samples, scale) {
     let slot = Math.round((t0 * this.fs) / 1000);
+    // Where its number puts it, also before or behind a hole; times of one device jitter.
+    const due = this.nextSlot + first - this.nextSample;
+    const near = (Math.abs(slot - due) * 1000) / this.fs <= TOLERANCE_MS;
+    if (near) slot = due;
     // Hub and gateway may both send it while the page changes between them: nothing of it is new, and the count goes on as it was.
     if (first !== this.nextSample && this.has(slot, samples.length)) return Infinity;
-    const drift = Math.abs(slot - this.nextSlot);
-    const follows = first === this.nextSample && (drift * 1000) / this.fs <= TOLERANCE_MS;
-    if (follows) slot = this.nextSlot;
-    else this.base = NaN;
+    if (!near || first !== this.nextSample) this.base = this.offsetBefore(slot);
     if (this.end < 0 || slot > this.end + this.capacity) this.restart(slot);
     this.begin = Math.min(this.begin, slot);
     let earliest = Infinity;
@@ -54,7 +61,15 @@ export class Ring {
     }
     this.nextSample = first + samples.length;
     this.nextSlot = slot;
+    if (!Number.isNaN(this.base)) this.ends = [...this.ends.slice(1 - ENDS), { slot, base: this.base }];
     return earliest;
+  }
+
+  /** The offset at the end of the piece before a slot; NaN when none ended lately. @param {number} slot */
+  offsetBefore(slot) {
+    const latest = slot + (TOLERANCE_MS * this.fs) / 1000;
+    const before = this.ends.filter((one) => one.slot <= latest && ((slot - one.slot) * 1000) / this.fs <= SAME_OFFSET_MS);
+    return before.reduce((last, one) => (one.slot > last.slot ? one : last), { slot: -Infinity, base: NaN }).base;
   }
 
   /** @param {number} slot @returns {number} microvolt, or NaN */
