@@ -44,16 +44,21 @@ NAMES: Final = frozenset({"RECORDS", "ANNOTATORS", "ALARMS", "LICENSE"})
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A published database: where it stands at the publisher, and what its publisher asks to be said of it."""
+    """A published database: where it stands at the publisher, and what its publisher asks to be said of it.
+
+    `records`: those that are fetched; none means all.
+    """
 
     title: str
     path: str  # project and version
     folder: str  # below it, the part that is fetched; its files land without this prefix
     licence: str
     citation: str
+    records: tuple[str, ...] = ()
 
 
 ODC_BY: Final = "Open Data Commons Attribution License v1.0 (ODC-BY 1.0)"
+CC_BY: Final = "Creative Commons Attribution 4.0 International (CC BY 4.0)"
 DATABASES: Final[dict[str, Database]] = {
     "mitdb": Database(
         "MIT-BIH Arrhythmia Database", "mitdb/1.0.0", "", ODC_BY,
@@ -75,6 +80,13 @@ DATABASES: Final[dict[str, Database]] = {
         "Lobachevsky University Electrocardiography Database", "ludb/1.0.1", "data/", ODC_BY,
         "Kalyakulina AI et al. LUDB: a new open-access validation tool for electrocardiogram delineation. IEEE Access 8 (2020).",
     ),
+    "ecg12": Database(  # of ten thousand records, in folders of a thousand, what the demo plays
+        "CPSC 2018, in: Classification of 12-lead ECGs: PhysioNet/CinC Challenge 2020", "challenge-2020/1.0.2", "training/cpsc_2018/g1/", CC_BY,
+        "Perez Alday EA et al. Classification of 12-lead ECGs: the PhysioNet/Computing in Cardiology Challenge 2020. Physiol Meas 41(12) (2020). "
+        "Liu F et al. An open access database for evaluating the algorithms of electrocardiogram rhythm and morphology abnormality detection. "
+        "J Med Imaging Health Inform 8(7):1368-1373 (2018).",
+        records=("A0005",),
+    ),
     "bidmc": Database(
         "BIDMC PPG and Respiration Dataset", "bidmc/1.0.0", "bidmc_csv/", ODC_BY,
         "Pimentel MAF et al. Towards a robust estimation of respiratory rate from pulse oximeters. IEEE TBME 64(8) (2016).",
@@ -94,8 +106,8 @@ class Listed:
     sha256: str
 
 
-def listed(text: str, folder: str) -> list[Listed]:
-    """Take from the text of SHA256SUMS.txt the files in `folder` that hold recordings, or words about them.
+def listed(text: str, folder: str, records: tuple[str, ...] = ()) -> list[Listed]:
+    """Take from the text of SHA256SUMS.txt the files in `folder` that hold recordings, all or those of `records`, or words about them.
 
     Raises RecordingsError on a line that is not `<64 hex digits>  <path>`, and on a path that leaves the folder.
     """
@@ -115,7 +127,8 @@ def listed(text: str, folder: str) -> list[Listed]:
                 f"{SUMS}, line {number}, is not a checksum and a path: {line[:80]!r}; is the address right?"
             )
         inside = str(path).removeprefix(folder)
-        wanted = str(path).startswith(folder) and "/" not in inside and (path.suffix in KINDS or path.name in NAMES)
+        named = path.stem in records if records else path.suffix in KINDS or path.name in NAMES
+        wanted = str(path).startswith(folder) and "/" not in inside and named
         if wanted:
             found.append(Listed(str(path), digest.lower()))
     return found
@@ -130,7 +143,7 @@ def fetch(database: Database, to: Path, base: str, client: httpx.Client, progres
     root = f"{base.rstrip('/')}/{database.path}/"
     try:
         to.mkdir(parents=True, exist_ok=True)
-        files = listed(_get(client, root + SUMS), database.folder)
+        files = listed(_get(client, root + SUMS), database.folder, database.records)
         if not any(file.path.endswith(".hea") for file in files):
             raise RecordingsError(
                 f"{root}{SUMS} names no recordings below {database.folder or 'its top'!r}: is the address right?"
@@ -219,7 +232,8 @@ app = typer.Typer(
 def list_() -> None:
     """List the databases that can be fetched."""
     for name, database in DATABASES.items():
-        print(f"{name:<9} {database.title}; {database.licence}")
+        alone = f"; of it: {', '.join(database.records)}" if database.records else ""
+        print(f"{name:<9} {database.title}{alone}; {database.licence}")
 
 
 @app.command()

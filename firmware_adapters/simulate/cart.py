@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--record", type=Path, nargs="+", required=True, help="WFDB records, without extension")
     parser.add_argument("--file", type=Path, nargs="*", default=[], help="aECG files that are left first, as they are")
     parser.add_argument("--every-s", type=float, default=180.0, help="pause behind a file")
+    parser.add_argument("--speed", type=float, default=1.0, help="so many times as often")
     parser.add_argument("--wait-for", type=Path, default=None, help="leave nothing until this file exists")
     given = parser.parse_args()
     switches, stopped = Switches(FAULTS), threading.Event()
@@ -57,7 +58,7 @@ def main() -> int:
         path, at = next(records), datetime.now(UTC)
         deliver(recorded(path, at, switches), given.folder, f"{path.name}-{at:%Y%m%dT%H%M%S}.xml")
         switches.changed.clear()  # a fault is seen in a file that is left at once
-        due_s = time.monotonic() + given.every_s
+        due_s = time.monotonic() + given.every_s / given.speed
         while time.monotonic() < due_s and not stopped.is_set() and not switches.changed.wait(_LOOK_AGAIN_S):
             pass
     return 0

@@ -164,6 +164,7 @@ def test_a_demo_ends_with_all_that_it_started_and_goes_on_with_its_data_next_tim
             assert sum("wardlink hub run" in command for command in running) == len(ROLES)
             # one for each of the six that stream, and the cart
             assert sum("firmware_adapters.simulate" in command for command in running) == len(STREAMING) + 1
+            assert all("--speed 1.0" in command for command in running if "firmware_adapters.simulate" in command)
             measured = first.rows(MEASURED)
             before = first.rows(gateways), first.rows(accounts), {str(row) for row in first.rows(audit)}
             first.process.send_signal(signal.SIGINT)
@@ -257,7 +258,7 @@ def test_a_recording_that_is_not_there_is_told_with_what_to_do(short_folder: Cal
         env=without_a_database(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert ended.returncode == 2
-    assert "There is no recording" in ended.stderr
-    assert "wardlink recordings get" in ended.stderr
+    assert f"There is no recording {data}/cinc2015/f545l" in ended.stderr
+    assert f"wardlink recordings get cinc2015 --to {data}" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert list(data.iterdir()) == []

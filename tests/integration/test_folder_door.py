@@ -31,6 +31,10 @@ from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import write_config
 from tests.fixtures.waiting import until_asked
 from tests.fixtures.ward_gateway import CAPTURES, DoorGateway, door_gateway, joined, until
+from wardlink.demo.rigs.rig import Ground
+from wardlink.demo.ward import Recordings, ward
+from wardlink.local.places import Places
+from wardlink.processes import Processes
 
 pytestmark = pytest.mark.integration
 LUDB = CAPTURES / "ludb-101-af"
@@ -138,6 +142,25 @@ async def test_a_real_carts_file_is_its_samples_at_the_time_of_the_carts_own_zon
         assert (joined(at.groups) == expected).all()
         assert at.groups[0].times.corrected_ns == round(begin.timestamp()) * NS_PER_S
         assert not at.at.events(CART, EVT_CLOCK_WRONG)
+
+
+async def test_the_demos_cart_leaves_a_real_carts_file_first_and_then_its_own_as_often_as_the_demo_is_fast(
+    tmp_path: Path, recordings: Path, usual_places: Places
+):
+    [rig] = ward(Recordings(CAPTURES, recordings))[-1].rigs
+    ground = Ground(tmp_path, tmp_path / "switched-on", usual_places, speed=120)  # a file every 1.5 s
+    rig.prepare(ground)
+    with Processes(tmp_path / "logs") as processes:
+        async with door_gateway(tmp_path, rig.settings(ground)) as gateway:
+            at = Cart(gateway, tmp_path / "carts" / CART)
+            rig.start(ground, processes, {})
+            ground.switched_on.touch()
+            await until(lambda: len(at.moved("taken")) >= 3)
+            await until(lambda: len(gateway.stored(CART, Document)) >= 3)
+    assert [name for name in at.moved("taken") if not name.startswith("101-")] == ["hl7aecg_example.xml"]
+    assert at.moved("refused") == []
+    kept = {document.content for document in gateway.stored(CART, Document)}
+    assert real_file(recordings) in kept
 
 
 @pytest.mark.parametrize("year", [1999, 2099])

@@ -93,6 +93,16 @@ def test_a_database_in_a_folder_of_its_project_lands_without_it(publisher: Publi
     assert sorted(path.name for path in (tmp_path / "ludb").iterdir()) == sorted([*FILES, "ATTRIBUTION.md"])
 
 
+def test_of_a_database_of_thousands_of_records_those_that_are_played_are_fetched(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    names = ("A0005.hea", "A0005.mat", "A0001.hea", "A0001.mat", "RECORDS")
+    publisher.publish("challenge-2020/1.0.2", {f"training/cpsc_2018/g1/{name}": name.encode() for name in names})
+    assert get(publisher, tmp_path, "ecg12").returncode == 0
+    assert sorted(path.name for path in (tmp_path / "ecg12").iterdir()) == ["A0005.hea", "A0005.mat", "ATTRIBUTION.md"]
+    assert "CC BY 4.0" in (tmp_path / "ecg12" / "ATTRIBUTION.md").read_text()
+
+
 def test_what_is_there_is_not_fetched_again(publisher: Publisher, tmp_path: Path) -> None:
     get(publisher, tmp_path)
     publisher.asked.clear()

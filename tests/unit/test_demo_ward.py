@@ -1,10 +1,12 @@
 """The ward of the demo as values: as many beds as are promised, each device in one place, and names that no ledger confuses."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from wardlink.demo.ward import BEDS, Recordings, ward
+from wardlink.recordings import DATABASES
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 
@@ -24,6 +26,27 @@ def test_fewer_beds_are_the_first_ones(n: int):
 def test_a_folder_without_the_recordings_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="There is no recording"):
         ward(Recordings(CAPTURES, tmp_path))
+
+
+def refused(folder: Path) -> str:
+    """What is said of the first recording that is not there; "" when all are."""
+    try:
+        ward(Recordings(CAPTURES, folder))
+    except FileNotFoundError as error:
+        return str(error)
+    return ""
+
+
+def test_each_recording_that_the_ward_plays_is_one_that_can_be_fetched(tmp_path: Path):
+    said = r"There is no recording (\S+)\. Fetch it with: wardlink recordings get (\w+) --to (\S+)"
+    while found := refused(tmp_path):
+        asked = re.fullmatch(said, found)
+        assert asked, found
+        path, name, to = Path(asked[1]), asked[2], Path(asked[3])
+        assert (path.parent, to) == (tmp_path / name, tmp_path)
+        assert path.name in (DATABASES[name].records or (path.name,))
+        path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".hea").write_text(f"{path.name} 0 250 100\n")  # as if it had been
 
 
 @pytest.mark.recordings

@@ -52,7 +52,9 @@ def demo(
     recordings: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Play whole recordings, as of `wardlink recordings get`, instead of excerpts."
+            metavar="DIR",
+            help="Play whole recordings instead of excerpts: cinc2015, vfdb, mitdb, ecg12 and ludb below DIR, as `wardlink recordings get` "
+            "fetches them. Put there by hand: files/aecg/*_example.xml, an ECG that bed 6's cart is to leave first.",
         ),
     ] = None,
     data: DataFolder = None,
@@ -67,7 +69,7 @@ def demo(
     try:
         chosen = ward(Recordings(CAPTURES, recordings), beds)
     except FileNotFoundError as error:
-        print(f"{error}\nSee `wardlink recordings get --help`, or leave --recordings out.", file=sys.stderr)
+        print(f"{error}\nOr leave --recordings out: excerpts are played then.", file=sys.stderr)
         raise typer.Exit(2) from error
     began_s = time.monotonic()
 

@@ -35,15 +35,17 @@ class Recordings:
         self.captures, self._full = captures, full
 
     def of(self, excerpt: str, whole: str, whole_start_s: float = 0.0) -> Recording:
-        """An excerpt, or the whole recording that it is of; FileNotFoundError that names the file."""
+        """An excerpt, or the whole recording that it is of; FileNotFoundError that names the file and how to have it."""
         path = self.captures / excerpt if self._full is None else self._full / whole
         if not path.with_suffix(".hea").exists():
             msg = f"There is no recording {path}."
+            if self._full is not None:
+                msg += f" Fetch it with: wardlink recordings get {whole.partition('/')[0]} --to {self._full}"
             raise FileNotFoundError(msg)
         return Recording(path, 0.0 if self._full is None else whole_start_s, _AWAY_S)
 
     def files(self, *patterns: str) -> tuple[Path, ...]:
-        """Files of devices among the full recordings; none among the excerpts."""
+        """Files of devices among the full recordings, which somebody has put there; none among the excerpts."""
         if self._full is None:
             return ()
         return tuple(path for pattern in patterns for path in sorted(self._full.glob(pattern))[:1])

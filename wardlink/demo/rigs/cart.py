@@ -50,7 +50,7 @@ id = {json.dumps(self.name)}
     def start(self, ground: Ground, processes: "Processes", environment: Mapping[str, str]) -> None:
         """Start its simulator."""
         command = [sys.executable, "-m", "firmware_adapters.simulate.cart", str(self.folder(ground))]
-        command += ["--record", *map(str, self.records), "--every-s", str(self.every_s)]
+        command += ["--record", *map(str, self.records), "--every-s", str(self.every_s), "--speed", str(ground.speed)]
         if self.files:
             command += ["--file", *map(str, self.files)]
         processes.start(self.name, [*command, "--wait-for", str(ground.switched_on)], environment, listens=True)
