@@ -12,6 +12,7 @@ import { Playout } from "../../../wardlink/web/static/playout.js";
 import { sameLead } from "../../../wardlink/web/static/standby.js";
 import { spanned } from "../../../wardlink/web/static/trends.js";
 import { Ring } from "../../../wardlink/web/static/ring.js";
+import { Strip } from "../../../wardlink/web/static/strip.js";
 
 function frame({ version = 1, kind = 1, n = 3, extra = 0 } = {}) {
   const buffer = new ArrayBuffer(48 + (kind === 1 ? 2 * n : n) + extra);
@@ -360,4 +361,28 @@ test("the axis of a share ends at 100 and spans as much as another; a reading be
   assert.deepEqual(spanned(60, 100, 6, true), [58, 100]);
   assert.deepEqual(spanned(99, 101, 6, true), [95, 101]);
   assert.deepEqual(spanned(null, null, 6, true), [null, null]);
+});
+
+test("the bar ahead of the pen is bare in every column, also where a row of the strip begins", () => {
+  globalThis.devicePixelRatio = 1;
+  const [width, height, rows] = [1210, 645, 3];
+  const inked = Array.from({ length: rows }, () => new Uint8Array(width).fill(1));
+  const strip = Object.assign(Object.create(Strip.prototype), { width, height, rows, mm: 96 / 25.4, paper: { width, height } });
+  const c = { save() {}, restore() {}, setTransform() {}, drawImage: (_paper, left, top, wide) => inked[Math.floor((top * rows) / height)].fill(0, left, left + wide) };
+  const pen = (from, to) => strip.pieces(from, to, (x0, x1, row) => inked[row].fill(1, Math.floor(x0), Math.ceil(x1)));
+  const bar_ms = 240;
+  let [now, state] = [1.7951e12, 1];
+  let cleared = now;
+  for (let frame = 0; frame < 40000; frame += 1) {
+    state = (state * 48271) % 2147483647; // Park and Miller: uneven frames, the same in every run
+    const next = now + 12 + (state % 900) / 100;
+    strip.erase(c, cleared, next + bar_ms);
+    pen(now, next);
+    [now, cleared] = [next, next + bar_ms];
+    strip.pieces(now, cleared, (x0, x1, row, t0) => {
+      const first = t0 > now ? Math.round(x0) : Math.ceil(x0) + 1; // the pen itself stands in the first column of the first piece
+      const left = inked[row].subarray(first, Math.floor(x1)).indexOf(1);
+      assert.equal(left, -1, `column ${first + left} of row ${row} was left in frame ${frame}`);
+    });
+  }
 });

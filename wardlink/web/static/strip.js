@@ -13,6 +13,8 @@ const ROW_PX = 215;
 const MAX_ROWS = 3;
 const ERASE_MM = 6;
 const LINE_PX = 1.7;
+/** A stretch that begins by less than this behind a pixel's edge begins at it: milliseconds since 1970 have no finer steps than 0.0002. */
+const NEAR_PX = 0.01;
 /** Below this height of a row half the gain is used, and said. */
 const LOW_ROW_MM = 24;
 /** Where the zero line stands in a row: an ECG reaches farther up than down. */
@@ -152,7 +154,7 @@ export class Strip {
    */
   clear(c, x, y, width, height) {
     const ratio = devicePixelRatio || 1;
-    const [left, right] = [Math.ceil(x * ratio), Math.min(this.paper.width, Math.ceil((x + width) * ratio))];
+    const [left, right] = [Math.ceil(x * ratio - NEAR_PX), Math.min(this.paper.width, Math.ceil((x + width) * ratio))];
     const [top, bottom] = [Math.round(y * ratio), Math.min(this.paper.height, Math.round((y + height) * ratio))];
     if (right <= left || bottom <= top) return;
     c.save();
