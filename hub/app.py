@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from pydantic import SecretStr
 
+    from hub.accounts.passwords import Passwords
     from hub.accounts.service import Accounts
     from hub.core.live_copies import Place
     from hub.devices.service import Devices
@@ -61,6 +62,7 @@ class Services:
 
     database: Database
     audit: AuditLog
+    passwords: "Passwords"
     live_path: Path
     ticket_key: "Ed25519PrivateKey | None" = (
         None  # signs tickets to the local pages of gateways; None: none is given out
@@ -260,6 +262,7 @@ async def _handshake_refused(audit: AuditLog, reason: str, count: int) -> None:
 
 @asynccontextmanager
 async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
+    from hub.accounts.passwords import Passwords
     from hub.core.loop import watch_loop
     from hub.local_pages.keys import load_or_make_key
     from hub.web.app import create_app
@@ -268,7 +271,7 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     host, port = split_address(settings.web_listen)
     async with Database(required(settings.web_url, "web_url"), "wardlink web", max_size=10) as database:
         key = load_or_make_key(settings.state_dir)
-        services = Services(database, AuditLog(database, instance()), settings.live_path, key)
+        services = Services(database, AuditLog(database, instance()), Passwords(), settings.live_path, key)
         server = WebServer(create_app(services, settings), host, port)
         serving = await server.begin()
         lag = asyncio.create_task(watch_loop())

@@ -5,6 +5,8 @@ the memory nor all cores.
 """
 
 import asyncio
+from dataclasses import dataclass
+from typing import Final
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -12,11 +14,25 @@ from argon2.exceptions import InvalidHashError, VerificationError
 _AT_ONCE = 2
 
 
-class Passwords:
-    """Makes and checks hashes."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a hash takes: passes over so much memory (KiB) in so many lanes."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=3, memory_cost=65536, parallelism=4, type=Type.ID)
+    passes: int
+    memory_kib: int
+    lanes: int
+
+
+RFC_9106: Final = Cost(passes=3, memory_kib=65536, lanes=4)
+
+
+class Passwords:
+    """Makes and checks hashes; what is stored is checked at the cost at which it was made."""
+
+    def __init__(self, cost: Cost = RFC_9106) -> None:
+        self._hasher = PasswordHasher(
+            time_cost=cost.passes, memory_cost=cost.memory_kib, parallelism=cost.lanes, type=Type.ID
+        )
         self._few = asyncio.Semaphore(_AT_ONCE)
         # Compared with when there is no such account, so that the answer takes as long.
         self._nobody: str | None = None

@@ -21,7 +21,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from hub.accounts import pages as account_pages
-from hub.accounts.passwords import Passwords
 from hub.accounts.service import Accounts
 from hub.alarms import api as alarm_api
 from hub.alarms.follower import AlarmFollower
@@ -71,7 +70,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     """Make the application; `shared` is found in the installation unless it is given."""
     shared = load_shared_pages() if shared is None else shared
     database, audit = services.database, services.audit
-    accounts = Accounts(database, audit, Passwords())
+    accounts = Accounts(database, audit, services.passwords)
     placement = Placement(database, audit, accounts)
     alarms = AlarmService(database, audit, placement)
     follower = AlarmFollower(database)

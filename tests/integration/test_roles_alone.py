@@ -23,7 +23,7 @@ from protocols.wire import encode_record
 from tests.fixtures.gateway_peer import Credentials, Peer, key_pem, make_key, make_request
 from tests.fixtures.hub import secret_of
 from tests.fixtures.hub_roles import ROLES, Installation, Role, ports_in
-from tests.fixtures.web import now_ns
+from tests.fixtures.web import PASSWORD, now_ns, token_of
 
 pytestmark = pytest.mark.integration
 OPERATOR = operator("test", 1)
@@ -56,7 +56,7 @@ class Hub:
         assert self.installation.count("observation") == before + 1
 
     async def web(self) -> None:
-        """Show the page of a person's one-time link, which stands in the database."""
+        """Let a person in who follows a one-time link of the database; the password is stored as RFC 9106 recommends."""
         settings = HubSettings.model_validate({"web_url": self.installation.database.url_for("wardlink_web")})
         async with people(settings, "default") as found:
             name = f"nurse.{secrets.token_hex(4)}"
@@ -65,7 +65,11 @@ class Hub:
             base_url=f"http://127.0.0.1:{self.ports['web']['web_port']}", timeout=30
         ) as client:
             page = await client.get(f"/welcome/{token}")
-        assert (page.status_code, name in page.text) == (200, True)
+            assert (page.status_code, name in page.text) == (200, True)
+            fields = {"csrf": token_of(page), "password": PASSWORD, "password_again": PASSWORD}
+            assert (await client.post(f"/welcome/{token}", data=fields)).status_code == 303
+        ((stored,),) = self.installation.rows("select password_hash from account where name = %s", name)
+        assert str(stored).startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # RFC 9106, 4: the second recommended option
 
     async def worker(self) -> None:
         """Do a job that another role left in the queue."""
