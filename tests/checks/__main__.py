@@ -54,7 +54,8 @@ def main(arguments: list[str]) -> int:
         status = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", *tests, *passed_on],
             check=False,
-            env={**os.environ, "WARDLINK_CHECKS": str(report)},
+            # Each process would compile every file of tests anew, seconds of a core, where writing what was compiled is off.
+            env={**os.environ, "WARDLINK_CHECKS": str(report), "PYTHONDONTWRITEBYTECODE": ""},
         ).returncode
         return status or int(not checks.result())
 
