@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 _LINK_STATES = {"link-used": "used", "link-expired": "expired", "link-unknown": "unknown"}
 
 
-def routes(web: "WebKit", accounts: "Accounts") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", accounts: "Accounts") -> None:
+    """Add the routes."""
     _sign_in(router, web, accounts)
     _welcome(router, web, accounts)
-    return router
 
 
 def _sign_in(router: APIRouter, web: "WebKit", accounts: "Accounts") -> None:

@@ -29,9 +29,10 @@ class Shown(BaseModel):
     painted_ms: int = Field(ge=0, le=_LATEST_MS)
 
 
-def routes(web: "WebKit", alarms: "AlarmService", placement: "Placement", accounts: "Accounts") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(
+    router: APIRouter, web: "WebKit", alarms: "AlarmService", placement: "Placement", accounts: "Accounts"
+) -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     async def told(person: Person, alarm_id: UUID) -> "tuple[Json, Point]":
@@ -65,5 +66,3 @@ def routes(web: "WebKit", alarms: "AlarmService", placement: "Placement", accoun
         ward = {"id": point.ward.slug, "name": point.ward.name}
         bed = {"id": point.bed, "label": point.bed}
         return web.page(request, "alarm", person, ward=ward, bed=bed, alarm=alarm)
-
-    return router

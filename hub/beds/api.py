@@ -39,11 +39,15 @@ class Written(BaseModel):
     at_ms: int | None = Field(default=None, ge=0, le=_LATEST_MS)
 
 
-def routes(
-    web: "WebKit", beds: "Beds", wards: "WardService", accounts: "Accounts", local_pages: "LocalPages"
-) -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(
+    router: APIRouter,
+    web: "WebKit",
+    beds: "Beds",
+    wards: "WardService",
+    accounts: "Accounts",
+    local_pages: "LocalPages",
+) -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     @router.get("/ward/{ward}/bed/{bed}")
@@ -126,5 +130,3 @@ def routes(
     async def write(key: Key, body: Written, person: Annotated[Person, signed_in]) -> "Json":
         note = await beds.write_note(person.principal, key, body.text, body.at_ms)
         return note_json(note, await accounts.names(person.principal, writers((note,), ())))
-
-    return router

@@ -36,9 +36,8 @@ def _filters(
 Asked = Annotated[Filters, Depends(_filters)]
 
 
-def routes(web: "WebKit", devices: "Devices") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", devices: "Devices") -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     @router.get("/devices")
@@ -115,8 +114,6 @@ def routes(web: "WebKit", devices: "Devices") -> APIRouter:
     async def retire_told(device_id: int, person: Annotated[Person, signed_in]) -> "Json":
         await devices.retire(person.principal, device_id)
         return device_json((await devices.get(person.principal, device_id)).device, datetime.now(UTC))
-
-    return router
 
 
 def _csv(devices: list[Device], now: datetime) -> str:

@@ -22,9 +22,8 @@ Key = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Codes = Annotated[list[str] | None, Query(max_length=12)]
 
 
-def routes(web: "WebKit", ecgs: "Ecgs") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", ecgs: "Ecgs") -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     @router.get("/ecg/{document}")
@@ -45,5 +44,3 @@ def routes(web: "WebKit", ecgs: "Ecgs") -> APIRouter:
     @declares("ecg.read")
     async def of_bed(key: Key, person: Annotated[Person, signed_in]) -> Response:
         return JSONResponse({"ecgs": [ref_json(ref) for ref in await ecgs.of_bed(person.principal, key)]})
-
-    return router

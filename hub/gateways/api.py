@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, object]
 
 
-def routes(web: "WebKit", gateways: "GatewayList") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", gateways: "GatewayList") -> None:
+    """Add the routes."""
 
     @router.get("/gateways")
     @declares("gateway.list")
@@ -44,8 +43,6 @@ def routes(web: "WebKit", gateways: "GatewayList") -> APIRouter:
     async def listed(person: Annotated[Person, Depends(web.signed_in)]) -> Json:
         now = datetime.now(UTC)
         return {"gateways": [gateway_json(row, now) for row in await gateways.find(person.principal)]}
-
-    return router
 
 
 def gateway_json(row: "GatewayRow", now: datetime) -> Json:

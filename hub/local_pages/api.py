@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from hub.web.kit import WebKit
 
 
-def routes(web: "WebKit", wards: "WardService", pages: "LocalPages") -> APIRouter:
-    """Make the route."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", wards: "WardService", pages: "LocalPages") -> None:
+    """Add the route."""
     signed_in = Depends(web.signed_in)
 
     @router.get("/api/v1/ward/{ward}/gateways", response_model=None)
@@ -35,5 +34,3 @@ def routes(web: "WebKit", wards: "WardService", pages: "LocalPages") -> APIRoute
                 for page in tickets
             ]
         }
-
-    return router

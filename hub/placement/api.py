@@ -40,9 +40,10 @@ class Change(BaseModel):
     limits: list[Wanted] = Field(min_length=1, max_length=20)
 
 
-def routes(web: "WebKit", admissions: "Admissions", placement: "Placement", accounts: "Accounts") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(
+    router: APIRouter, web: "WebKit", admissions: "Admissions", placement: "Placement", accounts: "Accounts"
+) -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     async def told(key: int, person: Person) -> "Json":
@@ -66,5 +67,3 @@ def routes(web: "WebKit", admissions: "Admissions", placement: "Placement", acco
         ]
         await admissions.set_limits(person.principal, key, from_ms(body.since_ms), wanted)
         return await told(key, person)
-
-    return router

@@ -40,9 +40,8 @@ class Typed:
     devices: tuple[str, ...] | None = None  # None: as they are
 
 
-def routes(web: "WebKit", admissions: "Admissions", beds: "Beds") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", admissions: "Admissions", beds: "Beds") -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     async def show(
@@ -146,8 +145,6 @@ def routes(web: "WebKit", admissions: "Admissions", beds: "Beds") -> APIRouter:
         except ConflictError as error:
             return await show(request, person, ward, bed, Typed(), [], error)
         return _to_bed(ward, bed)
-
-    return router
 
 
 def _to_bed(ward: str, bed: str) -> RedirectResponse:

@@ -33,9 +33,8 @@ def _filters(
 Asked = Annotated[Filters, Depends(_filters)]
 
 
-def routes(web: "WebKit", quarantine: "Quarantine") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
     _pages(router, web, quarantine)
 
@@ -73,8 +72,6 @@ def routes(web: "WebKit", quarantine: "Quarantine") -> APIRouter:
     async def put_back(quarantine_id: int, person: Annotated[Person, signed_in]) -> "Json":
         records = await quarantine.put_back(person.principal, quarantine_id)
         return {"state": HeldState.HELD, "records": records}
-
-    return router
 
 
 def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:

@@ -28,9 +28,8 @@ class Told(BaseModel):
     sound: SoundState
 
 
-def routes(web: "WebKit", screens: "Screens", accounts: "Accounts") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit", screens: "Screens", accounts: "Accounts") -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     @router.post("/api/v1/ward/{ward}/screens/{screen}", status_code=204, response_model=None)
@@ -58,5 +57,3 @@ def routes(web: "WebKit", screens: "Screens", accounts: "Accounts") -> APIRouter
                 for one in found
             ]
         }
-
-    return router

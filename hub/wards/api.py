@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from hub.web.kit import WebKit
 
 
-def routes(
+def add_routes(
+    router: APIRouter,
     web: "WebKit",
     wards: "WardService",
     placement: "Placement",
@@ -31,9 +32,8 @@ def routes(
     events: "EventStreams",
     waves: "WaveStreams",
     local_pages: "LocalPages",
-) -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+) -> None:
+    """Add the routes."""
     signed_in = Depends(web.signed_in)
 
     async def told(person: Person, ward: str) -> "Json":
@@ -92,5 +92,3 @@ def routes(
         person = await web.signed_in(socket)
         found = await wards.enter(person.principal, ward)
         await waves.serve(socket, person, web.secret(socket), found)
-
-    return router

@@ -100,24 +100,24 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     # No generated pages of the API: they load scripts from elsewhere. docs/reference/http-api.md lists every route.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.room = room
-    app.include_router(account_pages.routes(web, accounts))
-    app.include_router(preferences.routes(web))
-    app.include_router(device_api.routes(web, Devices(database, audit)))
-    app.include_router(gateway_api.routes(web, GatewayList(database, audit)))
-    app.include_router(quarantine_api.routes(web, Quarantine(database, audit)))
-    app.include_router(alarm_api.routes(web, alarms, placement, accounts))
+    account_pages.add_routes(app.router, web, accounts)
+    preferences.add_routes(app.router, web)
+    device_api.add_routes(app.router, web, Devices(database, audit))
+    gateway_api.add_routes(app.router, web, GatewayList(database, audit))
+    quarantine_api.add_routes(app.router, web, Quarantine(database, audit))
+    alarm_api.add_routes(app.router, web, alarms, placement, accounts)
     beds = Beds(database, audit, placement, alarms, wards, room)
     local_pages = LocalPages(database, audit, services.ticket_key)
-    app.include_router(bed_api.routes(web, beds, wards, accounts, local_pages))
-    app.include_router(admission_pages.routes(web, Admissions(database, audit, placement), beds))
-    app.include_router(limit_api.routes(web, Admissions(database, audit, placement), placement, accounts))
-    app.include_router(ecg_api.routes(web, ecgs))
-    app.include_router(screen_api.routes(web, Screens(database, audit, placement), accounts))
+    bed_api.add_routes(app.router, web, beds, wards, accounts, local_pages)
+    admission_pages.add_routes(app.router, web, Admissions(database, audit, placement), beds)
+    limit_api.add_routes(app.router, web, Admissions(database, audit, placement), placement, accounts)
+    ecg_api.add_routes(app.router, web, ecgs)
+    screen_api.add_routes(app.router, web, Screens(database, audit, placement), accounts)
     events = EventStreams(room, follower, accounts, web.version)
-    app.include_router(
-        ward_api.routes(web, wards, placement, accounts, events, WaveStreams(room, wards, accounts), local_pages)
+    ward_api.add_routes(
+        app.router, web, wards, placement, accounts, events, WaveStreams(room, wards, accounts), local_pages
     )
-    app.include_router(local_page_api.routes(web, wards, local_pages))
+    local_page_api.add_routes(app.router, web, wards, local_pages)
 
     @app.get("/health", response_model=None)
     @public("load balancers ask it; it tells nothing but yes")

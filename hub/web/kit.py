@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -29,6 +30,12 @@ THEMES = ("night", "day", "room")  # room: as the page itself is, night for moni
 _YEAR_S = 365 * 24 * 3600
 
 
+@cache
+def _templates() -> Environment:
+    """The templates of the installation: what was compiled for one application serves the next of the process too."""
+    return Environment(loader=PackageLoader("hub.web"), autoescape=select_autoescape(), undefined=StrictUndefined)
+
+
 class WebKit:
     """One for the application."""
 
@@ -38,9 +45,6 @@ class WebKit:
         self.shared = shared
         self.version = version
         self._secure = secure
-        self._templates = Environment(
-            loader=PackageLoader("hub.web"), autoescape=select_autoescape(), undefined=StrictUndefined
-        )
 
     def secret(self, connection: HTTPConnection) -> str:
         """The session's secret, or nothing."""
@@ -79,20 +83,24 @@ class WebKit:
             found = TERMS.get(code)
             return code if found is None else found.en if lang == "en" else found.zh_hans
 
-        text = self._templates.get_template(f"{template}.html").render(
-            t=t,
-            term=term,
-            utc=_utc,
-            lang=lang,
-            csrf=form_token(secret or fresh),
-            person=None if person is None else {"name": person.display_name, "role": _role(person)},
-            path=request.url.path,
-            theme=_theme(request),
-            rail=rooms_for(None if person is None else person.principal),
-            sees_screens=person is not None and allowed(person.principal, "screen.list"),
-            status=code,
-            words=Markup(words.page_json(lang)),  # noqa: S704  the catalogue escapes what a script element cannot hold
-            **context,
+        text = (
+            _templates()
+            .get_template(f"{template}.html")
+            .render(
+                t=t,
+                term=term,
+                utc=_utc,
+                lang=lang,
+                csrf=form_token(secret or fresh),
+                person=None if person is None else {"name": person.display_name, "role": _role(person)},
+                path=request.url.path,
+                theme=_theme(request),
+                rail=rooms_for(None if person is None else person.principal),
+                sees_screens=person is not None and allowed(person.principal, "screen.list"),
+                status=code,
+                words=Markup(words.page_json(lang)),  # noqa: S704  the catalogue escapes what a script element cannot hold
+                **context,
+            )
         )
         headers = {"Content-Language": "en" if lang == "en" else "zh-Hans", "Vary": "Accept-Language, Cookie"}
         response = HTMLResponse(text, code, headers)

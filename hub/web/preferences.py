@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from hub.web.kit import WebKit
 
 
-def routes(web: "WebKit") -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def add_routes(router: APIRouter, web: "WebKit") -> None:
+    """Add the routes."""
 
     @router.get("/lang/{lang}")
     @public("the language of a page is no secret")
@@ -34,5 +33,3 @@ def routes(web: "WebKit") -> APIRouter:
         response = RedirectResponse(inside(back), 303)
         web.remember_theme(response, theme)
         return response
-
-    return router
