@@ -1,4 +1,4 @@
-"""Child processes of a command: started with their own log, watched, and ended in order by their process id.
+"""Child processes of a command: started with their own log, watched, and ended together by their process id.
 
 Leaves to the caller what the processes are.
 """
@@ -6,11 +6,16 @@ Leaves to the caller what the processes are.
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from types import FrameType
+from typing import Final, Self
+
+# What a user, a service manager and a terminal that is closed send to end a command.
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _LAST_LINES = 12
 _LOOK_AGAIN_S = 0.05
@@ -20,8 +25,36 @@ class ProcessError(RuntimeError):
     """A process ended by itself; the message has the last lines that it wrote."""
 
 
+def end_by_signal(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt at the first signal of ENDING, and hear no second one: it must not break the end that has begun.
+
+    For `signal.signal`, in a command that ends itself.
+    """
+    for each in ENDING:
+        signal.signal(each, _unheard)
+    signal.default_int_handler(number, frame)
+
+
+@contextmanager
+def undisturbed() -> Generator[None]:
+    """Hear no signal of ENDING meanwhile: what is ended here is ended wholly. Elsewhere than in the main thread none comes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _unheard) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _unheard(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. Not SIG_IGN: a process that is started meanwhile would have it from us."""
+
+
 class Processes:
-    """Processes that end together, the last started first. Use as a context."""
+    """Processes that end together. Use as a context."""
 
     def __init__(self, logs: Path) -> None:
         """`logs`: the folder for one log file a process, made if it is not there."""
@@ -91,28 +124,33 @@ class Processes:
         _close(process)
 
     def stop(self, name: str, patience_s: float = 10.0) -> None:
-        """SIGTERM, then SIGKILL to whatever of it is left."""
-        process = self._running.pop(name)
-        _close(process)
-        if process.poll() is None:
-            process.terminate()
+        """SIGTERM, then SIGKILL to whatever of it is left. ProcessError when something of it lives on."""
+        self._stop([name], patience_s)
+
+    def stop_all(self, patience_s: float = 10.0) -> None:
+        """End all at once: each is told, the last started first, then all are waited for. ProcessError as `stop`."""
+        self._stop(list(reversed(self._running)), patience_s)
+
+    def _stop(self, names: Sequence[str], patience_s: float) -> None:
+        ending = {name: self._running.pop(name) for name in names}
+        for process in ending.values():
+            _close(process)
+            process.terminate()  # does nothing to one that has ended
+        until_s = time.monotonic() + patience_s
+        for process in ending.values():
             try:
-                process.wait(patience_s)
+                process.wait(max(0.0, until_s - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # nothing of its session is left
+        for process in ending.values():
+            with suppress(ProcessLookupError):  # nothing of its session is left
+                os.killpg(process.pid, signal.SIGKILL)
         until_s = time.monotonic() + patience_s
-        while time.monotonic() < until_s and _group_lives(process.pid):
+        while left := [name for name, process in ending.items() if _group_lives(process.pid)]:
+            if time.monotonic() > until_s:
+                raise ProcessError(f"of {', '.join(left)} something runs on after SIGKILL, {patience_s:.0f} s long")
             time.sleep(_LOOK_AGAIN_S)
-
-    def stop_all(self) -> None:
-        """End all, the last started first."""
-        for name in reversed(list(self._running)):
-            self.stop(name)
 
     def _tail(self, name: str) -> str:
         lines = self.log(name).read_text("utf-8", "replace").splitlines()
@@ -126,8 +164,19 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def _group_lives(group: int) -> bool:
+    """Whether a process of the group does anything. One that has ended may wait long for its new parent: a container's first process."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
-    return True
+    stats = list(Path("/proc").glob("[0-9]*/stat"))
+    return not stats or any(_runs_in(stat, group) for stat in stats)
+
+
+def _runs_in(stat: Path, group: int) -> bool:
+    """proc(5): behind the name in brackets come the state, the parent and the group."""
+    try:
+        state, _, its_group, *_ = stat.read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):  # it has ended meanwhile
+        return False
+    return state not in "ZX" and int(its_group) == group

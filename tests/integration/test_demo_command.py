@@ -24,8 +24,10 @@ from wardlink.local.places import Places
 pytestmark = pytest.mark.integration
 
 COMMAND = [sys.executable, "-m", "wardlink", "demo"]
-WARM_START_S = 20  # promised to whoever starts it a second time
-COLD_START_S = 120  # and the first time
+# With the programs in the cache. What the first start on a machine has to fetch and build depends on its network and is not measured here.
+START_ON_ITS_DATA_S = 20
+START_ON_FRESH_DATA_S = 60
+ENDS_WITHIN_S = 20
 STREAMING = frozenset({"amplifier-1", "oximeter-1", "strap-2", "monitor-3", "patch-4", "monitor-5"})
 STREAMS_WITHIN_S = 30
 MEASURED_S = 6
@@ -63,6 +65,10 @@ class Running:
         found = re.search(pattern, self.said)
         assert found, self.said
         return found[1]
+
+    def rest(self, within_s: float) -> str:
+        """What it still says until it has ended."""
+        return self.process.communicate(timeout=within_s)[0]
 
     def rows(self, query: str) -> set[tuple[object, ...]]:
         database = stack_up(self.places, lambda _line: None)
@@ -145,7 +151,7 @@ def commands(processes: set[tuple[int, int]]) -> list[str]:
     return [Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode() for pid, _ in processes]
 
 
-def test_a_demo_ends_with_all_that_it_started_and_goes_on_with_its_data_next_time(
+def test_a_demo_on_fresh_data_ends_with_all_that_it_started_and_goes_on_with_its_data_next_time(
     usual_places: Places, short_folder: Callable[[], Path]
 ):
     places = replace(usual_places, data=short_folder(), database_url=None)
@@ -153,7 +159,7 @@ def test_a_demo_ends_with_all_that_it_started_and_goes_on_with_its_data_next_tim
     accounts = "select name from account"
     audit = "select * from audit"
     with demo(places) as first:
-        assert first.ready_s < COLD_START_S
+        assert first.ready_s < START_ON_FRESH_DATA_S
         assert httpx.get(f"{first.ward}/health").status_code == 200
         with ward_page(first):
             wait_until_all_stream(first)
@@ -168,21 +174,32 @@ def test_a_demo_ends_with_all_that_it_started_and_goes_on_with_its_data_next_tim
             measured = first.rows(MEASURED)
             before = first.rows(gateways), first.rows(accounts), {str(row) for row in first.rows(audit)}
             first.process.send_signal(signal.SIGINT)
-            assert first.process.wait(60) == 0
+            time.sleep(0.2)
+            first.process.send_signal(signal.SIGINT)  # of somebody who is in a hurry: the end goes on
+            assert first.rest(ENDS_WITHIN_S).endswith("ended; nothing of it runs any more\n")
+            assert first.process.returncode == 0
     alive = {(pid, at) for pid, (_, at, _) in table_of_processes().items()}
     assert started & alive == set()
     assert {kind for kind, _ in measured} == {"waveform", "observation"}
     began_s = time.monotonic()
     with demo(places) as second:
-        assert second.ready_s < WARM_START_S
-        assert time.monotonic() - began_s < WARM_START_S
+        assert second.ready_s < START_ON_ITS_DATA_S
+        assert time.monotonic() - began_s < START_ON_ITS_DATA_S
         assert measured <= second.rows(MEASURED), "every row that was measured is there as it was"
         assert before[0]
         assert second.rows(gateways) == before[0]
         assert second.rows(accounts) == before[1]
         assert {str(row) for row in second.rows(audit)} > before[2]
         assert "is enrolled" not in second.said
-        print(f"ready behind {first.ready_s} s, and behind {second.ready_s} s with its {len(measured)} rows and more")
+        started = descendants({second.process.pid})
+        second.process.send_signal(signal.SIGHUP)  # its terminal was closed
+        assert second.rest(ENDS_WITHIN_S).endswith("ended; nothing of it runs any more\n")
+    alive = {(pid, at) for pid, (_, at, _) in table_of_processes().items()}
+    assert started & alive == set()
+    assert not list(places.data.rglob("postmaster.pid"))
+    print(
+        f"ready behind {first.ready_s} s on fresh data, and behind {second.ready_s} s with its {len(measured)} rows and more"
+    )
 
 
 def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(
@@ -228,7 +245,7 @@ def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(
     assert "No demo runs" in fault("stop-hub").stderr
 
 
-@pytest.mark.recordings
+@pytest.mark.recordings("cinc2015", "vfdb", "mitdb", "ecg12", "ludb")  # those of the whole ward are looked for
 def test_fewer_beds_play_whole_recordings_at_another_speed(
     usual_places: Places, short_folder: Callable[[], Path], recordings: Path
 ):

@@ -17,7 +17,7 @@ from wardlink.demo.rigs.rig import DROP_LINK, GARBAGE, PULL_LEAD, WRONG_CLOCK
 from wardlink.demo.ward import BEDS, Recordings, ward
 from wardlink.local.errors import StackError
 from wardlink.local.places import Places, default_places
-from wardlink.processes import ProcessError
+from wardlink.processes import ENDING, ProcessError, end_by_signal
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CAPTURES = CHECKOUT / "tests" / "captures"
@@ -76,7 +76,9 @@ def demo(
     def progress(text: str) -> None:
         print(f"{time.monotonic() - began_s:6.1f} s  {text}", flush=True)
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, end_by_signal)
     folder = places.data / _FOLDER
     try:
         with Installation(places, folder, chosen, web_port=port, progress=progress, speed=speed) as site:
@@ -91,7 +93,7 @@ def demo(
             with Faults(site, folder) as faults:
                 _attend(site, faults)
     except KeyboardInterrupt:
-        print("ended; nothing runs any more", flush=True)
+        print("ended; nothing of it runs any more", flush=True)
     except (DemoError, ProcessError, StackError) as error:
         print(f"\n{error}", file=sys.stderr)
         raise typer.Exit(1) from error

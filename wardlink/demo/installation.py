@@ -19,7 +19,7 @@ from wardlink.demo.rigs.rig import Ground, Rig
 from wardlink.local.database import Database, stack_down, stack_up
 from wardlink.local.places import Places
 from wardlink.local.ports import free_port
-from wardlink.processes import Processes
+from wardlink.processes import Processes, undisturbed
 
 GATEWAY: Final = "gateway-7b"
 WARD: Final = "7b"
@@ -65,7 +65,7 @@ class Installation:
         self._config = folder / "edge.toml"
         self.processes = Processes(folder / "logs")
         self.ports: dict[str, int] = {}
-        self._database, self._given = database, database is not None
+        self._database, self._begun = database, False
         self._web_log_seen = 0
 
     def __enter__(self) -> Self:
@@ -167,17 +167,21 @@ class Installation:
         return self._run("hub", *arguments, env=self.hub_env)
 
     def down(self) -> None:
-        """End the processes, the last started first, and the database."""
-        self.processes.stop_all()
-        if self._database is not None and not self._given:
-            stack_down(self._places, self._progress)
-            self._database = None
+        """End the processes and the database, whatever signal comes meanwhile; ProcessError or StackError for what did not end."""
+        with undisturbed():
+            try:
+                self.processes.stop_all()
+            finally:
+                if self._begun:
+                    stack_down(self._places, self._progress)
+                    self._begun, self._database = False, None
 
     def _up(self) -> None:
         for state in (self._folder, self._hub_state, self.edge_state):
             state.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.ports = _choose_ports(self._folder / "ports.json", self._wanted_port)
         if self._database is None:
+            self._begun = True  # before it is up: an end may come meanwhile
             self._database = stack_up(self._places, self._progress)
         self.hub("migrate")
         self._progress("the hub's tables are up to date")
