@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.figure
-@pytest.mark.recordings
+@pytest.mark.recordings("mitdb")
 def test_beats_of_one_lead_keep_their_gate(recordings: Path):
     entry = heart.measure_first(recordings)[0]
     assert entry.n == 91285
@@ -19,7 +19,7 @@ def test_beats_of_one_lead_keep_their_gate(recordings: Path):
 
 
 @pytest.mark.figure
-@pytest.mark.recordings
+@pytest.mark.recordings("vfdb")
 @pytest.mark.parametrize(("lead_in_s", "covered"), [(20.0, 11), (30.0, 12), (47.0, 12)])
 def test_every_episode_of_fibrillation_is_judged_lethal_and_alarmed_within_nine_seconds(
     recordings: Path, lead_in_s: float, covered: int
@@ -40,7 +40,7 @@ def test_every_episode_of_fibrillation_is_judged_lethal_and_alarmed_within_nine_
 
 
 @pytest.mark.figure
-@pytest.mark.recordings
+@pytest.mark.recordings("vfdb")
 @pytest.mark.parametrize(
     ("name", "sensitivity", "specificity", "runs", "missed_s"),
     [
@@ -68,7 +68,7 @@ def test_every_run_of_tachycardia_in_records_with_it_alone_is_alarmed_but_four_o
 
 
 @pytest.mark.figure
-@pytest.mark.recordings
+@pytest.mark.recordings("mitdb")
 @pytest.mark.parametrize("name", ["100", "103"])
 def test_two_leads_of_a_clean_record_through_the_whole_chain(recordings: Path, name: str):
     score = heart.score_record(recordings, name, both=True)

@@ -131,6 +131,7 @@ async def test_a_recording_left_in_the_folder_is_at_the_hub_as_it_was_recorded(t
         assert dict(seen.params) == {"door": "carts", "listed": True, **about}
 
 
+@pytest.mark.recordings("files/aecg")
 async def test_a_real_carts_file_is_its_samples_at_the_time_of_the_carts_own_zone(tmp_path: Path, recordings: Path):
     begin = datetime.now(ZoneInfo("Asia/Shanghai")).replace(microsecond=0) - timedelta(days=2)
     data = real_file(recordings, begin)
@@ -144,6 +145,7 @@ async def test_a_real_carts_file_is_its_samples_at_the_time_of_the_carts_own_zon
         assert not at.at.events(CART, EVT_CLOCK_WRONG)
 
 
+@pytest.mark.recordings("files/aecg", "cinc2015", "vfdb", "mitdb", "ecg12", "ludb")
 async def test_the_demos_cart_leaves_a_real_carts_file_first_and_then_its_own_as_often_as_the_demo_is_fast(
     tmp_path: Path, recordings: Path, usual_places: Places
 ):
@@ -180,6 +182,7 @@ async def test_a_cart_whose_clock_cannot_be_right_is_placed_by_the_arrival_and_s
         assert event.times.gateway_ns + off_ns == (times.device_ns or 0) + 10 * NS_PER_S
 
 
+@pytest.mark.recordings("files/aecg")
 async def test_what_cannot_be_read_is_moved_away_with_the_reason_and_the_next_file_is_taken(
     tmp_path: Path, recordings: Path
 ):

@@ -49,7 +49,7 @@ def test_each_recording_that_the_ward_plays_is_one_that_can_be_fetched(tmp_path:
         path.with_suffix(".hea").write_text(f"{path.name} 0 250 100\n")  # as if it had been
 
 
-@pytest.mark.recordings
+@pytest.mark.recordings("cinc2015", "vfdb", "mitdb", "ecg12", "ludb")
 def test_whole_recordings_are_played_from_where_the_excerpts_begin(recordings: Path):
     beds = ward(Recordings(CAPTURES, recordings))
     assert len(beds) == BEDS

@@ -59,6 +59,7 @@ def carts(recordings: Path) -> Path:
     return recordings / "files" / "aecg"
 
 
+@pytest.mark.recordings("files/aecg")
 def test_the_example_of_the_standard_is_read_whole(carts: Path) -> None:
     data = (carts / "example_aecg.xml").read_bytes()
     ecg = decode(data, "cart", AT)
@@ -79,6 +80,7 @@ def test_the_example_of_the_standard_is_read_whole(carts: Path) -> None:
     assert next(r.content for r in ecg.records if isinstance(r, Document)) == data
 
 
+@pytest.mark.recordings("files/aecg")
 def test_a_carts_own_file_gives_its_measurements_and_its_maker(carts: Path) -> None:
     ecg = decode((carts / "hl7aecg_example.xml").read_bytes(), "cart", AT, zone=timezone(timedelta(hours=2)))
     (group,) = waveforms(ecg)
@@ -95,6 +97,7 @@ def test_a_carts_own_file_gives_its_measurements_and_its_maker(carts: Path) -> N
     assert "MDC_ECG_TIME_PD_QTc" in faults(ecg)[0].where
 
 
+@pytest.mark.recordings("files/aecg")
 @pytest.mark.parametrize(
     "kind", ["", "_effectiveTime_high", "_effectiveTime_interval", "_effectiveTime_low", "_nouuid"]
 )
@@ -106,11 +109,13 @@ def test_the_shortest_files_are_read(carts: Path, kind: str) -> None:
     assert ecg.subject.ids[0][1] == "SBJ-123"
 
 
+@pytest.mark.recordings("files/aecg")
 def test_a_file_without_a_series_is_refused(carts: Path) -> None:
     with pytest.raises(DecodeError, match="a series with a readable lead"):
         decode((carts / "empty.xml").read_bytes(), "cart", AT)
 
 
+@pytest.mark.recordings("ludb")
 def test_what_the_independent_writer_wrote_of_a_record_is_read_back(recordings: Path) -> None:
     record = read_record(recordings / "ludb" / "1")
     written = recording_of(recordings / "ludb" / "1", BEGIN, subject="B-17")

@@ -74,6 +74,7 @@ def test_a_file_that_would_not_go_along_in_one_batch_is_refused_with_its_size():
         read_aecg(cart_file() + b" " * MAX_FILE_BYTES, "cart-6", END_NS)
 
 
+@pytest.mark.recordings("files/aecg")
 def test_the_largest_file_of_a_cart_on_the_market_is_read(recordings: Path):
     package = read_aecg((recordings / "files" / "aecg" / "example_aecg.xml").read_bytes(), "cart-6", END_NS)
     assert sum(r.n for r in package.records if isinstance(r, WaveformGroup)) > 0

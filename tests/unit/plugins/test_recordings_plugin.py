@@ -10,12 +10,13 @@ from tests.plugins.recordings import find
 
 SUITE = """
 import pytest
-def test_by_fixture(recordings): assert (recordings / "mitdb" / "100.hea").exists()
-@pytest.mark.recordings
-def test_by_marker(): pass
+@pytest.mark.recordings("mitdb")
+def test_of_one(recordings): assert (recordings / "mitdb" / "100.hea").exists()
+@pytest.mark.recordings("mitdb", "vfdb")
+def test_of_two(recordings): assert (recordings / "vfdb").exists()
 def test_other(): pass
 """
-INI = "[pytest]\naddopts = --strict-markers\nmarkers =\n    recordings: needs them\n"
+INI = "[pytest]\naddopts = --strict-markers\nmarkers =\n    recordings(names): needs them\n"
 
 
 @pytest.fixture(autouse=True)
@@ -29,41 +30,64 @@ def _no_setting() -> Iterator[None]:
             os.environ[name] = value
 
 
-def with_records(folder: Path) -> Path:
-    (folder / "mitdb").mkdir(parents=True)
-    (folder / "mitdb" / "100.hea").write_text("100 2 360 650000\n")
+def with_records(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "100.hea").write_text("100 2 360 650000\n")
     return folder
 
 
-def test_a_clone_that_stands_alone_leaves_them_out_and_says_how_to_have_them(pytester: pytest.Pytester) -> None:
+def run(pytester: pytest.Pytester, suite: str = SUITE) -> pytest.RunResult:
     pytester.makeini(INI)
-    pytester.makepyfile(SUITE)
-    result = pytester.runpytest_inprocess("-p", "tests.plugins.recordings", "-p", "no:asyncio")
+    pytester.makepyfile(suite)
+    return pytester.runpytest_inprocess("-p", "tests.plugins.recordings", "-p", "no:asyncio")
+
+
+def test_a_clone_that_stands_alone_leaves_them_out_and_says_how_to_have_them(pytester: pytest.Pytester) -> None:
+    result = run(pytester)
     result.assert_outcomes(passed=1, deselected=2)
     result.stdout.fnmatch_lines(
-        ["2 tests on full recordings were left out: set RECORDINGS=DIR*wardlink recordings get mitdb*"]
+        [
+            "2 tests on full recordings were left out, without mitdb, vfdb: *`wardlink recordings get NAME --to DIR`*RECORDINGS=DIR"
+        ]
     )
     assert " passed" in result.outlines[-1]
 
 
-def test_with_ci_true_their_absence_is_an_error(pytester: pytest.Pytester) -> None:
-    pytester.makeini(INI)
-    pytester.makepyfile(SUITE)
+def test_of_one_database_alone_the_tests_of_others_are_left_out(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    os.environ["RECORDINGS"] = str(with_records(tmp_path / "r", "mitdb"))
+    result = run(pytester)
+    result.assert_outcomes(passed=2, deselected=1)
+    result.stdout.fnmatch_lines(["1 tests on full recordings were left out, without vfdb: *"])
+
+
+@pytest.mark.parametrize(
+    ("there", "said"), [([], "2 tests are without mitdb, vfdb"), (["mitdb"], "1 tests are without vfdb")]
+)
+def test_with_ci_true_the_absence_of_one_is_an_error(
+    pytester: pytest.Pytester, tmp_path: Path, there: list[str], said: str
+) -> None:
     os.environ["CI"] = "true"
-    result = pytester.runpytest_inprocess("-p", "tests.plugins.recordings", "-p", "no:asyncio")
+    if there:
+        os.environ["RECORDINGS"] = str(with_records(tmp_path / "r", *there))
+    result = run(pytester)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*CI=true, and 2 tests have no full recordings*"])
+    result.stderr.fnmatch_lines([f"*CI=true, and {said}: *"])
+
+
+def test_a_test_that_names_no_database_is_an_error(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "def test_of_any(recordings): pass")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*test_of_any names no database*"])
 
 
 def test_a_setting_is_used(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    pytester.makeini(INI)
-    pytester.makepyfile(SUITE)
-    os.environ["RECORDINGS"] = str(with_records(tmp_path / "r"))
-    pytester.runpytest_inprocess("-p", "tests.plugins.recordings", "-p", "no:asyncio").assert_outcomes(passed=3)
+    os.environ["RECORDINGS"] = str(with_records(tmp_path / "r", "mitdb", "vfdb"))
+    run(pytester).assert_outcomes(passed=3)
 
 
 def test_those_beside_the_checkout_are_used(tmp_path: Path) -> None:
-    folder = with_records(tmp_path / "shared" / "data")
+    folder = with_records(tmp_path / "shared" / "data", "mitdb")
     assert find(tmp_path / "main", None) == folder
 
 

@@ -277,7 +277,7 @@ def test_other_waveforms_and_readings_pass_through():
     assert out[0].times.corrected_ns == T0
 
 
-@pytest.mark.recordings
+@pytest.mark.recordings("mitdb")
 def test_ten_minutes_of_a_normal_record_raise_nothing_red(recordings: Path):
     played = play(of_record(read_record(recordings / "mitdb" / "100"), 0, 600))
     assert not [a for a in played.alarms if a.code in RED]
