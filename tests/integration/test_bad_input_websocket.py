@@ -161,7 +161,8 @@ async def _send_for_ever(connection: ClientConnection, message: str) -> None:
     try:
         while True:
             await connection.send(message)
-            await asyncio.sleep(0)  # the loop is the hub's too: a flood from elsewhere takes none of its turns for itself
+            # The loop is the hub's too: a flood from elsewhere takes none of its turns for itself.
+            await asyncio.sleep(0)
     except ConnectionClosed:
         return
 
