@@ -1,10 +1,11 @@
 """The whole agent as its own process, outside programs at its door, a hub over gRPC behind it: one reading, one record (IOT-5.4d)."""
 
 import asyncio
+import hashlib
 import json
 import re
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from edge.identity import save_identity
+from edge.identity import Identity, save_identity
 from protocols.link import Lane
 from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, LINK_LOST, lead
 from protocols.record import (
@@ -33,15 +34,55 @@ from protocols.wire import encode_package
 from tests.conformance.formats import JSON, PROTOBUF, WRITERS, carries
 from tests.conformance.readings import READINGS, Reading, Wave
 from tests.fixtures.agent import Gateway
+from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
 from tests.fixtures.mqtt_broker import MqttBroker
 from tests.fixtures.signed_http import Device
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.ward_gateway import DoorGateway, door_gateway
 from wardlink.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "http-door.md"
+# As version 1 of the package was released: a record of each kind with every field set. Their values: tests/unit/wire/examples.py.
+PACKAGE = Path(__file__).parents[1] / "captures" / "wire" / "v1" / "package.bin"
+_DEVICE_S = 4_070_908_800  # the device believes that it is 2099
+EVERY_KIND: dict[str, list[tuple[object, ...]]] = {
+    """select e.code, o.comparator, o.value, o.text_value, e.unit, e.site, e.averaging_ns, e.value_kind, o.quality,
+              round(extract(epoch from o.time) + o.device_offset_ms / 1000)
+       from observation o join series e using (series_id) order by e.code""": [
+        ("MDC_ECG_HEART_RATE", "<", 72.5, None, "/min", "MDC_ARM_UPPER", 8_000_000_000, "number", 6, _DEVICE_S),
+        ("MDC_ECG_RHY", None, None, "MDC_ECG_RHY_NOS", "1", "", 0, "coded", 1, _DEVICE_S),
+        ("WDL_NOTE", None, None, "电极已更换", "1", "", 0, "text", 1, _DEVICE_S),
+    ],
+    """select t.leads, t.fs_hz, t.gains, t.offsets, t.units, t.dtype, w.first_sample, w.n, w.samples, w.quality,
+              round(extract(epoch from w.start) + w.device_offset_ms / 1000)
+       from waveform w join stream t using (stream_id)""": [
+        (
+            ["MDC_ECG_ELEC_POTL_II", "MDC_ECG_ELEC_POTL_V1"], 250.0, [0.02235, 0.02235], [0.0, -1.5], ["uV", "uV"], "<i2", -7, 4,
+            np.array([[-32768, 32767, 0, 5], [1, -1, 2, -2]], "<i2").tobytes(), bytes([1, 3]), _DEVICE_S,
+        ),
+    ],
+    """select params, text, extract(epoch from device_time) from device_event where code = 'WDL_EVT_FIRMWARE'""": [
+        ({"version": "3.1.2"}, "v3.1.2", _DEVICE_S),
+    ],
+    """select alarm_id::text, a.code, a.kind, a.priority, a.presence, a.params, extract(epoch from onset), extract(epoch from detected_at),
+              position('\\x0080ff7f000005000100ffff0200feff'::bytea in evidence) > 0
+       from alarm a join alarm_event e using (tenant_id, alarm_id) where e.evidence is not null""": [
+        (
+            "c0ffee00-1234-5678-9abc-def012345678", "MDC_EVT_ECG_V_FIB", "physiological", "high", "latched",
+            {"rate": 312.5, "leads": -2, "lead": "II", "paced": False}, 1_749_999_990, 1_749_999_995, True,
+        ),
+    ],
+    "select reason, recoverable, from_sample, to_sample, extract(epoch from from_time), extract(epoch from to_time) from gap": [
+        ("link_loss", True, 1000, 3500, 1_749_999_980, 1_749_999_990),
+    ],
+    "select key_id, sealed from subject_claim": [("hub-2025", bytes(range(48)))],
+    "select media_type, content, sha256 from document": [
+        ("application/hl7-v2", b"MSH|^~\\&|ECG|WARD", hashlib.sha256(b"MSH|^~\\&|ECG|WARD").digest()),
+    ],
+    "select * from quarantine": [],
+}  # fmt: skip
 
 
 @dataclass
@@ -79,27 +120,35 @@ class Ward:
         return int(status), text
 
 
+def https_door(
+    folder: Path, authority: Authority, devices: Iterable[Device], silence_s: float | None = None
+) -> tuple[str, str]:
+    """The address of a door that these devices may sign for, and its settings; its papers are in the folder."""
+    papers = authority.server()
+    for name, content in (("door.pem", papers.certificate), ("door.key", papers.key), ("ca.pem", authority.pem)):
+        (folder / name).write_bytes(content)
+    url = f"https://127.0.0.1:{free_port()}/packages"
+    settings = f'[[doors]]\nname = "https"\nkind = "http"\nurl = "{url}"\n'
+    settings += '[doors.options]\ncertificate = "door.pem"\nkey = "door.key"\n'
+    for device in devices:
+        (folder / f"{device.name}.pub.pem").write_text(device.public_pem)
+        settings += f'[[doors.devices]]\nid = "{device.name}"\npublic_key = "{device.name}.pub.pem"\n'
+        settings += "" if silence_s is None else f"silence_s = {silence_s}\n"
+    return url, settings
+
+
 @asynccontextmanager
 async def ward(folder: Path, *names: str, silence_s: float | None = None) -> AsyncGenerator[Ward]:
     store, authority = Store(), Authority()
     devices = {name: Device(name) for name in names}
-    papers = authority.server()
-    for name, content in (("door.pem", papers.certificate), ("door.key", papers.key), ("ca.pem", authority.pem)):
-        (folder / name).write_bytes(content)
-    port = free_port()
-    settings = f'[[doors]]\nname = "https"\nkind = "http"\nurl = "https://127.0.0.1:{port}/packages"\n'
-    settings += '[doors.options]\ncertificate = "door.pem"\nkey = "door.key"\n'
-    for device in devices.values():
-        (folder / f"{device.name}.pub.pem").write_text(device.public_pem)
-        settings += f'[[doors.devices]]\nid = "{device.name}"\npublic_key = "{device.name}.pub.pem"\n'
-        settings += "" if silence_s is None else f"silence_s = {silence_s}\n"
+    url, settings = https_door(folder, authority, devices.values(), silence_s)
     async with hub_peer(store, authority) as hub:
         save_identity(folder / "state", authority.identity(f"127.0.0.1:{hub.port}"))
         agent = Gateway(write_config(folder, settings))
         await agent.start()
         try:
             await until(lambda: bool(agent.said("door-open")))
-            yield Ward(folder, f"https://127.0.0.1:{port}/packages", devices, store, hub, agent, authority)
+            yield Ward(folder, url, devices, store, hub, agent, authority)
         except BaseException:
             print(*agent.log, sep="\n")
             raise
@@ -173,6 +222,30 @@ async def test_the_table_of_readings_sent_by_mosquitto_pub_in_each_format_is_the
 
 def rows_of(at: DoorGateway, device: str) -> list[Observation | WaveformGroup]:
     return [*at.stored(device, Observation), *at.stored(device, WaveformGroup)]
+
+
+@pytest.mark.req("IOT-5.4b", surface="protocol")
+async def test_one_package_with_every_kind_of_record_is_posted_and_each_of_them_is_at_the_hub(
+    tmp_path: Path, hub: RunningHub
+):
+    device, papers = Device("cyton-01"), await hub.enrol("gateway-1")
+    url, settings = https_door(tmp_path, Authority(), [device])
+    identity = (papers.tenant, papers.gateway, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
+    save_identity(tmp_path / "state", Identity(*identity))
+    agent = Gateway(write_config(tmp_path, settings))
+    await agent.start()
+    try:
+        await until(lambda: bool(agent.said("door-open")))
+        async with httpx.AsyncClient(verify=False, timeout=5) as client:
+            answer = await device.post(client, url, PROTOBUF, PACKAGE.read_bytes())
+        assert (answer.status_code, answer.text) == (204, "")
+        for query, rows in EVERY_KIND.items():
+            await until_asked(
+                lambda asked=(query, rows): asyncio.to_thread(lambda: len(hub.rows(asked[0])) >= len(asked[1]))
+            )
+            assert hub.rows(query) == rows
+    finally:
+        await agent.kill()
 
 
 async def test_the_guides_example_makes_a_reading_and_a_device_known_to_the_ledger(tmp_path: Path):
