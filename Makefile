@@ -6,7 +6,7 @@ STEP := sh .ci/step
 RUN := .venv/.stamps/run
 DEV := .venv/.stamps/dev
 PROTO := .venv/.stamps/protobuf
-NPM := .venv/.stamps/npm
+NPM := wardlink/web/static/vendor/uplot.js
 
 .PHONY: help setup demo test figures docs pictures lock clean
 help:
