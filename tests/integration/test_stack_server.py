@@ -146,6 +146,25 @@ def test_a_stale_pid_file_does_not_keep_the_server_from_starting(places: Places,
     assert stack_status(places).running
 
 
+def test_an_installed_server_is_used_where_none_is_built(
+    places: Places, database: Database, short_folder: Callable[[], Path]
+):
+    with closing(database.connect_admin()) as admin:
+        rows = admin.execute("select name, setting from pg_config").fetchall()
+    own = {str(name): str(setting) for name, setting in rows}  # what its own pg_config would print
+    printed = "\n".join(f"{name} = {setting}" for name, setting in own.items())
+    path, cache = short_folder(), short_folder()
+    (path / "pg_config").write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\n")
+    (path / "pg_config").chmod(0o755)
+    stack_down(places, quiet)
+    told: list[str] = []
+    installed = stack_up(replace(places, cache=cache, search_path=f"{path}:{places.search_path}"), told.append)
+    assert f"using the installed server in {own['BINDIR']}" in told
+    assert not list(cache.iterdir()), "nothing was built"
+    with closing(installed.connect_admin()) as admin:
+        assert admin.execute("select count(*) from pg_extension where extname = 'timescaledb'").fetchone() == (1,)
+
+
 def test_a_half_made_data_folder_is_made_anew(usual_places: Places, short_folder: Callable[[], Path]):
     own = replace(usual_places, data=short_folder(), database_url=None, durable=False)
     try:
