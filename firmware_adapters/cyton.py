@@ -51,9 +51,10 @@ class CytonAdapter:
         return cyton.CytonDecoder(config.device, self._channels(config), gain=self._gain(config), resume=points)
 
     def wake(self, config: DeviceConfig) -> Sequence[bytes]:
-        """Set the gain of the mapped channels and start streaming; a board that streams already goes on."""
+        """Stop, set the gain of the mapped channels, start: a board that streams yet would say nothing of its settings."""
         gain = self._gain(config)
-        return (*(cyton.channel_settings(c, gain=gain) for c in self._channels(config)), cyton.COMMAND_START)
+        settings = (cyton.channel_settings(c, gain=gain) for c in self._channels(config))
+        return (cyton.COMMAND_STOP, *settings, cyton.COMMAND_START)
 
     def _channels(self, config: DeviceConfig) -> dict[int, str]:
         given = config.options.get("channels", DEFAULT_CHANNELS)

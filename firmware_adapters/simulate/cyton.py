@@ -19,19 +19,22 @@ BANNER = b"OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nLIS3DH Dev
 BYTES_PER_PACKET = 33
 
 _CHANNEL_COUNT = 8
-_GAIN_24_UV = 4.5e6 / 24 / (2**23 - 1)
 _RAIL = 2**23 - 1
+_UV_PER_COUNT_AT_1 = 4.5e6 / _RAIL
+_GAIN_BY_CODE = {"0": 1, "1": 2, "2": 4, "3": 6, "4": 8, "5": 12, "6": 24}
+_POWER_BY_CODE = {"0": True, "1": False}
+_DEFAULT_GAIN = 24
 _UPRIGHT_1_G = 8000  # 0.000125 g a count
 _FOOTER, _FIRST_STAMPED_FOOTER, _STAMPED_FOOTER = 0xC0, 0xC3, 0xC4
 _ACCEL_CODES = b"XxYyZz"  # high and low byte of each axis, in the first six of ten stamped packets
 _SETTING_BYTES = 9  # x CH POWER GAIN INPUT BIAS SRB2 SRB1 X
-_SETTING, _START, _STOP, _RESET = b"xbsv"
+_SETTING, _START, _STOP, _RESET, _DEFAULTS = b"xbsvd"
 _OFF, _ON = b"12345678", b"!@#$%^&*"
 _STAMPS_ON, _STAMPS_OFF = b"<>"
 _ANSWERS = {
     _RESET: BANNER,
     ord("?"): b"ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0$$$",
-    ord("d"): b"updating channel settings to default$$$",
+    _DEFAULTS: b"updating channel settings to default$$$",
 }
 
 
@@ -54,14 +57,14 @@ class Board:
         if microvolt.ndim != 2 or not 0 < microvolt.shape[0] <= _CHANNEL_COUNT or not microvolt.shape[1]:
             msg = f"recording of shape {microvolt.shape}: expected (1 to {_CHANNEL_COUNT}, samples)"
             raise ValueError(msg)
-        counts = np.zeros((microvolt.shape[1], _CHANNEL_COUNT), dtype=np.int64)
-        railed = np.clip(np.nan_to_num(microvolt), -(2**23) * _GAIN_24_UV, _RAIL * _GAIN_24_UV)
-        counts[:, : microvolt.shape[0]] = np.rint(railed.T / _GAIN_24_UV)
-        self._counts = np.clip(counts, -(2**23), _RAIL)
+        self._microvolt = np.zeros((microvolt.shape[1], _CHANNEL_COUNT))
+        self._microvolt[:, : microvolt.shape[0]] = np.nan_to_num(microvolt.T)
+        self._counts = np.zeros(self._microvolt.shape, dtype=np.int64)
         self._used = microvolt.shape[0]
         self._loop_pause, self._away = loop_pause_samples, tuple(away)
         self._command = bytearray()
         self._powered = np.ones(_CHANNEL_COUNT, dtype=bool)
+        self._set_defaults()
         self._stamps = self._stamp_is_new = False
         self.streaming = False
         self.lead_off = False
@@ -69,7 +72,7 @@ class Board:
 
     @property
     def counts(self) -> "NDArray[np.int64]":
-        """What the electrodes see, shape (n, 8), in counts."""
+        """What the electrodes see, shape (n, 8), in counts at the gain of each channel."""
         return self._counts
 
     def command(self, data: bytes) -> bytes:
@@ -86,7 +89,9 @@ class Board:
             self.streaming = False
         elif byte == _RESET:
             self.streaming, self.sample, self._stamps = False, 0, False
-            self._powered[:] = True
+            self._set_defaults()
+        elif byte == _DEFAULTS:
+            self._set_defaults()
         elif byte in _OFF or byte in _ON:
             self._powered[(_ON if byte in _ON else _OFF).index(byte)] = byte in _ON
         elif byte in (_STAMPS_ON, _STAMPS_OFF):
@@ -96,11 +101,24 @@ class Board:
         return _ANSWERS.get(byte, b"")
 
     def _setting(self) -> bytes:
-        complete = self._command.endswith(b"X")
+        _, channel, power, gain, *_, end = self._command.decode("ascii", "replace")
         self._command.clear()
+        known = channel in "12345678" and power in _POWER_BY_CODE and gain in _GAIN_BY_CODE and end == "X"
+        if known:
+            self._powered[int(channel) - 1] = _POWER_BY_CODE[power]
+            self._amplify(int(channel) - 1, _GAIN_BY_CODE[gain])
         if self.streaming:
             return b""
-        return b"Success: channel set$$$" if complete else b"Failure: too few chars$$$"
+        return b"Success: channel set$$$" if known else b"Failure: too few chars$$$"
+
+    def _set_defaults(self) -> None:
+        self._powered[:] = True
+        for column in range(_CHANNEL_COUNT):
+            self._amplify(column, _DEFAULT_GAIN)
+
+    def _amplify(self, column: int, gain: int) -> None:
+        counts = np.rint(self._microvolt[:, column] * gain / _UV_PER_COUNT_AT_1)
+        self._counts[:, column] = np.clip(counts, -(2**23), _RAIL)
 
     def next_packet(self) -> bytes:
         """Measure one sample; give its packet, or nothing during the pause of a loop or behind the end."""

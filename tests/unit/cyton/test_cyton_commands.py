@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from firmware_adapters.adapter import DeviceConfig
+from firmware_adapters.registry import find_adapter
 from firmware_adapters.simulate.cyton import BANNER, Board
 from protocols import cyton
 from protocols.errors import Fault
@@ -93,6 +95,24 @@ def test_the_settings_of_a_channel_are_taken_by_a_board_that_is_still(board: Boa
         for gain in cyton.GAINS:
             assert board.command(cyton.channel_settings(channel, gain=gain)) == b"Success: channel set$$$"
     assert cyton.channel_settings(1, gain=24) == b"x1060110X"  # as OpenBCI prints it
+
+
+@pytest.mark.parametrize("gain", cyton.GAINS)
+@pytest.mark.parametrize("streams_yet", [False, True])
+def test_microvolt_are_the_same_at_every_gain_that_the_settings_can_have(gain: int, streams_yet: bool) -> None:
+    names, expected_uv = ("I", "V5"), [[-900.0, 100.0, 5000.0], [800.0, -1.0, 0.5]]
+    board = Board(np.array([expected_uv[0], *np.zeros((6, 3)), expected_uv[1]]))
+    if streams_yet:
+        board.command(cyton.COMMAND_START)
+    config = DeviceConfig("amp", "cyton", "", {"channels": {"1": names[0], "8": names[1]}, "gain": gain})
+    adapter = find_adapter("cyton")
+    answers = [board.command(command) for command in adapter.wake(config)]
+    assert answers == [b"", *[b"Success: channel set$$$"] * 2, b""]
+    decoder = adapter.decoder(config, {})
+    out = [*decoder.feed(packets(board, 3), NS_PER_S), *decoder.flush(NS_PER_S)]
+    (group,) = (r for r in out if isinstance(r, WaveformGroup) and r.source.path == ("ecg",))
+    step_uv = 4.5e6 / gain / (2**23 - 1)  # ADS1299: 24 bit over 4.5 V on either side, in front of them the gain
+    assert group.physical() == pytest.approx(np.array(expected_uv), abs=step_uv / 2)
 
 
 def test_commands_that_no_board_knows_are_not_made() -> None:
