@@ -1,7 +1,9 @@
 """One bed on the page with real parts, from the amplifier on a serial line to a nurse's browser: what is no alarm."""
 
 import itertools
+import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -22,7 +24,7 @@ SWEPT_S = 20.0
 SLEW = 0.04  # by so much the pen may run faster or slower while it closes in on the present (playout.js)
 
 
-def test_a_normal_rhythm_is_shown_for_a_minute_without_anything_red_and_then_that_the_cable_is_pulled_within_three_seconds(
+def test_a_normal_rhythm_is_shown_for_a_minute_without_anything_red_and_within_three_seconds_that_the_hub_is_mute_and_that_the_cable_is_pulled(
     one_bed: Callable[[Recording], OneBed], captures: Path, open_page: Callable[..., Page], pictures: Path
 ) -> None:
     bed = one_bed(Recording(captures / "mitdb-100-normal", loop_pause_s=None))
@@ -52,6 +54,7 @@ def test_a_normal_rhythm_is_shown_for_a_minute_without_anything_red_and_then_tha
     check_the_pen_runs_at_25_mm_a_second(sweeps, px_per_mm)
     gain = re.search(r"(\d+) mm/mV", tile.locator(".strip .tag").first.inner_text())
     assert gain
+    check_a_mute_hub_is_told(bed, page)
     check_a_pulled_cable_is_told(bed, page)
     page.screenshot(path=pictures / "one-bed-link-lost-zh-1280.png")
 
@@ -66,14 +69,29 @@ def test_a_normal_rhythm_is_shown_for_a_minute_without_anything_red_and_then_tha
     assert curve.mm_per_mv == pytest.approx(int(gain[1]), rel=0.06)
 
 
+def check_a_mute_hub_is_told(bed: OneBed, page: Page) -> None:
+    """The page's own connection is there and says nothing any more, as behind a cable that is cut; then it is mended."""
+    web = bed.processes.pid("web")
+    os.kill(web, signal.SIGSTOP)
+    try:
+        check_it_is_not_live_soon(page, "mute hub")
+    finally:
+        os.kill(web, signal.SIGCONT)
+    expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=15_000)
+
+
 def check_a_pulled_cable_is_told(bed: OneBed, page: Page) -> None:
-    began_s = time.monotonic()
     bed.processes.kill(DEVICE)
+    check_it_is_not_live_soon(page, "pulled cable")
+    page.wait_for_timeout(500)
+
+
+def check_it_is_not_live_soon(page: Page, cause: str) -> None:
+    began_s = time.monotonic()
     expect(page.locator("article.bed")).not_to_have_attribute("data-link", "live", timeout=5000)
     took_s = time.monotonic() - began_s
-    print(f"pulled cable to words on the strip: {took_s:.1f} s")
+    print(f"{cause} to words on the strip: {took_s:.1f} s")
     assert took_s <= 3.0
-    page.wait_for_timeout(500)
 
 
 def check_the_pen_runs_at_25_mm_a_second(sweeps: list[Sweep], px_per_mm: float) -> None:
