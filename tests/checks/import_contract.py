@@ -18,7 +18,7 @@ class AllowedContract(Contract):
     allowed = fields.ListField(subfield=fields.StringField())  # a descriptor: on an instance it is a list
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # the base class's signature
-        source, within = str(self.source), self.within
+        source, within = str(self.source), cast("str | None", self.within)  # descriptors: on an instance they are text
         allowed = [str(pattern) for pattern in cast("list[object]", self.allowed)]
         ours = {name for name in graph.modules if not graph.is_module_squashed(name)}
         room = {name for name in ours if name == source or name.startswith(f"{source}.")}

@@ -270,8 +270,7 @@ async def test_noise_does_no_harm(tmp_path: Path):
     known, own = oscore(tmp_path)
     async with door(tmp_path, known) as rig, Wire.to(rig.port) as wire:
         for noise in (b"", b"\xff" * 40, bytes(4), b"\x40\x02\x00\x01", b"\x40\x02\x00\x02\x91\x09\xff"):
-            assert wire._far is not None
-            wire._far.send(noise)
+            wire.shout(noise)
         async with oscore_device(rig.url, own) as device:
             assert (await device.post(BODY)).code == "2.04"
 

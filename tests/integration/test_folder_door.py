@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from edge.identity import Identity, save_identity
 from firmware_adapters.adapter import ConfigError
@@ -283,7 +284,7 @@ def config(root: Path, url: str = "", **device: str) -> DoorConfig:
 
 
 @asynccontextmanager
-async def watching(root: Path, behind: Behind) -> AsyncGenerator[list]:
+async def watching(root: Path, behind: Behind) -> AsyncGenerator[list[EventDict]]:
     (root / CART).mkdir(exist_ok=True)
     with capture_logs() as log:
         task = asyncio.create_task(make_door(config(root)).serve(behind.take))

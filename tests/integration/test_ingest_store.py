@@ -7,6 +7,7 @@ import time
 from contextlib import aclosing
 from uuid import UUID, uuid4
 
+import grpc
 import pytest
 
 from hub.core.live import LiveKind, LiveMessage, subscribe
@@ -124,8 +125,6 @@ async def test_a_replayed_batch_is_acknowledged_and_dropped(hub: RunningHub):
 
 
 def eof() -> object:
-    import grpc
-
     return grpc.aio.EOF
 
 

@@ -19,7 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from edge.local import http as limits
 from edge.local.strips import KEPT_S
+from edge.local.terms import Terms
 from protocols.record import RECORDED, Gap, Presence, Times
+from protocols.ticket import TicketError
 from tests.fixtures.local_page import GATEWAY, HUB, Served, placement, receive, serving
 from tests.fixtures.web import SOURCE, fibrillation, heart_rate, now_ns, strip
 
@@ -137,9 +139,6 @@ async def test_a_forged_a_garbled_and_no_ticket_open_nothing(page: Served):
 
 
 async def test_a_gateway_that_the_hub_never_told_a_key_lets_nobody_in(page: Served, tmp_path: Path):
-    from edge.local.terms import Terms
-    from protocols.ticket import TicketError
-
     with pytest.raises(TicketError, match="never told"):
         Terms(tmp_path / "none.pb", "default", GATEWAY).admit(page.ticket())
     kept = Terms(tmp_path / "settings.pb", "default", GATEWAY)

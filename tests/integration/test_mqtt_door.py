@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +66,7 @@ async def serving(
             await asyncio.gather(task, return_exceptions=True)
 
 
-def said(log: list, event: str) -> list[dict[str, object]]:
+def said(log: Sequence[Mapping[str, object]], event: str) -> list[Mapping[str, object]]:
     return [line for line in log if line["event"] == event]
 
 

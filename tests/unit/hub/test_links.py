@@ -1,11 +1,13 @@
 """When a link counts as lost: the hub's silence watch, on times alone."""
 
-from hub.ingest.links import LinkState, LinkWatch
+from collections.abc import Sequence
+
+from hub.ingest.links import LinkChange, LinkState, LinkWatch
 
 S = 1_000_000_000
 
 
-def states(changes: list) -> list[tuple[str, LinkState]]:
+def states(changes: Sequence[LinkChange]) -> list[tuple[str, LinkState]]:
     return [(change.device, change.state) for change in changes]
 
 

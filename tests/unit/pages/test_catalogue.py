@@ -8,7 +8,7 @@ import pytest
 
 from hub.beds.posture import Posture
 from hub.quarantine.sentences import SENTENCES
-from protocols.nomenclature import TERMS, AlarmCategory, TermKind
+from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
 ROOT = Path(__file__).parents[3]
@@ -183,8 +183,6 @@ def test_every_key_is_used_by_some_page(words: Catalogue) -> None:
 
 
 def test_every_alarm_and_gap_has_words(words: Catalogue) -> None:
-    from protocols.nomenclature import GAP_REASONS
-
     alarms = [term.code for term in TERMS.values() if term.kind is TermKind.ALARM]
     assert [code for code in alarms if not words.has(f"why.{code}")] == []
     assert [reason for reason in GAP_REASONS if not words.has(f"strip.gap.{reason}")] == []

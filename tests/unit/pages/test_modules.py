@@ -1,6 +1,7 @@
 """The ES modules: their own tests under node, their types under tsc, their size."""
 
 import gzip
+import json
 import os
 import re
 import subprocess
@@ -64,8 +65,6 @@ def test_no_module_asks_another_host_or_makes_markup_of_text() -> None:
 def test_the_browser_renders_a_message_as_the_server_does(
     message: str, params: dict[str, str | float], lang: str
 ) -> None:
-    import json
-
     program = (
         f'import {{ render }} from "{(WEB / "static" / "words.js").as_uri()}";'
         f"process.stdout.write(render({json.dumps(message)}, {json.dumps(params)}, {json.dumps(lang)}));"
