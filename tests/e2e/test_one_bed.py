@@ -18,7 +18,7 @@ from tests.fixtures.drawn import Sweep, low_cut, read_sweep, recognise, ruled_px
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
 from wardlink.demo.one_bed import DEVICE, OneBed, Recording
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]  # a minute of it is looked at, on a machine that does more
 
 SWEPT_S = 20.0
 SLEW = 0.04  # by so much the pen may run faster or slower while it closes in on the present (playout.js)
