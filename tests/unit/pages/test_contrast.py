@@ -62,3 +62,11 @@ def test_flashing_follows_iec_60601_1_8() -> None:
     assert 0.4 <= 1 / period["medium"] <= 0.8
     assert set(period) == {"high", "medium"}, "low and technical alarms are steady"
     assert "prefers-reduced-motion" in css
+
+
+def test_only_the_tokens_file_names_sizes_of_text() -> None:
+    # What grows with its tile, what lies on millimetre paper (user units of its drawing) and what is printed have their own measures.
+    own = re.compile(r"var\(--text-\d\)|clamp\(.*cq[hw].*\)|min\(.*cq[hw].*\)|3\.6px|\d+pt|inherit")
+    for path in TOKENS.parent.glob("*.css"):
+        for size in re.findall(r"font-size:\s*([^;}]+)", path.read_text("utf-8")):
+            assert own.fullmatch(size.strip()), f"{path.name}: {size}"
