@@ -21,7 +21,7 @@ from wardlink.local.places import default_places
 CAPTURES = Path(__file__).parents[1] / "captures"
 EVERY_S = 5.0
 DROP_S = 1  # how long a link is away
-BETWEEN_S = 8.0  # from drop to drop: the link has been back for longer than the agent's longest pause, and comes back at once
+BETWEEN_S = 8.0  # the link has been back for longer than the agent's longest pause, and is opened at once again
 DROPPED = ("amplifier-1", "oximeter-1", "strap-2")
 MB = 1e6
 
