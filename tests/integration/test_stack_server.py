@@ -146,6 +146,15 @@ def test_a_stale_pid_file_does_not_keep_the_server_from_starting(places: Places,
     assert stack_status(places).running
 
 
+def test_what_a_broken_off_start_left_at_work_is_waited_for_before_nothing_is_said_to_run(
+    places: Places, database: Database
+):
+    stack_down(places, quiet)
+    left = subprocess.Popen(["sleep", "0.5"], cwd=database.layout.data)
+    assert not stack_down(places, quiet)
+    assert left.poll() == 0
+
+
 def test_an_installed_server_is_used_where_none_is_built(
     places: Places, database: Database, short_folder: Callable[[], Path]
 ):

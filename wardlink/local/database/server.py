@@ -143,10 +143,16 @@ def stop(layout: Layout, progress: Progress, timeout_s: float = 60.0) -> bool:
 
     Raises `StackError` when it does not end.
     """
-    pid = running_pid(layout)
-    if pid is None:
-        return False
     began = time.monotonic()
+    while (pid := running_pid(layout)) is None:
+        # Of a start that was broken off something may be at work yet: the first server of initdb, or one that has not said its pid.
+        if not (left := processes_in(layout.data)):
+            return False
+        if time.monotonic() - began > timeout_s:
+            raise StackError(
+                f"Processes {left} work in {layout.data} without a server.", f"end them; see {layout.log}."
+            )
+        time.sleep(0.02)
     # Not pg_ctl: it would signal whatever process has the number in a stale postmaster.pid.
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGINT)
