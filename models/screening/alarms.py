@@ -35,8 +35,9 @@ from protocols.record import (
 )
 
 # Of all the screening's rules and their constants, told with each alarm: raised by whatever lets an alarm come, end or be named
-# otherwise. 2: a lethal rhythm that fades for less than eight seconds is the same alarm (docs/decisions/0115).
-VERSION = "2"
+# otherwise. 2: a lethal rhythm that fades for less than eight seconds is the same alarm (docs/decisions/0115). 3: tachycardia is
+# named fibrillation when its beats are no longer found, and its alarm then ends (docs/decisions/0117).
+VERSION = "3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ LIVES: Mapping[str, Life] = MappingProxyType(
     }
 )
 LIMIT_OFF_S = 2.0
+# One event, one alarm: what turns into the worse condition of the same source goes on as that (docs/decisions/0117).
+TURNS_FROM: Mapping[str, str] = MappingProxyType({V_FIB: V_TACHY})
+TURNED_INTO = "turned_into"  # the parameter of the alarm that ended so: the code of the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,30 @@ def acknowledge(state: AlarmsState, alarm: UUID, times: Times) -> tuple[AlarmsSt
     rest = {k: v for k, v in state.latched.items() if k != alarm}
     ended = replace(latched, presence=Presence.ENDED, detected_ns=times.best_ns, times=times, acknowledged=None)
     return replace(state, latched=MappingProxyType(rest)), ended
+
+
+def turned(state: AlarmsState, into: Condition, times: Times) -> tuple[AlarmsState, AlarmCondition | None]:
+    """End the alarm that has turned into the one just raised, and tell it; it does not latch, as that one calls in its place.
+
+    Of one that has latched the rhythm was over before: it stays until somebody has seen it.
+    """
+    key = (into.source, TURNS_FROM.get(into.code, ""), into.subject)
+    standing = state.standing.get(key)
+    if standing is None:
+        return state, None
+    state = _drop(state, key)
+    if standing.raised is None:
+        return state, None
+    ended = replace(
+        standing.raised,
+        presence=Presence.ENDED,
+        detected_ns=into.at_ns,
+        times=times,
+        params=(*standing.raised.params, (TURNED_INTO, into.code)),
+        evidence=None,
+        acknowledged=None,
+    )
+    return replace(state, seen=state.seen - {ended.id}), ended
 
 
 def _raised(first: Condition, now: Condition, times: Times) -> AlarmCondition:

@@ -168,6 +168,11 @@ def _settle(state: Chain, conditions: tuple[Condition, ...], times: "Times") -> 
         state = replace(state, alarms=kept)
         if change is not None:
             out.append(change if raised is None else _with_strip(state, change))
+        if raised is not None:
+            kept, ended = alarms.turned(state.alarms, raised, replace(times, corrected_ns=raised.at_ns))
+            state = replace(state, alarms=kept)
+            if ended is not None:
+                out.append(ended)
     return state, out
 
 

@@ -27,6 +27,8 @@ LETHAL_ON = 0.85  # smoothed score; chosen on held-out records of vfdb and DS1, 
 LETHAL_OFF = 0.4
 LETHAL_ONSET_S = 3.0  # half the window and half the smoothing: how far a score lies behind its cause
 FIBRILLATION = 0.5
+# Each wave of a tachycardia is a beat. Where fewer than half of them are found as one, there are none to count (docs/decisions/0117).
+BEATING = 0.5
 # As long as its alarm has not ended, what would keep a rhythm brings it back.
 RESUMES_HOPS = round(LIVES[V_FIB].off_s / HOP_S)
 RATE_EVERY_HOPS = 2
@@ -133,7 +135,7 @@ def _hop(
             )
     hops = watch.hops + 1
     if hops % RATE_EVERY_HOPS == 0 and finding.rate_per_min is not None:
-        if V_FIB in holding:
+        if V_FIB in holding or (V_TACHY in holding and not _beats(finding.beating)):
             sure = Quality.UNUSABLE  # fibrillation has waves, no beats to count
         elif Quality.GOOD in group.quality[: monitor.MAX_LEADS]:
             sure = Quality.GOOD
@@ -164,7 +166,7 @@ def _holding(
     before: frozenset[str], finding: monitor.Finding, placement: "Placement", faded: str | None
 ) -> frozenset[str]:
     """One cause, one alarm: fibrillation goes before asystole, asystole before tachycardia, these before the extremes."""
-    current = lethal_rhythm(before & {V_FIB, V_TACHY}, faded, finding.lethal)
+    current = lethal_rhythm(before & {V_FIB, V_TACHY}, faded, finding.lethal, finding.beating)
     if V_FIB in current:
         return current
     limits = placement.extremes
@@ -179,16 +181,26 @@ def _holding(
     return frozenset()
 
 
-def lethal_rhythm(held: frozenset[str], faded: str | None, score: "LethalScore | None") -> frozenset[str]:
+def _beats(beating: float | None) -> bool:
+    """Whether there are beats to count; where that cannot be told, nothing says that they have gone."""
+    return beating is None or beating >= BEATING
+
+
+def lethal_rhythm(
+    held: frozenset[str], faded: str | None, score: "LethalScore | None", beating: float | None
+) -> frozenset[str]:
     """Fibrillation, ventricular tachycardia or neither, by what held at the hop before and what faded a few seconds ago.
 
     A score between the two thresholds keeps what holds, and brings back what faded: its alarm has not ended yet, and a short
-    stretch of noise is no cure (docs/decisions/0115).
+    stretch of noise is no cure (docs/decisions/0115). Tachycardia calls already: it is named fibrillation when its score says
+    so and its beats are no longer found, of which `beating` is the share (docs/decisions/0117).
     """
     if score is None:
         return held
     if score.lethal >= LETHAL_ON:
-        return frozenset({V_FIB if score.fibrillation >= FIBRILLATION or V_FIB in held or faded == V_FIB else V_TACHY})
+        called = V_TACHY in held or faded == V_TACHY
+        fibrillates = score.fibrillation >= FIBRILLATION and not (called and _beats(beating))
+        return frozenset({V_FIB if fibrillates or V_FIB in held or faded == V_FIB else V_TACHY})
     if score.lethal < LETHAL_OFF:
         return frozenset()
     return held or frozenset([faded] if faded else [])

@@ -48,6 +48,7 @@ FEATURES = (
 )  # fmt: skip
 
 _LOG_RANGE = FEATURES.index("log_range")
+_CROSSINGS = FEATURES.index("crossings")
 
 
 def features(window: "Floats") -> "Floats":
@@ -139,10 +140,14 @@ class LethalState:
 
 @dataclass(frozen=True, slots=True)
 class LethalScore:
-    """`lethal`: probability of VF, flutter or VT over the last hops; `fibrillation`: of VF or flutter rather than VT."""
+    """`lethal`: probability of VF, flutter or VT over the last hops; `fibrillation`: of VF or flutter rather than VT.
+
+    `waves`: of each lead how many the window holds; None of one that cannot be judged.
+    """
 
     lethal: float
     fibrillation: float
+    waves: tuple[int | None, ...] = ()
 
 
 def begin(leads: int) -> LethalState:
@@ -167,4 +172,6 @@ def step(
     scores = (trees.predict(values) * waves[:, None]).mean(axis=0)
     kept = (*state.scores, (float(scores[0]), float(scores[1])))[-SMOOTH_HOPS:]
     lethal, fibrillation = (sum(column) / len(kept) for column in zip(*kept, strict=True))
-    return LethalState(window, absent, kept), LethalScore(lethal, fibrillation)
+    counts = iter(values[:, _CROSSINGS])
+    found = tuple(int(next(counts)) if judged else None for judged in usable)
+    return LethalState(window, absent, kept), LethalScore(lethal, fibrillation, found)

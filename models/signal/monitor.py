@@ -29,7 +29,9 @@ class Finding:
     """What one hop added. Sample numbers count from the first sample fed.
 
     `end`: behind the last sample used. `beats`: newly decided ones, of the lead that is followed. `judged`: all before this
-    sample has been searched for beats. `quiet_s`: since the last beat on any usable lead, 0 while none is usable.
+    sample has been searched for beats. `quiet_s`: since the last beat on any usable lead, 0 while none is usable. `beating`: what
+    share of the waves of the last four seconds was found as beats, on the lead where it is greatest; None where no lead was
+    usable for so long.
     """
 
     end: int
@@ -40,15 +42,21 @@ class Finding:
     last_beat: int | None
     rate_per_min: float | None
     lethal: lethal.LethalScore | None
+    beating: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One lead: since when it can be used without a break, its last beat, or `since` before there was one, and the last few."""
+    """One lead: since when it can be used without a break, its last beat, or `since` before there was one, and the last few.
+
+    `counted`: the beats of the four seconds before `judged`.
+    """
 
     since: int = 0
     last: int = 0
     recent: tuple[int, ...] = ()
+    judged: int = 0
+    counted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +113,8 @@ def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, trees: "Trees"
         judged = max(0, plan.sample_of(qrs.judged(detector)))
         usable.append(missing <= USABLE_MISSING and detector.jumped == before.jumped)
         found.append(tuple(plan.sample_of(beat.at) for beat in beats) if usable[-1] else ())
-        leads.append(_watched(known, found[-1], end if missing > USABLE_MISSING else judged, usable=usable[-1]))
+        lead = _watched(known, found[-1], end if missing > USABLE_MISSING else judged, usable=usable[-1])
+        leads.append(_counted(lead, known.counted, found[-1], judged, plan))
     followed = next((i for i, ok in enumerate(usable) if ok), None)
     rates, beats = state.beats, ()
     if followed is None:
@@ -130,7 +139,24 @@ def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, trees: "Trees"
         last_beat=rates.beats[-1] if rates.beats else None,
         rate_per_min=None if followed is None else rate.rate_per_min(rates, judged, plan.fs_hz),
         lethal=score,
+        beating=None if score is None else _beating(leads, score.waves, plan),
     )
+
+
+def _counted(lead: Watched, known: tuple[int, ...], found: tuple[int, ...], judged: int, plan: frames.Plan) -> Watched:
+    """With the beats of the window that ends at `judged`, those found late among them."""
+    first = max(judged - lethal.WINDOW_HOPS * plan.hop, lead.since)
+    return replace(lead, judged=judged, counted=tuple(b for b in sorted({*known, *found}) if b > first))
+
+
+def _beating(leads: list[Watched], waves: tuple[int | None, ...], plan: frames.Plan) -> float | None:
+    whole = lethal.WINDOW_HOPS * plan.hop
+    shares = [
+        len(lead.counted) / count
+        for lead, count in zip(leads, waves, strict=True)
+        if count and lead.judged - lead.since >= whole
+    ]
+    return max(shares, default=None)
 
 
 def _watched(known: Watched, beats: tuple[int, ...], end: int, *, usable: bool) -> Watched:

@@ -168,6 +168,12 @@ def tachycardias(played: Played) -> list[tuple[float, Heard]]:
     ]
 
 
+def named_fibrillation(played: Played) -> list[float]:
+    """Onset of each annotated run of VT that the screening calls VF at any moment, moved by its known delay."""
+    named = [at - LETHAL_ONSET_S for at, codes in played.screened.holding if V_FIB in codes]
+    return [a for a, b, r in played.rhythms if r == TACHYCARDIA and any(a <= at <= b for at in named)]
+
+
 def _vf_job(job: tuple[Path, str]) -> tuple[str, tuple[DurationScore, DurationScore]]:
     return job[1], score_record(play_record(*job))
 

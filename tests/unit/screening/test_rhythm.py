@@ -1,10 +1,13 @@
-"""When a score of lethal rhythm is a condition: it takes a high score to begin and a low one to end, and a fade is not an end."""
+"""When a score of lethal rhythm is a condition, and which of the two.
+
+A high score begins it and a low one ends it; a fade is not an end; what calls changes its name only where no beats are left to count.
+"""
 
 import numpy as np
 import pytest
 
 from models.screening import chain
-from models.screening.rhythm import LETHAL_OFF, LETHAL_ON, lethal_rhythm
+from models.screening.rhythm import BEATING, LETHAL_OFF, LETHAL_ON, lethal_rhythm
 from models.signal.lethal import FEATURES, LethalScore
 from models.signal.trees import Trees
 from protocols.nomenclature import V_FIB, V_TACHY
@@ -27,19 +30,44 @@ NOTHING, VF, VT = frozenset[str](), frozenset({V_FIB}), frozenset({V_TACHY})
         (NOTHING, V_FIB, BETWEEN, 0.1, VF),
         (NOTHING, V_TACHY, LETHAL_OFF, 0.9, VT),
         (NOTHING, V_FIB, LETHAL_OFF - 0.01, 0.9, NOTHING),
-        (NOTHING, V_TACHY, LETHAL_ON, 0.9, VF),
+        (NOTHING, V_TACHY, LETHAL_ON, 0.9, VT),
         (NOTHING, V_FIB, LETHAL_ON, 0.1, VF),
     ],
 )
 def test_a_score_between_the_thresholds_keeps_what_holds_and_brings_back_what_faded(
     held: frozenset[str], faded: str | None, lethal: float, fibrillation: float, holds: frozenset[str]
 ):
-    assert lethal_rhythm(held, faded, LethalScore(lethal, fibrillation)) == holds
+    assert lethal_rhythm(held, faded, LethalScore(lethal, fibrillation), 1.0) == holds
+
+
+@pytest.mark.parametrize(
+    ("held", "faded", "lethal", "fibrillation", "beating", "holds"),
+    [
+        (VT, None, LETHAL_ON, 0.9, BEATING, VT),
+        (VT, None, LETHAL_ON, 0.9, BEATING - 0.01, VF),
+        (VT, None, LETHAL_ON, 0.4, 0.1, VT),
+        (VT, None, BETWEEN, 0.9, 0.1, VT),
+        (VT, None, LETHAL_ON, 0.9, None, VT),
+        (NOTHING, V_TACHY, LETHAL_ON, 0.9, BEATING - 0.01, VF),
+        (NOTHING, V_TACHY, BETWEEN, 0.9, 0.1, VT),
+        (VF, None, LETHAL_ON, 0.1, 1.0, VF),
+        (NOTHING, None, LETHAL_ON, 0.9, 1.0, VF),  # the first call is by the score alone
+    ],
+)
+def test_tachycardia_that_calls_is_named_fibrillation_only_where_its_beats_are_no_longer_found(
+    held: frozenset[str],
+    faded: str | None,
+    lethal: float,
+    fibrillation: float,
+    beating: float | None,
+    holds: frozenset[str],
+):
+    assert lethal_rhythm(held, faded, LethalScore(lethal, fibrillation), beating) == holds
 
 
 def test_without_a_score_nothing_changes():
-    assert lethal_rhythm(VF, None, None) == VF
-    assert lethal_rhythm(NOTHING, V_FIB, None) == NOTHING
+    assert lethal_rhythm(VF, None, None, None) == VF
+    assert lethal_rhythm(NOTHING, V_FIB, None, None) == NOTHING
 
 
 LOUD_MV, MIDDLE_MV, QUIET_MV = 3.0, 1.0, 0.3
@@ -89,7 +117,7 @@ def test_a_rhythm_that_fades_for_eight_seconds_at_most_is_the_same_alarm_and_goe
     assert [(a.code, a.presence) for a in told] == [(code, Presence.PRESENT)]
     evidence = told[0].evidence
     assert evidence is not None
-    assert (evidence.rule, evidence.rule_version) == ("lethal", "2")  # the rules of docs/decisions/0115
+    assert (evidence.rule, evidence.rule_version) == ("lethal", "3")  # the rules of docs/decisions/0115 and 0117
 
 
 def test_a_rhythm_may_fade_again_and_each_time_the_eight_seconds_begin_anew():

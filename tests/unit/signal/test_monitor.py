@@ -135,3 +135,25 @@ def test_the_trees_give_probabilities(trees: Trees):
     out = trees.predict(values)
     assert out.shape == (50, 2)
     assert ((out > 0) & (out < 1)).all()
+
+
+@pytest.mark.parametrize("rate", [120, 180, 240])
+def test_each_wave_of_a_fast_rhythm_is_found_as_a_beat(rate: float):
+    shares = [f.beating for f in played(np.stack([heartbeats(250, regular(rate, 20), 20)]), 250, [])[12:]]
+    assert all(share is not None and 0.8 <= share <= 1.2 for share in shares)
+
+
+def test_fewer_than_half_of_the_waves_of_fibrillation_are_found_as_beats_when_it_fills_the_window(captures: Path):
+    record = read_record(captures / "cinc2015-f545l-vf")
+    found = played(record.physical()[:2], record.fs_hz, [])
+    shares = [f.beating for f in found if 28.5 <= f.end / record.fs_hz <= 60]
+    assert all(share is not None and share < 0.5 for share in shares)
+
+
+def test_a_lead_that_was_missed_says_nothing_of_beats_until_it_has_been_there_for_the_whole_window():
+    samples = np.stack([heartbeats(250, regular(150, 30), 30)])
+    samples[:, 15 * 250 : 16 * 250] = np.nan
+    found = {f.end / 250: f.beating for f in played(samples, 250, [])}
+    assert found[15.0] is not None
+    assert all(found[t] is None for t in (16.0, 18.0, 19.5))
+    assert found[21.0] == pytest.approx(1.0, abs=0.2)
