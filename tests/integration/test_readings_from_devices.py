@@ -1,7 +1,7 @@
 """One reading, one record (IOT-5.4d): the table of readings from devices whose format is their maker's or a standard's, to the rows of a real hub.
 
-Bluetooth devices are another process, on a bus of their own, and each device on a serial line is one; bleak, the agent and the hub are
-those that ship. What a device cannot say is listed with its reason in tests/conformance/gatt.py and serial.py.
+Bluetooth devices are another process, on a bus of their own, and each device on a serial line is one; a cart leaves files; bleak, the agent and the hub are
+those that ship. What a device cannot say is listed with its reason in tests/conformance/gatt.py, serial.py and folder.py.
 """
 
 import asyncio
@@ -19,8 +19,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge.identity import Identity, save_identity
+from firmware_adapters.simulate.aecg import deliver
 from protocols.nomenclature import BATTERY_CHARGE, EVT_CONNECTED, EVT_OXIMETER_STATUS, SPO2
-from tests.conformance import gatt, serial
+from tests.conformance import folder, gatt, serial
 from tests.conformance.gatt import Said, carried
 from tests.conformance.readings import READINGS, Reading, Wave
 from tests.fixtures.agent import Gateway
@@ -119,7 +120,7 @@ def told(house: House, device: str) -> list[Row]:
     return sorted((row[1:] for row in house.stored(device) if row[1] != BATTERY_CHARGE), key=repr)
 
 
-@pytest.mark.parametrize("door", [gatt, serial])
+@pytest.mark.parametrize("door", [folder, gatt, serial])
 def test_every_reading_of_the_table_is_carried_or_has_its_reason(door: ModuleType):
     names = [reading.name for reading in READINGS]
     assert sorted([*door.CARRIED, *door.NOT_CARRIED]) == sorted(names)
@@ -196,6 +197,34 @@ async def test_the_readings_that_a_device_on_a_serial_line_can_send_are_the_rows
         assert {repr(row) for row in house.numbers("nonin")} == {repr(row_of(reading)) for reading in numbers}
         await stored(lambda: house.waves("cyton", first, len(counts)))
         assert house.waves("cyton", first, len(counts)) == [row_of(wave)]
+    assert hub.rows("select 1 from quarantine") == []
+
+
+@pytest.mark.req("IOT-5.4d", surface="protocol")
+async def test_what_a_cart_can_say_in_a_file_is_the_rows_of_every_other_door(tmp_path: Path, hub: RunningHub):
+    carts = tmp_path / "carts"
+    (carts / "cart").mkdir(parents=True)
+    settings = f'[[doors]]\nname = "carts"\nkind = "folder"\nurl = "{carts.as_uri()}"\n[[doors.devices]]\nid = "cart"\n'
+    told_readings = [reading for reading in READINGS if reading.name in folder.CARRIED]
+    numbers = [row_of(reading) for reading in told_readings if not isinstance(reading.value, Wave)]
+    waves = {repr([reading.code]): row_of(reading) for reading in told_readings if isinstance(reading.value, Wave)}
+    async with ward(tmp_path, hub, settings) as house:
+        for place, reading in enumerate(told_readings):
+            deliver(folder.file_of(reading), carts / "cart", f"{place}.xml")
+        await stored(
+            lambda: len(house.numbers("cart")) >= len(numbers) and len(house.waves("cart")) >= len(told_readings)
+        )
+        # whatever was recorded stands below a path of its own, and its samples are counted from 1970
+        assert sorted(row[1:] for row in house.numbers("cart")) == sorted(row[1:] for row in numbers)
+        found = {repr(leads): (meaning, counts) for _, leads, *meaning, _, counts, _ in house.waves("cart")}
+        assert {leads: found[leads] for leads in waves} == {
+            leads: (meaning, counts) for leads, (_, _, *meaning, _, counts, _) in waves.items()
+        }
+        moments = {row[-1] for row in house.waves("cart")}
+        assert {reading.device_ns for reading in told_readings if reading.device_ns} <= {
+            int(str(at)) * 10**6 for at in moments
+        }
+        assert house.faults("cart") == []
     assert hub.rows("select 1 from quarantine") == []
 
 
