@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wardlink.demo.ward import BEDS, Recordings, ward
+from wardlink.demo.ward import BEDS, Recordings, done_without, ward
 from wardlink.recordings import DATABASES
 
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -47,6 +47,15 @@ def test_each_recording_that_the_ward_plays_is_one_that_can_be_fetched(tmp_path:
         assert path.name in (DATABASES[name].records or (path.name,))
         path.parent.mkdir(exist_ok=True)
         path.with_suffix(".hea").write_text(f"{path.name} 0 250 100\n")  # as if it had been
+    # carts' files cannot be fetched: that there are none is told, and where they would lie
+    beds = ward(Recordings(CAPTURES, tmp_path))
+    said = done_without(beds, tmp_path)
+    assert said.startswith(f"There is no {tmp_path}/files/aecg/*_example.xml")
+    assert "bed 6" in said
+    assert done_without(beds[:5], tmp_path) == done_without(ward(Recordings(CAPTURES, None)), None) == ""
+    (tmp_path / "files" / "aecg").mkdir(parents=True)
+    (tmp_path / "files" / "aecg" / "cart_example.xml").touch()
+    assert done_without(ward(Recordings(CAPTURES, tmp_path)), tmp_path) == ""
 
 
 @pytest.mark.recordings("cinc2015", "vfdb", "mitdb", "ecg12", "ludb")

@@ -14,7 +14,7 @@ import typer
 from wardlink.demo.faults import LONGEST_S, STOP_HUB, Faults, ask
 from wardlink.demo.installation import DemoError, Installation
 from wardlink.demo.rigs.rig import DROP_LINK, GARBAGE, PULL_LEAD, WRONG_CLOCK
-from wardlink.demo.ward import BEDS, Recordings, ward
+from wardlink.demo.ward import BEDS, Recordings, done_without, ward
 from wardlink.local.errors import StackError
 from wardlink.local.places import Places, default_places
 from wardlink.processes import ENDING, ProcessError, end_by_signal
@@ -71,6 +71,8 @@ def demo(
     except FileNotFoundError as error:
         print(f"{error}\nOr leave --recordings out: excerpts are played then.", file=sys.stderr)
         raise typer.Exit(2) from error
+    if without := done_without(chosen, recordings):
+        print(without, flush=True)
     began_s = time.monotonic()
 
     def progress(text: str) -> None:

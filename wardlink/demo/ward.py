@@ -25,6 +25,7 @@ _AWAY_S: Final = 8.0
 # Bed 3's recording is short: a hole in the strip each time, and not an alarm because its monitor is away.
 _HOLE_S: Final = 2.0
 BEDS: Final = 6
+_CART_FILES: Final = "files/aecg/*_example.xml"
 
 
 class Recordings:
@@ -49,6 +50,14 @@ class Recordings:
         if self._full is None:
             return ()
         return tuple(path for pattern in patterns for path in sorted(self._full.glob(pattern))[:1])
+
+
+def done_without(beds: list[DemoBed], full: Path | None) -> str:
+    """What these beds would play besides if it lay below `full`, and where to put it; "" for nothing."""
+    carts = [bed.label for bed in beds if any(isinstance(rig, CartRig) and not rig.files for rig in bed.rigs)]
+    if full is None or not carts:
+        return ""
+    return f"There is no {full / _CART_FILES}: the cart of bed {carts[0]} leaves its own ECG alone."
 
 
 def ward(recordings: Recordings, beds: int = BEDS) -> list[DemoBed]:
@@ -108,7 +117,7 @@ def _desaturation(recordings: Recordings) -> HttpsRig:
 
 def _cart(recordings: Recordings) -> CartRig:
     own = recordings.of("ludb-101-af", "ludb/101")
-    return CartRig("cart-6", (own.path,), recordings.files("files/aecg/*_example.xml"))
+    return CartRig("cart-6", (own.path,), recordings.files(_CART_FILES))
 
 
 def _length_s(recording: Recording) -> float:
