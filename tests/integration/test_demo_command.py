@@ -58,6 +58,10 @@ class Running:
         return self.find(r"one-time link\s+(\S+)")
 
     @property
+    def engineers_link(self) -> str:
+        return self.find(r"one-time link\s+(\S+)\s+\(engineer\)")
+
+    @property
     def ward(self) -> str:
         return self.find(r"the ward\s+(\S+)")
 
@@ -77,13 +81,20 @@ class Running:
 
 
 @contextmanager
-def ward_page(running: Running) -> Generator[None]:
-    """A nurse who has followed the link and whose page asks for strips: the devices are switched on."""
+def signed_in(link: str) -> Generator[httpx.Client]:
+    """Somebody who has followed a one-time link."""
     with httpx.Client() as browser:
-        form = browser.get(running.link)
+        form = browser.get(link)
         assert form.status_code == 200
         fields = {"csrf": token_of(form), "password": PASSWORD, "password_again": PASSWORD}
-        assert browser.post(running.link, data=fields).status_code == 303
+        assert browser.post(link, data=fields).status_code == 303
+        yield browser
+
+
+@contextmanager
+def ward_page(running: Running) -> Generator[None]:
+    """A nurse who has followed the link and whose page asks for strips: the devices are switched on."""
+    with signed_in(running.link) as browser:
         cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
         address = running.ward.replace("http://", "ws://")
         with connect(f"{address}/ws/ward/{WARD}", additional_headers={"Cookie": cookies}):
@@ -200,49 +211,6 @@ def test_a_demo_on_fresh_data_ends_with_all_that_it_started_and_goes_on_with_its
     print(
         f"ready behind {first.ready_s} s on fresh data, and behind {second.ready_s} s with its {len(measured)} rows and more"
     )
-
-
-def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(
-    usual_places: Places, short_folder: Callable[[], Path]
-):
-    places = replace(usual_places, data=short_folder(), database_url=None)
-    with demo(places) as running:
-
-        def fault(*words: str) -> subprocess.CompletedProcess[str]:
-            command = [*COMMAND, "fault", *words, "--data", str(places.data)]
-            return subprocess.run(
-                command, env=without_a_database(), capture_output=True, text=True, timeout=90, check=False
-            )
-
-        def is_healthy() -> bool:
-            try:
-                return httpx.get(f"{running.ward}/health", timeout=2).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        asked = {"pull-lead": "12", "drop-link": "23", "garbage": "15", "wrong-clock": "23"}
-        for name, beds in asked.items():
-            for bed in beds:
-                done = fault(name, bed, "--for", "2")
-                assert (done.returncode, done.stderr) == (0, ""), (name, bed)
-                assert done.stdout.startswith(f"bed {bed}: {name} for 2 s ("), done.stdout
-        assert fault("drop-link", "2", "--for", "1").returncode == 0, "once more while it lasts, or just behind it"
-        refused = {
-            ("drop-link", "9"): "There is no bed '9'",
-            ("wrong-clock", "1"): "No device of bed 1 can have wrong-clock",
-        }
-        for words, reason in refused.items():
-            no = fault(*words)
-            assert (no.returncode, reason in no.stderr) == (1, True), no.stderr
-        assert fault("stop-hub", "--for", "8").returncode == 0
-        assert not is_healthy()
-        assert "stopped already" in fault("stop-hub").stderr
-        until_s = time.monotonic() + 40
-        while not is_healthy():
-            assert time.monotonic() < until_s
-            time.sleep(0.2)
-        assert running.process.poll() is None
-    assert "No demo runs" in fault("stop-hub").stderr
 
 
 @pytest.mark.recordings("cinc2015", "vfdb", "mitdb", "ecg12", "ludb")  # those of the whole ward are looked for
