@@ -15,6 +15,11 @@ class SoundState(StrEnum):
     OFF = "off"  # suspended until somebody presses a key or the screen
     NONE = "none"  # this browser has no sound at all
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether an alarm would not be heard."""
+        return self is not SoundState.ON
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
@@ -27,8 +32,3 @@ class Screen:
     sound: SoundState
     sound_since: datetime
     seen_at: datetime
-
-    @property
-    def is_mute(self) -> bool:
-        """Whether an alarm on it would not be heard."""
-        return self.sound is not SoundState.ON

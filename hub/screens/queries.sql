@@ -1,12 +1,15 @@
 -- The SQL of open ward pages.
 
 -- name: tell
+-- How the page sounded before, null for one that is new; no row for a page of somebody else.
+with before as (select sound from screen where tenant_id = %(tenant)s and screen_id = %(screen)s)
 insert into screen as s (tenant_id, screen_id, ward_id, who, sound)
 values (%(tenant)s, %(screen)s, %(ward)s, %(who)s, %(sound)s)
 on conflict (tenant_id, screen_id) do update
    set ward_id = excluded.ward_id, sound = excluded.sound, seen_at = clock_timestamp(),
        sound_since = case when s.sound = excluded.sound then s.sound_since else clock_timestamp() end
  where s.who = excluded.who
+returning (select sound from before)
 
 -- name: forget
 delete from screen where tenant_id = %(tenant)s and seen_at < now() - interval '1 day'

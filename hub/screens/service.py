@@ -30,7 +30,7 @@ class Screens:
 
     @policy("screen.tell")
     async def tell(self, principal: "Principal", slug: str, screen: UUID, sound: SoundState) -> None:
-        """A page of a ward is open and sounds like this; NotFoundError for the ward. Not audited: nothing is read or decided."""
+        """A page of a ward is open and sounds like this; NotFoundError for the ward. Audited when it falls mute, and when it is heard again."""
         ward = await self._placement.ward(principal, slug)
         tenant = tenant_of(principal)
         values = {
@@ -41,9 +41,14 @@ class Screens:
             "sound": sound.value,
         }
         async with self._database.transaction(tenant) as connection:
-            await connection.execute(_QUERIES["tell"], values)
+            row = await (await connection.execute(_QUERIES["tell"], values)).fetchone()
             if self._told % _FORGET_EVERY == 0:
                 await connection.execute(_QUERIES["forget"], {"tenant": tenant})
+            if row is not None and sound.is_mute != (row[0] is not None and SoundState(row[0]).is_mute):
+                action = "screen.mute" if sound.is_mute else "screen.heard"
+                await self.audit.write(
+                    connection, principal, action, f"screen:{screen}", {"ward": ward.slug, "sound": sound.value}
+                )
         self._told += 1
 
     @policy("screen.list")

@@ -1,5 +1,6 @@
 """Open ward pages as the hub knows them: who may tell, who may see, and when a page is forgotten."""
 
+import json
 from uuid import uuid4
 
 import pytest
@@ -24,6 +25,27 @@ async def test_engineers_see_which_open_page_cannot_sound_and_since_when(web: Ru
     assert [one["sound"] for one in (await engineer.get("/api/v1/screens")).json()["screens"]] == ["on", "on"]
     hub.do("update screen set seen_at = seen_at - interval '16 seconds'")
     assert (await engineer.get("/api/v1/screens")).json()["screens"] == [], "a page that was closed is no alarm"
+
+
+async def test_the_audit_has_who_and_which_page_fell_mute_and_was_heard_again_and_no_line_for_each_report(
+    web: RunningWeb, hub: RunningHub
+):
+    nurse = await web.signed_in()
+    other = await web.signed_in("wu.min")
+    mine, theirs = uuid4(), uuid4()
+    for client, screen, sound in (
+        (nurse, mine, "on"), (nurse, mine, "on"), (nurse, mine, "off"), (nurse, mine, "off"), (nurse, mine, "none"),
+        (other, theirs, "off"), (other, mine, "on"), (nurse, mine, "on"), (nurse, mine, "on"),
+    ):  # fmt: skip
+        assert (await client.post(f"/api/v1/ward/7b/screens/{screen}", json={"sound": sound})).status_code == 204
+    rows = hub.rows("select action, target, principal, body from audit where target like 'screen:%%' order by seq")
+    [(nurses,)] = hub.rows("select 'user:' || account_id from account where name = 'li.na'")
+    [(others,)] = hub.rows("select 'user:' || account_id from account where name = 'wu.min'")
+    assert [(*row, json.loads(body)["details"]) for *row, body in rows] == [
+        ("screen.mute", f"screen:{mine}", nurses, {"ward": "7b", "sound": "off"}),
+        ("screen.mute", f"screen:{theirs}", others, {"ward": "7b", "sound": "off"}),
+        ("screen.heard", f"screen:{mine}", nurses, {"ward": "7b", "sound": "on"}),
+    ]
 
 
 async def test_who_may_not_is_refused_and_nobody_speaks_for_anothers_page(web: RunningWeb, hub: RunningHub):
