@@ -95,7 +95,7 @@ def add_routes(
         points: Points = 600,
     ) -> Response:
         found = await beds.trends(person.principal, key, code, (from_ms, to_ms), points)
-        names = await accounts.names(person.principal, writers((), found.alarms))
+        names = await accounts.names(person.principal, writers(found.notes, found.alarms))
         return JSONResponse(trends_json(found, names))
 
     @router.get("/api/v1/beds/{key}/alarms", response_model=None)

@@ -63,6 +63,17 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody wrote about the patient. `who` as in the audit, `user:12`."""
+
+    note_id: int
+    at_ms: int
+    written_ms: int
+    who: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trends:
     """What one picture of trends is drawn from."""
 
@@ -72,17 +83,7 @@ class Trends:
     trends: tuple[Trend, ...]
     holes: tuple[Hole, ...]
     alarms: tuple[Past, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What somebody wrote about the patient. `who` as in the audit, `user:12`."""
-
-    note_id: int
-    at_ms: int
-    written_ms: int
-    who: str
-    text: str
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True, slots=True)

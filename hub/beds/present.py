@@ -73,6 +73,7 @@ def trends_json(found: Trends, names: Mapping[int, str]) -> Json:
         "series": [trend_json(trend) for trend in found.trends],
         "gaps": [{"source": h.source, "from_ms": h.from_ms, "to_ms": h.to_ms, "reason": h.reason} for h in found.holes],
         "alarms": [past_json(past, found.bed, names) for past in found.alarms],
+        "notes": [note_json(note, names) for note in found.notes],
     }
 
 

@@ -23,7 +23,7 @@ from hub.beds.domain import (
     window,
 )
 from hub.core.errors import InvalidError, NotFoundError
-from hub.core.policy import policy
+from hub.core.policy import allowed, policy
 from hub.core.principal import tenant_of
 from hub.devices.service import read_devices
 from hub.placement.domain import Stay, Ward
@@ -97,7 +97,7 @@ class Beds:
     async def trends(
         self, principal: "Principal", key: int, codes: Sequence[str], wanted: tuple[int | None, int | None], points: int
     ) -> Trends:
-        """The readings of `codes` between `wanted` (ms) in at most about `points` buckets, with gaps and alarms."""
+        """The readings of `codes` between `wanted` (ms) in at most about `points` buckets, with gaps, alarms and notes."""
         unknown = [code for code in codes if code not in TERMS or TERMS[code].kind is not TermKind.METRIC]
         if unknown:
             raise InvalidError(
@@ -112,9 +112,13 @@ class Beds:
         async with self._database.transaction(tenant) as connection:
             trends = await store.read_trends(connection, tenant, stay, codes, width_ms)
             holes = await store.read_holes(connection, tenant, stay)
+            # who may not read the time-line sees the curves without what somebody wrote
+            notes = (
+                await store.read_notes(connection, tenant, stay, asked) if allowed(principal, "timeline.read") else []
+            )
         alarms = await self._alarms.past(principal, stay)
         await self._note_read(principal, "trend.read", key)
-        return Trends(stay.point.bed, asked, width_ms, tuple(trends), tuple(holes), tuple(alarms))
+        return Trends(stay.point.bed, asked, width_ms, tuple(trends), tuple(holes), tuple(alarms), tuple(notes))
 
     @policy("alarm.read")
     async def alarms(

@@ -247,6 +247,14 @@ async def test_a_note_is_written_by_those_who_care_for_the_patient_and_stays(web
     for wrong in ({"text": "   "}, {"text": "x" * 2001}, {"text": "later", "at_ms": now_ns() // 1_000_000 + 3_600_000}):
         assert (await nurse.post(path, json=wrong)).status_code == 422
     assert (await nurse.post(path, json={"text": "slept well"})).status_code == 201
+    # the curves have it too, for whoever may read it
+    seen = [
+        (await one.get(f"/api/v1/beds/{key}/trends", params={"code": HEART_RATE})).json() for one in (nurse, engineer)
+    ]
+    assert [[(note["text"], note["by"]) for note in trends["notes"]] for trends in seen] == [
+        [("slept well", "Li.Na")],
+        [],
+    ]
     with psycopg.connect(hub.database.url_for("wardlink_web")) as connection:
         connection.execute("select set_config('wardlink.tenant', '1', false)")
         for change in ("update note set text = 'y'", "delete from note"):

@@ -1,7 +1,7 @@
 // What the ward page's modules do without a browser: frames, rings, the playout clock, order of alarms, layout, the event stream.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Alarms, byUrgency, heard, next } from "../../../wardlink/web/static/alarms.js";
+import { Alarms, byUrgency, heard, next, toldApart } from "../../../wardlink/web/static/alarms.js";
 import { EventParser } from "../../../wardlink/web/static/events.js";
 import { readFrame, readFrames } from "../../../wardlink/web/static/frame.js";
 import { HARMONICS, MELODIES, PATTERNS, pitches } from "../../../wardlink/web/static/sound.js";
@@ -385,4 +385,12 @@ test("the bar ahead of the pen is bare in every column, also where a row of the 
       assert.equal(left, -1, `column ${first + left} of row ${row} was left in frame ${frame}`);
     });
   }
+});
+
+test("measurements of one code are told apart by their source, those of one source by their site", () => {
+  const [strap, screened, other] = [["s/heart_rate", "A"], ["s/ecg", "A"], ["s/ecg", "B"]].map(([source, code]) => ({ source, code, site: "" }));
+  const [armpit, skin] = ["armpit", "wrist"].map((site) => ({ source: "t", code: "C", site }));
+  const all = [strap, screened, other, armpit, skin];
+  const said = all.map((one) => toldApart(one, all));
+  assert.deepEqual(said.map((words) => words.split(" ").slice(1).join(" ")), ["s/heart_rate", "s/ecg", "", "armpit", "wrist"]);
 });

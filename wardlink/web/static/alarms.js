@@ -72,6 +72,17 @@ export function measured(code) {
   return has(`numeric.${code}`) ? t(`numeric.${code}`) : term(code).short || term(code).name;
 }
 
+/**
+ * A measurement among others: with its source, or its site, where another is called the same.
+ * @typedef {{code: string, source: string, site: string}} Measurement
+ * @param {Measurement} one @param {readonly Measurement[]} all
+ */
+export function toldApart(one, all) {
+  const same = all.filter((other) => other.code === one.code);
+  const apart = [same.some((other) => other.source !== one.source) && one.source, same.some((other) => other.source === one.source && other.site !== one.site) && one.site];
+  return [measured(one.code), ...apart].filter(Boolean).join(" ");
+}
+
 /** The measurement whose number carries the alarm's colour. @param {Alarm} alarm */
 export function concerns(alarm) {
   if (typeof alarm.params.measure === "string") return alarm.params.measure;

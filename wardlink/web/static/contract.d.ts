@@ -88,7 +88,7 @@ export interface Series {
   code: string; unit: string; source: string; site: string;
   at_ms: number[]; min: (number | null)[]; max: (number | null)[]; mean: (number | null)[]; n: number[]; unusable: number[];
 }
-export interface TrendsAnswer { from_ms: number; to_ms: number; bucket_ms: number; series: Series[]; gaps: Gap[]; alarms: Past[] }
+export interface TrendsAnswer { from_ms: number; to_ms: number; bucket_ms: number; series: Series[]; gaps: Gap[]; alarms: Past[]; notes: Note[] }
 export interface Note { id: number; at_ms: number; written_ms: number; by: string; text: string }
 export interface VitalSign { code: string; unit: string; min: number; max: number; mean: number; source: string; site: string; n: number }
 export type Lying = "supine" | "prone" | "left_side" | "right_side" | "reclined" | "upright" | "head_down";

@@ -1,5 +1,5 @@
 /** What happened to the patient, at the side of the bed page: time-line of everything, alarms alone, devices; and writing a note. */
-import { glyph, look, measured, title } from "./alarms.js";
+import { glyph, look, title, toldApart } from "./alarms.js";
 import { PATHS, h, icon } from "./dom.js";
 import { Refused } from "./hub.js";
 import { age, clock, hour, t, unitName } from "./words.js";
@@ -98,7 +98,7 @@ export class Story {
     const mark = icon(KINDS[entry.kind], "kind");
     if (entry.kind === "note") return h("li", { class: "is-note" }, mark, h("div", {}, h("p", { class: "words" }, entry.note.text), h("small", {}, entry.note.by)), time);
     if (entry.kind === "posture") return h("li", {}, mark, h("div", {}, ...lying(entry)), time);
-    const values = ordered(entry.values).map((one) => h("span", {}, h("b", {}, measured(one.code)), ` ${decimals(one.mean)}`, one.min !== one.max && h("small", {}, ` ${t("numeric.limits", { low: decimals(one.min), high: decimals(one.max) })}`), ` ${unitName(one.unit)}`));
+    const values = ordered(entry.values).map((one) => h("span", {}, h("b", {}, toldApart(one, entry.values)), ` ${decimals(one.mean)}`, one.min !== one.max && h("small", {}, ` ${t("numeric.limits", { low: decimals(one.min), high: decimals(one.max) })}`), ` ${unitName(one.unit)}`));
     return h("li", { class: "is-vital" }, mark, h("div", { class: "vitals" }, ...values), time);
   }
 

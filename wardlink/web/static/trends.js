@@ -1,5 +1,5 @@
-/** The course of a patient's numbers over hours (uPlot): least to most as a band, the mean as a line, alarms and gaps drawn in. */
-import { look, measured } from "./alarms.js";
+/** The course of a patient's numbers over hours (uPlot): least to most as a band, the mean as a line, alarms, gaps and notes drawn in. */
+import { look, toldApart } from "./alarms.js";
 import { h, setText } from "./dom.js";
 import { hatch, token } from "./paper.js";
 import { hour, t, unitName } from "./words.js";
@@ -25,6 +25,8 @@ const CHARTS = [
   { codes: ["MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_MEAN", "MDC_PRESS_BLD_NONINV_DIA"], looks: ["nibp", "nibp", "nibp"], spot: true, least: 40 },
   { codes: ["MDC_TEMP_BODY", "MDC_TEMP_SKIN"], looks: ["temp", "temp"], spot: true, least: 2 },
 ];
+/** A second source of the same measurement has its colour, and another line. */
+const DASH = [6, 3];
 const MARKS = { high: "high-line", medium: "medium-line", low: "low-line", technical: "tech-line" };
 
 export class Trends {
@@ -102,13 +104,13 @@ export class Trends {
     const columns = two ? 2 : 1;
     const high = Math.max(LEAST_PX, Math.floor(this.body.clientHeight / Math.ceil(charts.length / columns)) - 2);
     this.body.classList.toggle("two", two);
-    const boxes = charts.map((chart, i) => this.chart(answer, chart, Math.floor(width / columns) - (two ? 1 : 0), high, i >= charts.length - columns));
+    const boxes = charts.map((chart, i) => this.chart(answer, chart, Math.floor(width / columns) - (two ? 1 : 0), high, { isFirst: i === 0, last: i >= charts.length - columns }));
     this.plots = boxes.map((box) => box.plot);
     this.body.replaceChildren(...boxes.map((box) => box.root));
   }
 
-  /** @param {Answer} answer @param {typeof CHARTS[number]} chart @param {number} width @param {number} high @param {boolean} last */
-  chart(answer, chart, width, high, last) {
+  /** @param {Answer} answer @param {typeof CHARTS[number]} chart @param {number} width @param {number} high @param {{isFirst: boolean, last: boolean}} place */
+  chart(answer, chart, width, high, { isFirst, last }) {
     const step = answer.bucket_ms;
     const begin = Math.floor(answer.from_ms / step) * step;
     const xs = Array.from({ length: Math.floor((answer.to_ms - begin) / step) + 1 }, (_, i) => (begin + i * step) / 1000);
@@ -116,9 +118,9 @@ export class Trends {
     const columns = series.flatMap((one) => ["max", "min", "mean"].map((name) => spread(one, /** @type {"max"} */ (name), xs.length, begin, step)));
     const first = /** @type {Series} */ (series[0]);
     const value = h("span", { class: "chart-value" });
-    const names = series.map((one) => h("b", { class: `k-${this.look(chart, one)}` }, measured(one.code)));
+    const names = series.map((one) => h("b", { class: `k-${this.look(chart, one)}${isAnother(one, series) ? " another" : ""}` }, toldApart(one, series)));
     const plotBox = h("div", { class: "chart-plot" });
-    const root = h("figure", { class: "chart", "aria-label": t("review.chart_label", { what: series.map((one) => measured(one.code)).join(", ") }) },
+    const root = h("figure", { class: "chart", "aria-label": t("review.chart_label", { what: series.map((one) => toldApart(one, series)).join(", ") }) },
       h("figcaption", {}, ...names, h("span", {}, unitName(first.unit)), value), plotBox);
     const axis = { stroke: token("ink-2"), grid: { stroke: token("line"), width: 1 }, ticks: { show: false }, font: `12px ${getComputedStyle(document.body).fontFamily}` };
     const now = this.hub.now();
@@ -134,12 +136,13 @@ export class Trends {
       series: [{}, ...series.flatMap((one) => {
         const colour = token(this.look(chart, one));
         return [...["max", "min"].map(() => ({ stroke: "transparent", width: 0, points: { show: false } })),
-          { stroke: colour, width: 1.6, ...(chart.spot ? { paths: () => null } : {}), points: { show: true, size: chart.spot ? 6 : 3, fill: colour, filter: chart.spot ? all : alone } }];
+          { stroke: colour, width: 1.6, ...(isAnother(one, series) ? { dash: DASH } : {}), ...(chart.spot ? { paths: () => null } : {}), points: { show: true, size: chart.spot ? 6 : 3, fill: colour, filter: chart.spot ? all : alone } }];
       })],
       bands: series.map((one, i) => ({ series: /** @type {[number, number]} */ ([3 * i + 1, 3 * i + 2]), fill: `${token(this.look(chart, one))}33` })),
       hooks: {
         drawClear: [(u) => this.under(u, answer, first.code)],
-        draw: [(u) => this.over(u)],
+        draw: [(u) => this.over(u, answer)],
+        ready: [(u) => isFirst && this.pin(u, answer, now)],
         setCursor: [(u) => setText(value, reading(u, series, now))],
         setSelect: [(u) => {
           if (u.select.width < 8) return;
@@ -197,10 +200,33 @@ export class Trends {
     c.restore();
   }
 
-  /** @param {Plot} u */
-  over(u) {
-    if (!this.reviewed) return;
+  /** The notes of the stretch as marks at the top of the picture, which say on hover and focus what was written. @param {Plot} u @param {Answer} answer @param {number} now */
+  pin(u, answer, now) {
+    for (const note of answer.notes.filter(({ at_ms: at }) => at >= answer.from_ms && at <= answer.to_ms)) {
+      const left = u.valToPos(note.at_ms / 1000, "x");
+      const words = h("span", { class: `note-words${left > u.over.clientWidth / 2 ? " to-left" : ""}` }, h("b", {}, `${hour(note.at_ms, now)} · ${note.by}`), note.text);
+      const mark = h("span", { class: "note-mark", role: "note", tabindex: "0", "aria-label": `${hour(note.at_ms, now)}, ${note.by}: ${note.text}` }, words);
+      mark.style.left = `${left}px`;
+      u.over.append(mark);
+    }
+  }
+
+  /** @param {Plot} u @param {Answer} answer */
+  over(u, answer) {
     const { ctx: c, bbox } = u;
+    c.save();
+    c.strokeStyle = token("accent");
+    c.setLineDash([1, 3]);
+    for (const note of answer.notes) {
+      const x = Math.round(u.valToPos(note.at_ms / 1000, "x", true)) + 0.5;
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      c.beginPath();
+      c.moveTo(x, bbox.top);
+      c.lineTo(x, bbox.top + bbox.height);
+      c.stroke();
+    }
+    c.restore();
+    if (!this.reviewed) return;
     const [from, to] = this.reviewed.map((ms) => u.valToPos(ms / 1000, "x", true));
     if (from === undefined || to === undefined || to < bbox.left || from > bbox.left + bbox.width) return;
     c.save();
@@ -220,6 +246,11 @@ export function spanned(low, high, least, share) {
   const beyond = Math.max(0.05 * (high - low), (least - (high - low)) / 2);
   const top = share ? Math.min(high + beyond, Math.max(100, high)) : high + beyond;
   return [Math.min(low - beyond, top - least), top];
+}
+
+/** Whether an earlier one measures the same. @param {Series} one @param {Series[]} series */
+function isAnother(one, series) {
+  return series.findIndex((other) => other.code === one.code) < series.indexOf(one);
 }
 
 /** A column of a series on the grid of the picture; null where nothing was read. @param {Series} series @param {"min" | "max" | "mean"} name @param {number} n @param {number} begin @param {number} step */
