@@ -12,6 +12,7 @@ LANGS = {"zh_Hans": "zh-Hans", "en": "en"}  # ours, and as a page says it
 THEMES = ("day", "night")
 SIZES = ((1280, 800), (1920, 1080), (390, 844))
 USUAL: ViewportSize = {"width": 1280, "height": 800}
+TOUCHED = 700  # narrower pages are those of phones, which are touched
 BETWEEN: ViewportSize = {"width": 900, "height": 700}  # a size of no picture, so that the first one is painted anew too
 
 _THEME = "(theme) => { document.documentElement.dataset.theme = theme; }"
@@ -28,6 +29,19 @@ _SIDEWAYS = """
   .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1 && !e.hasAttribute("tabindex"))
   .filter((e) => e === document.documentElement || ["auto", "scroll"].includes(getComputedStyle(e).overflowX))
   .map((e) => `${e.tagName.toLowerCase()}.${e.className}: ${e.scrollWidth} px in ${e.clientWidth}`)"""
+# What a finger in a glove would miss: each target is 44 px high, with its label, and with what it has of its own around it. Excepted are
+# links within a sentence (WCAG 2.2, 2.5.8) and what is out of sight until the keyboard reaches it.
+_TOO_SMALL = """
+() => {
+  const beyond = ({ top, bottom }) => Math.max(0, -parseFloat(top)) + Math.max(0, -parseFloat(bottom));
+  return [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary, [role=button], [role=tab]")]
+  .filter((e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !e.closest(".skip, [inert]"))
+  .filter((e) => !(e.tagName === "A" && getComputedStyle(e).display === "inline" && e.closest("p, li, td, dd")?.innerText.trim() !== e.innerText.trim()))
+  .map((e) => [e, (e.closest("label") ?? e).getBoundingClientRect(), getComputedStyle(e, "::after")])
+  .map(([e, box, more]) => [e, box.width, box.height + (more.content !== "none" && more.position === "absolute" ? beyond(more) : 0)])
+  .filter(([, width, height]) => width && height < 43.5)
+  .map(([e, , height]) => `${Math.round(height)} px: ${e.outerHTML.slice(0, 120)}`);
+}"""
 _INK = """
 ([selector, name]) => {
   const canvas = document.querySelector(selector);
@@ -40,10 +54,28 @@ _INK = """
   return n;
 }"""
 
+# Columns that have the colour of a bold line from top to bottom, but for what is drawn over it.
+_FIVE_MM = """
+(selector) => {
+  const canvas = document.querySelector(selector);
+  const hex = getComputedStyle(document.documentElement).getPropertyValue("--grid-5").trim().slice(1);
+  const bold = [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const isBold = (x, y) => bold.every((value, i) => Math.abs(data[4 * (y * canvas.width + x) + i] - value) < 4);
+  const lines = Array.from({ length: canvas.width }, (_, x) => x)
+    .filter((x) => Array.from({ length: canvas.height }, (_, y) => y).filter((y) => isBold(x, y)).length > canvas.height * 0.6);
+  return (lines.at(-1) - lines[0]) / (lines.length - 1) / devicePixelRatio;
+}"""
+
 
 def ink(page: Page, canvas: str, colour: str = "ecg") -> int:
     """How many pixels of a canvas have a colour of the tokens, as a trace has it."""
     return page.evaluate(_INK, [canvas, colour])
+
+
+def five_mm_px(page: Page, canvas: str) -> float:
+    """How far the bold lines of a canvas are apart, which stand for 5 mm: CSS pixels."""
+    return page.evaluate(_FIVE_MM, canvas)
 
 
 def wait_for_ink(page: Page, canvas: str, least: int = 500, colour: str = "ecg") -> None:
@@ -117,7 +149,7 @@ class Album:
         all_rules: bool = True,
         check: Callable[[Page], object] | None = None,
     ) -> None:
-        """Take the page in every size. `all_rules`: the others than contrast do not change with the theme.
+        """Take the page in every size. `all_rules`: the others than contrast do not change with the theme, nor on a phone with the language.
 
         A page that paints does so anew for each size, and thereby for a theme that has changed since the last one.
         """
@@ -128,9 +160,12 @@ class Album:
             assert not sideways, f"{name}-{width} scrolls sideways: {sideways}"
             if check:
                 check(page)
-            if n == 0:
+            if width < TOUCHED:
+                small = page.evaluate(_TOO_SMALL)
+                assert not small, f"{name}-{width} has targets too small for a glove: {small}"
+            if n == 0 or (all_rules and width < TOUCHED and "zh_Hans" not in name):
                 barriers = self.barriers(page, all_rules=all_rules)
-                assert not barriers, f"{name}: {barriers}"
+                assert not barriers, f"{name}-{width}: {barriers}"
             page.screenshot(
                 path=self.folder / f"{name}-{width}.jpg", type="jpeg", quality=80, scale="css", animations="disabled"
             )

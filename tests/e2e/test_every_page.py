@@ -3,6 +3,7 @@
 The walls are in test_few_and_many_beds.py, the gateway's own page in test_local_page.py.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from protocols.record import (
     WaveformGroup,
     alarm_id,
 )
-from tests.e2e.album import Album, ink, wait_for_ink
+from tests.e2e.album import USUAL, Album, five_mm_px, ink, wait_for_ink
 from tests.fixtures.cart import leave_ecg
 from tests.fixtures.migrated_database import MigratedDatabases
 from tests.fixtures.past import write_past
@@ -208,6 +209,16 @@ def test_who_and_what_is_at_a_bed(ward: SyntheticWard, open_page: Callable[..., 
 
     album.fill(page, "admission-asked", known)
 
+    page.goto(f"{ward.url}/ward/7b/bed/4/admit")
+    for field, value in (("number", "B-17"), ("name", "周小玲"), ("birth", "1957-04-09")):
+        page.fill(f"#{field}", value)
+    page.check("input[name=sex][value=female]")
+    page.locator("form.plate button.main").click()
+    page.wait_for_url("**/ward/7b/bed/4")
+    expect(page.locator("article.bed")).to_contain_text("周**")
+    lies = "select hospital_number, sex from patient join patient_association using (patient_id) join point_of_care using (point_of_care_id)"
+    assert ward.hub.rows(f"{lies} where bed = '4' and upper_inf(during)") == [("B-17", "female")]
+
 
 def test_the_paper_of_a_resting_ecg(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
     page = open_page("en")
@@ -245,7 +256,35 @@ def test_the_sheets_of_the_ward_page(ward: SyntheticWard, open_page: Callable[..
     album.fill(page, "ward-keys", menu, load_themes=True)
 
 
+def test_a_screen_that_was_measured_with_a_card_has_a_true_millimetre_from_then_on(
+    ward: SyntheticWard, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "qian.li")
+    strip = "article.bed .strip canvas"
+    wait_for_ink(page, strip)
+    assert five_mm_px(page, strip) == pytest.approx(5 * 96 / 25.4, abs=0.2), (
+        "96 px an inch, until somebody knows better"
+    )
+    page.keyboard.press("?")
+    page.get_by_role("button", name="Match the screen").click()
+    page.locator("aside.sheet input[type=range]").fill("6")
+    card = page.locator("aside.sheet .bank").bounding_box()
+    assert card is not None
+    assert card["width"] == pytest.approx(85.6 * 6, abs=1), "a bank card (ISO/IEC 7810 ID-1) beside it is as wide"
+    album.still(page, "ward-calibration-en-night")
+    page.set_viewport_size(USUAL)
+    page.get_by_role("button", name="Keep").click()
+    expect(page.locator("aside.sheet [role=status]")).not_to_be_empty()
+    assert five_mm_px(page, strip) == pytest.approx(30, abs=0.2)
+    page.reload()
+    wait_for_ink(page, strip)
+    assert five_mm_px(page, strip) == pytest.approx(30, abs=0.2)
+
+
 def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
+    strap = SourcePath("monitor-2", ("heart_rate",))
+    ward.send(Lane.NUMERIC, Observation(strap, HEART_RATE, 71.0, "/min", Times(now_ns())))
     write_past(ward.hub.database.admin_url, "monitor-2")
     page = open_page("en")
     ward.sign_in(page, "he.jun")
@@ -255,6 +294,12 @@ def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page]
         expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=20_000)
         expect(page.locator("figure.chart canvas").first).to_be_visible(timeout=10_000)
         expect(page.locator("#story-list li.is-alarm")).not_to_have_count(0)
+        # two that measure the same are told apart, in the legend and in the time-line
+        legend = page.locator("figure.chart figcaption").first
+        expect(legend.locator("b")).to_have_count(2)
+        expect(legend.locator("b:not(.another)")).to_contain_text(re.compile(r"\S+ monitor-2$"))
+        expect(legend.locator("b.another")).to_contain_text("monitor-2/heart_rate")
+        expect(page.locator("#story-list li.is-vital", has_text="monitor-2/heart_rate")).not_to_have_count(0)
         wait_for_ink(page, "article.bed .strip canvas")
 
     album.fill(page, "bed", live)
@@ -265,6 +310,13 @@ def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page]
         expect(page.locator("aside.sheet .limit-row").first).to_be_visible()
 
     album.fill(page, "bed-limits", limits)
+
+    engineer = open_page("en", width=390, height=844)
+    ward.sign_in(engineer, "lin.hao", Role.ENGINEER)
+    engineer.goto(page.url)
+    engineer.locator("#tab-devices").click()
+    expect(engineer.locator("#story-list li.is-device a")).not_to_have_count(0)
+    album.still(engineer, "bed-devices-en-day", ((390, 844),))
 
     here = page.url
     page.locator("body").press("/")

@@ -59,7 +59,7 @@ export function calibrationPanel(close, changed) {
   }
   slider.value = String(pxPerMm());
   show(pxPerMm());
-  return panel(t("calibration.title"), close, h("p", {}, t("calibration.how")), h("div", { class: "scroll" }, card), slider, value,
+  return panel(t("calibration.title"), close, h("p", {}, t("calibration.how")), h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("calibration.card") }, card), slider, value,
     h("div", { class: "row" }, h("button", { class: "plain main", type: "button", onclick: () => keep(Number(slider.value)) }, t("calibration.save")),
       h("button", { class: "plain", type: "button", onclick: () => { slider.value = String(STANDARD_PX_PER_MM); show(STANDARD_PX_PER_MM); keep(null); } }, t("calibration.reset"))), told);
 }
