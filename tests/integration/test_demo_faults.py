@@ -206,7 +206,7 @@ def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(ask
         time.sleep(0.2)
     time.sleep(max(0.0, asking.on_s + WIRED_S - time.monotonic()))
     again_s = time.time()
-    asking.wait_until_seen(asking.go_wrong(PULL_LEAD, "1", 6), again_s)
+    asking.wait_until_seen(asking.go_wrong(PULL_LEAD, "1", 15), again_s)
     asking.wait_until_seen(lost, since_s)  # what went wrong while the hub was away, too
     asking.wait_until_seen(cut_off, began_s)
     assert asking.running.process.poll() is None
