@@ -1,6 +1,7 @@
 """Loads the plugins of this suite: the requirement trace, the skip guard, the recordings, the seeds, and every module of tests/fixtures."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -15,6 +16,10 @@ pytest.register_assert_rewrite("tests.fixtures")  # one may import another befor
 # How long an example takes is the machine's matter. Each run tries others; one that fails says how to have it again.
 settings.register_profile("wardlink", deadline=None, print_blob=True)
 settings.load_profile("wardlink")
+
+# A shell that starts a run in the background lets it ignore Ctrl-C, and so would every command that a test ends by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As its programs do: unless it is told, structlog paints each traceback for half a second.
 structlog.configure(
