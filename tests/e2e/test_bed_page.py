@@ -48,10 +48,14 @@ def test_a_nurse_works_at_a_bed(
     assert page.locator("figure.chart").count() == 4
     timeline = page.locator("#story-list")
     expect(timeline.locator("li.is-vital").first).to_contain_text("HR")
-    expect(timeline.locator("li.is-alarm")).to_have_count(2)
+    # Those of the past; a page that is slow to open finds another lost connection, of the device that is not switched on yet.
+    alarms = timeline.locator("li.is-alarm")
+    expect(alarms.filter(has_text="reached the hub")).to_have_count(1)
+    limit = alarms.filter(has_not_text="Connection lost")
+    expect(limit).to_have_count(1)
 
     # an alarm of the past moves the review strip to its moment; the live strip stays
-    timeline.locator("li.is-alarm .row-button").first.click()
+    limit.locator(".row-button").click()
     expect(page.locator(".review")).to_be_visible()
     expect(page.locator(".review-told")).to_be_hidden(timeout=5000)
     heading = page.locator(".review h3")
