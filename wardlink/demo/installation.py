@@ -170,7 +170,7 @@ class Installation:
         """End the processes and the database, whatever signal comes meanwhile; ProcessError or StackError for what did not end."""
         with undisturbed():
             try:
-                self.processes.stop_all()
+                self.processes.stop_all("agent")  # it takes its leave of radio, broker and hub
             finally:
                 if self._begun:
                     stack_down(self._places, self._progress)

@@ -1,11 +1,11 @@
-"""A device's pipeline ends when it is told to, even when bytes arrive in the same turn of the loop."""
+"""A device's pipeline ends when it is told to, even when bytes arrive in the same turn of the loop or its link is gone as well."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from edge.pipeline.device import DevicePipeline, Sink
-from firmware_adapters.adapter import API_VERSION, Chunk, Decoder, DeviceConfig, Family, Resume
+from firmware_adapters.adapter import API_VERSION, Chunk, Decoder, DeviceConfig, Family, LinkError, Resume
 from models.screening.placement import Placement
 from protocols.errors import Fault
 from protocols.record import NS_PER_S, Record, SourcePath
@@ -22,13 +22,14 @@ class Silent:
 
 
 class Chattering:
-    """An adapter whose link has bytes whenever `bytes_come` is set."""
+    """An adapter whose link has bytes whenever `waiting` is given some; `gone`: closing it fails, as of a line that is not there any more."""
 
     api_version = API_VERSION
     silence_ns = 2 * NS_PER_S
     family = Family("chattering", "nobody", "test", (), "none")
 
-    def __init__(self) -> None:
+    def __init__(self, *, gone: bool = False) -> None:
+        self.gone = gone
         self.waiting: asyncio.Future[Chunk] | None = None
         self.asked = asyncio.Event()
 
@@ -41,7 +42,11 @@ class Chattering:
     def open(self) -> AbstractAsyncContextManager["Chattering"]:
         @asynccontextmanager
         async def opened() -> AsyncGenerator["Chattering"]:
-            yield self
+            try:
+                yield self
+            finally:
+                if self.gone:
+                    raise LinkError("the line cannot be closed: no such device")
 
         return opened()
 
@@ -73,3 +78,18 @@ async def test_a_pipeline_ends_although_bytes_come_in_the_same_turn():
     running.cancel()
     done, _ = await asyncio.wait((running,), timeout=2)
     assert running in done
+
+
+async def test_a_pipeline_ends_although_its_link_cannot_be_closed():
+    adapter = Chattering(gone=True)
+    config = DeviceConfig("amp", "chattering", "none")
+    pipeline = DevicePipeline(
+        adapter, config, Sink(lambda records: None, lambda: NS_PER_S), placement=Placement(), resume={}
+    )
+    running = asyncio.create_task(pipeline.run())
+    await adapter.asked.wait()
+    running.cancel()
+    done, _ = await asyncio.wait((running,), timeout=2)
+    adapter.gone = False  # one that goes on can be ended by the test's own end
+    assert running in done
+    assert running.cancelled()
