@@ -103,9 +103,8 @@ class DevicePipeline:
                 await self._connected(decoder)
             except LinkError as error:
                 task = asyncio.current_task()
-                if (
-                    task is not None and task.cancelling()
-                ):  # closing what is gone as well failed: this is the end, no lost link
+                # closing what is gone as well failed: this is the end, and no lost link
+                if task is not None and task.cancelling():
                     raise asyncio.CancelledError from error
                 # who measures now and then is away most of the time: that is told once a change, not once a look
                 if self._adapter.silence_ns or str(error) != said:
