@@ -77,7 +77,7 @@ class DoorSettings(BaseModel):
 
     def policy(self) -> DoorPolicy:
         """The same for the intake."""
-        return DoorPolicy(self.name, frozenset(d.id for d in self.devices), self.names)
+        return DoorPolicy(self.name, self.kind, frozenset(d.id for d in self.devices), self.names)
 
 
 class SpoolSettings(BaseModel):

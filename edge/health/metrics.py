@@ -8,6 +8,9 @@ RECORDS = Counter("edge_records", "Records handed on", ["device", "kind"])
 FAULTS = Counter("edge_faults", "Stretches of bytes that made no record", ["device"])
 BATCHES = Counter("edge_batches", "Batches closed", ["lane"])
 SPOOL_WAITING = Gauge("edge_spool_waiting", "Batches that wait for the disk", ["lane"])
+SPOOL_WAITING_BYTES = Gauge(
+    "edge_spool_waiting_bytes", "Bytes of batches that are not on disk yet, and what each takes by itself", ["lane"]
+)
 SPOOL_BYTES = Gauge("edge_spool_bytes", "Bytes of all segments of the spool")
 SPOOL_WRITTEN = Counter("edge_spool_written_bytes", "Bytes appended to segments")
 SPOOL_COMMIT = Histogram("edge_spool_commit_seconds", "How long a group of batches took to be durable")

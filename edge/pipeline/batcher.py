@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edge.health.metrics import BATCHES
+from edge.pipeline.fitting import fitted
 from edge.pipeline.queues import QUEUES
 from protocols import wire
 from protocols.link import Connection, Lane, LinkSender, connection_of
@@ -32,6 +33,19 @@ def lane_for(record: Record) -> Lane:
     if isinstance(record, Gap) and record.from_sample is not None:
         return Lane.WAVEFORM
     return Lane(wire.lane_of(record))
+
+
+def _all(parts: "list[asyncio.Future[int]]") -> "asyncio.Future[int]":
+    """Make one future of the parts of what was one batch: that of the last, or of the first that failed."""
+    promise: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def look(_: "asyncio.Future[int]") -> None:
+        if all(part.done() for part in parts):
+            _tell(promise, next((p for p in parts if p.cancelled() or p.exception() is not None), parts[-1]))
+
+    for part in parts:
+        part.add_done_callback(look)
+    return promise
 
 
 def _tell(promise: "asyncio.Future[int]", durable: "asyncio.Future[int]") -> None:
@@ -142,13 +156,45 @@ class Batcher:
         closed, self._open[lane] = self._open[lane], _Open()
         if not closed.records:
             return None
-        durable = self._spool.append(lane, closed.records, closed.arrivals)
+        parts = self._append(lane, closed.records, closed.arrivals)
+        durable = parts[0] if len(parts) == 1 else _all(parts)
         if closed.durable is not None:
             durable.add_done_callback(partial(_tell, closed.durable))
-        self._writing.add(durable)
-        durable.add_done_callback(lambda future: self._durable(lane, future))
-        BATCHES.labels(lane=lane.name.lower()).inc()
         return durable
+
+    def _append(
+        self, lane: Lane, records: Sequence[Record], arrivals: Sequence[Arrival] = ()
+    ) -> "list[asyncio.Future[int]]":
+        """Hand records to the spool, in as many batches as they need; marks stand in the last, so that they tell of all of them."""
+        try:
+            durable = self._spool.append(lane, records, arrivals)
+        except wire.TooLargeError:
+            return self._append_parts(lane, records, arrivals)
+        if durable not in self._writing:  # the spool may make one batch of several
+            self._writing.add(durable)
+            durable.add_done_callback(lambda future: self._durable(lane, future))
+        BATCHES.labels(lane=lane.name.lower()).inc()
+        return [durable]
+
+    def _append_parts(
+        self, lane: Lane, records: Sequence[Record], arrivals: Sequence[Arrival]
+    ) -> "list[asyncio.Future[int]]":
+        half = len(records) // 2
+        if half:
+            return [*self._append(lane, records[:half]), *self._append(lane, records[half:], arrivals)]
+        if arrivals:
+            return [*self._append(lane, records), *self._append(lane, (), arrivals)]
+        _log.error(
+            "record-too-large",
+            lane=lane.name.lower(),
+            source=str(records[0].source),
+            kind=type(records[0]).__name__,
+            what_to_do="let the device send less at once; samples are cut in two, of anything else an event tells its first bytes",
+        )
+        parts: list[asyncio.Future[int]] = []
+        for record in fitted(records[0]):
+            parts += self._append(lane_for(record), [record])
+        return parts
 
     def record(self, gaps: Iterable[Gap]) -> "asyncio.Future[int] | None":
         """Put gaps of lost batches into lane event and close it; the future of their durability."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from edge.health.metrics import SPOOL_GIVEN_UP
+from edge.health.metrics import SPOOL_GIVEN_UP, SPOOL_WAITING_BYTES
 from edge.spool.frame import Frame, FrameError
 from edge.spool.gaps import gaps_of, records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
@@ -24,9 +24,13 @@ from protocols.device_package_pb2 import Record as WireRecord
 from protocols.link import Lane, Position
 from protocols.nomenclature import QUEUE_OVERFLOW
 from protocols.record import AlarmCondition, Gap, Record
-from protocols.wire import Arrival, decode_record, encode_batch
+from protocols.wire import Arrival, decode_record, encode_batch, encode_record
 
 _RETIRE_EVERY_S = 60.0
+_BATCH_BYTES = 1024  # that a waiting batch takes beside its payload: a small one is mostly this
+# Together as far below the bound of a batch as the longest names of sources and devices can want.
+_GAPS_OF_A_BATCH = 512
+_ARRIVALS_OF_A_BATCH = 2000
 
 OnDropped: TypeAlias = Callable[[Lane, int, int], None]
 
@@ -40,6 +44,15 @@ class _Item:
     sources: list[SourceEnd] = field(default_factory=list[SourceEnd])
     alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
     arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
+
+
+@dataclass(slots=True)
+class _GivenUp:
+    """Batches of a lane for which there was no room, as the Gaps that they make together."""
+
+    done: "asyncio.Future[int]"
+    gaps: list[WireRecord] = field(default_factory=list[WireRecord])
+    arrivals: list[Arrival] = field(default_factory=list[Arrival])
 
 
 @dataclass(slots=True)
@@ -64,6 +77,8 @@ class Spool:
         self._clock, self._loop = clock_ns, loop
         self._store = Store(directory, limits, clock_ns, self._tell_dropped)
         self._retired_at = {ALARM_LOG: 0.0, WAVEFORM_LOG: 0.0}
+        self._given_up: dict[Lane, _GivenUp] = {}
+        self._waiting_bytes = dict.fromkeys(Lane, 0)
         self._alarm_writer = GroupWriter[_Work]("spool-alarm", self._commit_alarms, self._idle_alarms)
         self._bulk_writer = GroupWriter[_Work]("spool-bulk", self._commit_bulk, self._idle_bulk)
 
@@ -78,6 +93,8 @@ class Spool:
 
     async def close(self) -> None:
         """Make durable what waits, write the index, end the threads."""
+        for lane in Lane:
+            self._tell_given_up(lane)
         await asyncio.to_thread(self._alarm_writer.stop)
         await asyncio.to_thread(self._bulk_writer.stop)
         await asyncio.to_thread(self._store.close)
@@ -96,24 +113,73 @@ class Spool:
         """Number a batch and hand it to its writer; resolved with n when it is durable, in the order of n.
 
         `arrivals`: the devices' packages of which all records of this lane are among these; durable in the same write.
-        A waveform batch for which the writer has no room becomes the Gap of what it held.
+        A batch for which the writer has no room becomes the Gap of what it held; the batches of such a time become one, with one
+        future. Alarms always have room. TooLargeError, and nothing is numbered, when the records are more than a batch may hold.
         """
-        n, closed_ns = self._store.newest[lane] + 1, self._clock()
-        writer = self._writer(lane)
-        payload = encode_batch(lane.wire, n, closed_ns, records, arrivals)
-        if lane is Lane.WAVEFORM and writer.waiting() >= self._store.limits.queue_batches:
-            gaps = gaps_of([records_of(payload)], QUEUE_OVERFLOW, recoverable=False, at_ns=closed_ns)
-            payload = encode_batch(lane.wire, n, closed_ns, gaps, arrivals)
-            SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=QUEUE_OVERFLOW).inc()
-        self._store.newest[lane] = n
-        item = _Item(Frame(lane, n, closed_ns, payload), self._loop.create_future())
+        has_room = self._has_room(lane)
+        if has_room:
+            self._tell_given_up(lane)  # before what comes now: a stream is durable in its own order
+        closed_ns = self._clock()
+        payload = encode_batch(lane.wire, self._store.newest[lane] + 1, closed_ns, records, arrivals)
+        if has_room:
+            return self._put(lane, closed_ns, payload, arrivals, self._loop.create_future())
+        return self._give_up(lane, closed_ns, records_of(payload), arrivals)
+
+    def _give_up(
+        self, lane: Lane, at_ns: int, records: Sequence[WireRecord], arrivals: Sequence[Arrival]
+    ) -> "asyncio.Future[int]":
+        """Keep the Gaps of these records until there is room, together with those that wait for it already."""
+        SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=QUEUE_OVERFLOW).inc()
+        gaps = gaps_of([records], QUEUE_OVERFLOW, recoverable=False, at_ns=at_ns)
+        known = self._given_up.get(lane)
+        if known is not None and (
+            len(known.gaps) + len(gaps) > _GAPS_OF_A_BATCH or len(known.arrivals) + len(arrivals) > _ARRIVALS_OF_A_BATCH
+        ):
+            self._tell_given_up(lane)
+        given_up = self._given_up.setdefault(lane, _GivenUp(self._loop.create_future()))
+        together = gaps_of([given_up.gaps, records], QUEUE_OVERFLOW, recoverable=False, at_ns=at_ns)
+        given_up.gaps = [encode_record(gap) for gap in together]
+        given_up.arrivals += arrivals
+        return given_up.done
+
+    def _tell_given_up(self, lane: Lane) -> None:
+        """Put the Gaps of what there was no room for behind what is waiting."""
+        if lane in self._given_up:
+            given_up, closed_ns = self._given_up[lane], self._clock()
+            gaps = [decode_record(gap) for gap in given_up.gaps]
+            payload = encode_batch(lane.wire, self._store.newest[lane] + 1, closed_ns, gaps, given_up.arrivals)
+            del self._given_up[lane]
+            self._put(lane, closed_ns, payload, given_up.arrivals, given_up.done)
+
+    def _has_room(self, lane: Lane) -> bool:
+        limits = self._store.limits
+        match lane:
+            case Lane.ALARM:
+                return True
+            case Lane.WAVEFORM:
+                return self._writer(lane).waiting() < limits.queue_batches
+            case Lane.EVENT | Lane.NUMERIC:
+                return self._waiting_bytes[lane] < limits.queue_bytes
+
+    def _put(
+        self, lane: Lane, closed_ns: int, payload: bytes, arrivals: Sequence[Arrival], done: "asyncio.Future[int]"
+    ) -> "asyncio.Future[int]":
+        n = self._store.newest[lane] = self._store.newest[lane] + 1
+        item = _Item(Frame(lane, n, closed_ns, payload), done)
         item.arrivals = [ArrivalRow(lane, a.device, a.identity, n) for a in arrivals]
         if lane is Lane.WAVEFORM:
             item.sources = source_ends(records_of(payload))
         elif lane is Lane.ALARM:
             item.alarms = alarm_rows(records_of(payload), 0)
-        writer.put(item)
-        return item.done
+        self._wait_for(item, 1)
+        self._writer(lane).put(item)
+        return done
+
+    def _wait_for(self, item: _Item, one: int) -> None:
+        """Count a batch that is not on disk yet (1), or not any more (-1)."""
+        lane = Lane(item.frame.lane)
+        self._waiting_bytes[lane] += one * (len(item.frame.payload) + _BATCH_BYTES)
+        SPOOL_WAITING_BYTES.labels(lane=lane.name.lower()).set(self._waiting_bytes[lane])
 
     def read(self, lane: Lane, n: int) -> bytes | None:
         """The encoded batch; None when it is not there (any more). Reads the disk: call it from a thread unless `is_recent`.
@@ -222,9 +288,23 @@ class Spool:
         try:
             self._store.write(key, [i.frame for i in group], sources, alarms, arrivals, lambda: writer.stopping)
         except OSError as error:
-            self._loop.call_soon_threadsafe(_fail, group, error)
+            self._loop.call_soon_threadsafe(self._settle, group, error)
         else:
-            self._loop.call_soon_threadsafe(_resolve, group)
+            self._loop.call_soon_threadsafe(self._settle, group, None)
+
+    def _settle(self, group: Sequence[_Item], error: OSError | None) -> None:
+        """Tell in the event loop that a group is durable, or never will be."""
+        for item in group:
+            self._wait_for(item, -1)
+            if item.done.done():
+                continue
+            if error is None:
+                item.done.set_result(item.frame.n)
+            else:
+                item.done.set_exception(error)
+        for lane in list(self._given_up):
+            if self._has_room(lane):
+                self._tell_given_up(lane)
 
     def _idle_alarms(self) -> None:
         self._store.keep_spare()
@@ -245,15 +325,3 @@ class Spool:
 
     def _call_dropped(self, lane: Lane, first: int, last: int) -> None:
         self.on_dropped(lane, first, last)
-
-
-def _resolve(group: Sequence[_Item]) -> None:
-    for item in group:
-        if not item.done.done():
-            item.done.set_result(item.frame.n)
-
-
-def _fail(group: Sequence[_Item], error: OSError) -> None:
-    for item in group:
-        if not item.done.done():
-            item.done.set_exception(error)

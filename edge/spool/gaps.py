@@ -105,8 +105,10 @@ def _stretch(record: WireRecord) -> _Stretch:
         wave = record.waveform
         end = begin + round(wave.n / wave.fs_hz * NS_PER_S)
         return _Stretch(record.source, begin, end, wave.first_sample, wave.first_sample + wave.n)
-    if record.HasField("gap") and record.gap.HasField("to_sample"):
+    if record.HasField("gap"):
         gap = record.gap
+        if not gap.HasField("to_sample"):
+            return _Stretch(record.source, gap.from_ns, gap.to_ns)
         return _Stretch(record.source, gap.from_ns, gap.to_ns, gap.from_sample, gap.to_sample)
     return _Stretch(record.source, begin, begin + 1)
 

@@ -13,7 +13,8 @@ class Limits:
     segment_bytes: int = 16 << 20
     alarm_segment_bytes: int = 1 << 20
     keep_ns: int = DAY_NS
-    queue_batches: int = 256
+    queue_batches: int = 256  # waveforms that wait for the disk
+    queue_bytes: int = 8 << 20  # of events that wait for it, and as many of numerics
 
     def __post_init__(self) -> None:
         """Refuse a limit in which the open segments have no room."""

@@ -10,6 +10,7 @@ import firmware_adapters.transport
 from edge.health import metrics
 from edge.pipeline.queues import QUEUES
 from edge.spool import Limits
+from edge.spool.frame import HEADER_BYTES
 from firmware_adapters.transport import ble, mqtt, serial
 from protocols.link import window
 from tests.fixtures.queue_reader import Made, queues_made
@@ -26,6 +27,8 @@ BOUNDS_OF_TRANSPORTS = {
 def test_the_table_of_queues_has_the_bounds_of_the_code():
     assert QUEUES["link"].bound == serial.LIMIT_BYTES
     assert QUEUES["spool-waveform"].bound == Limits().queue_batches
+    assert QUEUES["spool-event"].bound == QUEUES["spool-numeric"].bound == Limits().queue_bytes
+    assert QUEUES["losses"].bound == Limits().total_bytes // (2 * HEADER_BYTES)
     assert QUEUES["in-flight"].bound == window.MAX_BYTES
     for bounds in BOUNDS_OF_TRANSPORTS.values():
         assert [QUEUES[row].bound for row, _ in bounds] == [bound for _, bound in bounds]

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from prometheus_client import REGISTRY
 from edge.spool import ARRIVALS_KEPT, Limits, Spool
 from edge.spool.succession import succeed
 from protocols.link import Lane, Position
-from protocols.nomenclature import QUEUE_OVERFLOW, SPOOL_CORRUPT, SPOOL_FULL
-from protocols.record import NS_PER_S, Gap, Presence, WaveformGroup
-from protocols.wire import Arrival, decode_batch, decode_record
+from protocols.nomenclature import EVT_FAULT, QUEUE_OVERFLOW, SPOOL_CORRUPT, SPOOL_FULL
+from protocols.record import NS_PER_S, DeviceEvent, Gap, Observation, Presence, Times, WaveformGroup
+from protocols.uplink_pb2 import Batch
+from protocols.wire import Arrival, arrivals_of, decode_batch, decode_record
 from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, noisy_waveform, waveform
 from tests.fixtures.waiting import until
 
@@ -295,16 +297,96 @@ async def test_a_writer_that_falls_behind_turns_waveforms_into_their_gaps(tmp_pa
     before = given_up(Lane.WAVEFORM, QUEUE_OVERFLOW)
     async with opened(tmp_path, Limits(6 * 65536, 65536, 32768, queue_batches=3)) as spool:
         waiting = [spool.append(Lane.WAVEFORM, [waveform(25 * i)]) for i in range(30)]
-        await asyncio.gather(*waiting)
-        kept = [records(spool, Lane.WAVEFORM, n)[0] for n in range(1, 31)]
-        gaps = sum(isinstance(r, Gap) for r in kept)
-        assert given_up(Lane.WAVEFORM, QUEUE_OVERFLOW) - before == gaps > 0
+        newest = max(await asyncio.gather(*waiting))
+        kept = [r for n in range(1, newest + 1) for r in records(spool, Lane.WAVEFORM, n)]
+        gaps = [r for r in kept if isinstance(r, Gap)]
+        assert given_up(Lane.WAVEFORM, QUEUE_OVERFLOW) - before == 30 - sum(isinstance(r, WaveformGroup) for r in kept)
+        assert 0 < len(gaps) < 26, "what follows each other is one gap"
         spans = [
             (r.first_sample, r.end_sample) if isinstance(r, WaveformGroup) else (r.from_sample, r.to_sample)
             for r in kept
             if isinstance(r, WaveformGroup | Gap)
         ]
-        assert spans == [(25 * i, 25 * i + 25) for i in range(30)]
+        assert (spans[0][0], spans[-1][1]) == (0, 30 * 25)
+        assert all(one[1] == following[0] for one, following in pairwise(spans))
+
+
+@contextmanager
+def disk_that_refuses(folder: Path) -> Generator[None]:
+    """A log whose folder is gone: no segment can be made, as on a disk that takes no writes."""
+    aside = folder.with_name(f"{folder.name}.aside")
+    folder.rename(aside)
+    try:
+        yield
+    finally:
+        aside.rename(folder)
+
+
+async def test_numerics_and_events_that_a_disk_refuses_become_gaps_at_their_bound_and_alarms_never(tmp_path: Path):
+    bound, before = 64 * 1024, {lane: given_up(lane, QUEUE_OVERFLOW) for lane in Lane}
+    async with opened(tmp_path, Limits(6 * 65536, 65536, 32768, queue_bytes=bound)) as spool:
+        with disk_that_refuses(tmp_path / "record"):
+            waiting = [spool.append(Lane.NUMERIC, [heart_rate(i, T0_NS + i * NS_PER_S)]) for i in range(200)]
+            shown = told("edge_spool_waiting_bytes", lane="numeric")
+            assert bound <= shown < bound + 2048
+            first_event = T0_NS + NS_PER_S // 2
+            events = [spool.append(Lane.EVENT, [fault(first_event + i * NS_PER_S)]) for i in range(200)]
+            assert bound <= told("edge_spool_waiting_bytes", lane="event") < bound + 2048
+            assert not any(future.done() for future in (*waiting, *events))
+            going = [alarm() for _ in range(100)]
+            assert len({await spool.append(Lane.ALARM, [one]) for one in going}) == 100
+            assert len(set(waiting)) < 70, "what is given up together has one future"
+        await asyncio.gather(*waiting, *events)
+        for lane, begin_ns, kind in ((Lane.NUMERIC, T0_NS, Observation), (Lane.EVENT, first_event, DeviceEvent)):
+            kept = [r for n in range(1, spool.newest(lane) + 1) for r in records(spool, lane, n)]
+            *whole, gap = kept
+            assert all(isinstance(r, kind) for r in whole)
+            assert isinstance(gap, Gap)
+            assert (gap.source, gap.reason, gap.recoverable) == (ECG, QUEUE_OVERFLOW, False)
+            assert (gap.from_ns, gap.to_ns) == (begin_ns + len(whole) * NS_PER_S, begin_ns + 199 * NS_PER_S + 1)
+            assert given_up(lane, QUEUE_OVERFLOW) - before[lane] == 200 - len(whole) > 0
+            assert await spool.append(lane, [heart_rate(60) if lane is Lane.NUMERIC else fault(T0_NS)]) == len(kept) + 1
+        assert (told("edge_spool_waiting_bytes", lane="numeric"), given_up(Lane.ALARM, QUEUE_OVERFLOW)) == (0, 0)
+
+
+async def test_a_spool_that_is_closed_tells_what_it_gave_up_before(tmp_path: Path):
+    limits = Limits(6 * 65536, 65536, 32768, queue_bytes=4096)
+    async with opened(tmp_path, limits) as spool:
+        with disk_that_refuses(tmp_path / "record"):
+            waiting = [spool.append(Lane.NUMERIC, [heart_rate(i, T0_NS + i * NS_PER_S)]) for i in range(20)]
+    assert all(future.done() for future in waiting)
+    async with opened(tmp_path, limits) as spool:
+        last = records(spool, Lane.NUMERIC, spool.newest(Lane.NUMERIC))[0]
+        assert (type(last), getattr(last, "to_ns", 0)) == (Gap, T0_NS + 19 * NS_PER_S + 1)
+
+
+async def test_what_a_long_refusal_gives_up_with_its_packages_is_told_in_batches_that_the_uplink_takes(tmp_path: Path):
+    limits = Limits(32 << 20, 4 << 20, 32768, queue_bytes=4096)
+    device = "d" * 200
+    async with opened(tmp_path, limits) as spool:
+        with disk_that_refuses(tmp_path / "record"):
+            waiting = [
+                spool.append(
+                    Lane.NUMERIC,
+                    [heart_rate(60, T0_NS + i * NS_PER_S)],
+                    [Arrival(device, (13 * i + k).to_bytes(16, "big")) for k in range(13)],
+                )
+                for i in range(1000)
+            ]
+        await asyncio.gather(*waiting)
+        newest = spool.newest(Lane.NUMERIC)
+        assert newest < 20
+        kept = [r for n in range(1, newest + 1) for r in records(spool, Lane.NUMERIC, n)]
+        told_gaps = [r for r in kept if isinstance(r, Gap)]
+        assert told_gaps[-1].to_ns == T0_NS + 999 * NS_PER_S + 1
+        packages = [
+            a for n in range(1, newest + 1) for a in arrivals_of(Batch.FromString(spool.read(Lane.NUMERIC, n) or b""))
+        ]
+        assert len(packages) == len(set(packages)) == 13_000, "each package is known again"
+
+
+def fault(at_ns: int) -> DeviceEvent:
+    return DeviceEvent(ECG, EVT_FAULT, Times(at_ns, corrected_ns=at_ns))
 
 
 def test_a_limit_without_room_for_the_open_segments_is_refused():
