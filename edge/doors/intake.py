@@ -40,9 +40,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class DoorPolicy:
-    """Who is known at a door. `devices`: those that settings name; any other waits at the hub for its admission."""
+    """Who is known at a door of settings. `kind`: what the ledger calls it (mqtt, coap, http, folder).
+
+    `devices`: those that settings name; any other waits at the hub for its admission.
+    """
 
     name: str
+    kind: str
     devices: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType(dict[str, str]()))
 
@@ -191,7 +195,7 @@ class Intake:
                 DOOR_REDELIVERED.labels(door=policy.name).inc()
                 return reply
             taken = visitor.keep(own) if package.recorded else visitor.screen(own)
-            records = [*visitor.seen(policy.name, package.maker, at_ns, listed=listed), *taken]
+            records = [*visitor.seen(policy.kind, package.maker, at_ns, listed=listed), *taken]
             lanes = {_lane(item) for item in own} if arrival is not None else set[Lane]()
             alarms = [r for r in records if isinstance(r, AlarmCondition)]
             if alarms and not await self._store(alarms, lanes & {Lane.ALARM}, arrival):

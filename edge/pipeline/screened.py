@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from edge.health.metrics import FAULTS, RECORDS
-from models.screening import chain
+from models.screening import chain, plausible
 from models.screening.alarms import Life
 from models.screening.placement import Placement
 from protocols.errors import Fault
 from protocols.nomenclature import EVT_FAULT
-from protocols.record import AlarmCondition, DeviceEvent, Gap, Params, Record, SourcePath, Times
+from protocols.record import AlarmCondition, DeviceEvent, Gap, Observation, Params, Record, SourcePath, Times
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -66,7 +66,7 @@ class Screened:
         """Screen records of a message that has been heard of."""
         out: list[Record] = []
         for item in decoded:
-            record = self.fault_told(item) if isinstance(item, Fault) else item
+            record = self._kept(item)
             self._chain, screened = chain.step(self._chain, record)
             out += screened
         for record in out:
@@ -75,10 +75,16 @@ class Screened:
 
     def keep(self, decoded: Iterable[Record | Fault]) -> list[Record]:
         """Take what is no live measurement: nothing is aligned by its arrival and nothing is concluded from it."""
-        out = [self.fault_told(item) if isinstance(item, Fault) else item for item in decoded]
+        out = [self._kept(item) for item in decoded]
         for record in out:
             RECORDS.labels(device=self._device, kind=type(record).__name__).inc()
         return out
+
+    def _kept(self, item: Record | Fault) -> Record:
+        """What the spool has of it: a fault as an event, a reading marked where no sensor could truthfully report it."""
+        if isinstance(item, Fault):
+            return self.fault_told(item)
+        return plausible.judged(item) if isinstance(item, Observation) else item
 
     def fault_told(self, fault: Fault) -> DeviceEvent:
         """A fault as an event with its bytes."""

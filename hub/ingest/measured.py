@@ -6,7 +6,7 @@ What cannot be stored is a RejectedError. Leaves the rare kinds to `told`, and w
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from hub.ingest import pgcopy
 from hub.ingest.checks import checked, moment
@@ -14,7 +14,7 @@ from hub.ingest.quarantined import RejectedError
 from protocols import device_package_pb2 as wire
 from protocols.codec import decode
 from protocols.errors import DecodeError
-from protocols.record import SourcePath
+from protocols.record import SourcePath, is_recorded
 
 if TYPE_CHECKING:
     from hub.ingest.catalog import GatewayCatalog, SeriesKey, StreamKey
@@ -37,21 +37,58 @@ async def source_id(catalog: "GatewayCatalog", path: str) -> int:
     return await catalog.source_id(path)
 
 
-def battery(record: wire.Record, best_ns: int) -> Mapping[str, object]:
+def battery(device: str, percent: float, best_ns: int) -> Mapping[str, object]:
     """What the ledger keeps of a reading of a device's battery."""
-    percent = min(max(record.observation.number, 0.0), 100.0)
-    return {"device": record.source.partition("/")[0], "percent": percent, "at": moment(best_ns)}
+    return {"device": device, "percent": min(max(percent, 0.0), 100.0), "at": moment(best_ns)}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the path of a source says, taken apart once for the thousands of records that follow."""
+
+    path: str
+    device: str
+    is_recorded: bool
+
+    @classmethod
+    def of(cls, path: str) -> "Origin":
+        """Of a path as it came, whatever it is."""
+        return cls(path, path.partition("/")[0], is_recorded(path))
+
+
+@dataclass(frozen=True, slots=True)
+class NewSeries:
+    """Ids that the catalogue has not got yet."""
+
+    key: "SeriesKey"
+
+
+@dataclass(frozen=True, slots=True)
+class NewStream:
+    """The same of samples."""
+
+    key: "StreamKey"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSegment:
+    """The same of a clock segment of a device."""
+
+    device: str
+    number: int
+
+
+New: TypeAlias = NewSeries | NewStream | NewSegment
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Makes rows of one gateway's observations and waveforms."""
+    """Makes rows of one gateway's observations and waveforms; of what the catalogue has no id for, says so: `learn` it, and ask again."""
 
     catalog: "GatewayCatalog"
 
-    async def observation(self, record: wire.Record, best_ns: int) -> bytes:
+    def observation(self, origin: Origin, times: wire.Times, reading: wire.Observation, best_ns: int) -> bytes | New:
         """A row of `observation`."""
-        reading = record.observation
         held = reading.WhichOneof("value")
         if held == "number":
             value, text, kind = reading.number, None, "number"
@@ -69,16 +106,39 @@ class Measured:
         quality = reading.quality
         if not 1 <= quality <= 7:
             raise RejectedError("quality", "quality", found=quality)
-        key = (record.source, reading.code, reading.site, reading.unit, reading.averaging_ns, kind)
+        key = (origin.path, reading.code, reading.site, reading.unit, reading.averaging_ns, kind)
         series_id = self.catalog.series.get(key)
         if series_id is None:
-            series_id = await self._new_series(key)
-        device_offset, gateway_offset, uncertainty, segment = await self._offsets(record, best_ns)
+            return NewSeries(key)
+        segment: int | None = None
+        if number := times.clock_segment:
+            segment = self.catalog.segments.get((origin.device, number))
+            if segment is None:
+                return NewSegment(origin.device, number)
         return pgcopy.observation(
-            best_ns, series_id, quality, value, gateway_offset, uncertainty, device_offset, segment, comparator, text
+            best_ns,
+            series_id,
+            quality,
+            value,
+            (times.gateway_ns - best_ns) / 1e6,
+            times.uncertainty_ns / 1e6,
+            (times.device_ns - best_ns) / 1e6 if times.HasField("device_ns") else None,
+            segment,
+            comparator,
+            text,
         )
 
-    async def _new_series(self, key: "SeriesKey") -> int:
+    async def learn(self, new: New) -> None:
+        """Have ids made."""
+        match new:
+            case NewSeries(key):
+                await self._new_series(key)
+            case NewStream(key):
+                await self._new_stream(key)
+            case NewSegment(device, number):
+                await self.catalog.segment_id(device, number)
+
+    async def _new_series(self, key: "SeriesKey") -> None:
         path, code, site, unit, averaging, _ = key
         checked("code", code)
         checked("site", site, empty=True)
@@ -86,11 +146,10 @@ class Measured:
         if averaging > _MAX_BIGINT:
             raise RejectedError("averaging", "averaging", ns=averaging)
         await source_id(self.catalog, path)
-        return await self.catalog.series_id(key)
+        await self.catalog.series_id(key)
 
-    async def waveform(self, record: wire.Record, best_ns: int) -> bytes:
+    def waveform(self, origin: Origin, times: wire.Times, group: wire.WaveformGroup, best_ns: int) -> bytes | New:
         """A row of `waveform`."""
-        group = record.waveform
         dtype = _DTYPES.get(group.dtype)
         if dtype is None:
             raise RejectedError("dtype", "dtype", found=group.dtype)
@@ -107,7 +166,7 @@ class Measured:
                 "samples", "form", where=error.where, expected=error.expected, found=error.found
             ) from error
         key = (
-            record.source,
+            origin.path,
             leads,
             group.fs_hz,
             dtype,
@@ -117,8 +176,12 @@ class Measured:
         )
         stream_id = self.catalog.streams.get(key)
         if stream_id is None:
-            stream_id = await self._new_stream(key)
-        device_offset, gateway_offset, uncertainty, segment = await self._offsets(record, best_ns)
+            return NewStream(key)
+        segment: int | None = None
+        if number := times.clock_segment:
+            segment = self.catalog.segments.get((origin.device, number))
+            if segment is None:
+                return NewSegment(origin.device, number)
         return pgcopy.waveform(
             best_ns,
             stream_id,
@@ -127,13 +190,13 @@ class Measured:
             group.codec,
             quality,
             group.samples,
-            gateway_offset,
-            uncertainty,
-            device_offset,
+            (times.gateway_ns - best_ns) / 1e6,
+            times.uncertainty_ns / 1e6,
+            (times.device_ns - best_ns) / 1e6 if times.HasField("device_ns") else None,
             segment,
         )
 
-    async def _new_stream(self, key: "StreamKey") -> int:
+    async def _new_stream(self, key: "StreamKey") -> None:
         path, leads, fs_hz, _, gains, offsets, units = key
         if not 0 < fs_hz < 1e6:
             raise RejectedError("fs_hz", "fs_hz", found=fs_hz)
@@ -144,17 +207,4 @@ class Measured:
         for unit in units:
             checked("unit", unit)
         await source_id(self.catalog, path)
-        return await self.catalog.stream_id(key)
-
-    async def _offsets(self, record: wire.Record, best_ns: int) -> tuple[float | None, float, float, int | None]:
-        """Device and gateway clock as differences to the stored time, uncertainty (all ms), and the clock segment's id."""
-        times = record.times
-        segment: int | None = None
-        number = times.clock_segment
-        if number:
-            device = record.source.partition("/")[0]
-            segment = self.catalog.segments.get((device, number))
-            if segment is None:
-                segment = await self.catalog.segment_id(device, number)
-        device_offset = (times.device_ns - best_ns) / 1e6 if times.HasField("device_ns") else None
-        return device_offset, (times.gateway_ns - best_ns) / 1e6, times.uncertainty_ns / 1e6, segment
+        await self.catalog.stream_id(key)

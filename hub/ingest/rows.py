@@ -13,12 +13,12 @@ from hub.alarms.intake import AlarmChange, Seen
 from hub.core.live import LiveKind, LiveMessage
 from hub.ingest import ledger
 from hub.ingest.checks import is_time, moment, read, shown
-from hub.ingest.measured import Measured, battery
+from hub.ingest.measured import Measured, New, Origin, battery
 from hub.ingest.quarantined import MAX_HELD, NOT_ADMITTED, Held, RejectedError, held_record
 from hub.ingest.told import Insert, Told
 from protocols import device_package_pb2 as wire
 from protocols.nomenclature import BATTERY_CHARGE
-from protocols.record import DeviceEvent, is_recorded
+from protocols.record import DeviceEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hub.ingest.catalog import GatewayCatalog
     from protocols.uplink_pb2 import Batch, Envelope
 
+_ORIGINS_KEPT = 10_000
 _ALWAYS = frozenset({"event", "alarm", "gap"})  # kinds that need no admission
 
 _LIVE: dict[str, LiveKind] = {
@@ -82,6 +83,7 @@ class RowMaker:
         self._needs_admission = needs_admission
         self._tickets = tickets
         self._measured, self._told = Measured(catalog), Told(catalog, gateway)
+        self._origins: dict[str, Origin] = {}
 
     async def make(self, batch: "Batch") -> Rows:
         """Take every record of the batch, in order; what is refused stands in `held`."""
@@ -101,16 +103,28 @@ class RowMaker:
                     await self._raise_anyway(rows, batch, envelope.record, now_ns, error)
         return rows
 
-    async def _admit(self, rows: Rows, record: wire.Record, kind: str | None) -> None:
+    def _origin(self, path: str) -> Origin:
+        found = self._origins.get(path)
+        if found is None:
+            if len(self._origins) >= _ORIGINS_KEPT:
+                self._origins.clear()
+            found = self._origins[path] = Origin.of(path)
+        return found
+
+    def _is_usual(self, device: str, gateway_ns: int) -> bool:
+        """Whether the device is admitted, and the ledger has heard of it lately: so with nearly every record."""
+        catalog = self.catalog
+        return device in catalog.admitted and gateway_ns - catalog.heard.get(device, 0) < ledger.SEEN_EVERY_NS
+
+    async def _admit(self, rows: Rows, device: str, gateway_ns: int, kind: str) -> None:
         """Refuse what a device measures before somebody has admitted it.
 
         What it says of itself fills the ledger meanwhile, and an alarm is raised whoever it comes from (decision 0047).
         """
-        device = record.source.partition("/")[0]
-        if not device or device == self._gateway or not self._needs_admission:
+        if not device or device == self._gateway:
             return
         admitted = self.catalog.admitted.get(device) or await self.catalog.is_admitted(device)
-        self._heard(rows, device, record.times.gateway_ns)
+        self._heard(rows, device, gateway_ns)
         if not admitted and kind not in _ALWAYS:
             raise RejectedError(NOT_ADMITTED, "not_admitted", device=device)
 
@@ -133,28 +147,44 @@ class RowMaker:
             raise RejectedError("time", "time", gateway=shown(gateway_ns), corrected=shown(best_ns), now=shown(now_ns))
         if envelope.HasField("origin"):
             raise RejectedError("origin", "origin")
-        kind = record.WhichOneof("kind")
-        await self._admit(rows, record, kind)
-        if kind == "observation":
-            rows.observations.append(await self._measured.observation(record, best_ns))
-            if record.observation.code == BATTERY_CHARGE:
-                rows.ledger.append(("battery", battery(record, best_ns)))
-        elif kind == "waveform":
-            rows.waveforms.append(await self._measured.waveform(record, best_ns))
+        kind = record.WhichOneof("kind") or ""
+        origin = self._origin(record.source)
+        device = origin.device
+        if self._needs_admission and not self._is_usual(device, gateway_ns):
+            await self._admit(rows, device, gateway_ns, kind)
+        if kind in _MEASURED:
+            while (new := self._measure(rows, origin, record, times, best_ns)) is not None:
+                await self._measured.learn(new)
+            if not origin.is_recorded and gateway_ns > rows.newest.get(device, 0):
+                rows.newest[device] = gateway_ns
         elif kind == "alarm":
             change = await self._told.alarm(record, batch.closed_ns, now_ns)
             rows.alarms.append(replace(change, seen=self._seen(rows, index, envelope, now_ns)))
         else:
-            rows.inserts.append(await self._told.insert(record, kind or "", best_ns))
+            rows.inserts.append(await self._told.insert(record, kind, best_ns))
             if kind == "event":
                 self._read_event(rows, record, index)
-        device = record.source.partition("/")[0]
-        if kind in _MEASURED and gateway_ns > rows.newest.get(device, 0) and not is_recorded(record.source):
-            rows.newest[device] = gateway_ns
         if live and kind == "document":
             rows.live.append(LiveMessage(LiveKind.DOCUMENT, self.catalog.tenant_id, record.source.encode()))
         elif live and kind in _LIVE:
             rows.live.append(LiveMessage(_LIVE[kind], self.catalog.tenant_id, record.SerializeToString()))
+
+    def _measure(self, rows: Rows, origin: Origin, record: wire.Record, times: wire.Times, best_ns: int) -> New | None:
+        """Add the row of a reading or of samples, or tell what has to be learnt first."""
+        if not record.HasField("observation"):
+            row = self._measured.waveform(origin, times, record.waveform, best_ns)
+            if not isinstance(row, bytes):
+                return row
+            rows.waveforms.append(row)
+            return None
+        reading = record.observation
+        row = self._measured.observation(origin, times, reading, best_ns)
+        if not isinstance(row, bytes):
+            return row
+        rows.observations.append(row)
+        if reading.code == BATTERY_CHARGE:
+            rows.ledger.append(("battery", battery(origin.device, reading.number, best_ns)))
+        return None
 
     def _seen(self, rows: Rows, index: int, envelope: "Envelope", now_ns: int) -> Seen | None:
         """Who has acknowledged the alarm at the gateway; one whose ticket does not hold is put aside, the alarm goes on."""

@@ -94,13 +94,9 @@ def step(state: AlignState, record: Record) -> tuple[AlignState, tuple[Record, .
     if isinstance(record, WaveformGroup):
         before = state.lines.get(record.source)
         line = _follow(before, record, _arrival(before, record, state.clock))
-        state = replace(state, lines=MappingProxyType({**state.lines, record.source: line}))
-        times = replace(
-            times,
-            corrected_ns=round(line.at(record.first_sample)),
-            uncertainty_ns=round(line.uncertainty_ns),
-            clock_segment=line.segment,
-        )
+        state = AlignState(MappingProxyType({**state.lines, record.source: line}), state.wrong, state.clock)
+        corrected_ns, uncertainty_ns = round(line.at(record.first_sample)), round(line.uncertainty_ns)
+        times = Times(times.gateway_ns, times.device_ns, corrected_ns, uncertainty_ns, line.segment)
         if before is not None and line.segment != before.segment:
             shift = round(line.at(record.first_sample) - before.at(record.first_sample))
             events = (DeviceEvent(record.source, EVT_CLOCK_STEP, times, (("shift_ns", shift),)),)

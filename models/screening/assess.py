@@ -80,8 +80,10 @@ def millivolt(group: WaveformGroup) -> "NDArray[np.float64]":
     return values
 
 
-def step(state: AssessState, group: WaveformGroup) -> tuple[AssessState, WaveformGroup, tuple[Condition, ...]]:
-    """The group with a quality for each lead, and the technical conditions as they stand after it.
+def step(
+    state: AssessState, group: WaveformGroup
+) -> tuple[AssessState, WaveformGroup, "NDArray[np.float64]", tuple[Condition, ...]]:
+    """The group with a quality for each lead, its samples in millivolt, and the technical conditions as they stand after it.
 
     A quality that the device itself states (a lead-off detector) is kept where it is worse than ours.
     """
@@ -95,16 +97,15 @@ def step(state: AssessState, group: WaveformGroup) -> tuple[AssessState, Wavefor
     ):
         known, hole = Stretch(group.leads, group.fs_hz, group.first_sample, quality.begin(len(group.leads))), 0
     samples = millivolt(group)
-    if hole:
-        samples = np.concatenate([np.full((len(group.leads), hole), np.nan), samples], axis=1)
-    judged, hops = quality.feed(known.quality, samples, group.fs_hz)
+    unbroken = np.concatenate([np.full((len(group.leads), hole), np.nan), samples], axis=1) if hole else samples
+    judged, hops = quality.feed(known.quality, unbroken, group.fs_hz)
     ours = tuple(_WORDS[v] for v in judged.verdicts)
     stated = group.quality or (Quality.GOOD,) * len(group.leads)
     marks = tuple(s if s in UNJUDGEABLE else o for s, o in zip(stated, ours, strict=True))
     stretch = Stretch(group.leads, group.fs_hz, group.end_sample, judged)
     state = AssessState(MappingProxyType({**state.stretches, group.source: stretch}))
     marked = replace(group, quality=marks)
-    return state, marked, tuple(_conditions(marked)) if hops or stated != ours else ()
+    return state, marked, samples, tuple(_conditions(marked)) if hops or stated != ours else ()
 
 
 def _conditions(group: WaveformGroup) -> list[Condition]:

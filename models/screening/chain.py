@@ -141,9 +141,9 @@ def _reading(state: Chain, reading: Observation) -> tuple[Chain, list[AlarmCondi
 
 
 def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tuple[Chain, tuple[Record, ...]]:
-    assessed, group, technical = assess.step(state.assess, group)
+    assessed, group, samples, technical = assess.step(state.assess, group)
     recent = MappingProxyType({**state.recent, group.source: _kept(state.recent.get(group.source, ()), group)})
-    watched, found = rhythm.step(state.rhythm, group, state.placement, state.trees)
+    watched, found = rhythm.step(state.rhythm, group, samples, state.placement, state.trees)
     state = replace(state, assess=assessed, recent=recent, rhythm=watched)
     out: list[Record] = [group, *events]
     state, changes = _settle(state, technical, group.times)

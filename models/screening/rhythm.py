@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.screening.alarms import LIVES, Condition
-from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE, millivolt
+from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE
 from models.signal import monitor
 from models.signal.frames import HOP_S
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, HEART_RATE, TACHY_EXTREME, V_FIB, V_TACHY
 from protocols.record import NS_PER_S, AlarmKind, Observation, Priority, Quality, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from models.screening.placement import Placement
     from models.signal.lethal import LethalScore
     from models.signal.trees import Trees
@@ -67,9 +69,12 @@ class RhythmState:
 
 
 def step(
-    state: RhythmState, group: WaveformGroup, placement: "Placement", trees: "Trees"
+    state: RhythmState, group: WaveformGroup, samples: "NDArray[np.float64]", placement: "Placement", trees: "Trees"
 ) -> tuple[RhythmState, tuple[Observation | Condition, ...]]:
-    """Take an assessed and aligned group; heart rates about once a second, and each condition as it stands, every hop."""
+    """Take an assessed and aligned group; heart rates about once a second, and each condition as it stands, every hop.
+
+    `samples`: those of the group in millivolt, shape (leads, n), NaN where there is none.
+    """
     watch = state.watches.get(group.source)
     hole = 0 if watch is None else group.first_sample - watch.next_sample
     if (
@@ -80,10 +85,10 @@ def step(
     ):
         started = monitor.begin(len(group.leads), group.fs_hz)
         watch, hole = Watch(group.leads, group.fs_hz, group.first_sample, group.first_sample, started), 0
-    samples = millivolt(group)[: monitor.MAX_LEADS]
-    for row, mark in enumerate(group.quality[: monitor.MAX_LEADS]):
-        if mark in UNJUDGEABLE:
-            samples[row] = np.nan
+    samples = samples[: monitor.MAX_LEADS]
+    unjudgeable = [mark in UNJUDGEABLE for mark in group.quality[: monitor.MAX_LEADS]]
+    if any(unjudgeable):
+        samples = np.where(np.array(unjudgeable)[:, None], np.nan, samples)
     if hole:
         samples = np.concatenate([np.full((len(samples), hole), np.nan), samples], axis=1)
     watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, trees)

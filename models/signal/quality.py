@@ -36,6 +36,8 @@ NOISE_MV = 0.12  # high-frequency residue, rms of the quieter half of the hop: a
 MISSING_SHARE = 0.5
 HOPS = 4  # two seconds
 NOISE_HOPS = 6  # three of the last three seconds
+PARTS = 8  # of a hop; noise is the residue of its quieter half
+_PART = np.arange(PARTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +97,10 @@ def _judge(state: QualityState, raw: "Floats") -> QualityState:
     same: NDArray[np.float64] = np.mean(raw == extreme[:, None], axis=1)
     stuck: Floats = np.where(np.abs(extreme) >= RAIL_MV, same, 0.0)
     second = raw[:, 2:] - 2 * raw[:, 1:-1] + raw[:, :-2]
-    parts = np.array_split(second * second, 8, axis=1)
-    noise = np.sqrt(np.median(np.stack([p.mean(axis=1) for p in parts]), axis=0) / 6)
+    least, rest = divmod(second.shape[1], PARTS)
+    bounds = least * _PART + np.minimum(_PART, rest)
+    means = np.add.reduceat(second * second, bounds, axis=1) / np.diff(bounds, append=second.shape[1])
+    noise = np.sqrt(np.median(means, axis=1) / 6)
 
     def kept(old: "Floats", new: "Floats") -> "Floats":
         return np.concatenate([old, new[None]])[-NOISE_HOPS:]

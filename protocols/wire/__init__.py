@@ -8,6 +8,7 @@ from protocols.wire.batch import (
     Item,
     Package,
     Received,
+    TooLargeError,
     arrivals_of,
     decode_batch,
     decode_package,
@@ -18,16 +19,18 @@ from protocols.wire.batch import (
 )
 from protocols.wire.decode import decode_record, parse_record
 from protocols.wire.encode import encode_record
-from protocols.wire.tables import MAX_MESSAGE_BYTES, MAX_RECORDS, PACKAGE_VERSION
+from protocols.wire.tables import MAX_MESSAGE_BYTES, MAX_RECORDS, MAX_UPLINK_BYTES, PACKAGE_VERSION
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
     "MAX_RECORDS",
+    "MAX_UPLINK_BYTES",
     "PACKAGE_VERSION",
     "Arrival",
     "Item",
     "Package",
     "Received",
+    "TooLargeError",
     "arrivals_of",
     "decode_batch",
     "decode_package",

@@ -44,6 +44,10 @@ class Arrival:
 Item: TypeAlias = Received | DecodeError
 
 
+class TooLargeError(ValueError):
+    """More than a batch or package may hold: what is to be written goes into several."""
+
+
 def lane_of(record: Record) -> Lane:
     """Which lane carries a record."""
     match record:
@@ -60,7 +64,7 @@ def lane_of(record: Record) -> Lane:
 def encode_batch(
     lane: int, n: int, closed_ns: int, records: Iterable[Record], arrivals: Iterable[Arrival] = ()
 ) -> bytes:
-    """Write a batch; ValueError when it is larger than a message may be. The same records give the same bytes."""
+    """Write a batch; TooLargeError when it has more records or bytes than one may. The same records give the same bytes."""
     batch = Batch(
         lane=Lane(lane).wire,
         n=n,
@@ -117,7 +121,7 @@ def _origin(message: Origin) -> tuple[str, bytes]:
 
 
 def encode_package(device: str, number: int, records: Iterable[Record]) -> bytes:
-    """Write a device's package; ValueError when it is larger than a message may be."""
+    """Write a device's package; TooLargeError when it has more records or bytes than one may."""
     package = pb.DevicePackage(
         version=PACKAGE_VERSION, device=device, number=number, records=[encode_record(record) for record in records]
     )
@@ -155,8 +159,11 @@ def _of_device(device: str, record: Record) -> Record:
 
 
 def _bytes(message: Batch | pb.DevicePackage, what: str) -> bytes:
+    if len(message.records) > MAX_RECORDS:
+        msg = f"{what} has {len(message.records)} records: expected at most {MAX_RECORDS}; send it in several"
+        raise TooLargeError(msg)
     data = message.SerializeToString(deterministic=True)
     if len(data) > MAX_MESSAGE_BYTES:
         msg = f"{what} has {len(data)} bytes: expected at most {MAX_MESSAGE_BYTES}; send it in several"
-        raise ValueError(msg)
+        raise TooLargeError(msg)
     return data

@@ -1,7 +1,7 @@
 """Messages of device_package.proto to records, with every check that keeps a wrong message out of the system.
 
 A `DecodeError` names the field (where), what it may hold (expected) and what it held (found), and is the only exception.
-Whether a time or a value is plausible is not judged here: models.screening and the hub do.
+Whether a time or a value is plausible is not judged here: models.screening does.
 """
 
 import hashlib

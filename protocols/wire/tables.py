@@ -32,7 +32,10 @@ DTYPE: Final = {"<i2": pb.DTYPE_INT16, "<i4": pb.DTYPE_INT32}
 COMPARATORS: Final = frozenset({"", "<", "<=", ">=", ">"})
 
 PACKAGE_VERSION: Final = 1
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
+MAX_MESSAGE_BYTES: Final = 1024 * 1024  # of a batch or package
+MAX_UPLINK_BYTES: Final = (
+    MAX_MESSAGE_BYTES + 4
+)  # GatewayMessage around the largest batch: its tag, and a length of 3 bytes
 MAX_RECORDS: Final = 4096  # of a batch or package
 MAX_CODE: Final = 128  # characters of a code, unit, site, key
 MAX_SOURCE: Final = 256

@@ -14,6 +14,7 @@ CARRIED = ("24 bits", "millivolts a count", "heart rate", "annotated unit", "loc
 _OTHER = "a cart's file has an ECG, and of readings what was measured in it: rates, intervals, angles"
 NOT_CARRIED: Mapping[str, str] = {
     "no clock": "a file says when: its samples count from a moment",
+    "heart rate out of range": "carts write such a number for what they have not measured: refused, as test_aecg_reader shows",
     "a true zero": "of a patient's breath; and carts write 0 for what they have not measured",
     **dict.fromkeys(("hertz", "percent", "ratio", "out of range", "percent without a clock", "pulse without a clock"), _OTHER),
     **dict.fromkeys(("out of range without a clock", "first temperature site", "second temperature site", "fahrenheit"), _OTHER),

@@ -31,6 +31,7 @@ _NO_SERVICE = "no health service carries it"
 _NOT_READ = "a service that Wardlink does not read: "
 NOT_CARRIED: Mapping[str, str] = {
     "heart rate": _NO_TIME,
+    "heart rate out of range": _NO_TIME,
     "local time": _NO_TIME,
     "a clock in 1970": _NO_TIME,
     "annotated unit": _ONE_UNIT,

@@ -43,6 +43,7 @@ class Reading:
     coded: bool = False
     only_package: str = ""  # why SenML cannot say it
     gain: float | None = None  # of the record's scale, for waveforms
+    quality: str = "good"  # of the row; no sensor can truthfully report what is questionable
 
     @property
     def device_ns(self) -> int | None:
@@ -64,11 +65,12 @@ READINGS = (
     Reading("hertz", "oxi", _PR, 1.2, "Hz", (72.0, "/min")),  # 60 s a minute
     Reading("percent", "oxi", _SPO2, 97.0, "%", (97.0, "%")),
     Reading("ratio", "oxi", _SPO2, 0.97, "1", (97.0, "%")),  # % = 0.01
-    Reading("out of range", "oxi", _SPO2, 137.0, "%", (137.0, "%")),  # kept as sent: whether it can be is judged behind the door
+    Reading("out of range", "oxi", _SPO2, 137.0, "%", (137.0, "%"), quality="questionable"),  # the number as sent, and marked
+    Reading("heart rate out of range", "ecg", _HR, 400.0, "/min", (400.0, "/min"), quality="questionable"),
     Reading("first temperature site", "temp/1", _BODY, 37.2, "Cel", (37.2, "Cel"), site="axilla"),
     Reading("second temperature site", "temp/2", _BODY, 36.4, "Cel", (36.4, "Cel"), site="rectum"),
     Reading("fahrenheit", "temp/1", _BODY, 98.6, "[degF]", (37.0, "Cel")),  # (98.6 - 32) * 5 / 9
-    Reading("fahrenheit below zero celsius", "temp/3", _SKIN, 23.0, "[degF]", (-5.0, "Cel")),  # (23 - 32) * 5 / 9
+    Reading("fahrenheit below zero celsius", "temp/3", _SKIN, 23.0, "[degF]", (-5.0, "Cel"), quality="questionable"),  # (23 - 32) * 5 / 9; no skin is so cold
     Reading("kelvin", "temp/1", _BODY, 310.15, "K", (37.0, "Cel")),
     Reading("mm of mercury", "nibp", _DIA, 80.0, "mm[Hg]", (80.0, "mm[Hg]")),
     Reading("kilopascal", "nibp", _SYS, 16.0, "kPa", (float(Fraction(16_000_000, 133_322)), "mm[Hg]")),  # mm[Hg] = 133.322 Pa
@@ -87,7 +89,7 @@ READINGS = (
     Reading("unknown code", "vendor", "MDC_X_VENDOR_INDEX", 3.5, "{index}", (3.5, "{index}")),  # nothing to hold its unit against
     Reading("percent without a clock", "oximeter", _SPO2, 97.0, "%", (97.0, "%"), time=None),
     Reading("pulse without a clock", "oximeter", _PR, 72.0, "/min", (72.0, "/min"), time=None),
-    Reading("out of range without a clock", "oximeter", _SPO2, 126.0, "%", (126.0, "%"), time=None),  # as much as 7 bits can say
+    Reading("out of range without a clock", "oximeter", _SPO2, 126.0, "%", (126.0, "%"), time=None, quality="questionable"),  # as much as 7 bits can say
     # 24 bits, two's complement: 0x800000 = -8388608, 0x7FFFFF = 8388607
     Reading("24 bits", "ecg", "MDC_ECG_ELEC_POTL_II", Wave(250.0, 100, (-8388608, -1, 0, 8388607), 32, CYTON_UV, "uV"), "", (0.0, "uV"), time=None, gain=CYTON_UV),
     Reading("millivolts a count", "ecg16", "MDC_ECG_ELEC_POTL_V2", Wave(130.0, 0, (-32768, -1, 0, 32767), 16, 0.00244, "mV"), "", (0.0, "uV"), gain=2.44),

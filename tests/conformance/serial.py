@@ -50,6 +50,7 @@ NOT_CARRIED: Mapping[str, str] = {
     "kilopascal": _NO_FIELD,
     "hectopascal": _NO_FIELD,
     "mg/dL": _NO_FIELD,
+    "heart rate out of range": "the amplifier sends the ECG and no heart rate, the oximeter the pulse",
     "mmol/L": _NO_FIELD,
     "kg/L": _NO_FIELD,
     "pounds": _NO_FIELD,

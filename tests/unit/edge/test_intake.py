@@ -54,7 +54,9 @@ class Gateway:
     async def send(
         self, body: bytes, *, device: str = "monitor-5", policy: str = "https", kind: str = PROTOBUF, at_s: int = 0
     ) -> Reply:
-        take = self.intake.at(DoorPolicy(policy, frozenset({"monitor-5"}) if policy == "https" else frozenset()))
+        kinds = {"https": "http", "coaps": "coap"}
+        known = frozenset({"monitor-5"}) if policy == "https" else frozenset[str]()
+        take = self.intake.at(DoorPolicy(policy, kinds.get(policy, policy), known))
         return await take(Message(device, kind, body, "/packages", T0_NS + at_s * 10**9))
 
     def stored(self) -> list[Record]:
@@ -221,7 +223,7 @@ async def test_a_package_of_nothing_readable_is_refused(tmp_path: Path):
 )
 async def test_nobody_speaks_for_another(tmp_path: Path, device: str, policy: str, body: bytes):
     async with gateway(tmp_path) as agent:
-        agent.intake.at(DoorPolicy("https", frozenset({"monitor-5"})))
+        agent.intake.at(DoorPolicy("https", "http", frozenset({"monitor-5"})))
         assert (await agent.send(body, device=device, policy=policy)).verdict is Verdict.REFUSED
         assert agent.observations() == []
 
@@ -229,7 +231,7 @@ async def test_nobody_speaks_for_another(tmp_path: Path, device: str, policy: st
 async def test_a_stranger_is_taken_in_and_marked_for_admission(tmp_path: Path):
     body = spoken_by("visitor")
     async with gateway(tmp_path) as agent:
-        assert (await agent.send(body, device="", policy="coap")).verdict is Verdict.ACCEPTED
+        assert (await agent.send(body, device="", policy="coaps")).verdict is Verdict.ACCEPTED
         (seen,) = [r for r in agent.stored() if isinstance(r, DeviceEvent)]
         assert (seen.code, str(seen.source)) == (EVT_DEVICE_SEEN, "visitor")
         assert dict(seen.params) == {"door": "coap", "listed": False}
@@ -314,7 +316,7 @@ async def test_a_sender_is_told_to_come_again_when_too_much_waits_for_the_disk(t
 
 async def test_a_crowd_of_strangers_keeps_no_known_device_out(tmp_path: Path):
     async with gateway(tmp_path) as agent:
-        agent.intake.at(DoorPolicy("https", frozenset({"monitor-5"})))
+        agent.intake.at(DoorPolicy("https", "http", frozenset({"monitor-5"})))
         crowd = [spoken_by(f"s-{i}") for i in range(MAX_STRANGERS + 1)]
         replies = await asyncio.gather(*(agent.send(b, device="", policy="coap") for b in crowd))
         assert [r.verdict for r in replies].count(Verdict.REFUSED) == 1
