@@ -1,7 +1,7 @@
-"""`python -m firmware_adapters.simulate.patch RECORD URL ...`: a wireless ECG patch and a thermometer that send SenML over CoAP with OSCORE.
+"""`python -m firmware_adapters.simulate.patch RECORD URL ...`: a wireless ECG patch and a thermometer that send SenML over CoAP.
 
-The names are those of docs/reference/senml.md, written without its reader; patch_link.py sends. A recording that ends begins again behind a
-hole in the sample numbers. A line `FAULT NAME [SECONDS]` on standard input makes something go wrong: for so long, or until it comes again.
+The names are those of docs/reference/senml.md, written without its reader; patch_link.py sends with OSCORE to coap://, patch_dtls.py over DTLS
+to coaps://. A recording that ends begins again behind a hole in the sample numbers. A line `FAULT NAME [SECONDS]` on standard input makes something go wrong: for so long, or until it comes again.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from typing import Protocol
 
 from firmware_adapters.simulate.monitor_links import DROPPED_S, tell
 from firmware_adapters.simulate.monitor_signals import RAIL, Played, from_record
-from firmware_adapters.simulate.patch_link import OscoreSender
+from firmware_adapters.simulate.patch_dtls import CLIENT, DtlsSender
+from firmware_adapters.simulate.patch_link import OscoreSender, Sender
 from firmware_adapters.simulate.senml_writer import Decimal, Value, write_pack
 
 LASTING = ("pull-lead", "wrong-clock")
@@ -153,9 +154,7 @@ def order(line: str) -> tuple[str, int | None]:
     raise ValueError(msg)
 
 
-async def play(
-    worn: Iterable[tuple[Measuring, OscoreSender]], orders: "asyncio.Queue[str]", speed: float = 1.0
-) -> None:
+async def play(worn: Iterable[tuple[Measuring, Sender]], orders: "asyncio.Queue[str]", speed: float = 1.0) -> None:
     """Measure in the speed of life, or `speed` times as fast, until cancelled."""
     worn = tuple(worn)
     due_s = time.monotonic() + 1.0 / speed  # a second is sent when it is over
@@ -194,11 +193,17 @@ def _listen(orders: "asyncio.Queue[str]") -> None:
 
 
 def _named(text: str) -> tuple[str, Path]:
-    name, separator, folder = text.partition("=")
-    if not separator or not name or not folder:
-        msg = f"{text!r}: expected NAME=FOLDER, the device and its half of an OSCORE context"
+    name, separator, secret = text.partition("=")
+    if not separator or not name or not secret:
+        msg = f"{text!r}: expected NAME=SECRET, the device and its half of an OSCORE context, or its key for DTLS"
         raise argparse.ArgumentTypeError(msg)
-    return name, Path(folder)
+    return name, Path(secret)
+
+
+def _sender(given: argparse.Namespace, name: str, secret: Path) -> Sender:
+    if given.url.startswith("coaps:"):
+        return DtlsSender(given.url, name, secret, given.coap_client)
+    return OscoreSender(given.url, secret)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -206,9 +211,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "record", type=Path, help="WFDB record without extension; its first ECG lead is played as lead II"
     )
-    parser.add_argument("url", help="coap://gateway:port/path")
-    parser.add_argument("--patch", type=_named, metavar="NAME=FOLDER", help="the patch, and its OSCORE context")
-    parser.add_argument("--thermometer", type=_named, metavar="NAME=FOLDER", help="the same of the thermometer")
+    parser.add_argument("url", help="coap://gateway:port/path, or coaps:// for DTLS")
+    has = "the folder of its OSCORE context, or the file of its key for DTLS"
+    parser.add_argument("--patch", type=_named, metavar="NAME=SECRET", help=f"the patch, and {has}")
+    parser.add_argument("--thermometer", type=_named, metavar="NAME=SECRET", help="the same of the thermometer")
+    parser.add_argument("--coap-client", default=CLIENT, help="libcoap's client, which posts over DTLS")
     parser.add_argument("--start-s", type=float, default=0, help="begin so many whole seconds into the recording")
     parser.add_argument("--loop-pause-s", type=float, default=LOOP_PAUSE_S, help="silence before it begins again")
     parser.add_argument("--every-s", type=int, default=MEASURED_EVERY_S, help="how often the thermometer measures")
@@ -233,15 +240,15 @@ async def _main(given: argparse.Namespace) -> None:
     if given.wait_for is not None:
         await _until_there(given.wait_for, stopped)
     now_ns = time.time_ns()
-    worn: list[tuple[Measuring, OscoreSender]] = []
+    worn: list[tuple[Measuring, Sender]] = []
     if given.patch is not None:
-        name, folder = given.patch
+        name, secret = given.patch
         device = Device(name, now_ns, ("Simulated sensors", "ECG patch", "SIM-0004", "1.0"), 1 + pause_s)
-        worn.append((Patch(device, played, pause_s), OscoreSender(given.url, folder)))
+        worn.append((Patch(device, played, pause_s), _sender(given, name, secret)))
     if given.thermometer is not None:
-        name, folder = given.thermometer
+        name, secret = given.thermometer
         device = Device(name, now_ns, ("Simulated sensors", "Thermometer", "SIM-0044", "1.0"), given.every_s)
-        worn.append((Thermometer(device, given.every_s), OscoreSender(given.url, folder)))
+        worn.append((Thermometer(device, given.every_s), _sender(given, name, secret)))
     tasks = [asyncio.create_task(sender.run()) for _, sender in worn]
     tasks += [asyncio.create_task(play(worn, orders, given.speed)), asyncio.create_task(stopped.wait())]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
