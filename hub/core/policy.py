@@ -32,6 +32,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "device.policy": frozenset({Role.OPERATOR}),
         "quarantine.read": frozenset({Role.ENGINEER}),
         "quarantine.decide": frozenset({Role.ENGINEER}),
+        "view.keep": frozenset({Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR}),
         "audit.verify": _MACHINE | {Role.ADMINISTRATOR},
         "account.invite": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.list": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),

@@ -1,5 +1,6 @@
-"""A device of the ledger as a value: its state from what is known of it, and the filters of the list. Pure."""
+"""A device of the ledger as a value: its state from what is known of it, and the filters and columns of the list. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,7 +9,6 @@ from urllib.parse import urlencode
 LIVE_WITHIN = timedelta(seconds=30)
 LOW_BATTERY_PERCENT = 20.0
 PAGE_ROWS = 200
-EXPORT_ROWS = 100_000
 
 
 class DeviceState(StrEnum):
@@ -30,6 +30,42 @@ class Door(StrEnum):
     COAP = "coap"
     HTTP = "http"
     FOLDER = "folder"
+
+
+class Column(StrEnum):
+    """A column of the list, in the order in which they stand."""
+
+    NAME = "name"  # what device it is: always there
+    STATE = "state"
+    WHERE = "where"
+    DOOR = "door"
+    GATEWAY = "gateway"
+    SEEN = "seen"
+    SERIAL = "serial"
+    FIRMWARE = "firmware"
+    BATTERY = "battery"
+    FIRST_SEEN = "first_seen"
+    ADMITTED = "admitted"
+
+
+# What is seen until somebody chooses.
+USUAL_COLUMNS = (
+    Column.NAME, Column.STATE, Column.WHERE, Column.DOOR, Column.SEEN, Column.SERIAL, Column.FIRMWARE, Column.BATTERY,
+)  # fmt: skip
+
+
+def columns_of(asked: Iterable[str]) -> tuple[Column, ...]:
+    """The columns that an address asks for, by their names with commas between: each once, in our order; the usual ones for none.
+
+    What this version does not know is passed over: an address from another version still opens.
+    """
+    wanted = {name.strip() for part in asked for name in part.split(",")} - {""}
+    return tuple(column for column in Column if column is Column.NAME or column in wanted) if wanted else USUAL_COLUMNS
+
+
+def words_of(search: str) -> list[str]:
+    """What is searched for, word by word: each has to be found."""
+    return search.lower().split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +113,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The filters of the list, as they stand in the address. Empty means all."""
+    """The filters and columns of the list, as they stand in the address. Empty means all."""
 
     q: str = ""
     state: str = ""
@@ -86,11 +122,25 @@ class Filters:
     ward: str = ""
     battery: str = ""  # "low"
     page: int = 1
+    columns: tuple[Column, ...] = USUAL_COLUMNS
+
+    @property
+    def chosen(self) -> str:
+        """The columns as they stand in the address; empty for the usual ones."""
+        return "" if self.columns == USUAL_COLUMNS else ",".join(self.columns)
 
     def query(self, **changed: str | int) -> str:
         """The part of an address behind `?` that stands for these filters with some of them changed."""
-        values = {name: getattr(self, name) for name in self.__slots__} | changed
-        return urlencode({k: v for k, v in values.items() if v not in ("", 1)})
+        return urlencode(self.pairs(**changed), safe=",")
+
+    def pairs(self, **changed: str | int) -> dict[str, str | int]:
+        """The same as names and values, as a form carries them on."""
+        values = {name: getattr(self, name) for name in self.__slots__} | {"columns": self.chosen} | changed
+        return {k: v for k, v in values.items() if v not in ("", 1)}
+
+    def bare(self) -> "Filters":
+        """Every device, in the same columns."""
+        return Filters(columns=self.columns)
 
 
 @dataclass(frozen=True, slots=True)

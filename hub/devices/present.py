@@ -1,15 +1,29 @@
 """The ledger as JSON and as rows of a table for export."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeAlias
 
-from hub.devices.domain import Detail, Device, Listing
+from hub.devices.domain import Column, Detail, Device, Listing
 
 Json: TypeAlias = dict[str, object]
-COLUMNS = (
-    "name", "state", "make", "model", "serial", "firmware", "door", "gateway", "ward", "bed",
-    "battery_percent", "last_seen", "first_seen", "admitted_at", "admitted_by",
-)  # fmt: skip
+# What a column of the page says, as cells of a spreadsheet: each thing in a cell of its own.
+CELLS: Mapping[Column, tuple[str, ...]] = MappingProxyType(
+    {
+        Column.NAME: ("name", "make", "model"),
+        Column.STATE: ("state",),
+        Column.WHERE: ("ward", "ward_name", "bed"),
+        Column.DOOR: ("door",),
+        Column.GATEWAY: ("gateway",),
+        Column.SEEN: ("last_seen",),
+        Column.SERIAL: ("serial",),
+        Column.FIRMWARE: ("firmware",),
+        Column.BATTERY: ("battery_percent",),
+        Column.FIRST_SEEN: ("first_seen",),
+        Column.ADMITTED: ("admitted_at", "admitted_by"),
+    }
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -66,18 +80,27 @@ def detail_json(detail: Detail, now: datetime) -> Json:
     }
 
 
-def row_of(device: Device, now: datetime) -> list[str]:
+def head_of(columns: Iterable[Column]) -> list[str]:
+    """The first row of the export."""
+    return [cell for column in columns for cell in CELLS[column]]
+
+
+def row_of(device: Device, columns: Iterable[Column], now: datetime) -> list[str]:
     """A row of the export. What a spreadsheet would take for a formula is quoted: the texts come from devices."""
-    told: Json = {
-        **{name: getattr(device, name, "") for name in COLUMNS},
-        "state": str(device.state(now)),
-    }
-    return [_cell(told[name]) for name in COLUMNS]
+    return [_cell(_said(device, cell, now)) for column in columns for cell in CELLS[column]]
 
 
 def to_ms(moment: datetime | None) -> int | None:
     """Milliseconds since 1970."""
     return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def _said(device: Device, cell: str, now: datetime) -> object:
+    if cell == "state":
+        return device.state(now)
+    if cell in CELLS[Column.ADMITTED] and device.admission != "admitted":
+        return None
+    return getattr(device, cell)
 
 
 def _cell(value: object) -> str:

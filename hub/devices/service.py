@@ -1,15 +1,15 @@
 """What can be done with the ledger: list and find devices, look at one, admit it, retire it. Placing is hub.placement's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hub.core.errors import ConflictError, InvalidError, NotFoundError
+from hub.core.pinyin import answers
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
 from hub.devices.domain import (
-    EXPORT_ROWS,
     LIVE_WITHIN,
     LOW_BATTERY_PERCENT,
     PAGE_ROWS,
@@ -20,15 +20,20 @@ from hub.devices.domain import (
     Happening,
     Listing,
     Measured,
+    words_of,
 )
 
 if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from hub.core.principal import Principal
 
 _QUERIES = load_queries("hub.devices")
 _LIFE_ROWS = 50
+_EXPORT_ROWS = 500  # at a time: the pages of alarms are served in between
+_LIKE = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 ADMISSIONS = ("required", "open")
 
 
@@ -46,22 +51,31 @@ class Devices:
         tenant = tenant_of(principal)
         known: dict[str, object] = {"tenant": tenant, "live": LIVE_WITHIN, "low": LOW_BATTERY_PERCENT}
         async with self._database.transaction(tenant) as connection:
-            devices, found = await _rows(connection, known, filters, PAGE_ROWS)
+            wanted = await _wanted(connection, known, filters)
+            page = {"limit": PAGE_ROWS, "offset": (filters.page - 1) * PAGE_ROWS}
+            rows = await (await connection.execute(_QUERIES["devices"], wanted | page)).fetchall()
             counted = await (await connection.execute(_QUERIES["counts"], known)).fetchone()
             gateways = await (await connection.execute(_QUERIES["gateways"], known)).fetchall()
             wards = await (await connection.execute(_QUERIES["wards"], known)).fetchall()
         counts = Counts(*(counted or (0, 0, 0, 0, 0)))
-        return Listing(devices, counts, found, [g for (g,) in gateways], [(slug, name) for slug, name in wards])
+        wards_named = [(slug, name) for _, slug, name in wards]
+        return Listing(_devices(rows), counts, int(rows[0][0]), [g for (g,) in gateways], wards_named)
 
     @policy("device.list")
-    async def export(self, principal: "Principal", filters: Filters) -> list[Device]:
-        """Every device that matches, at most EXPORT_ROWS, on one page."""
+    async def export(self, principal: "Principal", filters: Filters, take: "Callable[[list[Device]], None]") -> None:
+        """Hand over every device that matches, of all pages, some at a time in the order of the list."""
         tenant = tenant_of(principal)
         known: dict[str, object] = {"tenant": tenant, "live": LIVE_WITHIN, "low": LOW_BATTERY_PERCENT}
+        count = 0
         async with self._database.transaction(tenant) as connection:
-            devices, _ = await _rows(connection, known, filters, EXPORT_ROWS)
-        await self.audit.record(principal, "device.export", "devices", {"rows": len(devices)})
-        return devices
+            wanted = await _wanted(connection, known, filters)
+            async with connection.cursor(name="export") as cursor:
+                await cursor.execute(_QUERIES["devices"], wanted | {"limit": None, "offset": 0})
+                while rows := await cursor.fetchmany(_EXPORT_ROWS):
+                    devices = _devices(rows)
+                    count += len(devices)
+                    take(devices)
+        await self.audit.record(principal, "device.export", "devices", {"rows": count})
 
     @policy("device.list")
     async def get(self, principal: "Principal", device_id: int) -> Detail:
@@ -151,23 +165,29 @@ async def read_devices(connection: "Connection", tenant: int, devices: Sequence[
     return found
 
 
-async def _rows(
-    connection: "Connection", known: dict[str, object], filters: Filters, limit: int
-) -> tuple[list[Device], int]:
-    offset = (filters.page - 1) * limit
-    wanted = {
+async def _wanted(connection: "Connection", known: dict[str, object], filters: Filters) -> dict[str, object]:
+    """The filters as parameters of the query `devices`: the few wards are looked through here, the many devices there."""
+    words = words_of(filters.q)
+    answered: dict[int, str] = {}
+    if words:
+        wards = await (await connection.execute(_QUERIES["wards"], known)).fetchall()
+        for ward, slug, name in wards:
+            answered[ward] = " ".join(word for word in words if answers(slug, word) or answers(name, word))
+    return {
         **known,
-        "q": filters.q.strip(),
+        "words": [f"%{word.translate(_LIKE)}%" for word in words],
+        "wards": list(answered),
+        "answers": list(answered.values()),
         "state": filters.state,
         "door": filters.door,
         "gateway": filters.gateway,
         "ward": filters.ward,
         "battery": filters.battery,
-        "limit": limit,
-        "offset": offset,
     }
-    rows = await (await connection.execute(_QUERIES["devices"], wanted)).fetchall()
-    return [Device(*row[:-1]) for row in rows], int(rows[0][-1]) if rows else 0
+
+
+def _devices(rows: "Sequence[TupleRow]") -> list[Device]:
+    return [Device(*device) for _, *device in rows if device[0] is not None]
 
 
 def _unknown(device_id: int) -> NotFoundError:
