@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 # Read when gRPC is loaded, so it is set before that. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
 # ciphers these are, always fails: only TLS 1.3 is left, whose ciphers this does not touch (gRPC has no setting for versions).
 TLS13_ONLY = {"GRPC_SSL_CIPHER_SUITES": "ECDHE-RSA-AES256-GCM-SHA384"}
+
+# Read when pypinyin is loaded. Names are searched for character by character: its dictionary of phrases would take 45 MB more.
+PINYIN_OF_CHARACTERS = {"PYPINYIN_NO_PHRASES": "true", "PYPINYIN_NO_DICT_COPY": "true"}
 
 DOORS = "doors.json"
 _STOP_S = 10.0
@@ -204,7 +207,7 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 
 @asynccontextmanager
 async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
-    from hub.gateways.ca import load_or_make
+    from hub.gateways.ca import load_or_make, write_file
     from hub.gateways.service import GatewayService
     from hub.ingest.downlink import LocalPageTerms
     from hub.ingest.handshakes import HandshakeLog
@@ -243,10 +246,9 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
         handshakes.start()
         await server.start()
         if place.number == 0:
-            # With port 0 the commands find out here which ports it became.
-            (settings.state_dir / DOORS).write_text(
-                json.dumps({"uplink": server.uplink_port, "enrolment": server.enrolment_port})
-            )
+            # With port 0 the commands find out here which ports it became; a copy that starts meanwhile reads it too.
+            ports = json.dumps({"uplink": server.uplink_port, "enrolment": server.enrolment_port})
+            write_file(settings.state_dir / DOORS, ports.encode(), 0o644)
         _ready(HubRole.INGEST, uplink_port=server.uplink_port, enrolment_port=server.enrolment_port)
         try:
             yield server.wait()
@@ -262,6 +264,7 @@ async def _handshake_refused(audit: AuditLog, reason: str, count: int) -> None:
 
 @asynccontextmanager
 async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
+    os.environ.update(PINYIN_OF_CHARACTERS)
     from hub.accounts.passwords import Passwords
     from hub.core.loop import watch_loop
     from hub.local_pages.keys import load_or_make_key
@@ -334,9 +337,20 @@ def run_all(roles: Sequence[HubRole], arguments: Sequence[str]) -> int:
     return 0
 
 
+def environment_of(role: HubRole, environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment that is for one role: of the database addresses its own alone.
+
+    `DATABASE_URL` is that of `wardlink stack`, with the rights of a superuser.
+    """
+    others = ("OWNER", *(str(other).upper() for other in HubRole if other != role))
+    addresses = {"DATABASE_URL", *(f"HUB_{name}_URL" for name in others)}
+    # Names of settings count in any case (pydantic-settings).
+    return {name: value for name, value in environment.items() if name.upper() not in addresses}
+
+
 def _start(role: HubRole, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "hub", "run", "--role", str(role), *arguments]
-    environment = {**os.environ, "HUB_STARTER": "pipe"}
+    environment = {**environment_of(role, os.environ), "HUB_STARTER": "pipe"}
     # A session of its own: Ctrl-C reaches this process, which then ends them in order.
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
+from protocols.wire import MAX_MESSAGE_BYTES, MAX_UPLINK_BYTES
+
 # grpc.keepalive_timeout_ms alone does not end a dead connection; ping_timeout_ms does (docs/decisions/0040).
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
@@ -12,8 +14,8 @@ _OPTIONS = [
     ("grpc.http2.ping_timeout_ms", 2_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_receive_message_length", 1 << 20),
-    ("grpc.max_send_message_length", (1 << 20) + 64),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_UPLINK_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # a channel of its own for each connection: alarms never share a socket with data

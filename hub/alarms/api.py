@@ -1,5 +1,7 @@
 """The routes of one alarm: what it is, acknowledge it, confirm that a screen has painted it; and its page."""
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -65,4 +67,6 @@ def add_routes(
         alarm, point = await told(person, alarm_id)
         ward = {"id": point.ward.slug, "name": point.ward.name}
         bed = {"id": point.bed, "label": point.bed}
-        return web.page(request, "alarm", person, ward=ward, bed=bed, alarm=alarm)
+        onset = datetime.fromtimestamp(int(str(alarm["onset_ms"])) / 1000, UTC)
+        patient = await placement.who_was(person.principal, point.point_of_care_id, onset)
+        return web.page(request, "alarm", person, ward=ward, bed=bed, who=patient and asdict(patient), alarm=alarm)

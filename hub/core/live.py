@@ -52,6 +52,7 @@ class LiveKind(IntEnum):
     CONNECTED = 7
     LOST = 8
     DOCUMENT = 9  # the path of its source: who wants to read it reads it in the database
+    BACKLOG = 10
 
 
 _SENT = frozenset(LiveKind) - {LiveKind.LOST}
@@ -60,8 +61,9 @@ _DROPPABLE = frozenset({LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.EVENT, Liv
 
 @dataclass(frozen=True, slots=True)
 class LiveMessage:
-    """One message. `payload`: Record bytes, or JSON `{gateway, device, state, since_ms}` for `LINK`.
+    """One message. `payload`: Record bytes, or JSON: `{gateway, device, state, since_ms}` for `LINK`, `{gateway, waits}` for `BACKLOG`.
 
+    `waits`: waveforms are still to come that are older than what was stored.
     `event_id`: for an alarm the id of its last row in alarm_event, committed. `dropped`: what this subscriber has missed.
     """
 
@@ -294,3 +296,9 @@ def link_message(tenant_id: int, gateway: str, device: str, state: str, since_ms
     """Make the message of one device's link: state is live, device_silent, gateway_lost or never."""
     body = {"gateway": gateway, "device": device, "state": state, "since_ms": since_ms}
     return LiveMessage(LiveKind.LINK, tenant_id, json.dumps(body, separators=(",", ":")).encode())
+
+
+def backlog_message(tenant_id: int, gateway: str, *, waits: bool) -> LiveMessage:
+    """Make the message that a gateway has waveforms to send that are older than what it has sent, or has them no more."""
+    body = {"gateway": gateway, "waits": waits}
+    return LiveMessage(LiveKind.BACKLOG, tenant_id, json.dumps(body, separators=(",", ":")).encode())

@@ -23,6 +23,7 @@ from hub.ingest.streams import MAX_WAITING, Stream, Streams
 from hub.ingest.writer import Pending, Remake, Writer
 from protocols.link import Connection, Lane, ProtocolViolation, Refusal, Verdict, check_hello
 from protocols.uplink_pb2 import Batch, GatewayMessage, Hello, HubHello, HubMessage, Lost
+from protocols.wire import MAX_RECORDS, MAX_UPLINK_BYTES
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from hub.ingest.streams import Link
 
 HELLO_TIMEOUT_S = 5.0
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a document comes in one record
-MAX_RECORDS = 20_000  # in a batch: more would hold the loop for longer than 50 ms
+# What gRPC takes at all. It is twice the bound of a message, so that a gateway hears why one above the bound is refused.
+TRANSPORT_BYTES = 2 * MAX_UPLINK_BYTES
 _REFUSED = Counter("hub_ingest_refused_total", "Streams refused or cut off", ["reason"])
 
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
@@ -50,9 +51,13 @@ class UplinkDoor:
         streams: Streams,
         downlink: "Downlink",
         arrived: Callable[[int, dict[str, int]], None],
+        backlog: Callable[[int, bool], None],
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`arrived` gets a gateway's id and, by device, the newest time in what was stored, ns."""
+        """`arrived` gets a gateway's id and, by device, the newest time in what was stored, ns.
+
+        `backlog` gets its id and whether waveforms older than those stored are still to come.
+        """
         self._database = database
         self.audit = audit
         self._data_writers = data_writers
@@ -60,6 +65,7 @@ class UplinkDoor:
         self._streams = streams
         self._downlink = downlink
         self._arrived = arrived
+        self._backlog = backlog
         self._now_ns = now_ns
         self._log = structlog.get_logger()
 
@@ -272,6 +278,8 @@ class UplinkDoor:
             stream.to_ack.setdefault(pending.lane, []).extend(ack.rejected)
             stream.wake.set()
             self._arrived(link.identity.gateway_id, pending.rows.newest)
+            if pending.lane is Lane.WAVEFORM:
+                self._backlog(link.identity.gateway_id, bool(ack.position.stored))
         else:
             link.receiver.failed(pending.lane, pending.first, pending.last)
             stream.end(
@@ -325,6 +333,12 @@ async def _read(context: Context) -> GatewayMessage | None:
     raw = cast("object", await context.read())
     if not isinstance(raw, bytes):
         return None
+    if len(raw) > MAX_UPLINK_BYTES:
+        raise InvalidError(
+            f"A message has {len(raw)} bytes: expected at most {MAX_UPLINK_BYTES}.",
+            "Close batches earlier.",
+            reason="message-too-large",
+        )
     try:
         return GatewayMessage.FromString(raw)
     except ProtobufError as error:

@@ -1,5 +1,6 @@
 """Watches whether each device's data still arrive, so that a page shows a lost link within 3 s (IEC 60601-1-8, 6.11.2.2.1).
 
+Also which gateways still have to send what their newest data overtook.
 Pure: times come in as nanoseconds of a steady clock. Leaves the sending to the composition root.
 """
 
@@ -32,6 +33,15 @@ class LinkChange:
     since_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class BacklogChange:
+    """`waits`: waveforms are still to come that are older than what was stored of this gateway."""
+
+    tenant_id: int
+    gateway: str
+    waits: bool
+
+
 @dataclass(slots=True)
 class _Device:
     gateway_id: int
@@ -47,6 +57,12 @@ class _Gateway:
     tenant_id: int
     name: str
     streams: int = 0
+    waits: bool = False
+    told: bool | None = None  # what listeners know of `waits`
+
+    def tell(self) -> BacklogChange:
+        self.told = self.waits
+        return BacklogChange(self.tenant_id, self.name, self.waits)
 
 
 @dataclass(slots=True)
@@ -90,6 +106,20 @@ class LinkWatch:
                 changes.append(LinkChange(gateway.tenant_id, gateway.name, name, LinkState.LIVE, now_ns))
         return changes
 
+    def backlog(self, gateway_id: int, *, waits: bool) -> list[BacklogChange]:
+        """Waveforms were stored; `waits`: older ones were not. That it begins is told at once, that it ended by `settled`."""
+        gateway = self._gateways.get(gateway_id)
+        if gateway is None:
+            return []
+        gateway.waits = waits
+        return [gateway.tell()] if waits and not gateway.told else []
+
+    def settled(self) -> list[BacklogChange]:
+        """Find gateways that have sent everything; call it with `look`, so that pieces in the wrong order are one backlog."""
+        return [
+            gateway.tell() for gateway in self._gateways.values() if gateway.told is not False and not gateway.waits
+        ]
+
     def look(self, now_ns: int) -> list[LinkChange]:
         """Find links that fell silent; call it four times a second."""
         changes: list[LinkChange] = []
@@ -104,6 +134,12 @@ class LinkWatch:
                 device.state, device.since_ns = state, device.last_ns
                 changes.append(LinkChange(tenant_id, gateway.name, name, state, device.last_ns))
         return changes
+
+    def backlogs(self) -> Iterator[BacklogChange]:
+        """Give what was told of every gateway's backlog, for a new listener."""
+        for gateway in self._gateways.values():
+            if gateway.told is not None:
+                yield BacklogChange(gateway.tenant_id, gateway.name, gateway.told)
 
     def present(self) -> Iterator[LinkChange]:
         """Give every link's present state, for a new listener."""

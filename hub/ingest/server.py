@@ -16,12 +16,12 @@ import structlog
 import uvicorn
 
 from hub.core.http import QuietServer
-from hub.core.live import LiveMessage, LivePublisher, link_message
+from hub.core.live import LiveMessage, LivePublisher, backlog_message, link_message
 from hub.core.loop import watch_loop
 from hub.gateways.enrolment import create_app
-from hub.ingest.door import MAX_MESSAGE_BYTES, UplinkDoor, method_handlers
+from hub.ingest.door import TRANSPORT_BYTES, UplinkDoor, method_handlers
 from hub.ingest.downlink import Downlink, LocalPageTerms
-from hub.ingest.links import LinkChange, LinkWatch
+from hub.ingest.links import BacklogChange, LinkChange, LinkWatch
 from hub.ingest.listener import listen
 from hub.ingest.release import Releaser
 from hub.ingest.streams import Streams
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _LOOK_S = 0.25
 _GRACE_S = 2.0
 _OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", TRANSPORT_BYTES),
     ("grpc.so_reuseport", 0),
     # A dead link is seen within 4 s; the silence watch is what pages show, this is what frees the stream.
     ("grpc.keepalive_time_ms", 2_000),
@@ -91,7 +91,7 @@ class IngestServer:
         )
         self._downlink = Downlink(parts.database, streams, terms)
         self._door = UplinkDoor(
-            parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived
+            parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived, self._behind
         )
         self._releaser = Releaser(parts.database, time.time_ns)
         self._tasks: list[asyncio.Task[None]] = []
@@ -196,9 +196,17 @@ class IngestServer:
         while True:
             await asyncio.sleep(_LOOK_S)
             self._tell(self._watch.look(time.monotonic_ns()))
+            self._tell_backlogs(self._watch.settled())
 
     def _arrived(self, gateway_id: int, newest: dict[str, int]) -> None:
         self._tell(self._watch.arrived(gateway_id, newest, time.monotonic_ns()))
+
+    def _behind(self, gateway_id: int, waits: bool) -> None:
+        self._tell_backlogs(self._watch.backlog(gateway_id, waits=waits))
+
+    def _tell_backlogs(self, changes: list[BacklogChange]) -> None:
+        for change in changes:
+            self._live.publish(backlog_message(change.tenant_id, change.gateway, waits=change.waits))
 
     def _tell(self, changes: list[LinkChange]) -> None:
         for change in changes:
@@ -206,7 +214,8 @@ class IngestServer:
             self._live.publish(_message(change))
 
     def _links_now(self) -> list[LiveMessage]:
-        return [_message(change) for change in self._watch.present()]
+        backlogs = [backlog_message(b.tenant_id, b.gateway, waits=b.waits) for b in self._watch.backlogs()]
+        return [*(_message(change) for change in self._watch.present()), *backlogs]
 
 
 def _message(change: LinkChange) -> LiveMessage:

@@ -59,6 +59,12 @@ select a.point_of_care_id, p.patient_id, p.name, p.sex, p.birth_date
   left join patient p using (patient_id)
  where a.device_id = %(device)s and a.during @> %(at)s and a.point_of_care_id = any(%(points)s)
 
+-- name: who_was
+select p.name, p.sex, p.birth_date
+  from patient_association a
+  join patient p using (patient_id)
+ where a.point_of_care_id = %(point)s and a.during @> %(at)s
+
 -- name: limits
 select point_of_care_id, code, unit, low, high, bed_low, bed_high, set_by, set_at
   from limit_in_force

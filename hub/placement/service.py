@@ -146,6 +146,15 @@ class Placement:
         masked = who(row[2], row[3], row[4], datetime.now(UTC).date()) if known else None
         return Whose(points[row[0]], row[1], masked)
 
+    @policy("ward.read")
+    async def who_was(self, principal: "Principal", point: int, at: datetime) -> Who | None:
+        """Who was at a point of care at a moment; None when nobody, and for a principal who may not see that bed or no patients."""
+        if point not in await self.points(principal) or not allowed(principal, "patient.read"):
+            return None
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            row = await (await connection.execute(_QUERIES["who_was"], {"point": point, "at": at})).fetchone()
+        return who(row[0], row[1], row[2], datetime.now(UTC).date()) if row else None
+
     @policy("placement.change")
     async def add_ward(self, principal: "Principal", slug: str, name: str) -> None:
         """Make a ward; one of that slug that is there already stays as it is."""

@@ -9,11 +9,13 @@ from hub.accounts.domain import Person
 from hub.core.policy import allowed, declares
 from hub.quarantine.domain import NEVER_STORED, PAGE_ROWS, REASONS, Filters, HeldState, hex_rows
 from hub.quarantine.present import group_json, held_json
+from hub.views.api import add_view_routes
 from hub.web.kit import to_sign_in
 
 if TYPE_CHECKING:
     from hub.quarantine.present import Json
     from hub.quarantine.service import Quarantine
+    from hub.views.service import SavedViews
     from hub.web.kit import WebKit
 
 _ID = "/{quarantine_id}"
@@ -33,10 +35,11 @@ def _filters(
 Asked = Annotated[Filters, Depends(_filters)]
 
 
-def add_routes(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
+def add_routes(router: APIRouter, web: "WebKit", quarantine: "Quarantine", views: "SavedViews") -> None:
     """Add the routes."""
     signed_in = Depends(web.signed_in)
-    _pages(router, web, quarantine)
+    add_view_routes(router, web, views, "quarantine", "quarantine.read", _filters)
+    _pages(router, web, quarantine, views)
 
     @router.get("/api/v1/quarantine", response_model=None)
     @declares("quarantine.read")
@@ -74,21 +77,23 @@ def add_routes(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> No
         return {"state": HeldState.HELD, "records": records}
 
 
-def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
+def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine", views: "SavedViews") -> None:
     signed_in = Depends(web.signed_in)
 
     @router.get("/quarantine")
     @declares("quarantine.read")
-    async def page(request: Request, filters: Asked, discarded: int = 0) -> Response:
-        return await show(request, filters, None, discarded)
+    async def page(request: Request, filters: Asked, discarded: int = 0, undo: int = 0) -> Response:
+        return await show(request, filters, None, discarded, undo)
 
     @router.get(f"/quarantine{_ID}")
     @declares("quarantine.read")
     async def one(request: Request, quarantine_id: int, filters: Asked) -> Response:
         return await show(request, filters, quarantine_id)
 
-    async def show(request: Request, filters: Filters, quarantine_id: int | None, discarded: int = 0) -> Response:
-        """`discarded`: a record that a press has just discarded; the page offers to put back what went with it."""
+    async def show(
+        request: Request, filters: Filters, quarantine_id: int | None, discarded: int = 0, undo: int = 0
+    ) -> Response:
+        """`discarded`: a record that a press has just discarded, `undo`: a view that was removed; the page offers to put them back."""
         person = await web.person(request)
         if person is None:
             return to_sign_in(request)
@@ -101,6 +106,7 @@ def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
             person,
             room="quarantine",
             filters=filters,
+            shelf=await views.shelf(person.principal, "quarantine", undo),
             groups=await quarantine.groups(person.principal),
             items=items,
             found=found,
@@ -110,7 +116,7 @@ def _pages(router: APIRouter, web: "WebKit", quarantine: "Quarantine") -> None:
             states=list(HeldState),
             reasons=REASONS,
             never_stored=NEVER_STORED,
-            undo=(undone, await quarantine.discarded_with(person.principal, undone) if undone else 0),
+            discarded=(undone, await quarantine.discarded_with(person.principal, undone) if undone else 0),
             may_decide=allowed(person.principal, "quarantine.decide"),
         )
 

@@ -1,5 +1,9 @@
 -- The SQL of open ward pages.
 
+-- name: in_turn
+-- Reports of one page one behind the other: two at once would both see what was before.
+select pg_advisory_xact_lock(hashtext('screen'), hashtext(%(screen)s::text))
+
 -- name: tell
 -- How the page sounded before, null for one that is new; no row for a page of somebody else.
 with before as (select sound from screen where tenant_id = %(tenant)s and screen_id = %(screen)s)

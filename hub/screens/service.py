@@ -41,6 +41,7 @@ class Screens:
             "sound": sound.value,
         }
         async with self._database.transaction(tenant) as connection:
+            await connection.execute(_QUERIES["in_turn"], {"screen": screen})
             row = await (await connection.execute(_QUERIES["tell"], values)).fetchone()
             if self._told % _FORGET_EVERY == 0:
                 await connection.execute(_QUERIES["forget"], {"tenant": tenant})

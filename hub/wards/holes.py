@@ -1,14 +1,17 @@
 """Stretches that a source of samples jumped over: waits for what was overtaken on its way, then says what is really missing. Pure.
 
-The uplink sends the newest live batch first (docs/reference/uplink.md), so a piece may come behind its successor and is not lost.
+The uplink sends the newest live batch first (docs/reference/uplink.md), so a piece may come behind its successor and is not lost:
+while its gateway has older waveforms to send, nothing is missing, however long that takes.
 """
 
 from dataclasses import dataclass
 
 from protocols.link.ranges import Ranges
 
-# A hole is told so long after it was seen: with a tick of the room within the 3 s in which a page has to say that data are missing.
+# A hole is told so long after it was seen and after the gateway had sent everything: time for its own word on why, and with a tick of
+# the room within the 3 s in which a page has to say that data are missing.
 WAIT_S = 2.0
+HELD = 64  # holes that wait for a backlog; of more, the oldest are told
 # Times of a gap and of the samples beside it may wander this far from each other, as on the page (ring.js).
 _WANDER_NS = 40_000_000
 _TOLD_KEPT = 8  # gaps remembered for the samples that follow them
@@ -69,8 +72,12 @@ class Holes:
         for hole in self._holes:
             hole.told(from_ns, to_ns)
 
-    def due(self, now_s: float) -> list[tuple[int, int]]:
-        """What has been missing for `WAIT_S`, as (from, to) in ns; it is said once."""
-        due = [hole for hole in self._holes if now_s - hole.seen_s >= WAIT_S]
-        self._holes = [hole for hole in self._holes if now_s - hole.seen_s < WAIT_S]
+    def due(self, now_s: float, whole_s: float = 0.0) -> list[tuple[int, int]]:
+        """What has been missing for `WAIT_S`, as (from, to) in ns; it is said once.
+
+        `whole_s`: since when the gateway has nothing older to send; infinite while it has.
+        """
+        waiting = [hole for hole in self._holes if now_s - max(hole.seen_s, whole_s) < WAIT_S][-HELD:]
+        due = [hole for hole in self._holes if hole not in waiting]
+        self._holes = waiting
         return [(hole.at_ns(first - 1), hole.at_ns(last)) for hole in due for first, last in hole.missing]

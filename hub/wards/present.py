@@ -1,13 +1,15 @@
 """The ward as JSON (docs/reference/http-api.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from hub.alarms.present import alarm_json
+from hub.core.pinyin import readings_of
 from hub.ecgs.present import ref_json
 from hub.placement.domain import LimitInForce
 from hub.wards.domain import Link, Numeric
 from hub.wards.service import BedView, WardView
+from protocols.nomenclature import TERMS
 
 Json: TypeAlias = dict[str, object]
 
@@ -60,6 +62,19 @@ def ward_json(view: WardView, names: Mapping[int, str]) -> Json:
         "ward": {"id": view.ward.slug, "name": view.ward.name},
         "beds": [bed_json(bed) for bed in view.beds],
         "alarms": [alarm_json(alarm, beds[alarm.point_of_care_id or 0], names) for alarm in view.alarms],
+        "spelt": readings_of(_shown(view)),
         "now_ms": view.now_ms,
         "last_event_id": view.last_event_id,
     }
+
+
+def _shown(view: WardView) -> Iterator[str]:
+    """What of a ward can be searched for in Chinese: of names what the mask leaves, nothing else."""
+    for bed in view.beds:
+        yield bed.bed.point.bed
+        if bed.who is not None:
+            yield bed.who.masked_name
+    for alarm in view.alarms:
+        for code in (alarm.code, alarm.state.params.get("measure")):
+            if isinstance(code, str) and code in TERMS:
+                yield TERMS[code].zh_hans

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -79,7 +80,12 @@ class _Tenant:
     sources: dict[str, _Source] = field(default_factory=dict[str, _Source])
     stale: bool = False
     read_at_s: float = 0.0
+    whole_s: dict[str, float] = field(default_factory=dict[str, float])  # by gateway, as `Holes.due` takes it
     asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set[tuple[str, tuple[str, ...]]])
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether the layout is to be read anew; not more than once a second."""
+        return self.stale and now_s - self.read_at_s > _RELOAD_S
 
 
 class Room:
@@ -116,15 +122,18 @@ class Room:
             for tenant_id, tenant in tuple(self._tenants.items()):
                 self._watch(tenant, now_s)
                 self._tell_holes(tenant, now_s)
-                if tenant.stale and now_s - tenant.read_at_s > _RELOAD_S:
+                if tenant.is_due(now_s):
                     try:
                         await self._reload(tenant_id)
                     except (psycopg.Error, PoolTimeout, OSError) as error:
                         structlog.get_logger().error("live-layout-not-read", error=type(error).__name__)
 
     async def layout(self, tenant_id: int) -> Layout:
-        """The tenant's beds, read when this is the first to ask."""
-        return (await self._tenant(tenant_id)).layout
+        """The tenant's beds, read when this is the first to ask, or the first after a change."""
+        tenant = await self._tenant(tenant_id)
+        if tenant.is_due(time.monotonic()):
+            await self._reload(tenant_id)
+        return tenant.layout
 
     def link(self, tenant_id: int, bed: Bed) -> Link | None:
         """What is known live of a bed's link; None when nothing has been heard of any of its devices."""
@@ -213,6 +222,7 @@ class Room:
         match message.kind:
             case LiveKind.CONNECTED:
                 self._connected = True
+                self.placement_changed(None)  # which devices measure what was not told meanwhile
                 self._follower.look()
             case LiveKind.LOST:
                 self._connected = False
@@ -221,6 +231,8 @@ class Room:
                 self._follower.look()
             case LiveKind.LINK:
                 await self._take_link(message)
+            case LiveKind.BACKLOG:
+                await self._take_backlog(message)
             case LiveKind.DOCUMENT:
                 await self._take_document(message)
             case _:
@@ -237,6 +249,11 @@ class Room:
                 if name.partition("/")[0] == link.device:
                     source.heard_s = time.monotonic()
         self._set_link(tenant, link)
+
+    async def _take_backlog(self, message: LiveMessage) -> None:
+        tenant = await self._tenant(message.tenant_id)
+        body = json.loads(message.payload)
+        tenant.whole_s[str(body["gateway"])] = inf if body["waits"] else time.monotonic()
 
     async def _take_document(self, message: LiveMessage) -> None:
         """A recording has come: the screens of its bed fetch the state in which it is named."""
@@ -285,11 +302,11 @@ class Room:
         start_ns, end_ns = group.times.best_ns, group.time_of(group.end_sample)
         known = tenant.sources.get(name)
         fresh = known is None or end_ns > known.newest_ns
-        if not fresh and known is not None and known.newest_ns - end_ns > STRIP_S * 1e9:
-            return
         holes = known.holes if known is not None else Holes()
         if known is not None and not fresh:
             holes.came(group.first_sample, group.end_sample, start_ns, end_ns)
+            if known.newest_ns - end_ns > STRIP_S * 1e9:
+                return
         elif known is not None and group.first_sample > known.end_sample and start_ns > known.end_ns:
             holes.jumped(known.end_sample, group.first_sample, known.end_ns, start_ns, time.monotonic())
         clients = self._wave_clients(bed)
@@ -328,7 +345,9 @@ class Room:
     def _tell_holes(self, tenant: _Tenant, now_s: float) -> None:
         for name, source in tenant.sources.items():
             bed = tenant.layout.of_source(name)
-            for hole in source.holes.due(now_s):
+            link = tenant.links.get(name.partition("/")[0])
+            whole_s = tenant.whole_s.get(link.gateway, 0.0) if link is not None else 0.0
+            for hole in source.holes.due(now_s, whole_s):
                 if bed is not None:
                     self._tell_gap(bed, name, hole, "unknown")
 
@@ -342,6 +361,8 @@ class Room:
     def _lose_everything(self) -> None:
         now_ms = time.time_ns() // 1_000_000
         for tenant in self._tenants.values():
+            # What is still to come is not known until ingest is there again.
+            tenant.whole_s = dict.fromkeys(tenant.whole_s, inf)
             for link in tuple(tenant.links.values()):
                 self._set_link(tenant, without_hub(link, now_ms))
 

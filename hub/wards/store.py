@@ -69,11 +69,11 @@ async def read_strips(connection: Connection, tenant: int, bed: Bed, seconds: fl
     """The last `seconds` that there are of each stream of a bed, in order of time, however long ago they were."""
     found: list[Stored] = []
     for stream in bed.streams:
-        if stream.newest is None:
-            continue
-        # Groups are at most 10 s long; a stream may have gone on since `newest` was read.
+        # Groups are at most 10 s long; a stream may have gone on, or begun, since `newest` was read.
         last = await (await connection.execute(_QUERIES["last_waveforms"], {"streams": [stream.stream_id]})).fetchone()
         newest = last[1] if last else stream.newest
+        if newest is None:
+            continue
         values: dict[str, object] = {
             "streams": [stream.stream_id],
             "from": newest - timedelta(seconds=seconds),

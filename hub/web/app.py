@@ -47,6 +47,7 @@ from hub.quarantine import api as quarantine_api
 from hub.quarantine.service import Quarantine
 from hub.screens import api as screen_api
 from hub.screens.service import Screens
+from hub.views.service import SavedViews
 from hub.wards import api as ward_api
 from hub.wards.room import Room
 from hub.wards.service import WardService
@@ -102,9 +103,10 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app.state.room = room
     account_pages.add_routes(app.router, web, accounts)
     preferences.add_routes(app.router, web)
-    device_api.add_routes(app.router, web, Devices(database, audit))
+    views = SavedViews(database, audit)
+    device_api.add_routes(app.router, web, Devices(database, audit), views)
     gateway_api.add_routes(app.router, web, GatewayList(database, audit))
-    quarantine_api.add_routes(app.router, web, Quarantine(database, audit))
+    quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)
     alarm_api.add_routes(app.router, web, alarms, placement, accounts)
     beds = Beds(database, audit, placement, alarms, wards, room)
     local_pages = LocalPages(database, audit, services.ticket_key)

@@ -94,6 +94,7 @@ class WebKit:
                 csrf=form_token(secret or fresh),
                 person=None if person is None else {"name": person.display_name, "role": _role(person)},
                 path=request.url.path,
+                here=_here(request),
                 theme=_theme(request),
                 rail=rooms_for(None if person is None else person.principal),
                 sees_screens=person is not None and allowed(person.principal, "screen.list"),
@@ -167,7 +168,12 @@ def inside(path: str) -> str:
 
 def to_sign_in(request: Request) -> RedirectResponse:
     """Lead to the sign-in page and back."""
-    return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+    return RedirectResponse(f"/sign-in?next={quote(_here(request))}", 303)
+
+
+def _here(request: Request) -> str:
+    """The address of a request within this hub, with what stands behind `?`."""
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
 
 
 def _utc(ms: int) -> datetime:

@@ -1,6 +1,8 @@
 """What a ward page is told of samples that were jumped over: not what was only overtaken, and what is missing within the time promised."""
 
-from hub.wards.holes import WAIT_S, Holes
+from math import inf
+
+from hub.wards.holes import HELD, WAIT_S, Holes
 
 FS_HZ = 250
 SECOND = 1_000_000_000
@@ -26,6 +28,21 @@ def test_a_hole_is_told_once_when_it_has_waited():
     assert holes.due(100.0 + WAIT_S - 0.01) == []
     assert holes.due(100.0 + WAIT_S) == [(at(250), at(500))]
     assert holes.due(200.0) == []
+
+
+def test_a_hole_waits_for_a_gateway_that_has_older_data_to_send_and_then_for_its_word():
+    holes = jump(250, 500)
+    assert holes.due(5000.0, inf) == []
+    came(holes, 250, 400)
+    assert holes.due(5000.0 + WAIT_S - 0.01, 5000.0) == []
+    assert holes.due(5000.0 + WAIT_S, 5000.0) == [(at(400), at(500))]
+
+
+def test_of_more_holes_than_are_held_the_oldest_are_told_whatever_is_still_to_come():
+    holes = Holes()
+    for number in range(HELD + 2):
+        holes.jumped(500 * number, 500 * number + 250, at(500 * number), at(500 * number + 250), 100.0 + number)
+    assert holes.due(5000.0, inf) == [(at(0), at(250)), (at(500), at(750))]
 
 
 def test_pieces_that_were_overtaken_leave_no_hole_whatever_their_order():

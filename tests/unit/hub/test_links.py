@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hub.ingest.links import LinkChange, LinkState, LinkWatch
+from hub.ingest.links import BacklogChange, LinkChange, LinkState, LinkWatch
 
 S = 1_000_000_000
 
@@ -63,3 +63,20 @@ def test_a_new_listener_gets_every_present_state():
     links.arrived(1, {"b": 11}, S)
     links.look(int(2.5 * S))
     assert states(list(links.present())) == [("a", LinkState.DEVICE_SILENT), ("b", LinkState.LIVE)]
+
+
+def test_a_backlog_is_told_at_once_and_its_end_with_the_next_look():
+    links = watch()
+    waits, whole = BacklogChange(7, "gateway-1", waits=True), BacklogChange(7, "gateway-1", waits=False)
+    assert links.backlog(1, waits=True) == [waits]
+    assert (links.backlog(1, waits=True), links.settled()) == ([], [])
+    assert list(links.backlogs()) == [waits]
+    assert links.backlog(1, waits=False) == []
+    assert (links.settled(), links.settled()) == ([whole], [])
+    assert list(links.backlogs()) == [whole]
+
+
+def test_pieces_in_the_wrong_order_are_one_backlog():
+    links = watch()
+    told = [change for piece in range(10) for change in links.backlog(1, waits=piece % 2 == 0)]
+    assert [change.waits for change in (*told, *links.settled())] == [True, False]

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from hub.core.live import DROPPABLE_BOUND, LiveKind, LiveMessage, LivePublisher, link_message, subscribe
+from tests.fixtures.waiting import PATIENCE_S
 
 
 def waveform(n: int) -> LiveMessage:
@@ -17,7 +18,7 @@ def alarm(n: int) -> LiveMessage:
 
 
 async def take(messages: AsyncGenerator[LiveMessage], count: int) -> list[LiveMessage]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         return [await anext(messages) for _ in range(count)]
 
 
