@@ -8,8 +8,10 @@ import { HARMONICS, MELODIES, PATTERNS, pitches } from "../../../wardlink/web/st
 import { speak } from "../../../wardlink/web/static/words.js";
 import { corners, zeroOf } from "../../../wardlink/web/static/ecg_paper.js";
 import { arrange } from "../../../wardlink/web/static/layout.js";
-import { Playout } from "../../../wardlink/web/static/playout.js";
+import { Playout, Way } from "../../../wardlink/web/static/playout.js";
+import { colourOf, extent, fitted, isEcg } from "../../../wardlink/web/static/signals.js";
 import { sameLead } from "../../../wardlink/web/static/standby.js";
+import { localTime } from "../../../wardlink/web/static/review.js";
 import { spanned } from "../../../wardlink/web/static/trends.js";
 import { Ring } from "../../../wardlink/web/static/ring.js";
 import { Strip } from "../../../wardlink/web/static/strip.js";
@@ -393,4 +395,50 @@ test("measurements of one code are told apart by their source, those of one sour
   const all = [strap, screened, other, armpit, skin];
   const said = all.map((one) => toldApart(one, all));
   assert.deepEqual(said.map((words) => words.split(" ").slice(1).join(" ")), ["s/heart_rate", "s/ecg", "", "armpit", "wrist"]);
+});
+
+test("a wave that is no ECG is fitted to its row and has its own colour", () => {
+  assert.deepEqual(["MDC_ECG_ELEC_POTL_II", "MDC_PULS_OXIM_PLETH", "MDC_RESP"].map((code) => [isEcg(code), colourOf(code)]), [[true, "ecg"], [false, "spo2"], [false, "resp"]]);
+  assert.deepEqual(extent([NaN, 5642, 61103, NaN, 30000]), [5642, 61103]);
+  assert.equal(extent([NaN]), null);
+  // the least stands below the most, both within the row, and what lies halfway in its middle
+  const [low, half, high] = [5642, 33372.5, 61103].map((value) => fitted(value, [5642, 61103], 100));
+  assert.ok(high > 0 && high < half && half < low && low < 100);
+  assert.equal(half, 50);
+  assert.equal(fitted(7, [7, 7], 100), 50, "a line without a wave");
+});
+
+test("what is no ECG stands in its ring as it came", () => {
+  const [plain, cut] = [new Ring(75, 10, 0), new Ring(75, 10)];
+  const samples = Int16Array.from({ length: 75 }, () => 8192);
+  for (const ring of [plain, cut]) ring.write(0, 0, samples, 4);
+  assert.deepEqual([plain.at(0), plain.at(74)], [32768, 32768]);
+  assert.ok(Math.abs(cut.at(74)) < 1, "an electrode's offset is taken out");
+  assert.deepEqual([...plain.stretch(960, 1040)].map(Number.isNaN), [false, false, false, true, true, true]);
+});
+
+test("the rest that a gateway still had of a silent device is no word of it", () => {
+  const playout = new Playout();
+  for (let ms = 0; ms <= 10000; ms += 333) playout.observe(ms, ms + 150);
+  assert.equal(playout.silent(12200), true);
+  playout.observe(10200, 12500); // what had not filled a packet when its patience ended
+  assert.equal(playout.silent(12500), true);
+  playout.observe(12600, 12750);
+  assert.equal(playout.silent(12750), false, "data of now");
+});
+
+test("a moment stands in a field of date and time by the clock of this place, to the second", () => {
+  const ms = new Date(2026, 10, 20, 3, 7, 8, 999).getTime();
+  assert.equal(localTime(ms), "2026-11-20T03:07:08");
+  assert.equal(Date.parse(localTime(ms)), ms - 999);
+});
+
+test("a device that is slower than its neighbour at all times has a way of its own", () => {
+  const [quick, slow] = [new Way(), new Way()];
+  for (let ms = 0; ms <= 10000; ms += 1000) {
+    quick.take(ms, ms + 100);
+    slow.take(ms, ms + 2300);
+  }
+  assert.deepEqual([quick.due(10000, 10100), slow.due(10000, 12300)], [10100, 12300], "neither is late by its own measure");
+  assert.equal(slow.due(20000, 12300), 12300, "nothing is due later than now");
 });

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub.beds.posture import Posture
+from hub.devices.domain import Column
 from hub.quarantine.sentences import SENTENCES
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
@@ -66,6 +67,7 @@ BUILT: dict[str, list[str]] = {
         "other",
     ],
     "gateways.state.": ["online", "away", "not_enrolled", "revoked"],
+    "devices.column.": [*Column],
     "devices.state.": ["waiting", "retired", "live", "silent", "never"],
     "devices.door.": ["serial", "bluetooth", "mqtt", "coap", "http", "folder"],
     "devices.life_of.": ["placed", "first_seen", "admitted"],
@@ -102,6 +104,10 @@ BUILT: dict[str, list[str]] = {
         "limits",
         "note",
         "scrub",
+        "scrub_hour",
+        "scrub_ends",
+        "go",
+        "zoom",
         "ward",
         "acknowledge",
     ],

@@ -38,8 +38,11 @@ def test_the_modules_pass_the_type_checker() -> None:
 
 
 def test_the_scripts_of_a_page_are_within_the_budget() -> None:
-    scripts = list((WEB / "static").glob("*.js"))
-    assert sum(len(gzip.compress(path.read_bytes())) for path in scripts) < BUDGET_BYTES
+    """Every module of ours, which no page loads all of, and the chart library with its style."""
+    static = WEB / "static"
+    loaded = [*static.glob("*.js"), static / "vendor" / "uplot.js", static / "vendor" / "uplot.css"]
+    sizes = {path.name: len(gzip.compress(path.read_bytes())) for path in loaded}
+    assert sum(sizes.values()) < BUDGET_BYTES, sizes
 
 
 def test_no_module_asks_another_host_or_makes_markup_of_text() -> None:

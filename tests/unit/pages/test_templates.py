@@ -41,7 +41,7 @@ PAGES: list[tuple[str, Context]] = [
         "bed.html",
         {"ward": WARD, "bed": {"id": "1", "label": "1"}, "detail": {"key": NASTY}, "snapshot": {"beds": [NASTY]}},
     ),
-    ("alarm.html", {"ward": WARD, "bed": {"id": "1", "label": "1"}, "alarm": ALARM}),
+    ("alarm.html", {"ward": WARD, "bed": {"id": "1", "label": "1"}, "who": None, "alarm": ALARM}),
     *[("sign_in.html", {"name": NASTY, "next": "", "error": e}) for e in (None, "wrong", "locked", "expired")],
     *[
         (
@@ -71,7 +71,8 @@ def show(name: str, lang: str, context: Context) -> str:
         lang=lang,
         csrf="token",
         person={"name": NASTY, "role": "nurse"},
-        path="/here?a=b",
+        path="/here",
+        here="/here?a=b",
         theme="",
         rail=[],
         sees_screens=False,

@@ -32,6 +32,14 @@ def group(samples: list[int], scale: Scale, dtype: str = "<i4") -> WaveformGroup
         (Scale(1.0, 100.0, "uV"), [0, 1], [100, 101], 1.0),
         (Scale(1.0, 0.0, "uV"), [8_388_607, -8_388_608], [32767, -32767], 1.0),
         (Scale(0.25, 0.0, "mm[Hg]"), [0, 480], [0, 480], 0.25),
+        (Scale(1.0, 0.0, "1"), [0, 32767], [0, 32767], 1.0),
+        (
+            Scale(1.0, 0.0, "1"),
+            [0, 32768, 65535],
+            [0, 8192, 16384],
+            4.0,
+        ),  # an oximeter's 16 bits do not fit at a step of 2
+        (Scale(0.5, 0.0, "1"), [2**31 - 1, -(2**31)], [16384, -16384], 0.5 * 2**17),
     ],
 )
 def test_samples_become_whole_microvolts_and_are_clipped_never_wrapped(

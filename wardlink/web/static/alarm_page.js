@@ -1,9 +1,11 @@
 /** One alarm on a page of its own, as opened from a link: the same sheet, kept fresh by asking; the keys of the ward page. */
+import { title } from "./alarms.js";
 import { data, meta } from "./dom.js";
 import { Hub } from "./hub.js";
 import { calibrationPanel, menuPanel } from "./panels.js";
+import { printsWith } from "./printing.js";
 import { AlarmSheet } from "./sheet.js";
-import { speak, t } from "./words.js";
+import { date, speak, t } from "./words.js";
 
 const REFRESH_MS = 5000;
 
@@ -44,6 +46,12 @@ function key(event) {
 
 place.append(sheet.root);
 sheet.open(detail, detail);
+printsWith({
+  title: () => t("alarm.title", { bed: t("bed.name", { label }), alarm: title(detail) }),
+  who: () => /** @type {import("./contract").Bed["who"]} */ (data("who")),
+  when: () => t("print.alarm", { ward: meta("ward-name"), time: date(detail.onset_ms) }),
+  now: () => hub.now(),
+}, (printing) => sheet.print(printing));
 document.getElementById("open-menu")?.addEventListener("click", openMenu);
 addEventListener("keydown", key);
 setInterval(() => sheet.tick(), 1000);

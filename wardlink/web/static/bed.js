@@ -2,6 +2,7 @@
 import { data, h, meta } from "./dom.js";
 import { limitsPanel } from "./limits.js";
 import { menuPanel, calibrationPanel } from "./panels.js";
+import { printsWith } from "./printing.js";
 import { Review } from "./review.js";
 import { Story } from "./story.js";
 import { Trends } from "./trends.js";
@@ -9,6 +10,10 @@ import { WardPage, el } from "./ward.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./contract").BedDetail} Detail */
+
+const HOUR_MS = 3600000;
+const PAGING = ["PageUp", "PageDown", "Home", "End"];
+const STRIP_KEYS = [...PAGING, "ArrowLeft", "ArrowRight"];
 
 class BedPage extends WardPage {
   constructor() {
@@ -23,6 +28,12 @@ class BedPage extends WardPage {
     this.review = new Review(this.hub, key, this.detail.leads, { moved: (from, to) => this.trends.mark(from, to), closed: () => this.trends.mark(NaN, NaN) });
     this.trends = new Trends(this.hub, key, this.detail.measures, { pick: (ms) => this.review.open(ms), limits: () => this.tiles.get(this.own)?.bed.limits ?? [] });
     this.story = new Story(this.hub, this.detail, { look: (ms, alarm) => this.review.open(ms, alarm), open: (alarm) => this.open(alarm) });
+    printsWith({
+      title: () => t("review.page_title", { bed: this.tiles.get(this.own)?.bed.label ?? this.own, ward: meta("ward-name") }),
+      who: () => this.tiles.get(this.own)?.bed.who ?? null,
+      when: () => this.trends.stretch,
+      now: () => this.hub.now(),
+    }, (printing) => this.trends.print(printing, this.review.print(printing)));
     const acts = [
       may.limits && h("button", { class: "seg", type: "button", id: "open-limits", onclick: () => this.limits() }, t("limits.title")),
       may.admit && h("a", { class: "seg", href: `${location.pathname.replace(/\/$/, "")}/admit` }, t("review.patient_and_devices")),
@@ -110,14 +121,15 @@ class BedPage extends WardPage {
     this.sheet.close();
     this.show(menuPanel({ close, calibrate: () => this.show(calibrationPanel(close, relay)) }, [
       ["1 … 64", "digits_go"], ["a", "a"], ["/", "slash"], ...(this.detail.may.limits ? [/** @type {[string, string]} */ (["l", "limits"])] : []),
-      ...(this.detail.may.note ? [/** @type {[string, string]} */ (["n", "note"])] : []), ["← →", "scrub"], ["w", "ward"], ["?", "question"], ["Esc", "escape"],
+      ...(this.detail.may.note ? [/** @type {[string, string]} */ (["n", "note"])] : []), ["← →", "scrub"], ["PgUp PgDn", "scrub_hour"], ["Home End", "scrub_ends"], ["g", "go"],
+      ["+ −", "zoom"], ["w", "ward"], ["?", "question"], ["Esc", "escape"],
     ]));
   }
 
   /** @override @param {KeyboardEvent} event */
   key(event) {
     if (event.key === "Escape" && !this.finder && !this.side && this.review.isOpen && !event.ctrlKey && !event.metaKey && !event.altKey) this.review.close();
-    else super.key(event);
+    else if (!isForSheet(event)) super.key(event);
   }
 
   /** @override @param {string} key @returns {boolean} */
@@ -127,10 +139,31 @@ class BedPage extends WardPage {
     else if (key === "w") this.toWard();
     else if (key === "ArrowLeft" || key === "ArrowRight") {
       if (this.review.isOpen) this.review.scrub(key === "ArrowLeft" ? -0.8 : 0.8);
-      else this.review.open(this.hub.now() - this.review.span);
-    } else return false;
+      else this.review.last();
+    } else if (PAGING.includes(key) && this.review.isOpen) this.page(key);
+    else if (key === "g") this.goTo();
+    else if (key === "+" || key === "=" || key === "-") void this.trends.zoom(key === "-" ? 2 : 0.5);
+    else return false;
     return true;
   }
+
+  /** The strip of the past moved far. @param {string} key */
+  page(key) {
+    if (key === "Home") this.review.go(-Infinity);
+    else if (key === "End") this.review.last();
+    else this.review.go(this.review.at + (key === "PageUp" ? -HOUR_MS : HOUR_MS));
+  }
+
+  /** Into the field that says which moment is looked at. */
+  goTo() {
+    if (!this.review.isOpen) this.review.last();
+    this.review.when.focus();
+  }
+}
+
+/** Whether a key that moves the strip moves a side sheet or its slider instead, where the focus is. @param {KeyboardEvent} event */
+function isForSheet(event) {
+  return STRIP_KEYS.includes(event.key) && event.target instanceof Element && !!event.target.closest("aside.sheet");
 }
 
 void new BedPage().start();

@@ -77,6 +77,8 @@ export interface Snapshot {
   ward: { id: string; name: string };
   beds: Bed[];
   alarms: Alarm[];
+  /** How the characters of names and alarms are read, without tones. */
+  spelt?: Record<string, string[]>;
   now_ms: number;
   last_event_id: string | number | null;
 }

@@ -51,6 +51,8 @@ export function meta(name) {
 
 export const PATHS = {
   close: "M5 5l14 14M19 5L5 19",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
   check: "M4 12.5l5.5 5.5L20 7",
   search: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13zM15.5 15.5L21 21",
   sound: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11",

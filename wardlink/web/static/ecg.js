@@ -2,7 +2,8 @@
 import { data, setText } from "./dom.js";
 import { SHEET_MM, drawSheet } from "./ecg_paper.js";
 import { pxPerMm } from "./paper.js";
-import { speak, t } from "./words.js";
+import { printsWith } from "./printing.js";
+import { date, speak, t } from "./words.js";
 
 /** @typedef {import("./contract").Ecg} Ecg */
 
@@ -32,6 +33,12 @@ class EcgPage {
     el("zoom-true").addEventListener("click", () => this.to(1));
     el("print").addEventListener("click", () => print());
     addEventListener("keydown", (event) => this.key(event));
+    printsWith({
+      title: () => `${t("ecg.title")} · ${t("bed.name", { label: this.ecg.bed })}`,
+      who: () => this.ecg.who,
+      when: () => t("print.recorded", { ward: this.ecg.ward.name, time: date(this.ecg.at_ms) }),
+      now: () => Date.now(),
+    }, () => undefined);
     document.documentElement.dataset.ready = "true";
   }
 

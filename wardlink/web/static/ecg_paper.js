@@ -55,14 +55,11 @@ export function svg(name, attributes, ...children) {
   return element;
 }
 
-/** Millimetre paper: fine lines each millimetre, bold ones each five. @param {number} width mm @param {number} height mm @param {string} id for its patterns */
-export function paper(width, height, id) {
-  const lines = (/** @type {number} */ step) => svg("pattern", { id: `${id}-${step}`, width: step, height: step, patternUnits: "userSpaceOnUse" }, svg("path", { class: `grid-${step}`, d: `M${step} 0H0V${step}` }));
-  return [
-    svg("defs", {}, lines(1), lines(5)),
-    svg("rect", { class: "sheet-ground", width, height }),
-    ...[1, 5].map((step) => svg("rect", { width, height, fill: `url(#${id}-${step})` })),
-  ];
+/** Millimetre paper: fine lines each millimetre, bold ones each five; drawn out, as a pattern is printed coarse. @param {number} width mm @param {number} height mm */
+export function paper(width, height) {
+  const every = (/** @type {number} */ step, /** @type {number} */ length, /** @type {(at: number) => string} */ line) => Array.from({ length: Math.floor(length / step) + 1 }, (_, i) => line(i * step)).join("");
+  const lines = (/** @type {number} */ step) => svg("path", { class: `grid-${step}`, d: every(step, width, (x) => `M${x} 0V${height}`) + every(step, height, (y) => `M0 ${y}H${width}`) });
+  return [svg("rect", { class: "sheet-ground", width, height }), lines(1), lines(5)];
 }
 
 /** The pulse by which the gain is seen: 1 mV for 0.2 s. @param {number} x @param {number} y */
@@ -76,7 +73,7 @@ function calibration(x, y) {
  */
 export function drawSheet(ecg, words) {
   const { width, height } = SHEET_MM;
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words.label, class: "ecg-sheet" }, ...paper(width, height, "mm"));
+  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words.label, class: "ecg-sheet" }, ...paper(width, height));
   const by = new Map(ecg.leads.map((lead) => [lead.short, lead]));
   const rhythm = by.has("II") ? "II" : (ecg.leads[0]?.short ?? "II");
   const names = [];
@@ -94,9 +91,9 @@ export function drawSheet(ecg, words) {
   return root;
 }
 
-/** A stretch of one lead that fills a box. @param {{fs_hz: number}} ecg @param {Lead} lead @param {number} width mm @param {number} height mm @param {string} id */
-export function drawStill(ecg, lead, width, height, id) {
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", class: "ecg-sheet" }, ...paper(width, height, id));
+/** A stretch of one lead that fills a box. @param {{fs_hz: number}} ecg @param {Lead} lead @param {number} width mm @param {number} height mm */
+export function drawStill(ecg, lead, width, height) {
+  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", class: "ecg-sheet" }, ...paper(width, height));
   const rows = Math.max(1, Math.min(Math.floor(height / 24), Math.ceil((SECONDS * MM_PER_S) / width)));
   const perRow = width / MM_PER_S;
   for (let row = 0; row < rows; row += 1) root.append(svg("polyline", { class: "ecg-line", points: corners(lead, ecg.fs_hz, row * perRow, Math.min(SECONDS, (row + 1) * perRow), 0, ((row + 0.58) * height) / rows) }));

@@ -11,9 +11,11 @@ const LEAST_MM = 20;
 /** Height for all leads together: the reasons below must stay in sight. */
 const ALL_MM = 76;
 const MISSING = -32768;
+/** Width of A4 across, less the margins that ward.css gives the alarm's sheet. */
+const ACROSS_MM = 277;
 
-/** @param {Evidence & {strip: NonNullable<Evidence["strip"]>}} evidence @returns {HTMLElement} */
-export function evidenceStrip(evidence) {
+/** @param {Evidence & {strip: NonNullable<Evidence["strip"]>}} evidence @param {boolean} [printing] @returns {HTMLElement} */
+export function evidenceStrip(evidence, printing = false) {
   const { strip, beats, deciding_sample: deciding } = evidence;
   const mm = pxPerMm();
   const n = Math.max(...strip.leads.map((lead) => lead.samples.length));
@@ -27,85 +29,97 @@ export function evidenceStrip(evidence) {
   const height = HEAD_PX + FOOT_PX + sum(high);
   const timeOf = (/** @type {number} */ sample) => strip.t0_ms + ((sample - strip.first_sample) * 1000) / strip.fs_hz;
   const decided = clock(timeOf(deciding ?? strip.first_sample + n));
-  const canvas = h("canvas", {
-    role: "img",
-    "aria-label": t("sheet.evidence_label", { seconds: Number((n / strip.fs_hz).toFixed(1)), leads: strip.leads.map((lead) => lead.short).join(", "), time: decided }),
-  });
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  const c = fit(canvas, width, height);
-  rule(c, width, height, mm);
   const font = getComputedStyle(document.body).fontFamily;
   const x = (/** @type {number} */ sample) => (sample - strip.first_sample) * perSample;
-  const label = (/** @type {string} */ text, /** @type {number} */ at, /** @type {number} */ y, /** @type {string} */ colour, weight = 400) => {
-    c.font = `${weight} 12px ${font}`;
-    const wide = c.measureText(text).width;
-    const left = Math.max(2, Math.min(at - wide / 2, width - wide - 4));
-    c.fillStyle = token("paper");
-    c.fillRect(left - 3, y - 8, wide + 6, 16);
-    c.fillStyle = colour;
-    c.textBaseline = "middle";
-    c.fillText(text, left, y);
-  };
-  let top = HEAD_PX;
-  leads.forEach(({ lead, median }, i) => {
-    const middle = top + /** @type {number} */ (high[i]) / 2;
-    c.strokeStyle = token("ecg");
-    c.lineWidth = 1.7;
-    c.lineJoin = "round";
-    c.beginPath();
-    let pen = false;
-    lead.samples.forEach((raw, k) => {
-      const y = middle - (((raw - median) * lead.uv_per_lsb) / 1000) * gain * mm;
-      if (raw === MISSING) pen = false;
-      else if (pen) c.lineTo(k * perSample, y);
-      else {
-        c.moveTo(k * perSample, y);
-        pen = true;
-      }
+  /** From one edge of a canvas to the other: px of the whole. @param {CanvasRenderingContext2D} c @param {number} from @param {number} to */
+  const paint = (c, from, to) => {
+    c.translate(-from, 0);
+    rule(c, width, height, mm);
+    const label = (/** @type {string} */ text, /** @type {number} */ at, /** @type {number} */ y, /** @type {string} */ colour, weight = 400) => {
+      c.font = `${weight} 12px ${font}`;
+      const wide = c.measureText(text).width;
+      const left = Math.max(from + 2, Math.min(at - wide / 2, to - wide - 4));
+      c.fillStyle = token("paper");
+      c.fillRect(left - 3, y - 8, wide + 6, 16);
+      c.fillStyle = colour;
+      c.textBaseline = "middle";
+      c.fillText(text, left, y);
+    };
+    let top = HEAD_PX;
+    leads.forEach(({ lead, median }, i) => {
+      const middle = top + /** @type {number} */ (high[i]) / 2;
+      c.strokeStyle = token("ecg");
+      c.lineWidth = 1.7;
+      c.lineJoin = "round";
+      c.beginPath();
+      let pen = false;
+      lead.samples.forEach((raw, k) => {
+        const y = middle - (((raw - median) * lead.uv_per_lsb) / 1000) * gain * mm;
+        if (raw === MISSING) pen = false;
+        else if (pen) c.lineTo(k * perSample, y);
+        else {
+          c.moveTo(k * perSample, y);
+          pen = true;
+        }
+      });
+      c.stroke();
+      top += /** @type {number} */ (high[i]);
     });
-    c.stroke();
-    top += /** @type {number} */ (high[i]);
-  });
-  c.fillStyle = token("ink");
-  for (const beat of beats) {
-    c.beginPath();
-    c.moveTo(x(beat) - 5, 6);
-    c.lineTo(x(beat) + 5, 6);
-    c.lineTo(x(beat), 15);
-    c.fill();
-  }
-  for (let second = Math.ceil(strip.t0_ms / 1000) * 1000; second < timeOf(strip.first_sample + n); second += 1000) {
-    const at = ((second - strip.t0_ms) / 1000) * MM_PER_S * mm;
-    if (second % 5000 === 0) label(clock(second), at, height - 10, token("ink-2"));
-    else {
-      c.fillStyle = token("edge");
-      c.fillRect(Math.round(at), height - 6, 1, 6);
+    c.fillStyle = token("ink");
+    for (const beat of beats) {
+      c.beginPath();
+      c.moveTo(x(beat) - 5, 6);
+      c.lineTo(x(beat) + 5, 6);
+      c.lineTo(x(beat), 15);
+      c.fill();
     }
-  }
-  if (deciding !== null) {
-    c.strokeStyle = token("high-line");
-    c.lineWidth = 2;
-    c.setLineDash([6, 4]);
-    c.beginPath();
-    c.moveTo(x(deciding), HEAD_PX);
-    c.lineTo(x(deciding), height - FOOT_PX);
-    c.stroke();
-    c.setLineDash([]);
-    label(t("sheet.decided", { time: decided }), x(deciding), 12, token("ink"), 700);
-  }
-  const box = h("div", { class: "evidence", tabindex: "0", role: "region", "aria-label": t("sheet.evidence") }, canvas);
-  requestAnimationFrame(() => {
-    box.scrollLeft = (deciding === null ? width : x(deciding)) - 0.7 * box.clientWidth;
-  });
-  // Names of the leads stay while the paper is scrolled.
-  const names = strip.leads.map((lead, i) => {
+    for (let second = Math.ceil(strip.t0_ms / 1000) * 1000; second < timeOf(strip.first_sample + n); second += 1000) {
+      const at = ((second - strip.t0_ms) / 1000) * MM_PER_S * mm;
+      if (at < from || at > to) continue;
+      if (second % 5000 === 0) label(clock(second), at, height - 10, token("ink-2"));
+      else {
+        c.fillStyle = token("edge");
+        c.fillRect(Math.round(at), height - 6, 1, 6);
+      }
+    }
+    if (deciding !== null && x(deciding) >= from && x(deciding) <= to) {
+      c.strokeStyle = token("high-line");
+      c.lineWidth = 2;
+      c.setLineDash([6, 4]);
+      c.beginPath();
+      c.moveTo(x(deciding), HEAD_PX);
+      c.lineTo(x(deciding), height - FOOT_PX);
+      c.stroke();
+      c.setLineDash([]);
+      label(t("sheet.decided", { time: decided }), x(deciding), 12, token("ink"), 700);
+    }
+  };
+  const said = t("sheet.evidence_label", { seconds: Number((n / strip.fs_hz).toFixed(1)), leads: strip.leads.map((lead) => lead.short).join(", "), time: decided });
+  const picture = (/** @type {number} */ from, /** @type {number} */ to) => {
+    const canvas = h("canvas", { role: "img", "aria-label": said });
+    canvas.style.width = `${to - from}px`;
+    canvas.style.height = `${height}px`;
+    paint(fit(canvas, to - from, height), from, to);
+    return canvas;
+  };
+  const names = () => strip.leads.map((lead, i) => {
     const name = h("b", { "aria-hidden": "true" }, lead.short);
     name.style.top = `${HEAD_PX + sum(high.slice(0, i)) + 4}px`;
     return name;
   });
   const facts = h("div", { class: "below" }, h("span", {}, t("sheet.beats_found", { n: beats.length })), h("span", {}, t("strip.gain", { n: gain })), h("span", {}, t("strip.speed")));
-  return h("div", { class: "evidence-box" }, box, ...names, facts);
+  if (printing) {
+    // Paper cannot be scrolled: a strip that is longer than the sheet goes on beneath.
+    const row = Math.floor(ACROSS_MM / MM_PER_S) * MM_PER_S * mm;
+    const rows = Array.from({ length: Math.ceil(width / row) }, (_, i) => h("div", { class: "evidence-row" }, picture(i * row, Math.min(width, (i + 1) * row)), ...names()));
+    return h("div", { class: "evidence-box" }, ...rows, facts);
+  }
+  const box = h("div", { class: "evidence", tabindex: "0", role: "region", "aria-label": t("sheet.evidence") }, picture(0, width));
+  requestAnimationFrame(() => {
+    box.scrollLeft = (deciding === null ? width : x(deciding)) - 0.7 * box.clientWidth;
+  });
+  // Names of the leads stay while the paper is scrolled.
+  return h("div", { class: "evidence-box" }, box, ...names(), facts);
 }
 
 /** @param {number[]} values */

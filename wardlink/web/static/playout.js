@@ -9,33 +9,52 @@ const JUMP_MS = 2500;
 /** A loss is told apart from jitter after this long without data; it must show within 3 s. */
 export const SILENCE_MS = 2000;
 
-export class Playout {
+/** The undelayed way of a stream: by how much a page's clock is ahead of samples that nothing has held up. */
+export class Way {
   constructor() {
     this.offset = NaN;
+  }
+
+  /** @param {number} endMs time behind the newest sample @param {number} now monotonic ms @returns {boolean} whether it was known and still is as it was */
+  take(endMs, now) {
+    const offset = now - endMs;
+    const holds = Math.abs(offset - this.offset) < JUMP_MS;
+    // The smallest offset is the undelayed path; it may creep up, or a change of route would never be learnt.
+    this.offset = holds ? Math.min(offset, this.offset + 0.02 * (offset - this.offset)) : offset;
+    return holds;
+  }
+
+  /** When samples up to this time come if nothing holds them up, monotonic ms; never later than now. @param {number} endMs @param {number} now */
+  due(endMs, now) {
+    return Math.min(now, this.offset + endMs);
+  }
+}
+
+export class Playout {
+  constructor() {
+    this.way = new Way();
     /** How far real time had outrun the data when the next ones came: frame length and unevenness together. */
     this.need = 300;
     this.shown = NaN;
     this.seenAt = NaN;
     this.arrivedAt = -Infinity;
+    /** When the newest would have come undelayed: what a gateway still had of a device that has stopped is no word of it. */
+    this.freshAt = -Infinity;
     this.newest = -Infinity;
   }
 
   /** @param {number} endMs time behind the newest sample of a frame @param {number} now monotonic ms */
   observe(endMs, now) {
     if (endMs <= this.newest && now - this.arrivedAt < SILENCE_MS) return;
-    const offset = now - endMs;
-    if (!(Math.abs(offset - this.offset) < JUMP_MS)) {
-      this.offset = offset;
-    } else {
-      // The smallest offset is the undelayed path; it may creep up, or a change of route would never be learnt.
-      this.offset = Math.min(offset, this.offset + 0.02 * (offset - this.offset));
-      const outrun = now - this.offset - this.newest;
+    if (this.way.take(endMs, now)) {
+      const outrun = now - this.way.offset - this.newest;
       // Data that come much faster than time passes are a backlog and say nothing about the next frame.
       const live = now - this.arrivedAt >= (endMs - this.newest) / 2;
       if (live && outrun < SILENCE_MS) this.need = Math.max(outrun, this.need + 0.01 * (outrun - this.need));
     }
     this.newest = Math.max(this.newest, endMs);
     this.arrivedAt = now;
+    this.freshAt = this.way.due(this.newest, now);
   }
 
   /** Delay that covers what was seen lately. */
@@ -45,7 +64,7 @@ export class Playout {
 
   /** @param {number} now */
   silent(now) {
-    return now - this.arrivedAt > SILENCE_MS;
+    return now - this.freshAt > SILENCE_MS;
   }
 
   /**
@@ -54,8 +73,8 @@ export class Playout {
    * @param {number} now
    */
   time(now) {
-    if (Number.isNaN(this.offset)) return NaN;
-    const target = now - this.offset - this.delay;
+    if (Number.isNaN(this.way.offset)) return NaN;
+    const target = now - this.way.offset - this.delay;
     const step = Number.isNaN(this.seenAt) ? 0 : now - this.seenAt;
     this.seenAt = now;
     if (Number.isNaN(this.shown) || Math.abs(target - this.shown) > JUMP_MS) this.shown = Math.min(target, this.newest);

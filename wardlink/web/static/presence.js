@@ -9,6 +9,7 @@ export class Presence {
     this.path = `/api/v1/ward/${encodeURIComponent(ward)}/screens/${crypto.randomUUID ? crypto.randomUUID() : randomId()}`;
     /** @type {"on" | "off" | "none" | null} */
     this.sound = null;
+    this.sending = false;
     setInterval(() => void this.send(), EVERY_MS);
   }
 
@@ -19,13 +20,20 @@ export class Presence {
     void this.send();
   }
 
+  /** One report at a time: of two on their way the older could arrive last, and stand. */
   async send() {
-    if (this.sound === null || this.hub.signedOut) return;
+    if (this.sending || this.sound === null || this.hub.signedOut) return;
+    this.sending = true;
+    const told = this.sound;
     try {
-      await this.hub.post(this.path, { sound: this.sound });
+      await this.hub.post(this.path, { sound: told });
     } catch (error) {
       console.info("page not told of", error); // the next beat tells again
+      return;
+    } finally {
+      this.sending = false;
     }
+    if (told !== this.sound) void this.send();
   }
 }
 

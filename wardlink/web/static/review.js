@@ -3,8 +3,9 @@ import { title } from "./alarms.js";
 import { PATHS, h, icon } from "./dom.js";
 import { readFrames } from "./frame.js";
 import { MM_PER_MV, MM_PER_S, fit, hatch, pxPerMm, rule, token } from "./paper.js";
-import { Ring } from "./ring.js";
-import { clock, has, hour, t } from "./words.js";
+import { LOW_CUT_HZ, Ring } from "./ring.js";
+import { colourOf, extent, fitted, isEcg } from "./signals.js";
+import { clock, date, has, t } from "./words.js";
 
 /** @typedef {import("./contract").Lead} Lead */
 
@@ -13,6 +14,9 @@ const LOW_ROW_MM = 20;
 /** On a screen lower than this the trends beneath the strip would have no room. */
 const LOW_SCREEN_PX = 900;
 const FOOT_PX = 20;
+/** Width on paper: A4 upright less the margins of bed.css. */
+const PRINT_MM = 186;
+const HEAD_PX = 40;
 /** Fetched before the window, so that the low cut has settled where the picture begins. */
 const LEAD_IN_MS = 2000;
 const LONGEST_MS = 55000;
@@ -27,19 +31,28 @@ export class Review {
     this.on = on;
     this.at = NaN;
     this.asked = 0;
-    /** @type {import("./contract").Alarm | null} */
+    /** Of the paper, px. */
+    this.width = 0;
+    /** What was fetched last: frames, from, to. @type {[import("./contract").Frame[], number, number] | null} */
+    this.fetched = null;
+    /** The alarm whose onset is looked at. @type {import("./contract").Alarm | null} */
     this.alarm = null;
+    /** What the strip was opened for: a moment, and whose onset it is. @type {[number, import("./contract").Alarm | null]} */
+    this.opened = [NaN, null];
     this.name = h("h3", {});
     this.told = h("p", { class: "review-told", role: "status" });
     this.canvas = h("canvas", { role: "img" });
     this.box = h("div", { class: "review-paper", tabindex: "0", role: "region", "aria-label": t("review.strip") }, this.canvas);
     const step = (/** @type {number} */ share, /** @type {string} */ path, /** @type {string} */ words) =>
       h("button", { class: "icon", type: "button", "aria-label": words, title: words, onclick: () => this.scrub(share) }, icon(path));
-    this.root = h("section", { class: "review", hidden: true, "aria-label": t("review.strip") },
-      h("header", {}, this.name, step(-0.8, "M14 5l-7 7 7 7", t("review.earlier")), step(0.8, "M10 5l7 7-7 7", t("review.later")),
+    this.when = h("input", { type: "datetime-local", step: "1", required: true, "aria-keyshortcuts": "g", onchange: () => this.typed(), onblur: () => !this.when.checkValidity() && void this.load() });
+    this.root = h("section", { class: "review", hidden: true },
+      h("header", {}, this.name, h("label", { class: "review-when" }, h("span", {}, t("review.when")), this.when), step(-0.8, "M14 5l-7 7 7 7", t("review.earlier")), step(0.8, "M10 5l7 7-7 7", t("review.later")),
         h("button", { class: "icon", type: "button", "aria-label": t("review.close"), title: t("review.close"), onclick: () => this.close() }, icon(PATHS.close))),
       this.box, this.told);
-    new ResizeObserver(() => this.isOpen && this.box.clientWidth !== this.width && void this.load()).observe(this.box);
+    /** Whether the strip is drawn for paper. */
+    this.printing = false;
+    new ResizeObserver(() => this.isOpen && !this.printing && this.box.clientWidth !== this.width && void this.load()).observe(this.box);
   }
 
   get isOpen() {
@@ -48,13 +61,14 @@ export class Review {
 
   /** Milliseconds that fit on the paper at 25 mm/s. */
   get span() {
-    return Math.min(LONGEST_MS, (this.box.clientWidth * 1000) / (MM_PER_S * pxPerMm()));
+    return Math.min(LONGEST_MS, ((this.printing ? this.width : this.box.clientWidth) * 1000) / (MM_PER_S * pxPerMm()));
   }
 
   /** @param {number} ms the moment to look at @param {import("./contract").Alarm | null} [alarm] whose onset it is */
   open(ms, alarm = null) {
     this.at = ms;
     this.alarm = alarm;
+    this.opened = [ms, alarm];
     this.root.hidden = false;
     void this.load();
   }
@@ -66,14 +80,75 @@ export class Review {
 
   /** @param {number} share of the window */
   scrub(share) {
-    const now = this.hub.now();
-    this.at = Math.max(now - KEPT_MS + this.span, Math.min(now, this.at + share * this.span));
+    this.go(this.at + share * this.span);
+  }
+
+  /** To a moment, or to the one nearest to it that is kept. @param {number} ms */
+  go(ms) {
+    const [first, now] = this.kept;
+    this.at = Math.max(first, Math.min(now, ms));
+    const [onset, alarm] = this.opened;
+    this.alarm = Math.abs(this.at - onset) < 1 ? alarm : null;
     void this.load();
+  }
+
+  /** To the strip that ends now, also from a closed one, whose paper has no width. */
+  last() {
+    this.root.hidden = false;
+    this.go(this.hub.now() - (2 / 3) * this.span);
+  }
+
+  /** The first and the last moment that can be looked at. @returns {[number, number]} */
+  get kept() {
+    const now = this.hub.now();
+    return [now - KEPT_MS + this.span, now];
+  }
+
+  /** A moment was typed or picked, or a part of one: what is not of the last 72 h is left to be finished. */
+  typed() {
+    this.bound();
+    const ms = Date.parse(this.when.value);
+    const isKept = this.when.checkValidity();
+    if (isKept) this.go(ms);
+    else this.tell(t("review.not_kept"));
+    this.when.setAttribute("aria-invalid", String(!isKept));
+  }
+
+  /** What the field takes: time goes on while a strip stands open. */
+  bound() {
+    [this.when.min, this.when.max] = /** @type {[string, string]} */ (this.kept.map(localTime));
+  }
+
+  /** Writes into the field where the strip is, unless somebody is writing there. */
+  tellWhen() {
+    if (document.activeElement === this.when) return;
+    this.bound();
+    this.when.value = localTime(this.at);
+    this.when.setAttribute("aria-invalid", "false");
+  }
+
+  /** @param {string} words instead of a strip; none when there is one */
+  tell(words) {
+    this.told.textContent = words;
+    this.told.hidden = !words;
   }
 
   /** A third of the paper before the moment: what led to it matters. */
   get from() {
     return Math.round(this.at - this.span / 3);
+  }
+
+  /** The strip anew, for paper or for the screen: on paper so much of what is seen, a third before the moment, as fits. @param {boolean} printing @returns {number} its height, px */
+  print(printing) {
+    this.printing = printing;
+    if (!this.isOpen || !this.fetched) return 0;
+    const [frames, from, to] = this.fetched;
+    this.width = printing ? Math.floor(PRINT_MM * pxPerMm()) : this.box.clientWidth;
+    const begin = printing ? Math.round(Math.max(from, this.at - this.span / 3)) : from;
+    const end = printing ? Math.round(Math.min(to, begin + this.span)) : to;
+    if (printing) this.width = Math.floor(((end - begin) / 1000) * MM_PER_S * pxPerMm());
+    this.draw(frames, begin, end);
+    return HEAD_PX + Number.parseFloat(this.canvas.style.height);
   }
 
   async load() {
@@ -82,16 +157,18 @@ export class Review {
     const asked = (this.asked += 1);
     const from = this.from;
     const to = Math.round(from + this.span);
-    this.name.textContent = t("review.of", { time: hour(this.at, this.hub.now()), seconds: clock(this.at) });
+    this.name.textContent = t("review.of", { time: new Date(this.at).toDateString() === new Date(this.hub.now()).toDateString() ? clock(this.at) : date(this.at) });
+    this.tellWhen();
     this.on.moved(from, to);
     try {
       const body = await this.hub.bytes(`/api/v1/beds/${this.key}/waveforms?from_ms=${from - LEAD_IN_MS}&to_ms=${to}`);
-      if (asked === this.asked) this.draw(readFrames(body), from, to);
+      if (asked !== this.asked) return;
+      this.fetched = [readFrames(body), from, to];
+      this.draw(...this.fetched);
     } catch (error) {
       if (asked !== this.asked) return;
       console.info("strip not fetched", error);
-      this.told.textContent = t("review.failed");
-      this.told.hidden = false;
+      this.tell(t("review.failed"));
     }
   }
 
@@ -102,7 +179,8 @@ export class Review {
     const gaps = frames.flatMap((frame) => (frame.kind === "gap" ? [frame] : []));
     for (const frame of frames.filter((one) => one.kind === "samples").sort((a, b) => a.t0 - b.t0)) {
       if (frame.kind !== "samples") continue;
-      const ring = rings.get(frame.lead) ?? new Ring(frame.fs, (to - from + 30000) / 1000);
+      const lead = this.leads.find((one) => one.index === frame.lead);
+      const ring = rings.get(frame.lead) ?? new Ring(frame.fs, (to - from + 30000) / 1000, isEcg(lead?.code ?? "") ? LOW_CUT_HZ : 0);
       rings.set(frame.lead, ring);
       ring.write(frame.t0, frame.first, frame.samples, frame.scale);
     }
@@ -111,7 +189,7 @@ export class Review {
     this.told.hidden = rings.size > 0;
     this.told.textContent = rings.size ? "" : t("review.nothing");
     const mm = pxPerMm();
-    const width = this.width ?? 0;
+    const { width } = this;
     const high = (shown.length > 2 || (shown.length > 1 && innerHeight < LOW_SCREEN_PX) ? LOW_ROW_MM : ROW_MM) * mm;
     const height = Math.ceil(high * Math.max(1, shown.length) + FOOT_PX);
     this.canvas.style.width = `${width}px`;
@@ -121,7 +199,7 @@ export class Review {
     rule(c, width, height, mm);
     const x = (/** @type {number} */ ms) => ((ms - from) * MM_PER_S * mm) / 1000;
     // Half the gain of all, and said, before a wave of any is cut off.
-    const most = Math.max(0, ...shown.filter(isEcg).map((lead) => reachOf(stretch(rings.get(lead.index), from, to).values)));
+    const most = Math.max(0, ...shown.filter((lead) => isEcg(lead.code)).map((lead) => reachOf(stretch(rings.get(lead.index), from, to).values)));
     const gain = (most / 1000) * MM_PER_MV * mm > 0.6 * high ? MM_PER_MV / 2 : MM_PER_MV;
     shown.forEach((lead, row) => this.row(c, { lead, ring: rings.get(lead.index), top: row * high, high, from, to, width, mm, gain, x }, gaps.filter((gap) => gap.lead === lead.index)));
     this.foot(c, from, to, height, x);
@@ -133,17 +211,17 @@ export class Review {
    * @param {{t0: number, end: number, reason: string}[]} gaps
    */
   row(c, { lead, ring, top, high, from, to, width, mm, gain, x }, gaps) {
-    const ecg = isEcg(lead);
-    const middle = top + high * (ecg ? 0.58 : 0.5);
+    const ecg = isEcg(lead.code);
+    const middle = top + high * 0.58;
     const { values, first, slotMs } = stretch(ring, from, to);
-    const reach = reachOf(values);
-    const scale = ecg ? (gain * mm) / 1000 : (0.42 * high) / reach;
+    const between = ecg ? null : extent(values);
+    const scale = (gain * mm) / 1000;
     c.save();
     c.beginPath();
     c.rect(0, top, width, high);
     c.clip();
     this.holes(c, values, { first, slotMs, top, high, x }, gaps);
-    c.strokeStyle = token(ecg ? "ecg" : lead.code.includes("PULS_OXIM") ? "spo2" : "resp");
+    c.strokeStyle = token(colourOf(lead.code));
     c.lineWidth = 1.6;
     c.lineJoin = "round";
     c.beginPath();
@@ -153,7 +231,7 @@ export class Review {
         pen = false;
         return;
       }
-      const [at, y] = [x((first + i) * slotMs), middle - value * scale];
+      const [at, y] = [x((first + i) * slotMs), between ? top + fitted(value, between, high) : middle - value * scale];
       if (pen) c.lineTo(at, y);
       else c.moveTo(at, y);
       pen = true;
@@ -226,9 +304,9 @@ export class Review {
   }
 }
 
-/** @param {Lead} lead */
-function isEcg(lead) {
-  return lead.code.startsWith("MDC_ECG_");
+/** As a field of date and time has it: the time of this place, to the second. @param {number} ms */
+export function localTime(ms) {
+  return new Date(ms - new Date(ms).getTimezoneOffset() * 60000).toISOString().slice(0, 19);
 }
 
 /** The slots of a stretch of time, and which the first one is; NaN where nothing is stored. @param {Ring | undefined} ring @param {number} from @param {number} to */

@@ -11,8 +11,8 @@ const ENDS = 40;
 export const LOW_CUT_HZ = 0.5;
 
 export class Ring {
-  /** @param {number} fs samples per second @param {number} seconds how much is kept */
-  constructor(fs, seconds) {
+  /** @param {number} fs samples per second @param {number} seconds how much is kept @param {number} [lowCutHz] 0: what is no ECG stands as it came */
+  constructor(fs, seconds, lowCutHz = LOW_CUT_HZ) {
     this.fs = fs;
     this.capacity = Math.ceil(fs * seconds);
     this.values = new Float32Array(this.capacity).fill(NaN);
@@ -22,7 +22,8 @@ export class Ring {
     this.begin = Infinity;
     this.nextSample = -1;
     this.nextSlot = -1;
-    this.keep = Math.exp((-2 * Math.PI * LOW_CUT_HZ) / fs);
+    this.lowCutHz = lowCutHz;
+    this.keep = Math.exp((-2 * Math.PI * lowCutHz) / fs);
     this.base = NaN;
     /** Where the last pieces ended, and the offset there: one that was overtaken goes on from its own neighbour. @type {{slot: number, base: number}[]} */
     this.ends = [];
@@ -77,6 +78,12 @@ export class Ring {
     return slot < this.end && slot >= this.end - this.capacity ? /** @type {number} */ (this.values[slot % this.capacity]) : NaN;
   }
 
+  /** The values of a stretch of time, ms; NaN where there is none. @param {number} from @param {number} to */
+  *stretch(from, to) {
+    const last = Math.floor((to * this.fs) / 1000);
+    for (let slot = Math.floor((from * this.fs) / 1000); slot < last; slot += 1) yield this.at(slot);
+  }
+
   /** Whether each of `n` slots has a value. @param {number} slot @param {number} n */
   has(slot, n) {
     for (let i = slot; i < slot + n; i += 1) if (Number.isNaN(this.at(i))) return false;
@@ -104,6 +111,7 @@ export class Ring {
   filter(raw, scale) {
     if (raw === MISSING) return NaN;
     const x = raw * scale;
+    if (!this.lowCutHz) return x;
     this.base = Number.isNaN(this.base) ? x : this.keep * this.base + (1 - this.keep) * x;
     return x - this.base;
   }

@@ -1,4 +1,4 @@
-/** What the rooms share: times in the reader's language, `/` for the search, arrows through the rows, `?` for the keys. */
+/** What the rooms share: times in the reader's language, `/` for the search, arrows, Home and End through the rows, `?` for the keys, menus that close. */
 
 const tag = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
 const relative = new Intl.RelativeTimeFormat(tag, { style: "short", numeric: "auto" });
@@ -36,6 +36,29 @@ function showKeys(open) {
   else button.focus();
 }
 
+/** Moves through the rows of the page's table, from the focused one, else from the one that is open. @param {string} key @returns {boolean} whether it is a key for that */
+function moveTo(key) {
+  const links = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("table[data-rows] a.first")]);
+  const focused = links.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const here = focused < 0 ? links.findIndex((link) => link.closest("tr")?.getAttribute("aria-selected") === "true") : focused;
+  const last = links.length - 1;
+  /** @type {Record<string, number>} */
+  const rows = { ArrowDown: here + 1, ArrowUp: Math.max(0, here - 1), Home: 0, End: last };
+  const row = rows[key];
+  if (row === undefined || last < 0) return false;
+  links[Math.min(row, last)]?.focus();
+  return true;
+}
+
+/** An open menu closes, and its button has the focus again. @returns {boolean} whether one was open */
+function closeMenu() {
+  const menu = /** @type {HTMLDetailsElement | null} */ (document.querySelector("details.menu[open]"));
+  if (!menu) return false;
+  menu.open = false;
+  menu.querySelector("summary")?.focus();
+  return true;
+}
+
 /** @param {KeyboardEvent} event */
 function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -48,7 +71,9 @@ function key(event) {
       return;
     }
     const closing = /** @type {HTMLElement | null} */ (document.querySelector(".side-sheet:not([hidden]) [data-close]"));
-    if (keysOpen) showKeys(false);
+    if (closeMenu()) {
+      // that was all
+    } else if (keysOpen) showKeys(false);
     else if (closing) closing.click();
     else return;
     event.stopImmediatePropagation();
@@ -64,21 +89,16 @@ function key(event) {
   } else if (event.key === "?" && !typing) {
     showKeys(!keysOpen);
     event.preventDefault();
-  } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !typing) {
-    const links = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("table[data-rows] a.first")]);
-    const here = links.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    const next = links[here < 0 ? 0 : here + (event.key === "ArrowDown" ? 1 : -1)];
-    if (next) {
-      next.focus();
-      event.preventDefault();
-    }
-  }
+  } else if (!typing && moveTo(event.key)) event.preventDefault();
 }
 
 if (document.querySelector("main")) {
   tellTimes();
   setInterval(tellTimes, EVERY_MS);
   addEventListener("keydown", key, { capture: true }); // before the page's own: Esc closes what is open first
+  addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(/** @type {Node} */ (event.target))) /** @type {HTMLDetailsElement} */ (menu).open = false;
+  });
   document.getElementById("open-keys")?.addEventListener("click", () => showKeys(document.getElementById("keys")?.hidden === true));
   document.getElementById("close-keys")?.addEventListener("click", () => showKeys(false));
 }

@@ -23,6 +23,8 @@ export class AlarmSheet {
     /** @type {AlarmDetail | null} */
     this.detail = null;
     this.sending = false;
+    /** Whether the strip is drawn for paper. */
+    this.printing = false;
     /** What went wrong with the last press of the button. */
     this.trouble = "";
     this.timer = 0;
@@ -139,7 +141,13 @@ export class AlarmSheet {
     const evidence = this.detail?.evidence;
     if (drawn || !this.strip) return;
     const strip = evidence?.strip;
-    this.strip.replaceChildren(evidence && strip ? evidenceStrip({ ...evidence, strip }) : h("p", {}, t("sheet.evidence_none")));
+    this.strip.replaceChildren(evidence && strip ? evidenceStrip({ ...evidence, strip }, this.printing) : h("p", {}, t("sheet.evidence_none")));
+  }
+
+  /** The strip anew, for paper or for the screen. @param {boolean} printing */
+  print(printing) {
+    this.printing = printing;
+    this.evidence(false);
   }
 
   rest() {

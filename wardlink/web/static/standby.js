@@ -11,6 +11,7 @@ import { Waves } from "./waves.js";
 /**
  * @typedef {object} Room what the page lets a gateway do
  * @property {(id: string) => Bed | undefined} bed as it is shown
+ * @property {() => string[]} beds all that are shown
  * @property {(id: string) => number} newest time behind the newest sample that is shown, ms; not finite without any
  * @property {(bed: Bed, own: Bed) => void} describe `own` is the gateway's description
  * @property {(id: string, frame: Frame) => void} frame of a bed, with the lead's index as it is shown
@@ -24,8 +25,8 @@ import { Waves } from "./waves.js";
 
 const LEARN_MS = 600000;
 const AGAIN_MS = 2000;
-/** A gateway tells the hub where its page is every 15 s. */
-const NONE_MS = 20000;
+/** A gateway tells the hub where its page is every 15 s; one that has none is asked for less and less often, as each answer is audited. */
+const SOME_LACK_MS = 20000;
 /** No more than a page keeps of a strip. */
 const BACK_MS = 85000;
 /** The hub shows these beds and still lacks something: after so long it is believed. */
@@ -130,25 +131,29 @@ export class Standby {
     this.triedAt = new Map();
     /** @type {Map<string, number>} */
     this.backSince = new Map();
+    this.againMs = SOME_LACK_MS;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.again = undefined;
   }
 
-  async start() {
-    await this.learn();
-    setInterval(() => void this.learn(), LEARN_MS);
-  }
-
-  /** Asks the hub where the gateways' pages are, with a ticket for a shift to each. */
+  /** Asks the hub now and then where the gateways' pages are, with a ticket for a shift to each. */
   async learn() {
+    clearTimeout(this.again);
+    let pauseMs = LEARN_MS;
     try {
       const { gateways } = await this.hub.get(`/api/v1/ward/${encodeURIComponent(this.ward)}/gateways`);
       this.pages = new Map(/** @type {GatewayPage[]} */ (gateways).map((page) => [page.name, page]));
-      if (!this.pages.size) setTimeout(() => void this.learn(), NONE_MS);
       this.room.learnt([...this.pages.values()]);
       for (const [name, source] of this.sources) source.page = this.pages.get(name) ?? source.page;
+      const told = new Set([...this.pages.values()].flatMap((page) => page.beds));
+      if (this.pages.size && this.room.beds().every((id) => told.has(id))) this.againMs = SOME_LACK_MS;
+      else [pauseMs, this.againMs] = [this.againMs, Math.min(2 * this.againMs, LEARN_MS)];
     } catch (error) {
       console.info("gateways' pages not learnt", error);
-      setTimeout(() => void this.learn(), error instanceof Refused ? LEARN_MS : 10 * AGAIN_MS);
+      if (!(error instanceof Refused)) pauseMs = 10 * AGAIN_MS;
     }
+    clearTimeout(this.again); // another may have asked meanwhile
+    this.again = setTimeout(() => void this.learn(), pauseMs);
   }
 
   /** Which gateways show beds here at this moment. */

@@ -67,7 +67,7 @@ export class Still {
       return;
     }
     const mm = pxPerMm();
-    this.picture.replaceChildren(drawStill(this.ecg, lead, width / mm, height / mm, `still-${this.ref?.id}`));
+    this.picture.replaceChildren(drawStill(this.ecg, lead, width / mm, height / mm));
   }
 
   tell() {

@@ -8,6 +8,7 @@ import { age, clock, hour, t, unitName } from "./words.js";
 
 const TABS = /** @type {const} */ (["timeline", "alarms", "devices"]);
 const EVERY_MS = 30000;
+const AGAIN_MS = 3000;
 /** An alarm that reached the hub this long after it was recognised was late: both times are told. */
 const LATE_MS = 3000;
 const ORDER = ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE", "MDC_TTHOR_RESP_RATE", "MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_DIA", "MDC_PRESS_BLD_NONINV_MEAN", "MDC_TEMP_BODY"];
@@ -26,6 +27,8 @@ export class Story {
     this.hub = hub;
     this.detail = detail;
     this.on = on;
+    /** @type {number | undefined} */
+    this.again = undefined;
     /** @type {typeof TABS[number]} */
     this.tab = detail.may.timeline ? "timeline" : "alarms";
     const tabs = TABS.filter((name) => name !== "timeline" || detail.may.timeline);
@@ -72,6 +75,9 @@ export class Story {
       this.panel.scrollTop = scrolled;
     } catch (error) {
       console.info("story not fetched", error);
+      if (tab !== this.tab) return;
+      clearTimeout(this.again);
+      this.again = setTimeout(() => void this.load(), AGAIN_MS);
       if (!this.list.querySelector("li:not(.empty)")) this.list.replaceChildren(h("li", { class: "empty" }, t("review.failed")));
     }
   }

@@ -1,11 +1,12 @@
 /**
- * One live strip: a sweep with an erase bar on millimetre paper at 25 mm/s and 10 mm/mV. Where the strip is high the sweep
- * goes on in further rows (a cascade), so that the room is used. Draws only the new columns; what time it is says the bed's
- * playout clock, what the samples are its ring.
+ * One live strip: a sweep with an erase bar on millimetre paper at 25 mm/s; an ECG at 10 mm/mV, any other wave fitted to its row.
+ * Where the strip is high the sweep goes on in further rows (a cascade), so that the room is used. Draws only the new columns; what
+ * time it is says the bed's playout clock, what the samples are its ring.
  */
 import { MM_PER_MV, MM_PER_S, fit, hatch, pxPerMm, rule, token } from "./paper.js";
 import { h } from "./dom.js";
 import { LOW_CUT_HZ } from "./ring.js";
+import { colourOf, extent, fitted, isEcg } from "./signals.js";
 import { t } from "./words.js";
 
 /** Height that one row of the cascade should have, CSS px. */
@@ -19,6 +20,10 @@ const NEAR_PX = 0.01;
 const LOW_ROW_MM = 24;
 /** Where the zero line stands in a row: an ECG reaches farther up than down. */
 const ZERO = 0.58;
+/** What is no ECG is fitted to what it was for so long, looked at so often; a wave that has become smaller than this share of its room is fitted anew. */
+const FIT_MS = 6000;
+const FIT_EVERY_MS = 1000;
+const SMALL = 0.4;
 
 export class Strip {
   /** @param {import("./contract").Lead} lead @param {string} label what a screen reader says */
@@ -31,7 +36,7 @@ export class Strip {
     this.trace = h("canvas", { class: "trace", role: "img", "aria-label": label });
     this.tag = h("div", { class: "tag" });
     this.note = h("div", { class: "lost-note", hidden: true });
-    this.root = h("div", { class: "strip" }, this.trace, this.tag, this.note);
+    this.root = h("div", { class: `strip of-${colourOf(lead.code)}` }, this.trace, this.tag, this.note);
     /** @type {import("./ring.js").Ring | null} */
     this.ring = null;
     /** @type {{from: number, to: number, text: string}[]} */
@@ -47,6 +52,9 @@ export class Strip {
     this.cleared = NaN;
     this.dirty = true;
     this.lost = false;
+    /** From where to where a wave that is no ECG goes. @type {[number, number] | null} */
+    this.between = null;
+    this.fittedAt = -Infinity;
     /** @type {CanvasRenderingContext2D | null} */
     this.c = null;
     /** @type {CanvasPattern | string} */
@@ -82,8 +90,9 @@ export class Strip {
 
   /** Lead, gain, speed and low cut, as they are now. */
   name() {
-    const extra = [t("strip.speed"), t("strip.filter", { hz: LOW_CUT_HZ })];
-    this.tag.replaceChildren(h("b", {}, this.short), h("span", {}, t("strip.gain", { n: this.gain })), ...extra.map((text) => h("span", { class: "extra" }, text)));
+    const ecg = isEcg(this.code);
+    const extra = ecg ? [t("strip.speed"), t("strip.filter", { hz: LOW_CUT_HZ })] : [t("strip.speed")];
+    this.tag.replaceChildren(h("b", {}, this.short), ...(ecg ? [h("span", {}, t("strip.gain", { n: this.gain }))] : []), ...extra.map((text) => h("span", { class: "extra" }, text)));
   }
 
   /** What is old is grey, never as if live. */
@@ -103,6 +112,7 @@ export class Strip {
   draw(now) {
     const c = this.c;
     if (!c || Number.isNaN(now)) return;
+    if (!isEcg(this.code)) this.fit(now);
     const oldest = now - this.span + (ERASE_MM / MM_PER_S) * 1000;
     if (this.dirty || !(this.drawn >= oldest)) {
       this.clear(c, 0, 0, this.width, this.height);
@@ -117,6 +127,20 @@ export class Strip {
     this.cleared = ahead;
     this.columns(c, this.drawn, now);
     this.drawn = now;
+  }
+
+  /** Fits what is no ECG to its row, by what it was lately. @param {number} now patient's time, ms */
+  fit(now) {
+    const { ring } = this;
+    if (!ring || Math.abs(now - this.fittedAt) < FIT_EVERY_MS) return;
+    this.fittedAt = now;
+    const found = extent(ring.stretch(now - FIT_MS, now));
+    if (!found) return;
+    const [least, most] = this.between ?? [NaN, NaN];
+    if (found[0] >= least && found[1] <= most && found[1] - found[0] > SMALL * (most - least)) return;
+    const beyond = 0.1 * (found[1] - found[0]);
+    this.between = [found[0] - beyond, found[1] + beyond];
+    this.dirty = true;
   }
 
   /** Place of a time on the endless line of rows, CSS px. @param {number} t */
@@ -169,7 +193,8 @@ export class Strip {
     const high = this.height / this.rows;
     this.pieces(from, to, (x0, x1, row, t0) => {
       const speed = (MM_PER_S * this.mm) / 1000;
-        const perMv = this.gain * this.mm;
+      const perMv = this.gain * this.mm;
+      const { between } = this;
       const middle = (row + ZERO) * high;
       const x = (/** @type {number} */ t) => x0 + (t - t0) * speed;
       const until = t0 + (x1 - x0) / speed;
@@ -203,7 +228,8 @@ export class Strip {
           this.missing(c, Math.max(x0, x(holeFrom * slotMs)), x(slot * slotMs), row * high, high);
           holeFrom = NaN;
         }
-        const y = Math.max(row * high + 2, Math.min((row + 1) * high - 2, middle - (uv / 1000) * perMv));
+        const at = between ? row * high + fitted(uv, between, high) : middle - (uv / 1000) * perMv;
+        const y = Math.max(row * high + 2, Math.min((row + 1) * high - 2, at));
         if (pen) c.lineTo(x(slot * slotMs), y);
         else c.moveTo(x(slot * slotMs), y);
         pen = true;

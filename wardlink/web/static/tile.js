@@ -2,8 +2,9 @@
 import { glyph, look, shortTitle, title, unseen } from "./alarms.js";
 import { h, setText } from "./dom.js";
 import { Numbers } from "./numbers.js";
-import { Ring } from "./ring.js";
-import { Playout } from "./playout.js";
+import { LOW_CUT_HZ, Ring } from "./ring.js";
+import { Playout, SILENCE_MS, Way } from "./playout.js";
+import { isEcg } from "./signals.js";
 import { Still } from "./still.js";
 import { Strip } from "./strip.js";
 import { age, clock, has, hour, running, t } from "./words.js";
@@ -31,6 +32,8 @@ export class Tile {
     this.playout = new Playout();
     /** @type {Map<number, Ring>} */
     this.rings = new Map();
+    /** When the newest of each lead came and when it was due, how long behind the one before, and the shorter of the last two pauses, monotonic ms. @type {Map<number, {way: Way, at: number, due: number, last: number, every: number}>} */
+    this.heard = new Map();
     /** @type {Strip[]} */
     this.strips = [];
     /** Newest frame that came, until it is painted. */
@@ -122,15 +125,24 @@ export class Tile {
       return;
     }
     let ring = this.rings.get(frame.lead);
-    if (!ring || ring.fs !== frame.fs) {
-      ring = new Ring(frame.fs, KEPT_S);
+    const lowCutHz = isEcg(this.bed.leads.find((one) => one.index === frame.lead)?.code ?? "") ? LOW_CUT_HZ : 0;
+    if (!ring || ring.fs !== frame.fs || ring.lowCutHz !== lowCutHz) {
+      ring = new Ring(frame.fs, KEPT_S, lowCutHz);
       this.rings.set(frame.lead, ring);
       if (strip) strip.ring = ring;
     }
+    const before = ring.end;
     const earliest = ring.write(frame.t0, frame.first, frame.samples, frame.scale);
     // What came late, or after another lead of the same moment, was drawn as missing.
     if (strip && (earliest * 1000) / ring.fs < strip.drawn) strip.dirty = true;
     this.playout.observe(ring.endMs, now);
+    if (ring.end > before) {
+      const heard = this.heard.get(frame.lead);
+      const way = heard?.way ?? new Way(); // its own: one device may be slower than another at all times
+      way.take(ring.endMs, now);
+      const last = heard ? now - heard.at : 0;
+      this.heard.set(frame.lead, { way, at: now, due: way.due(ring.endMs, now), last, every: Math.min(last, heard?.last ?? 0) });
+    }
     this.frame = { number: frame.number, end: ring.endMs };
   }
 
@@ -142,7 +154,7 @@ export class Tile {
     const leads = this.bed.leads.slice(0, n);
     if (this.strips.map((strip) => strip.code).join() !== leads.map((lead) => lead.code).join() || !this.strips.length) {
       this.strips = (leads.length ? leads : [{ index: 0, code: "", short: "ECG" }]).map((lead) => {
-        const strip = new Strip(lead, t("strip.label", { bed: this.name, lead: lead.short }));
+        const strip = new Strip(lead, isEcg(lead.code) ? t("strip.label", { bed: this.name, lead: lead.short }) : t("strip.label_other", { bed: this.name, signal: lead.short }));
         strip.ring = this.rings.get(lead.index) ?? null;
         return strip;
       });
@@ -166,6 +178,14 @@ export class Tile {
     return this.playout.silent(now);
   }
 
+  /** The strips of a device that has stopped while another of this bed goes on. @param {number} now monotonic ms */
+  stopped(now) {
+    return this.strips.filter(({ lead }) => {
+      const heard = this.heard.get(lead);
+      return heard !== undefined && now - heard.due > Math.max(SILENCE_MS, 2 * heard.every);
+    });
+  }
+
   /**
    * Writes what is not waveform: alarm, numbers, ages, the words about the link.
    * @param {Alarm[]} active of this bed, the most urgent first @param {Alarm[]} history
@@ -184,16 +204,24 @@ export class Tile {
     // A page that was just opened, or a device that was just heard of: its first samples are on their way.
     const begins = mono < SETTLING_MS || (this.bed.link.state === "live" && now - this.bed.link.since_ms < SETTLING_MS);
     const settling = begins && !Number.isFinite(this.playout.newest);
-    this.head(alarm, silent && !never && !settling ? now - since : null, now);
-    this.numbers.show(this.bed, active, (one) => (silent || hubLost) && now - one.at_ms > Math.max(LATE_MS, 3 * (this.intervals.get(one.code) ?? 0)), now);
+    // Some strips stand still and others go on: it is said on those, and the bed's link is lost when it says so itself.
+    const stopped = silent ? [] : this.stopped(mono);
+    const partly = stopped.length > 0 && this.bed.link.state !== "live";
+    const lostSince = partly ? Math.min(...stopped.map((strip) => strip.ring?.endMs ?? now)) : since;
+    this.head(alarm, partly || (silent && !never && !settling) ? now - lostSince : null, now);
+    this.numbers.show(this.bed, active, (one) => (silent || hubLost || stopped.length > 0) && now - one.at_ms > Math.max(LATE_MS, 3 * (this.intervals.get(one.code) ?? 0)), now);
     this.still.tick(now);
     this.tellBattery();
     const cause = hubLost ? "hub" : this.bed.link.state === "never" ? "live" : this.bed.link.state;
     const lines = !silent || settling ? null
       : never ? [t("strip.waiting"), t("strip.waiting_how")]
       : [t("strip.no_data", { time: clock(since) }), t(`strip.cause.${cause}`)];
-    for (const strip of this.strips) strip.say(lines, never ? NaN : this.playout.newest);
-    this.root.dataset.link = silent && !settling ? (hubLost ? "hub_lost" : this.bed.link.state === "live" ? "silent" : this.bed.link.state) : "live";
+    for (const strip of this.strips) {
+      const own = strip.ring?.endMs ?? NaN;
+      if (stopped.includes(strip)) strip.say([t("strip.no_data", { time: clock(own) }), t(`strip.cause.${cause}`)], own);
+      else strip.say(lines, never ? NaN : this.playout.newest);
+    }
+    this.root.dataset.link = partly ? this.bed.link.state : silent && !settling ? (hubLost ? "hub_lost" : this.bed.link.state === "live" ? "silent" : this.bed.link.state) : "live";
     this.listAlarms(history, now);
     this.tellSignal(silent, cause);
   }

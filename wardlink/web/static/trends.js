@@ -1,8 +1,8 @@
 /** The course of a patient's numbers over hours (uPlot): least to most as a band, the mean as a line, alarms, gaps and notes drawn in. */
-import { look, toldApart } from "./alarms.js";
-import { h, setText } from "./dom.js";
-import { hatch, token } from "./paper.js";
-import { hour, t, unitName } from "./words.js";
+import { look, title, toldApart } from "./alarms.js";
+import { PATHS, h, icon, setText } from "./dom.js";
+import { dots, hatch, pxPerMm, token } from "./paper.js";
+import { date, hour, t, unitName } from "./words.js";
 
 /** @typedef {import("./contract").TrendsAnswer} Answer @typedef {import("./contract").Series} Series */
 /** @typedef {import("uplot")} Plot */
@@ -10,8 +10,13 @@ import { hour, t, unitName } from "./words.js";
 const HOUR = 3600000;
 const RANGES_H = [1, 8, 24, 72];
 const EVERY_MS = 30000;
+/** The shortest stretch that is shown, ms. */
+const SHORTEST = 60000;
+const LONGEST = 72 * HOUR;
 const LEAST_PX = 104;
 const AXIS_PX = 26;
+/** On paper: A4 upright less the margins of bed.css, and what of its height the charts share. */
+const PRINT_MM = { width: 186, height: 215, most: 62 };
 /** From this width on two charts may stand abreast. */
 const TWO_PX = 640;
 /**
@@ -40,6 +45,10 @@ export class Trends {
     this.on = on;
     this.charts = CHARTS.filter((chart) => chart.codes.some((code) => measures.includes(code)));
     this.hours = 8;
+    this.asked = 0;
+    /** Whether the charts are drawn for paper. */
+    this.printing = false;
+    this.taken = 0;
     /** @type {[number, number] | null} a stretch that was chosen by dragging */
     this.zoomed = null;
     /** @type {[number, number] | null} what stands on the review strip */
@@ -50,9 +59,15 @@ export class Trends {
     this.plots = [];
     this.buttons = RANGES_H.map((n) => h("button", { class: "seg", type: "button", onclick: () => this.choose(n) }, t("review.hours", { n })));
     this.back = h("button", { class: "seg", type: "button", hidden: true, onclick: () => this.choose(this.hours) }, t("review.zoom_out"));
-    this.ranges = h("div", { class: "segs", role: "group", "aria-label": t("review.range") }, ...this.buttons, this.back);
+    const zoom = (/** @type {number} */ by, /** @type {string} */ path, /** @type {string} */ words) =>
+      h("button", { class: "icon", type: "button", "aria-label": words, title: words, onclick: () => void this.zoom(by) }, icon(path));
+    this.closer = zoom(0.5, PATHS.plus, t("review.closer"));
+    this.wider = zoom(2, PATHS.minus, t("review.wider"));
+    /** The stretch in words, for those who do not see the axis. */
+    this.told = h("span", { class: "sr", role: "status" });
+    this.ranges = h("div", { class: "segs", role: "group", "aria-label": t("review.range") }, ...this.buttons, h("span", { class: "zoom" }, this.closer, this.wider), this.back, this.told);
     this.body = h("div", { class: "charts", tabindex: "0", role: "region", "aria-label": t("review.course") });
-    new ResizeObserver(() => this.draw()).observe(this.body);
+    new ResizeObserver(() => !this.printing && this.draw()).observe(this.body);
     setInterval(() => !this.zoomed && document.visibilityState === "visible" && void this.load(), EVERY_MS);
   }
 
@@ -63,9 +78,37 @@ export class Trends {
     void this.load();
   }
 
-  async load() {
+  /** Show half or twice the stretch, around what stands on the review strip, else around its middle. @param {number} by */
+  async zoom(by) {
+    const [from, to] = this.seen;
+    const length = Math.max(SHORTEST, by * (to - from));
+    if (length >= LONGEST - SHORTEST) [this.hours, this.zoomed] = [LONGEST / HOUR, null];
+    else {
+      const [a, b] = this.reviewed ?? [from, to];
+      this.around((a + b) / 2, length);
+    }
+    await this.load();
+    setText(this.told, this.stretch);
+  }
+
+  /** Choose a stretch around a moment, moved into the last 72 h. @param {number} ms @param {number} length */
+  around(ms, length) {
+    const now = this.hub.now();
+    const from = Math.round(Math.max(now - LONGEST + SHORTEST, Math.min(now - length, ms - length / 2)));
+    this.zoomed = [from, from + Math.round(length)];
+  }
+
+  /** From and to of what is to be seen, ms. @returns {[number, number]} */
+  get seen() {
     const now = Math.round(this.hub.now());
-    const [from, to] = this.zoomed ?? [now - this.hours * HOUR + (this.hours === 72 ? 60000 : 0), now];
+    return this.zoomed ?? [now - this.hours * HOUR + (this.hours === 72 ? SHORTEST : 0), now];
+  }
+
+  async load() {
+    const asked = (this.asked += 1);
+    const [from, to] = this.seen;
+    this.closer.setAttribute("aria-disabled", String(to - from <= SHORTEST));
+    this.wider.setAttribute("aria-disabled", String(to - from >= LONGEST - SHORTEST));
     this.buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(!this.zoomed && RANGES_H[i] === this.hours)));
     this.back.hidden = !this.zoomed;
     const codes = this.charts.flatMap((chart) => chart.codes);
@@ -75,23 +118,42 @@ export class Trends {
     }
     const query = new URLSearchParams([...codes.map((code) => ["code", code]), ["from_ms", String(from)], ["to_ms", String(to)], ["points", "360"]]);
     try {
-      this.answer = /** @type {Answer} */ (await this.hub.get(`/api/v1/beds/${this.key}/trends?${query}`));
+      const answer = /** @type {Answer} */ (await this.hub.get(`/api/v1/beds/${this.key}/trends?${query}`));
+      if (asked !== this.asked) return; // another stretch was chosen meanwhile
+      this.answer = answer;
       this.draw();
     } catch (error) {
+      if (asked !== this.asked) return;
       console.info("trends not fetched", error);
       if (!this.answer) this.body.replaceChildren(h("p", { class: "void" }, t("review.failed")));
     }
   }
 
-  /** What stands on the review strip, to be marked. @param {number} from @param {number} to */
+  /** What stands on the review strip, to be marked; a chosen stretch goes with it. @param {number} from @param {number} to */
   mark(from, to) {
     this.reviewed = Number.isNaN(from) ? null : [from, to];
+    if (this.zoomed && this.reviewed && (from > this.zoomed[1] || to < this.zoomed[0])) {
+      this.around((from + to) / 2, this.zoomed[1] - this.zoomed[0]);
+      void this.load();
+    }
     for (const plot of this.plots) plot.redraw(false);
+  }
+
+  /** The charts anew, for paper or for the screen. @param {boolean} printing @param {number} taken of the sheet's height already, px */
+  print(printing, taken) {
+    this.printing = printing;
+    this.taken = taken;
+    this.draw();
+  }
+
+  /** The stretch of time that is seen, in words. */
+  get stretch() {
+    return this.answer ? t("print.range", { from: date(this.answer.from_ms), to: date(this.answer.to_ms) }) : "";
   }
 
   draw() {
     const answer = this.answer;
-    const width = this.body.clientWidth;
+    const width = this.printing ? Math.floor(PRINT_MM.width * pxPerMm()) : this.body.clientWidth;
     if (!answer || width < 100) return;
     for (const plot of this.plots) plot.destroy();
     const charts = this.charts.filter((chart) => answer.series.some((series) => chart.codes.includes(series.code)));
@@ -100,13 +162,25 @@ export class Trends {
       this.body.replaceChildren(h("p", { class: "void" }, t("review.no_readings")));
       return;
     }
-    const two = width >= TWO_PX && charts.length > 1 && charts.length * LEAST_PX > this.body.clientHeight;
+    const two = !this.printing && width >= TWO_PX && charts.length > 1 && charts.length * LEAST_PX > this.body.clientHeight;
     const columns = two ? 2 : 1;
-    const high = Math.max(LEAST_PX, Math.floor(this.body.clientHeight / Math.ceil(charts.length / columns)) - 2);
+    const rowPx = this.printing ? Math.min(PRINT_MM.most * pxPerMm(), (PRINT_MM.height * pxPerMm() - this.taken) / charts.length) : this.body.clientHeight / Math.ceil(charts.length / columns);
+    const high = Math.max(LEAST_PX, Math.floor(rowPx) - 2);
     this.body.classList.toggle("two", two);
     const boxes = charts.map((chart, i) => this.chart(answer, chart, Math.floor(width / columns) - (two ? 1 : 0), high, { isFirst: i === 0, last: i >= charts.length - columns }));
     this.plots = boxes.map((box) => box.plot);
     this.body.replaceChildren(...boxes.map((box) => box.root));
+    if (this.printing) this.body.append(this.marks(answer));
+  }
+
+  /** What the marks in the pictures stand for, which no pointer can ask of paper. @param {Answer} answer */
+  marks(answer) {
+    const inside = (/** @type {number} */ from, /** @type {number} */ to) => to >= answer.from_ms && from <= answer.to_ms;
+    const marks = [
+      ...answer.alarms.filter((alarm) => inside(alarm.onset_ms, alarm.condition_ended_ms ?? answer.to_ms)).map((alarm) => ({ at: alarm.onset_ms, what: title(alarm), words: t(`alarm.priority.${look(alarm)}`) })),
+      ...answer.notes.filter(({ at_ms: at }) => inside(at, at)).map((note) => ({ at: note.at_ms, what: note.text, words: note.by })),
+    ].sort((a, b) => a.at - b.at);
+    return h("ul", { class: "printed-marks" }, ...marks.map(({ at, what, words }) => h("li", {}, h("time", {}, date(at)), h("b", {}, what), h("span", {}, words))));
   }
 
   /** @param {Answer} answer @param {typeof CHARTS[number]} chart @param {number} width @param {number} high @param {{isFirst: boolean, last: boolean}} place */
@@ -122,32 +196,35 @@ export class Trends {
     const plotBox = h("div", { class: "chart-plot" });
     const root = h("figure", { class: "chart", "aria-label": t("review.chart_label", { what: series.map((one) => toldApart(one, series)).join(", ") }) },
       h("figcaption", {}, ...names, h("span", {}, unitName(first.unit)), value), plotBox);
-    const axis = { stroke: token("ink-2"), grid: { stroke: token("line"), width: 1 }, ticks: { show: false }, font: `12px ${getComputedStyle(document.body).fontFamily}` };
+    // uPlot counts the screen's dots: for the finer ones of paper it draws larger, and is shown so much smaller.
+    const k = this.printing ? dots() / (devicePixelRatio || 1) : 1;
+    plotBox.style.zoom = String(1 / k);
+    const axis = { stroke: token("ink-2"), grid: { stroke: token("line"), width: k }, ticks: { show: false }, gap: 5 * k, font: `${12 * k}px ${getComputedStyle(document.body).fontFamily}` };
     const now = this.hub.now();
     const Uplot = /** @type {{uPlot: typeof import("uplot")}} */ (/** @type {unknown} */ (globalThis)).uPlot;
     const plot = new Uplot({
-      width, height: high - 22, legend: { show: false }, padding: [4, 22, last ? 0 : 4, 0],
+      width: width * k, height: (high - 22) * k, legend: { show: false }, padding: [4 * k, 22 * k, last ? 0 : 4 * k, 0],
       cursor: { sync: { key: "bed" }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
       scales: { x: { time: true, range: () => [answer.from_ms / 1000, answer.to_ms / 1000] }, y: { range: (_plot, low, high) => spanned(low, high, chart.least, first.unit === "%") } },
       axes: [
-        { ...axis, size: last ? AXIS_PX : 0, space: 96, values: (_plot, splits) => (last ? splits.map((s) => hour(s * 1000, now)) : splits.map(() => "")) },
-        { ...axis, size: 44, space: 26 },
+        { ...axis, size: last ? AXIS_PX * k : 0, space: 96 * k, values: (_plot, splits) => (last ? splits.map((s) => hour(s * 1000, now)) : splits.map(() => "")) },
+        { ...axis, size: 44 * k, space: 26 * k },
       ],
       series: [{}, ...series.flatMap((one) => {
         const colour = token(this.look(chart, one));
         return [...["max", "min"].map(() => ({ stroke: "transparent", width: 0, points: { show: false } })),
-          { stroke: colour, width: 1.6, ...(isAnother(one, series) ? { dash: DASH } : {}), ...(chart.spot ? { paths: () => null } : {}), points: { show: true, size: chart.spot ? 6 : 3, fill: colour, filter: chart.spot ? all : alone } }];
+          { stroke: colour, width: 1.6 * k, ...(isAnother(one, series) ? { dash: DASH.map((px) => px * k) } : {}), ...(chart.spot ? { paths: () => null } : {}), points: { show: true, size: (chart.spot ? 6 : 3) * k, fill: colour, filter: chart.spot ? all : alone } }];
       })],
       bands: series.map((one, i) => ({ series: /** @type {[number, number]} */ ([3 * i + 1, 3 * i + 2]), fill: `${token(this.look(chart, one))}33` })),
       hooks: {
-        drawClear: [(u) => this.under(u, answer, first.code)],
-        draw: [(u) => this.over(u, answer)],
-        ready: [(u) => isFirst && this.pin(u, answer, now)],
+        drawClear: [(u) => this.under(u, answer, first.code, k)],
+        draw: [(u) => this.over(u, answer, k)],
+        ready: [(u) => isFirst && !this.printing && this.pin(u, answer, now)],
         setCursor: [(u) => setText(value, reading(u, series, now))],
         setSelect: [(u) => {
           if (u.select.width < 8) return;
           const [a, b] = [u.posToVal(u.select.left, "x") * 1000, u.posToVal(u.select.left + u.select.width, "x") * 1000];
-          this.zoomed = [Math.round(a), Math.round(Math.max(b, a + 60000))];
+          this.zoomed = [Math.round(a), Math.round(Math.max(b, a + SHORTEST))];
           u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
           void this.load();
         }],
@@ -165,8 +242,8 @@ export class Trends {
     return chart.looks[chart.codes.indexOf(series.code)] ?? "ink";
   }
 
-  /** Alarms as spans, gaps as hatching, limits as lines: beneath the curves. @param {Plot} u @param {Answer} answer @param {string} code */
-  under(u, answer, code) {
+  /** Alarms as spans, gaps as hatching, limits as lines: beneath the curves. @param {Plot} u @param {Answer} answer @param {string} code @param {number} k */
+  under(u, answer, code, k) {
     const { ctx: c, bbox } = u;
     const x = (/** @type {number} */ ms) => Math.max(bbox.left, Math.min(bbox.left + bbox.width, u.valToPos(ms / 1000, "x", true)));
     c.save();
@@ -184,10 +261,11 @@ export class Trends {
       c.fillStyle = `${token(MARKS[look(alarm)])}38`;
       c.fillRect(left, bbox.top, wide, bbox.height);
       c.fillStyle = token(MARKS[look(alarm)]);
-      c.fillRect(left, bbox.top, wide, 3 * devicePixelRatio);
+      c.fillRect(left, bbox.top, wide, 3 * devicePixelRatio * k);
     }
     c.strokeStyle = token("ink-3");
-    c.setLineDash([2, 5]);
+    c.lineWidth = k;
+    c.setLineDash([2 * k, 5 * k]);
     const limit = this.on.limits().find((one) => one.code === code);
     for (const bound of [limit?.low ?? null, limit?.high ?? null]) {
       const y = bound === null ? NaN : u.valToPos(bound, "y", true);
@@ -211,12 +289,13 @@ export class Trends {
     }
   }
 
-  /** @param {Plot} u @param {Answer} answer */
-  over(u, answer) {
+  /** @param {Plot} u @param {Answer} answer @param {number} k */
+  over(u, answer, k) {
     const { ctx: c, bbox } = u;
     c.save();
     c.strokeStyle = token("accent");
-    c.setLineDash([1, 3]);
+    c.lineWidth = k;
+    c.setLineDash([k, 3 * k]);
     for (const note of answer.notes) {
       const x = Math.round(u.valToPos(note.at_ms / 1000, "x", true)) + 0.5;
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
@@ -231,8 +310,8 @@ export class Trends {
     if (from === undefined || to === undefined || to < bbox.left || from > bbox.left + bbox.width) return;
     c.save();
     c.strokeStyle = token("accent");
-    c.lineWidth = 2 * devicePixelRatio;
-    c.strokeRect(from - 2, bbox.top + 1, Math.max(6, to - from), bbox.height - 2);
+    c.lineWidth = 2 * devicePixelRatio * k;
+    c.strokeRect(from - 2 * k, bbox.top + k, Math.max(6 * k, to - from), bbox.height - 2 * k);
     c.restore();
   }
 }

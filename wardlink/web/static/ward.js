@@ -6,6 +6,7 @@ import { EventStream } from "./events.js";
 import { Hub, Refused } from "./hub.js";
 import { arrange, place } from "./layout.js";
 import { calibrationPanel, fillPages, findBar, menuPanel } from "./panels.js";
+import { answers } from "./pinyin.js";
 import { AlarmSheet } from "./sheet.js";
 import { Presence } from "./presence.js";
 import { Sound } from "./sound.js";
@@ -59,6 +60,8 @@ export class WardPage {
     this.sheet = new AlarmSheet({ now: () => this.hub.now(), get: (path) => at().get(path), post: (path, body) => at().post(path, body) }, { bedName: (bed) => this.bedName(bed), changed: (alarm) => (at() === this.hub ? this.changed(alarm, null) : this.takeOwn([alarm])), close: () => this.closeSide() });
     /** @type {HTMLElement | null} */
     this.side = null;
+    /** How characters on this page are read. @type {Record<string, string[]>} */
+    this.spelt = {};
     this.picked = "";
     this.digits = "";
     this.digitsAt = 0;
@@ -81,6 +84,7 @@ export class WardPage {
     this.ownPages = h("section", { hidden: "" });
     this.standby = new Standby(this.hub, this.ward, {
       bed: (id) => this.tiles.get(id)?.bed,
+      beds: () => [...this.tiles.keys()],
       newest: (id) => this.tiles.get(id)?.playout.newest ?? NaN,
       describe: (bed, own) => this.describe(bed, own),
       frame: (id, frame) => this.tiles.get(id)?.take(frame, performance.now()),
@@ -145,7 +149,7 @@ export class WardPage {
     this.waves.open();
     await this.refresh();
     setInterval(() => void this.refresh(), SNAPSHOT_MS);
-    if (!this.ticket) await this.standby.start();
+    if (!this.ticket) await this.standby.learn();
   }
 
   /** Fetches the whole state. */
@@ -167,6 +171,7 @@ export class WardPage {
 
   /** @param {Snapshot} snapshot */
   take(snapshot) {
+    this.spelt = snapshot.spelt ?? {}; // a gateway knows no pinyin
     const beds = this.mine(snapshot.beds);
     const ids = beds.map((bed) => bed.id).join();
     if (ids !== [...this.tiles.keys()].join() || !document.documentElement.dataset.ready) this.build(beds);
@@ -478,9 +483,7 @@ export class WardPage {
 
   /** Whether a bed is what was typed: by its number, its patient or an alarm. @param {import("./contract").Bed} bed @param {string} text */
   matches(bed, text) {
-    const wanted = text.trim().toLocaleLowerCase();
-    const words = [bed.label, bed.who?.masked_name ?? "", ...this.alarms.of(bed.id).map(title)].join(" ").toLocaleLowerCase();
-    return wanted !== "" && words.includes(wanted);
+    return answers([bed.label, bed.who?.masked_name ?? "", ...this.alarms.of(bed.id).map(title)].join(" "), text, this.spelt);
   }
 
   /** Marks the beds that match; the others stay as they are, for one of them may be alarming. @param {string} text */

@@ -8,6 +8,7 @@ import { data } from "./dom.js";
 let page = { lang: "en", tag: "en", words: {}, terms: {} };
 let clockFormat = timeFormat("en-GB", true);
 let shortFormat = timeFormat("en-GB", false);
+let dateFormat = dateAndTime("en-GB");
 let dayFormat = new Intl.DateTimeFormat("en-GB");
 
 /** @param {string} tag @param {boolean} seconds */
@@ -15,11 +16,17 @@ function timeFormat(tag, seconds) {
   return new Intl.DateTimeFormat(tag, { hour: "2-digit", minute: "2-digit", ...(seconds ? { second: "2-digit" } : {}), hourCycle: "h23" });
 }
 
+/** @param {string} tag */
+function dateAndTime(tag) {
+  return new Intl.DateTimeFormat(tag, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+}
+
 /** Reads the catalogue that the server put into the page. @param {Page} [words] */
 export function speak(words = data("words")) {
   page = words;
   clockFormat = timeFormat(page.tag, true);
   shortFormat = timeFormat(page.tag, false);
+  dateFormat = dateAndTime(page.tag);
   dayFormat = new Intl.DateTimeFormat(page.tag, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
@@ -48,6 +55,11 @@ export function clock(ms) {
 /** Time of day; with the date when it is not of today. @param {number} ms @param {number} now */
 export function hour(ms, now) {
   return new Date(ms).toDateString() === new Date(now).toDateString() ? shortFormat.format(ms) : dayFormat.format(ms);
+}
+
+/** Date and time with seconds, for what is read on another day. @param {number} ms */
+export function date(ms) {
+  return dateFormat.format(ms);
 }
 
 /** Running time of an alarm: 0:07, 12:40, then in words. @param {number} ms */
