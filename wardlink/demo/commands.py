@@ -58,6 +58,15 @@ def demo(
         ),
     ] = None,
     data: DataFolder = None,
+    *,
+    secure_local_page: Annotated[
+        bool,
+        typer.Option(
+            "--secure-local-page",
+            help="The gateway's own page by https, as in a hospital: for a browser that trusts the hub's authority. Without, "
+            "any browser of this machine goes over to it.",
+        ),
+    ] = False,
 ) -> None:
     """A ward of six beds, from recorded signals to the nurse's page, on this machine. Ends with Ctrl-C and keeps its data.
 
@@ -83,12 +92,22 @@ def demo(
             signal.signal(number, end_by_signal)
     folder = places.data / _FOLDER
     try:
-        with Installation(places, folder, chosen, web_port=port, progress=progress, speed=speed) as site:
-            people = {role: site.invite(role, role) for role in ("nurse", "engineer")}
+        with Installation(
+            places,
+            folder,
+            chosen,
+            web_port=port,
+            progress=progress,
+            speed=speed,
+            secure_local_page=secure_local_page,
+        ) as site:
+            people = site.invite_all("nurse", "engineer")
             progress("ready")
             print(f"\n  the ward          {site.url}")
             for role, link in people.items():
                 print(f"  one-time link     {link}   ({role})")
+            if secure_local_page:
+                print(f"  the gateway       {site.local_page}   (a browser has to trust {site.authority})")
             print(
                 "\nSomething goes wrong: `wardlink demo fault --help`. Ctrl-C ends it; the data is kept.\n", flush=True
             )

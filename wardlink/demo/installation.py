@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
 
@@ -87,6 +88,16 @@ class Installation:
         return f"http://127.0.0.1:{self.ports['web']}"
 
     @property
+    def local_page(self) -> str:
+        """Address of the gateway's own page."""
+        return f"http{'s' if self._secure else ''}://127.0.0.1:{self.ports['local_page']}"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the hub's authority, which signs that of the gateway's page."""
+        return self._hub_state / "ca.pem"
+
+    @property
     def database(self) -> Database:
         """The database that is up."""
         if self._database is None:
@@ -96,14 +107,15 @@ class Installation:
 
     @property
     def hub_env(self) -> dict[str, str]:
-        """The hub's settings, in the environment."""
+        """The hub's settings for commands, in the environment: with the database addresses of the owner and of all roles."""
+        return self.env_of("owner", *ROLES)
+
+    def env_of(self, *roles: str) -> dict[str, str]:
+        """The hub's settings in the environment, with the database addresses of these and of nobody else."""
         return {
-            **_plain_environment(),
+            **plain_environment(),
             "HUB_STATE_DIR": str(self._hub_state),
-            "HUB_OWNER_URL": self.database.url_for("wardlink_owner"),
-            "HUB_INGEST_URL": self.database.url_for("wardlink_ingest"),
-            "HUB_WEB_URL": self.database.url_for("wardlink_web"),
-            "HUB_WORKER_URL": self.database.url_for("wardlink_worker"),
+            **{f"HUB_{role.upper()}_URL": self.database.url_for(f"wardlink_{role}") for role in roles},
             "HUB_UPLINK_LISTEN": f"127.0.0.1:{self.ports['uplink']}",
             "HUB_ENROLMENT_LISTEN": f"127.0.0.1:{self.ports['enrolment']}",
             "HUB_WEB_LISTEN": f"127.0.0.1:{self.ports['web']}",
@@ -113,7 +125,7 @@ class Installation:
         """Start roles of the hub (all three unless named), each alone, and wait until they are ready."""
         seen = {role: self._size(role) for role in roles or ROLES}
         for role in seen:
-            self.processes.start(role, _command("hub", "run", "--role", role), self.hub_env)
+            self.processes.start(role, command("hub", "run", "--role", role), self.env_of(role))
         for role, size in seen.items():
             self._wait(role, lambda text: '"event": "ready"' in text, size, f"the role {role} to be ready")
 
@@ -129,16 +141,16 @@ class Installation:
 
     def start_agent(self) -> None:
         """Start the gateway's agent."""
-        environment = _plain_environment()
+        environment = plain_environment()
         for rig in self.rigs:
             environment |= rig.environment(self.ground)
-        self.processes.start("agent", _command("edge", "run", "--config", str(self._config)), environment)
+        self.processes.start("agent", command("edge", "run", "--config", str(self._config)), environment)
 
     def start_devices(self) -> None:
         """Plug the devices in; they stay switched off until `switch_on`."""
         self.ground.switched_on.unlink(missing_ok=True)
         for rig in self.rigs:
-            rig.start(self.ground, self.processes, _plain_environment())
+            rig.start(self.ground, self.processes, plain_environment())
         until_s = time.monotonic() + _READY_S
         for rig in self.rigs:
             while not rig.is_plugged_in(self.ground):
@@ -157,6 +169,11 @@ class Installation:
         log = self.processes.log("web")
         return log.exists() and _OPEN in log.read_text("utf-8", "replace")[self._web_log_seen :]
 
+    def invite_all(self, *roles: str) -> dict[str, str]:
+        """A fresh one-time link for somebody of each role, called by it."""
+        with ThreadPoolExecutor(len(roles)) as beside:
+            return dict(zip(roles, beside.map(self.invite, roles, roles), strict=True))
+
     def invite(self, name: str, role: str = "nurse") -> str:
         """A fresh one-time link for somebody who works in the ward."""
         text = self.hub("account", "add", name, "--role", role, "--ward", WARD)
@@ -164,7 +181,7 @@ class Installation:
 
     def hub(self, *arguments: str) -> str:
         """Run a `wardlink hub` command; its output. DemoError has what it said when it fails."""
-        return self._run("hub", *arguments, env=self.hub_env)
+        return self.run("hub", *arguments, env=self.hub_env)
 
     def down(self) -> None:
         """End the processes and the database, whatever signal comes meanwhile; ProcessError or StackError for what did not end."""
@@ -186,9 +203,11 @@ class Installation:
         self.hub("migrate")
         self._progress("the hub's tables are up to date")
         self._web_log_seen = self._size("web")
-        self.start_hub()
+        with ThreadPoolExecutor(1) as beside:
+            placing = beside.submit(self._place_beds)
+            self.start_hub()
+            placing.result()
         self._progress("the hub runs: ingest, web, worker")
-        self._place_beds()
         for rig in self.rigs:
             rig.prepare(self.ground)
         self._enrol()
@@ -210,11 +229,12 @@ class Installation:
         if (self.edge_state / "identity" / "certificate.pem").exists():
             return
         token = self.hub("gateway", "add", GATEWAY, "--address", "127.0.0.1").strip().splitlines()[0]
-        self._run("edge", "enrol", token, "--state", str(self.edge_state), env=_plain_environment())
+        self.run("edge", "enrol", token, "--state", str(self.edge_state), env=plain_environment())
         self._progress(f"the gateway {GATEWAY} is enrolled")
 
-    def _run(self, *arguments: str, env: Mapping[str, str]) -> str:
-        done = subprocess.run(_command(*arguments), env=dict(env), capture_output=True, text=True, check=False)
+    def run(self, *arguments: str, env: Mapping[str, str]) -> str:
+        """Run a `wardlink` command; its output. DemoError has what it said when it fails."""
+        done = subprocess.run(command(*arguments), env=dict(env), capture_output=True, text=True, check=False)
         if done.returncode:
             msg = f"`wardlink {' '.join(arguments[:2])}` failed:\n{done.stdout}{done.stderr}".rstrip()
             raise DemoError(msg)
@@ -234,11 +254,12 @@ class Installation:
             time.sleep(_LOOK_AGAIN_S)
 
 
-def _command(*arguments: str) -> list[str]:
+def command(*arguments: str) -> list[str]:
+    """The words that start a `wardlink` command."""
     return [sys.executable, "-m", "wardlink", *arguments]
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     """The environment of a service: nothing of this shell but what programs need."""
     kept = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
     return {**{k: os.environ[k] for k in kept if k in os.environ}, "PYTHONUNBUFFERED": "1"}

@@ -98,7 +98,7 @@ def javascript() -> None:
 
 @app.command()
 def browser(cache: CacheOption = None) -> None:
-    """Find a Chromium for the tests, or fetch one (240 MB) with a Chinese font from Debian; prints its path."""
+    """Find a Chromium for the tests, or fetch one (172 MB) with a Chinese font from Debian; prints its path."""
     with _errors_told():
         print(find_or_unpack_chromium(_places(None, cache), _progress(time.monotonic())).executable)
 
