@@ -1,5 +1,6 @@
 """Loads the plugins of this suite: the requirement trace, the skip guard, the recordings, the seeds, and every module of tests/fixtures."""
 
+import gc
 import os
 import signal
 import time
@@ -30,6 +31,7 @@ structlog.configure(
     ]
 )
 
+
 pytest_plugins = [
     "pytester",
     "tests.plugins.requirements",
@@ -40,8 +42,14 @@ pytest_plugins = [
     *(f"tests.fixtures.{path.stem}" for path in sorted((HERE / "fixtures").glob("[!_]*.py"))),
 ]
 
-
 CHECKS_WITHIN_S = 300.0
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: without it in each search for garbage the whole suite is a seventh less work."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.e2e.album import Album
 from wardlink.local.debs import find_or_unpack_chromium
@@ -23,6 +23,8 @@ FLAGS = [
 ]
 PICTURES = Path(__file__).parents[2] / "build" / "pictures"
 AXE = Path(__file__).parents[2] / "wardlink" / "web" / "node_modules" / "axe-core"
+# What has a time to hold is asked for with that time; everything else may take what a busy machine takes.
+expect.set_options(timeout=20_000)
 LOCALES = {"en": "en-GB", "zh_Hans": "zh-CN"}
 
 

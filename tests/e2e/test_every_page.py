@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from edge.health.status import Status
 from hub.core.principal import Role
+from protocols.ecgfile.wfdb import read_record
 from protocols.link import Lane
 from protocols.nomenclature import HEART_RATE, LO_LT_LIM, SPO2, V_FIB, lead
 from protocols.record import (
@@ -30,10 +31,12 @@ from protocols.record import (
     WaveformGroup,
     alarm_id,
 )
-from tests.e2e.album import USUAL, Album, five_mm_px, ink, wait_for_ink
+from tests.e2e.album import SIZES, USUAL, Album, five_mm_px, ink, wait_for_ink
 from tests.fixtures.cart import leave_ecg
+from tests.fixtures.drawn import recognise
 from tests.fixtures.migrated_database import MigratedDatabases
 from tests.fixtures.past import write_past
+from tests.fixtures.printed import DOTS_PER_MM, printed
 from tests.fixtures.synthetic_ward import FS_HZ, SyntheticWard, beat, synthetic_wards
 from tests.fixtures.web import OPERATOR, deliver, now_ns
 
@@ -173,14 +176,13 @@ def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Pa
     expect(page.locator("aside.side-sheet:visible")).to_contain_text("patch-9")  # the first Esc leaves the search alone
     page.keyboard.press("Escape")
     page.wait_for_url("**/devices?*")
-    rows = page.locator("table[data-rows] a.first")
-    for key, row in (("ArrowDown", 0), ("ArrowDown", 1), ("ArrowUp", 0)):
-        page.keyboard.press(key)
-        expect(rows.nth(row)).to_be_focused()
+    move_through_the_rows(page)
     page.goto(f"{ward.url}/quarantine")
+    move_through_the_rows(page)
     page.locator("tr", has_text="monitor-1/x").locator("a.first").click()
     album.fill(page, "quarantine", lambda page: expect(page.locator("pre.raw")).to_contain_text("C_ECG_HEART_RATE"))
     page.goto(f"{ward.url}/gateways")
+    move_through_the_rows(page)
     album.fill(page, "gateways", lambda page: expect(page.locator("#screens")).to_have_attribute("data-mute", "0"))
 
     def keys(page: Page) -> None:
@@ -191,6 +193,69 @@ def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Pa
     album.fill(page, "devices-keys", keys)
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_hidden()
+
+
+def move_through_the_rows(page: Page) -> None:
+    """The keys that every table of the engineers knows; the page is left at its first row."""
+    rows = page.locator("table[data-rows] a.first")
+    last = rows.count() - 1
+    steps = (
+        ("ArrowDown", 0),
+        ("ArrowDown", min(1, last)),
+        ("ArrowUp", 0),
+        ("End", last),
+        ("ArrowDown", last),
+        ("Home", 0),
+    )
+    for key, row in steps:
+        page.keyboard.press(key)
+        expect(rows.nth(row)).to_be_focused()
+    expect(page.locator("tr:focus-within")).to_have_count(1)
+
+
+def test_an_engineer_chooses_columns_and_keeps_views_by_the_keyboard(
+    ward: SyntheticWard, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "deng.yu", Role.ENGINEER)
+    page.goto(f"{ward.url}/devices?q=monitor")
+    heads = page.locator("table[data-rows] th")
+    keep, columns = page.locator("details.menu summary").all()
+
+    columns.press("Enter")
+    page.get_by_role("checkbox", name="Battery").press("Space")
+    page.get_by_role("checkbox", name="Gateway").press("Space")
+    page.get_by_role("checkbox", name="Gateway").press("Enter")
+    expect(heads).to_have_text(["Device", "State", "Where", "Door", "Gateway", "Last seen", "Serial", "Firmware"])
+    expect(page).to_have_url(
+        re.compile(r"/devices\?q=monitor&columns=name,state,where,door,gateway,seen,serial,firmware$")
+    )
+    keep.press("Enter")
+    page.get_by_label("Name of the view").fill("Monitors by gateway")
+    page.keyboard.press("Enter")
+    expect(page.locator(".view[aria-current]")).to_have_text("Monitors by gateway")
+
+    page.locator("table a.first").first.press("Enter")  # a device is open beside the same rows and columns
+    expect(page.locator("aside.side-sheet:visible")).to_contain_text("monitor-1")
+    expect(heads).to_have_count(8)
+    keep.press("Enter")
+    page.keyboard.press("Escape")
+    expect(keep).to_be_focused()
+    expect(page.locator("aside.side-sheet:visible"), "the first Esc closes the menu alone").to_contain_text("monitor-1")
+
+    small = (SIZES[0], SIZES[2])
+    page.goto(f"{ward.url}/devices?columns=name,state,admitted")
+    album.fill(page, "devices-columns", lambda page: page.locator("details.menu summary").nth(1).click(), sizes=small)
+    album.fill(page, "devices-views", lambda page: page.locator("details.menu summary").first.click(), sizes=small)
+
+    page.get_by_role("link", name="Monitors by gateway").click()
+    expect(heads).to_have_count(8)
+    keep.click()
+    page.get_by_role("button", name="Delete Monitors by gateway").click()
+    expect(page.locator(".view")).to_have_count(0)
+    album.still(page, "devices-view-deleted-en-day", ((390, 844),))
+    page.locator(".told.undo button").click()
+    expect(page.locator(".view")).to_have_text("Monitors by gateway")
 
 
 def test_who_and_what_is_at_a_bed(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
@@ -304,6 +369,17 @@ def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page]
 
     album.fill(page, "bed", live)
 
+    def review(page: Page) -> None:
+        """The strip of a moment ago, the trends closer around it; the field of its moment in the words of each language."""
+        live(page)
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".review-when input")).to_be_visible()
+        with page.expect_response("**/trends?*"):
+            page.keyboard.press("+")
+        wait_for_ink(page, ".review-paper canvas")
+
+    album.fill(page, "bed-review", review, load_themes=True)
+
     def limits(page: Page) -> None:
         live(page)
         page.locator("body").press("l")
@@ -315,7 +391,7 @@ def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page]
     ward.sign_in(engineer, "lin.hao", Role.ENGINEER)
     engineer.goto(page.url)
     engineer.locator("#tab-devices").click()
-    expect(engineer.locator("#story-list li.is-device a")).not_to_have_count(0)
+    expect(engineer.locator("#story-list li.is-device a")).not_to_have_count(0, timeout=20_000)
     album.still(engineer, "bed-devices-en-day", ((390, 844),))
 
     here = page.url
@@ -324,6 +400,10 @@ def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page]
     expect(search).to_be_focused()
     search.fill("ventricular")
     expect(page.locator(".find-bar")).to_contain_text("Enter: Bed 1")
+    search.fill("zhang")
+    expect(page.locator(".find-bar")).to_contain_text("Enter: Bed 2")
+    search.fill("zhangwei")  # the mask shows the first character alone
+    expect(page.locator(".find-bar")).to_contain_text("No bed matches")
     search.fill("bed of nobody")
     expect(page.locator(".find-bar")).to_contain_text("No bed matches")
     page.keyboard.press("Enter")
@@ -376,3 +456,65 @@ def test_an_alarm_opened_from_a_link_shows_its_evidence_and_is_acknowledged_with
         assert album.barriers(page) == []
     page.keyboard.press("w")
     page.wait_for_url("**/ward/7b")
+
+
+def test_what_is_printed_on_a4_is_light_says_whose_it_is_and_has_true_millimetres(
+    ward: SyntheticWard, open_page: Callable[..., Page], captures: Path, pictures: Path
+) -> None:
+    [(alarm,)] = ward.hub.rows("select alarm_id from alarm where code = %s", V_FIB)
+    [(document,)] = ward.hub.rows("select document_id from document")
+    page = open_page("en")
+    ward.sign_in(page, "tan.lei")
+    # Paper has its own millimetre, whatever somebody has measured on this screen.
+    page.evaluate("localStorage.setItem('wardlink.px-per-mm', '6')")
+
+    page.goto(f"{ward.url}/alarm/{alarm}")
+    wait_for_ink(page, ".evidence canvas", 1000)
+    (sheet,) = printed(page, pictures / "print-alarm.pdf")
+    assert (sheet.width_mm, sheet.height_mm) == pytest.approx((297, 210), abs=0.5)
+    assert sheet.says(
+        "Bed 1 · Ventricular fibrillation", "李*", "7B · since", "by Tan.Lei", "10 mm/mV", "25 mm/s", "decided"
+    )
+    assert not sheet.says("Silences")
+    assert not sheet.says("alarms do not sound")
+    assert sheet.pitch_mm("#efc9c9") == pytest.approx(5, abs=0.02)
+    # 10 s at 25 mm/s, with ink in each column
+    assert sheet.of_colour("#0f7a3d", 60).any(axis=0).sum() / DOTS_PER_MM == pytest.approx(250, abs=5)
+    assert page.locator("html").get_attribute("data-theme") == "night", "the screen is as it was"
+    wait_for_ink(page, ".evidence canvas", 1000)
+
+    page.goto(f"{ward.url}/ecg/{document}")
+    expect(page.locator("polyline.ecg-line")).to_have_count(13)
+    (ecg,) = printed(page, pictures / "print-ecg.pdf")
+    assert (ecg.width_mm, ecg.height_mm) == pytest.approx((297, 210), abs=0.5)
+    assert ecg.says(
+        "12-lead ECG · Bed 3", "7B · recorded", "by Tan.Lei", "25 mm/s · 10 mm/mV", "aVR", "V6", "Heart rate"
+    )
+    assert not ecg.says("True size")
+    assert not ecg.says("alarms do not sound")
+    assert ecg.pitch_mm("#efc9c9") == pytest.approx(5, abs=0.02)
+    truth = read_record(captures / "ludb-101-af")
+    ii = truth.physical()[[signal.description.upper() for signal in truth.header.signals].index("II")]
+    # the row of lead II is the lowest: its middle 108.5 mm beneath the first line, behind a pulse, beneath its name
+    left, top = ecg.ruled_mm("#efc9c9", 0)[0], ecg.ruled_mm("#efc9c9", 1)[0]
+    curve = recognise(ecg.edge("#16212b", left + 35, top + 99.5, left + 235, top + 122), DOTS_PER_MM, ii, truth.fs_hz)
+    print(f"the last row of the sheet is {curve}")
+    assert curve.correlation > 0.97
+    assert curve.mm_per_s == pytest.approx(25, rel=0.006)
+    assert curve.mm_per_mv == pytest.approx(10, rel=0.04)
+
+    write_past(ward.hub.database.admin_url, "monitor-1")
+    page.goto(f"{ward.url}/ward/7b/bed/1")
+    expect(page.locator("figure.chart canvas").first).to_be_visible(timeout=10_000)
+    page.locator("#story-list li.is-alarm", has_text="141").locator(".row-button").click()
+    wait_for_ink(page, ".review-paper canvas")
+    (bed,) = printed(page, pictures / "print-bed.pdf")
+    assert (bed.width_mm, bed.height_mm) == pytest.approx((210, 297), abs=0.5)
+    assert bed.says(
+        "Bed 1 · 7B", "李*", "Printed", "by Tan.Lei", "HR /min", "SpO₂ %", "HR 141 above 130 /min", "25 mm/s"
+    )
+    assert not bed.says("8 h")
+    assert not bed.says("Time-line")
+    assert bed.pitch_mm("#efc9c9") == pytest.approx(5, abs=0.03), "the strip of the past that was open"
+    for trace in ("#0f7a3d", "#04697f", "#7a5d00"):
+        assert bed.of_colour(trace).any(axis=0).mean() > 0.3, "the curve is there"

@@ -17,6 +17,7 @@ from tests.e2e.album import Album, wait_for_ink
 from tests.e2e.asking import wait_until
 from tests.e2e.conftest import visitors
 from tests.e2e.listening import LISTEN
+from tests.e2e.watching import WATCH, holes
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
 from wardlink.demo.commands import CAPTURES
 from wardlink.demo.installation import GATEWAY
@@ -29,23 +30,7 @@ pytestmark = pytest.mark.e2e
 FLUTTER_S = 60.0  # of the excerpt (tests/captures/ATTRIBUTION.md)
 BEFORE_S = 22.0  # it begins so long before
 AWAY_S = 20.0
-KNOWN_WITHIN_S = 10.0
-
-# What came over every WebSocket of the page: address, kind, lead, first sample, samples.
-WATCH = """
-window.seen = [];
-const Real = WebSocket;
-window.WebSocket = class extends Real {
-  constructor(url, protocols) {
-    super(url, protocols);
-    this.addEventListener("message", ({ data }) => {
-      if (!(data instanceof ArrayBuffer)) return;
-      const view = new DataView(data);
-      window.seen.push([String(url), view.getUint8(1), view.getUint16(2, true), view.getFloat64(32, true), view.getUint32(20, true)]);
-    });
-  }
-};
-"""
+KNOWN_WITHIN_S, HEARD_WITHIN_S = 10.0, 30.0
 
 
 @pytest.fixture
@@ -80,18 +65,6 @@ def wall(moment: object) -> str:
     """A moment of the database as the browser writes it: both have the zone of this machine."""
     assert isinstance(moment, datetime)
     return f"{moment.astimezone():%H:%M:%S}"
-
-
-def missing(frames: list[list[float]]) -> list[tuple[float, float]]:
-    """The stretches of samples of lead 0 between the first and the last that came from nowhere."""
-    spans = sorted((first, first + n) for _, kind, lead, first, n in frames if kind == 1 and lead == 0)
-    holes: list[tuple[float, float]] = []
-    end = spans[0][0]
-    for first, behind in spans:
-        if first > end:
-            holes.append((end, first))
-        end = max(end, behind)
-    return holes
 
 
 def test_the_ward_page_goes_on_from_the_gateway_while_the_hub_is_away_and_nothing_is_missing_afterwards(
@@ -150,7 +123,7 @@ def test_the_ward_page_goes_on_from_the_gateway_while_the_hub_is_away_and_nothin
     expect(tile).to_have_attribute("data-link", "live")
     expect(sheet.locator(".done")).to_contain_text("by nurse at")
     frames = page.evaluate("window.seen")
-    assert missing(frames) == []
+    assert holes(frames) == []
     assert [frame for frame in frames if frame[1] == 2] == [], "a gap was drawn"
     assert page.evaluate("window.seen.at(-1)[0]").startswith("ws:"), "the last samples are the hub's"
     page.screenshot(path=pictures / "local-back-en-1280.png")
@@ -175,6 +148,17 @@ def test_the_ward_page_goes_on_from_the_gateway_while_the_hub_is_away_and_nothin
     expect(told).to_contain_text(f"Began {wall(began)}, reached the hub {wall(came)}: ")
     told.scroll_into_view_if_needed()
     page.screenshot(path=pictures / "local-late-en-1280.png")
+
+    # The hub's pages are there and ingest alone is not: the beds come from the gateway all the same.
+    with page.expect_response("**/gateways"):
+        page.goto(f"{bed.url}/ward/{WARD}")
+    expect(tile).to_have_attribute("data-link", "live", timeout=10_000)
+    bed.processes.stop("ingest")
+    expect(notice).to_contain_text(f"The hub hears nothing of {GATEWAY}", timeout=15_000)
+    wait_until(page, f"{from_gateway} > 10", within_s=10)
+    expect(tile).to_have_attribute("data-link", "live")
+    bed.start_hub("ingest")
+    expect(notice).to_be_hidden(timeout=30_000)
 
 
 def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by_the_link(
@@ -227,3 +211,12 @@ def test_the_gateways_own_page_shows_its_beds_without_the_hub_to_whoever_came_by
     expect(other.locator("aside.sheet .done")).to_be_visible(timeout=5000)  # heard of it on another screen
     page.reload()
     expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=10_000)
+
+    bed.start_hub()
+    given = "select who, params ->> 'gateway', at < stored_at from alarm_event where kind = 'acknowledged'"
+    until_s = time.monotonic() + HEARD_WITHIN_S
+    while not (heard := rows(bed, given)):
+        assert time.monotonic() < until_s, "the hub did not hear of the acknowledgement"
+        time.sleep(0.2)
+    [(who, where, earlier)] = heard
+    assert (str(who).startswith("user:"), where, earlier) == (True, f"gateway:{GATEWAY}", True)

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from protocols.ecgfile.wfdb import read_record
 from tests.fixtures.drawn import Sweep, low_cut, read_sweep, recognise, ruled_px_per_mm
 from tests.fixtures.one_bed import sign_in, switch_on_when_open
-from wardlink.demo.one_bed import DEVICE, OneBed, Recording
+from wardlink.demo.one_bed import DEVICE, WARD, OneBed, Recording
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]  # a minute of it is looked at, on a machine that does more
 
@@ -57,6 +57,9 @@ def test_a_normal_rhythm_is_shown_for_a_minute_without_anything_red_and_within_t
     check_a_mute_hub_is_told(bed, page)
     check_a_pulled_cable_is_told(bed, page)
     page.screenshot(path=pictures / "one-bed-link-lost-zh-1280.png")
+    page.goto(f"{bed.url}/lang/en?next=/ward/{WARD}")
+    expect(page.locator("article.bed")).to_contain_text("No data since", timeout=15_000)
+    page.screenshot(path=pictures / "one-bed-link-lost-en-1280.png")
 
     last = sweeps[-1]
     edge_px = last.newest(round(9 * 25 * px_per_mm))

@@ -1,5 +1,6 @@
 """The ward that `wardlink demo` brings up: every kind of door at once, each alarm of its recording in time, the hub away and back."""
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -99,6 +100,11 @@ def test_each_alarm_of_its_recording_is_on_the_page_in_time_and_an_absent_hub_le
         page.wait_for_timeout(2000)
         page.screenshot(path=pictures / "demo-ward-en-1920.png")
         expect(tiles.first).to_have_attribute("data-state", "high")
+        # Five beds are live with what their devices measure; the cart's bed has its last ECG.
+        for tile in tiles.all()[:5]:
+            expect(tile).to_have_attribute("data-link", "live")
+            expect(tile.locator(".num:not(.stale):not(.none) .val").first).to_have_text(re.compile(r"\d"))
+        expect(tiles.nth(5)).to_have_attribute("data-shape", "ecg")
         # A bed without strips: its numbers have all of the tile's width.
         widths = page.eval_on_selector_all(
             "article.bed[data-shape=numbers] .side, article.bed[data-shape=numbers] .nums:not(.measured)",

@@ -29,7 +29,7 @@ from tests.fixtures.gateway_peer import Stream, open_channel, open_stream
 from tests.fixtures.hub import RunningHub, eventually
 from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, Context, HubPeer, Store, write_config
 from tests.fixtures.signed_http import Device
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import PATIENCE_S, until
 from tests.fixtures.web import SOURCE, RunningWeb, deliver, fibrillation, now_ns
 from tests.unit.signal.signals import heartbeats, regular
 from wardlink.local.ports import free_port
@@ -86,7 +86,7 @@ class Gateway:
 
 async def told(client: httpx.AsyncClient, alarm: UUID) -> httpx.Response:
     """The alarm as the API tells it, once it is there."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             answer = await client.get(f"/api/v1/alarms/{alarm}")
             if answer.status_code != 404:
@@ -103,7 +103,7 @@ def kinds(told_alarm: httpx.Response) -> list[str]:
 
 async def until_ended(client: httpx.AsyncClient, alarm: UUID) -> httpx.Response:
     """The alarm, once the gateway has told its end."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             found = await told(client, alarm)
             if "ended" in kinds(found):
@@ -226,7 +226,7 @@ async def test_an_alarm_that_was_acknowledged_while_it_held_ends_with_its_condit
 
 
 async def next_message(stream: Stream) -> HubMessage:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         raw = await stream.read()
     assert isinstance(raw, bytes)
     return HubMessage.FromString(raw)

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from hub.core.live import ALARM_BOUND, LiveKind, LiveMessage, LivePublisher, link_message, subscribe
 from protocols.wire import MAX_MESSAGE_BYTES
 from tests.fixtures.hub import RunningHub, eventually
+from tests.fixtures.waiting import PATIENCE_S
 from tests.fixtures.web import RunningWeb, furnish, running_web
 
 pytestmark = pytest.mark.integration
@@ -54,7 +55,7 @@ async def speaker(path: Path, says: Callable[[], bytes], *, hang_up: bool = True
 
 async def take(messages: AsyncGenerator[LiveMessage], until: Callable[[LiveMessage], bool]) -> list[LiveMessage]:
     got: list[LiveMessage] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         async for message in messages:
             got.append(message)
             if until(message):
@@ -160,7 +161,7 @@ async def test_a_listener_that_speaks_is_given_up_and_the_others_hear_on(short_f
         await take(messages, lambda m: m.kind is LiveKind.CONNECTED)
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(random.SystemRandom().randbytes(1000))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while await reader.read(1000):
                 pass
         writer.close()
@@ -214,7 +215,7 @@ async def test_payloads_that_mean_nothing_leave_the_ward_page_live(
         for kind in (LiveKind.LINK, LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.EVENT, LiveKind.GAP):
             publisher.publish(LiveMessage(kind, 1, payload))
     publisher.publish(link_message(1, "gateway-1", "cyton-1", "live", 1000))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             (bed,) = (await client.get("/api/v1/ward/7b")).json()["beds"]
             if (bed["link"]["state"], bed["link"]["since_ms"]) == ("live", 1000):

@@ -24,6 +24,7 @@ from protocols.record import (
     Gap,
     Observation,
     Presence,
+    Quality,
     Record,
     Scale,
     SourcePath,
@@ -168,7 +169,7 @@ def essence(record: Record) -> tuple[object, ...]:
         samples = record.array().tolist()
         return (record.source.path, record.leads, record.fs_hz, samples, record.scales, record.times.device_ns)
     assert isinstance(record, Observation)
-    value = (record.code, record.value, record.unit, record.comparator, record.coded, record.site)
+    value = (record.code, record.value, record.unit, record.comparator, record.coded, record.site, record.quality)
     return (record.source.path, *value, record.times.device_ns)
 
 
@@ -179,7 +180,7 @@ def expected(reading: Reading) -> tuple[object, ...]:
         assert reading.gain is not None
         scales = (Scale(reading.gain, 0.0, str(reading.expected[1])),)
         return (path, (reading.code,), reading.value.fs_hz, [list(reading.value.samples)], scales, reading.device_ns)
-    value = (reading.code, *reading.expected, reading.comparator, reading.coded, reading.site)
+    value = (reading.code, *reading.expected, reading.comparator, reading.coded, reading.site, Quality(reading.quality))
     return (path, *value, reading.device_ns)
 
 
@@ -262,7 +263,7 @@ async def test_the_guides_example_makes_a_reading_and_a_device_known_to_the_ledg
         events = [r for r in at.stored("monitor-5") if isinstance(r, DeviceEvent)]
         (seen,) = [e for e in events if e.code == EVT_DEVICE_SEEN]
         about = {"make": "Acme", "model": "M1", "serial": "0007", "firmware": "1.2"}
-        assert dict(seen.params) == {"door": "https", "listed": True, **about}
+        assert dict(seen.params) == {"door": "http", "listed": True, **about}
 
 
 def second(number: int) -> bytes:

@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,8 @@ from protocols.link import Lane, Position
 from protocols.record import Gap, Observation, WaveformGroup
 from protocols.uplink_pb2 import PlacedBed, Placement
 from tests.fixtures.agent import Gateway
-from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
-from tests.fixtures.waiting import until
+from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
+from tests.fixtures.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.integration
 SAMPLES = 60 * RATE_HZ
@@ -89,8 +89,8 @@ async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(
     tmp_path: Path, board: Board, port: Path, seed: random.Random
 ):
     store, authority = Store(), Authority()
-    async with hub_peer(store, authority) as first:
-        hub = first
+    async with AsyncExitStack() as hubs:
+        hub = await hubs.enter_async_context(hub_peer(store, authority))
         hub.delay_s = 0.05
         number = hub.port
         async with gateway(tmp_path, authority, number, port) as agent:
@@ -98,19 +98,16 @@ async def test_what_the_board_measures_arrives_once_over_restarts_of_the_hub(
             for _ in range(3):
                 await hub.stop()
                 await asyncio.sleep(seed.uniform(0, 0.8))
-                hub = HubPeer(store, authority)
+                hub = await hubs.enter_async_context(hub_peer(store, authority, number))
                 hub.delay_s = seed.uniform(0, 0.1)
                 hub.acknowledge = seed.random() < 0.7
-                await hub.start(number)
                 await asyncio.sleep(seed.uniform(0.5, 1.5))
             hub.acknowledge = True
             await hub.stop()
-            hub = HubPeer(store, authority)
-            await hub.start(number)
+            await hubs.enter_async_context(hub_peer(store, authority, number))
             sent = board.sample
             await until(lambda: complete(store, sent))
             assert await agent.kill(signal.SIGTERM) == 0
-        await hub.stop()
     assert check_once(store, board, sent) == []
     assert ecg_gaps(store) == []
 
@@ -150,12 +147,10 @@ async def test_with_the_hub_gone_the_spool_grows_and_drains_when_it_is_back(tmp_
             before = count(store)
             await asyncio.sleep(3)
             assert count(store) == before
-            again = HubPeer(store, authority)
-            await again.start(number)
-            sent = board.sample
-            await until(lambda: complete(store, sent))
-            assert agent.said("uplink-down")
-        await again.stop()
+            async with hub_peer(store, authority, number):
+                sent = board.sample
+                await until(lambda: complete(store, sent))
+                assert agent.said("uplink-down")
     assert check_once(store, board, sent) == []
     assert sent > before + 2 * RATE_HZ
 
@@ -218,10 +213,8 @@ async def test_a_restored_hubs_older_placement_is_applied_and_kept(tmp_path: Pat
     async with hub_peer(store, authority, placement=newer) as hub, gateway(tmp_path, authority, hub.port, port):
         await until(lambda: store.applied == [7])
         await hub.stop()
-        again = HubPeer(store, authority, placement=older)
-        await again.start(hub.port)
-        await until(lambda: store.applied == [7, 3])
-        await again.stop()
+        async with hub_peer(store, authority, hub.port, older):
+            await until(lambda: store.applied == [7, 3])
     assert Placement.FromString((tmp_path / "state" / "placement.pb").read_bytes()) == older
 
 
@@ -237,11 +230,9 @@ async def test_a_hub_restored_from_an_old_backup_gets_the_rest_again(tmp_path: P
             old.positions.setdefault(epoch, {})[lane] = Position([(1, kept)] if lane is Lane.WAVEFORM else [])
         for key in [k for k in store.batches if k[1] is Lane.WAVEFORM and k[2] <= kept]:
             old.batches[key] = store.batches[key]
-        again = HubPeer(old, authority)
-        await again.start(hub.port)
-        sent = board.sample
-        await until(lambda: complete(old, sent))
-        await again.stop()
+        async with hub_peer(old, authority, hub.port):
+            sent = board.sample
+            await until(lambda: complete(old, sent))
     assert check_once(old, board, sent) == []
 
 
@@ -274,7 +265,7 @@ async def test_two_agents_do_not_share_one_state(tmp_path: Path):
         second = Gateway(agent.config)
         await second.start()
         assert second.process is not None
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             assert await second.process.wait() == 1
         await second.kill()
         assert any("another agent works with" in str(line["event"]) for line in second.log)

@@ -22,7 +22,7 @@ from protocols.link import CannotResend, Connection, Lane, LinkSender
 from protocols.nomenclature import HEART_RATE, SPOOL_CORRUPT, SPOOL_FULL, lead
 from protocols.record import Gap, Record, WaveformGroup
 from protocols.uplink_pb2 import Placement, Settings
-from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, HubPeer, Store, hub_peer, write_config
+from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, Store, hub_peer, write_config
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
 from tests.fixtures.waiting import until
 
@@ -95,24 +95,22 @@ async def test_an_alarm_overtakes_a_backlog_and_live_data_overtake_it_too(tmp_pa
             await hub.stop()
             for i in range(400):
                 await agent.append(Lane.WAVEFORM, noisy_waveform(1000 * i, 1000))
-            again = HubPeer(store, authority)
-            again.delay_s = 0.02
-            await again.start(hub.port)
-            await until(lambda: len(store.arrived) > 60)
-            begun = time.monotonic()
-            await agent.append(Lane.ALARM, alarm())
-            await until(lambda: bool(store.records(Lane.ALARM)))
-            took_s = time.monotonic() - begun
-            print(
-                f"alarm stored {took_s * 1e3:.0f} ms behind its append, with {agent.link.waiting(Lane.WAVEFORM)} batches waiting"
-            )
-            assert took_s < 0.5
-            assert agent.link.waiting(Lane.WAVEFORM) > 100
-            await agent.append(Lane.WAVEFORM, noisy_waveform(400_000, 1000))
-            newest = agent.spool.newest(Lane.WAVEFORM)
-            await until(lambda: any(n == newest for lane, n, _ in store.arrived if lane is Lane.WAVEFORM), 2)
-            assert agent.link.waiting(Lane.WAVEFORM) > 10
-            await again.stop()
+            async with hub_peer(store, authority, hub.port) as again:
+                again.delay_s = 0.02
+                await until(lambda: len(store.arrived) > 60)
+                begun = time.monotonic()
+                await agent.append(Lane.ALARM, alarm())
+                await until(lambda: bool(store.records(Lane.ALARM)))
+                took_s = time.monotonic() - begun
+                print(
+                    f"alarm stored {took_s * 1e3:.0f} ms behind its append, with {agent.link.waiting(Lane.WAVEFORM)} batches waiting"
+                )
+                assert took_s < 0.5
+                assert agent.link.waiting(Lane.WAVEFORM) > 100
+                await agent.append(Lane.WAVEFORM, noisy_waveform(400_000, 1000))
+                newest = agent.spool.newest(Lane.WAVEFORM)
+                await until(lambda: any(n == newest for lane, n, _ in store.arrived if lane is Lane.WAVEFORM), 2)
+                assert agent.link.waiting(Lane.WAVEFORM) > 10
 
 
 async def test_batches_that_the_spool_gave_up_reach_the_hub_as_gaps_once(tmp_path: Path):
@@ -124,19 +122,13 @@ async def test_batches_that_the_spool_gave_up_reach_the_hub_as_gaps_once(tmp_pat
             await hub.stop()
             for i in range(1, 300):
                 await agent.append(Lane.WAVEFORM, noisy_waveform(500 * i, 500))
-            again = HubPeer(store, authority)
-            await again.start(hub.port)
-            await until(lambda: bool(store.lost) and not agent.link.waiting(Lane.WAVEFORM))
-            await again.stop()
-        final = HubPeer(store, authority)
-        await final.start(hub.port)
-        async with sending(
-            tmp_path, authority, hub.port, SMALL
-        ) as agent:  # told before, and not again behind a restart
+            async with hub_peer(store, authority, hub.port):
+                await until(lambda: bool(store.lost) and not agent.link.waiting(Lane.WAVEFORM))
+        # told before, and not again behind a restart
+        async with hub_peer(store, authority, hub.port), sending(tmp_path, authority, hub.port, SMALL) as agent:
             told = len(gaps(store))
             await agent.append(Lane.NUMERIC, heart_rate(60))
             await until(lambda: bool(store.records(Lane.NUMERIC)))
-        await final.stop()
     assert len(gaps(store)) == told
     assert {g.reason for g in gaps(store)} == {SPOOL_FULL}
     stored = sum(r.n for r in store.records(Lane.WAVEFORM) if isinstance(r, WaveformGroup))

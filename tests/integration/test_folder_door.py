@@ -129,7 +129,7 @@ async def test_a_recording_left_in_the_folder_is_at_the_hub_as_it_was_recorded(t
         assert found == {code: value for code, (value, _) in measured.items()}
         (seen,) = at.at.events(CART, EVT_DEVICE_SEEN)
         about = {"make": "Simulated carts", "model": "Cart 12", "serial": "SIM-0001", "firmware": "1.0"}
-        assert dict(seen.params) == {"door": "carts", "listed": True, **about}
+        assert dict(seen.params) == {"door": "folder", "listed": True, **about}
 
 
 @pytest.mark.recordings("files/aecg")

@@ -20,7 +20,7 @@ from firmware_adapters.transport.http import MAX_OF_ONE_DEVICE, HttpDoor
 from protocols.package import MAX_BYTES
 from tests.fixtures.hub_peer import Authority
 from tests.fixtures.signed_http import COVERED, Device
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.integration
 JSON = "application/vnd.wardlink.package+json"
@@ -196,7 +196,7 @@ async def test_what_is_no_http_is_answered_and_harms_nobody(tmp_path: Path):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(garbage)
             writer.write_eof()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 assert b"204" not in await reader.read()
             writer.close()
         at = f"http://127.0.0.1:{port}/packages"

@@ -2,7 +2,10 @@
 
 import socket
 import ssl
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,7 +18,7 @@ from hub.ingest.door import UplinkDoor
 from protocols.uplink_pb2 import DESCRIPTOR
 from tests.fixtures.gateway_peer import Credentials, key_pem, make_key, make_request, open_channel, open_stream
 from tests.fixtures.hub import eventually
-from tests.fixtures.hub_roles import Installation
+from tests.fixtures.hub_roles import ROLES, Installation, Role, database_addresses
 
 pytestmark = pytest.mark.integration
 
@@ -102,6 +105,24 @@ def test_admission_of_devices_is_a_matter_of_commands_too(installation: Installa
 def test_roles_run_together_and_end_together(installation: Installation):
     with installation.running("ingest", "worker") as ready:
         assert set(ready) == {"ingest", "worker"}
+
+
+def test_each_role_that_one_command_starts_has_its_own_database_address_and_no_other(installation: Installation):
+    settings = installation.settings("owner", *ROLES)
+    settings["DATABASE_URL"] = installation.database.admin_url
+    settings["hub_owner_url"] = settings["HUB_OWNER_URL"]  # names of settings count in any case
+    together = Role(
+        subprocess.Popen(
+            [sys.executable, "-m", "wardlink", "hub", "run"], env=settings, stdout=subprocess.PIPE, text=True
+        )
+    )
+    try:
+        for _ in ROLES:
+            together.said("ready")
+        children = Path(f"/proc/{together.process.pid}/task/{together.process.pid}/children").read_text().split()
+        assert database_addresses(map(int, children)) == {role: {f"HUB_{role.upper()}_URL"} for role in ROLES}
+    finally:
+        assert together.end() == 0
 
 
 def test_a_missing_setting_is_named_with_what_to_do(installation: Installation):

@@ -12,11 +12,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.core import principal
 from protocols.link import Connection, Lane
-from protocols.uplink_pb2 import Batch, GatewayMessage, Hello
+from protocols.nomenclature import EVT_CONNECTED
+from protocols.record import DeviceEvent, SourcePath, Times
+from protocols.uplink_pb2 import Batch, Envelope, GatewayMessage, Hello
+from protocols.wire import MAX_MESSAGE_BYTES, MAX_RECORDS, encode_record
 from tests.fixtures.gateway_peer import Credentials, Peer, key_pem, make_key, make_request, open_channel, open_stream
 from tests.fixtures.hub import RunningHub, eventually
+from tests.fixtures.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.integration
+EVENT = DeviceEvent(SourcePath("cyton-1"), EVT_CONNECTED, Times(1_750_000_000 * 10**9))
 
 
 def reasons(hub: RunningHub) -> list[str]:
@@ -26,7 +31,7 @@ def reasons(hub: RunningHub) -> list[str]:
 
 async def refusal(hub: RunningHub, credentials: Credentials, *messages: bytes) -> tuple[grpc.StatusCode, str]:
     """Send messages and return how the hub ends the stream."""
-    async with asyncio.timeout(15), open_channel(hub.uplink, credentials) as channel:
+    async with asyncio.timeout(PATIENCE_S), open_channel(hub.uplink, credentials) as channel:
         stream = open_stream(channel)
         try:
             for message in messages:
@@ -127,6 +132,45 @@ async def test_garbage_and_wrong_orders_are_refused_with_a_status_that_says_so(h
     ):
         code, details = await refusal(hub, credentials, *messages)
         assert (code, details.partition(":")[0]) == (grpc.StatusCode.INVALID_ARGUMENT, reason), messages
+
+
+def of_size(size: int) -> bytes:
+    """A batch of lane event with one event, as large as is wanted, in its wrapper; its bytes without the wrapper are `size`."""
+    made = Batch(lane=Lane.EVENT.wire, n=1, records=[Envelope(record=encode_record(EVENT))])
+    made.records[0].record.event.text = "x" * (size - 16 - made.ByteSize())
+    made.records[0].record.event.text += "x" * (size - made.ByteSize())
+    assert made.ByteSize() == size
+    return GatewayMessage(batch=made).SerializeToString()
+
+
+def of_many(records: int) -> bytes:
+    one = Envelope(record=encode_record(EVENT))
+    return GatewayMessage(batch=Batch(lane=Lane.EVENT.wire, n=1, records=[one] * records)).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("largest", "rejected", "beyond", "reason"),
+    [
+        (of_size(MAX_MESSAGE_BYTES), 1, of_size(MAX_MESSAGE_BYTES + 1), "message-too-large"),
+        (of_many(MAX_RECORDS), 0, of_many(MAX_RECORDS + 1), "batch-too-long"),
+    ],
+    ids=["bytes", "records"],
+)
+async def test_the_largest_batch_is_taken_and_one_more_is_refused_with_its_reason(
+    hub: RunningHub, largest: bytes, rejected: int, beyond: bytes, reason: str
+):
+    credentials = await hub.enrol("gateway-1")
+    code, details = await refusal(hub, credentials, hello(credentials), beyond)
+    assert (code, details.partition(":")[0]) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    await eventually(lambda: reasons(hub) == [reason])
+    assert hub.rows("select count(*) from device_event where code = %s", EVENT.code) == [(0,)]
+    peer = Peer(credentials, secrets.token_bytes(16))
+    peer.batch(Lane.EVENT, [])
+    peer.batches[Lane.EVENT, 1] = largest
+    await peer.deliver(hub.uplink, Connection.DATA)
+    # A text of a mebibyte is none that the database should have: the record waits for a person, the batch was taken.
+    assert len(peer.rejected) == rejected
+    assert reasons(hub) == [reason]
 
 
 async def test_an_oversized_message_is_refused_and_the_next_stream_served(hub: RunningHub):

@@ -17,6 +17,7 @@ from protocols.uplink_pb2 import Batch, Envelope, GatewayMessage, Hello, Origin
 from tests.fixtures.ecg_groups import recording_groups, sent_hash, stored_hash
 from tests.fixtures.gateway_peer import open_channel, open_stream
 from tests.fixtures.hub import RunningHub, eventually
+from tests.fixtures.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.integration
 
@@ -109,7 +110,7 @@ async def test_a_replayed_batch_is_acknowledged_and_dropped(hub: RunningHub):
     await peer.deliver(hub.uplink, Connection.DATA)
     for again in (False, True):
         # A second stream that has lost its memory, and says the same numbers twice more.
-        async with asyncio.timeout(10), open_channel(hub.uplink, peer.credentials) as channel:
+        async with asyncio.timeout(PATIENCE_S), open_channel(hub.uplink, peer.credentials) as channel:
             stream = open_stream(channel)
             credentials = peer.credentials
             greeting = Hello(

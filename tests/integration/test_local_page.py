@@ -23,6 +23,7 @@ from edge.local.terms import Terms
 from protocols.record import RECORDED, Gap, Presence, Times
 from protocols.ticket import TicketError
 from tests.fixtures.local_page import GATEWAY, HUB, Served, placement, receive, serving
+from tests.fixtures.waiting import PATIENCE_S
 from tests.fixtures.web import SOURCE, fibrillation, heart_rate, now_ns, strip
 
 pytestmark = pytest.mark.integration
@@ -209,7 +210,7 @@ async def test_no_more_than_a_minute_and_a_half_is_kept_of_a_strip(page: Served)
 async def read_events(answer: httpx.Response, n: int) -> list[tuple[str, dict[str, object], str]]:
     found: list[tuple[str, dict[str, object], str]] = []
     name, number = "", ""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         async for line in answer.aiter_lines():
             key, _, value = line.partition(": ")
             if key == "event":

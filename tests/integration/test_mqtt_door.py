@@ -19,7 +19,7 @@ from protocols.package import JSON_TYPE, MAX_BYTES, PROTOBUF_TYPE
 from protocols.senml import CBOR_TYPE
 from tests.fixtures.mqtt_broker import GATEWAY_NAME, MqttBroker
 from tests.fixtures.tcp_proxy import Proxy
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import PATIENCE_S, until
 from wardlink.local.broker import BrokerFiles, access_list, configuration
 
 pytestmark = pytest.mark.integration
@@ -262,11 +262,11 @@ async def test_a_sender_that_asks_hears_what_became_of_its_message(mqtt_broker: 
     async with serving(mqtt_broker, behind):
         listening = await mqtt_broker.listen("monitor-3", "cmd/monitor-3/answer")
         await mqtt_broker.publish("monitor-3", b"x", response_topic="cmd/monitor-3/answer")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await listening.line() == '{"verdict": "refused", "reason": "version: expected 1, found 7"}'
         await mqtt_broker.publish("monitor-3", b"x", response_topic="cmd/monitor-4/answer")
         await mqtt_broker.publish("monitor-3", b"y", response_topic="cmd/monitor-3/answer")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await listening.line() == '{"verdict": "accepted", "reason": ""}'
         await listening.close()
 

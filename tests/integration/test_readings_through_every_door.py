@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.identity import Identity, save_identity
+from hub.wards.domain import QUALITIES
 from protocols.codec import decode
 from protocols.nomenclature import EVT_FAULT
 from tests.conformance.formats import JSON, WRITERS, carries
@@ -49,12 +50,14 @@ class House:
         """The rows of readings."""
         found = self.hub.rows(
             "select s.path, e.code, e.site, e.unit, e.value_kind, o.comparator, o.value, o.text_value,"
-            "       extract(epoch from o.time) * 1000 + o.device_offset_ms"
+            "       o.quality, extract(epoch from o.time) * 1000 + o.device_offset_ms"
             "  from observation o join series e using (series_id) join source s using (source_id)"
             "  join device d using (device_id) where d.name = %s",
             device,
         )
-        return [(within(path, device), *row, time_ms(at)) for path, *row, at in found]
+        return [
+            (within(path, device), *row, QUALITIES[int(str(quality))], time_ms(at)) for path, *row, quality, at in found
+        ]
 
     def waves(self, device: str, first: int = 0, n: int | None = None) -> list[Row]:
         """The rows of samples; `first` and `n`: of each group that holds these, these alone."""
@@ -121,7 +124,7 @@ def row_of(reading: Reading) -> Row:
     kind = "coded" if reading.coded else "text" if isinstance(value, str) else "number"
     number, text = (None, value) if isinstance(value, str) else (value, None)
     series = (reading.path, reading.code, reading.site, unit, kind)
-    return (*series, reading.comparator or None, number, text, at_ms)
+    return (*series, reading.comparator or None, number, text, reading.quality, at_ms)
 
 
 @asynccontextmanager

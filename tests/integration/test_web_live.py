@@ -20,7 +20,9 @@ from protocols.link import Connection, Lane
 from protocols.nomenclature import HEART_RATE, LINK_LOSS, V_FIB, lead
 from protocols.record import Gap, Presence, Times
 from protocols.wire import encode_record
+from tests.fixtures.gateway_peer import open_channel, open_stream
 from tests.fixtures.hub import RunningHub
+from tests.fixtures.waiting import PATIENCE_S
 from tests.fixtures.web import (
     FS_HZ,
     OPERATOR,
@@ -97,6 +99,19 @@ async def test_the_ward_tells_beds_numbers_limits_and_masked_names(hub: RunningH
     assert (state["alarms"], state["last_event_id"]) == ([], 0)
     assert abs(state["now_ms"] - time.time() * 1000) < 2000
     assert "王小明" not in (await client.get("/ward/7b")).text
+
+
+async def test_a_name_is_spelt_for_the_search_as_far_as_the_mask_shows_it(hub: RunningHub, web: RunningWeb):
+    nurse = await web.signed_in()
+    state = (await nurse.get("/api/v1/ward/7b")).json()
+    assert state["beds"][0]["who"]["masked_name"] == "王**"
+    assert state["spelt"] == {"王": ["wang", "yu"]}, "of 王小明 nothing else; the characters of a name each by itself"
+    await deliver(hub, await hub.peer(), Lane.ALARM, fibrillation(now_ns() - 10_000_000_000))
+    spelt = (await nurse.get("/api/v1/ward/7b")).json()["spelt"]
+    assert [spelt[char][0] for char in "心室颤动"] == ["xin", "shi", "chan", "dong"], "the alarm's name too"
+    assert not {"小", "明"} & set(spelt)
+    administrator = await web.signed_in("admin", Role.ADMINISTRATOR, ())
+    assert "王" not in (await administrator.get("/api/v1/ward/7b")).json()["spelt"], "whoever may not know the patient"
 
 
 @pytest.mark.req("IOT-6.3f", surface="api")
@@ -352,7 +367,7 @@ def socket(web: RunningWeb, client: httpx.AsyncClient, **headers: str) -> connec
 
 
 async def frames(connection: ClientConnection, count: int) -> list[Frame]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         return [read_frame(await connection.recv()) for _ in range(count)]
 
 
@@ -425,6 +440,32 @@ async def test_samples_that_were_overtaken_are_no_gap_and_missing_ones_are_told_
     assert [(f.kind, f.lead, f.body) for f in reasoned] == [(2, 0, b"link_loss"), (2, 1, b"link_loss")]
     for frame in (*unknown, *reasoned):
         assert (us(frame.t0_ms), us(frame.end_ms)) == (start // 1000 + 1_500_000, start // 1000 + 2_000_000)
+
+
+async def test_while_a_gateway_has_older_waveforms_to_send_nothing_is_called_missing(hub: RunningHub, web: RunningWeb):
+    peer, client, start = await hub.peer(), await web.signed_in(), now_ns()
+    await deliver(hub, peer, Lane.WAVEFORM, strip(0, start))
+    late, *live = (
+        peer.batch(Lane.WAVEFORM, [encode_record(strip(first, start + first * 4_000_000))]) for first in (125, 375, 500)
+    )
+    async with socket(web, client) as connection, open_channel(hub.uplink, peer.credentials) as channel:
+        stream = open_stream(channel)
+        await stream.write(peer.sender.connected(Connection.DATA, time.monotonic_ns()).SerializeToString())
+        for n in live:
+            await stream.write(peer.batches[Lane.WAVEFORM, n])
+        before = await frames(connection, 6)
+        with pytest.raises(TimeoutError):  # longer than any hole waits when its gateway has nothing more to send
+            async with asyncio.timeout(4):
+                await connection.recv()
+        await stream.write(peer.batches[Lane.WAVEFORM, late])
+        whole_s = time.monotonic()
+        filled = await frames(connection, 2)
+        missing = await frames(connection, 2)
+        assert time.monotonic() - whole_s < 3.0
+        stream.cancel()
+    assert [(f.kind, f.first_sample) for f in (*before, *filled) if f.lead == 0] == [(1, n) for n in (0, 375, 500, 125)]
+    assert [(f.kind, f.lead, f.body) for f in missing] == [(2, 0, b"unknown"), (2, 1, b"unknown")]
+    assert {(us(f.t0_ms), us(f.end_ms)) for f in missing} == {(start // 1000 + 1_000_000, start // 1000 + 1_500_000)}
 
 
 async def test_strips_are_refused_without_a_session_from_other_sites_and_of_other_wards(web: RunningWeb):

@@ -1,5 +1,6 @@
 """Open ward pages as the hub knows them: who may tell, who may see, and when a page is forgotten."""
 
+import asyncio
 import json
 from uuid import uuid4
 
@@ -46,6 +47,16 @@ async def test_the_audit_has_who_and_which_page_fell_mute_and_was_heard_again_an
         ("screen.mute", f"screen:{theirs}", others, {"ward": "7b", "sound": "off"}),
         ("screen.heard", f"screen:{mine}", nurses, {"ward": "7b", "sound": "on"}),
     ]
+
+
+async def test_reports_of_one_page_at_the_same_moment_are_one_change(web: RunningWeb, hub: RunningHub):
+    nurse = await web.signed_in()
+    page = f"/api/v1/ward/7b/screens/{uuid4()}"
+    for sound in ("off", "on") * 3:
+        answers = await asyncio.gather(*(nurse.post(page, json={"sound": sound}) for _ in range(6)))
+        assert {answer.status_code for answer in answers} == {204}
+    actions = hub.rows("select action from audit where target like 'screen:%%' order by seq")
+    assert actions == [("screen.mute",), ("screen.heard",)] * 3
 
 
 async def test_who_may_not_is_refused_and_nobody_speaks_for_anothers_page(web: RunningWeb, hub: RunningHub):

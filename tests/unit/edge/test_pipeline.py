@@ -36,6 +36,8 @@ from protocols.record import (
 )
 from tests.fixtures.spool_records import T0_NS, alarm, heart_rate, waveform
 
+# Without a bound, and why: an alarm that was given up is one that nobody hears.
+UNBOUNDED = {"spool-alarm"}
 CONFIG = DeviceConfig("amp", "cyton", "memory")
 
 
@@ -200,3 +202,5 @@ def test_every_queue_says_its_bound_what_happens_when_it_is_full_and_where_it_sh
         assert row.name == name
         assert row.metric.startswith("edge_")
         assert row.why
+        assert row.bound > 0 or name in UNBOUNDED
+    assert all(QUEUES[name].why.startswith("no bound: ") for name in UNBOUNDED)

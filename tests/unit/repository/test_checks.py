@@ -1,6 +1,9 @@
 """The checks of `make test`: what they count, pass and refuse."""
 
+import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from importlinter import ContractCheck
 
 from tests.checks.import_contract import AllowedContract
 from tests.checks.licences import judge
-from tests.checks.ratchet import compare, count
+from tests.checks.ratchet import COMMITTED, compare, count, lowest, raised
 
 REQUIREMENTS = sorted(Path("requirements").glob("*.txt"))
 
@@ -34,6 +37,59 @@ def test_a_count_may_neither_rise_nor_fall_unnoticed(now: int, words: list[str])
     sentences = compare({"Any": 2}, {"Any": now})
     assert len(sentences) == len(words)
     assert all(word in sentence for word, sentence in zip(words, sentences, strict=True))
+
+
+class Repository:
+    """A small git repository, in which counts are committed one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.git("init", "-q")
+
+    def git(self, *words: str) -> str:
+        who = {f"GIT_{one}_{what}": "test@example.org" for one in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+        done = subprocess.run(
+            ["git", *words],
+            cwd=self.folder,
+            env={**os.environ, **who, **alone},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def commit(self, counts: dict[str, int]) -> str:
+        file = self.folder / COMMITTED
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(counts))
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "counts")
+        return self.git("rev-parse", "HEAD")
+
+
+def test_a_count_that_was_written_higher_than_it_has_been_is_refused(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    repository.commit({"Any": 1, "noqa": 1})  # of a time that does not count
+    since = repository.commit({"Any": 5, "noqa": 7})
+    repository.commit({"Any": 3, "noqa": 6})
+    repository.commit({"Any": 4, "noqa": 6})
+    found = lowest(tmp_path, since)
+    assert found == {"Any": 3, "noqa": 6}
+    (sentence,) = raised({"Any": 4, "noqa": 6}, found)
+    assert "write 3" in sentence
+    assert raised({"Any": 3, "noqa": 5}, found) == []
+
+
+def test_the_counts_that_history_begins_with_hold_too(tmp_path: Path) -> None:
+    since = Repository(tmp_path).commit({"Any": 5})
+    assert raised({"Any": 6}, lowest(tmp_path, since)) != []
+
+
+def test_without_a_history_the_file_alone_counts(tmp_path: Path) -> None:
+    assert lowest(tmp_path) == {}, "an archive"
+    Repository(tmp_path).commit({"Any": 5})
+    assert lowest(tmp_path) == {}, "another history, or one that was cut"
 
 
 @pytest.mark.parametrize(
