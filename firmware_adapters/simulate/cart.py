@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
@@ -28,6 +29,16 @@ def recorded(path: Path, at: datetime, switches: Switches) -> bytes:
         recording.microvolt[0] = 0
     content = file_of(recording)
     return content[: len(content) // 3] if switches.holds("garbage") else content
+
+
+def leave_files(leave: Callable[[], None], switches: Switches, stopped: threading.Event, every_s: float) -> None:
+    """`leave` a file at the start, behind each pause, and at once when a fault was switched on, until `stopped`."""
+    while not stopped.is_set():
+        switches.changed.clear()  # first: a fault that comes while a file is written is in the next one
+        leave()
+        due_s = time.monotonic() + every_s
+        while time.monotonic() < due_s and not stopped.is_set() and not switches.changed.wait(_LOOK_AGAIN_S):
+            pass
 
 
 def main() -> int:
@@ -54,13 +65,12 @@ def main() -> int:
         for path in given.file:
             deliver(path.read_bytes(), given.folder, path.name)
     records = cycle(given.record)
-    while not stopped.is_set():
+
+    def leave() -> None:
         path, at = next(records), datetime.now(UTC)
-        deliver(recorded(path, at, switches), given.folder, f"{path.name}-{at:%Y%m%dT%H%M%S}.xml")
-        switches.changed.clear()  # a fault is seen in a file that is left at once
-        due_s = time.monotonic() + given.every_s / given.speed
-        while time.monotonic() < due_s and not stopped.is_set() and not switches.changed.wait(_LOOK_AGAIN_S):
-            pass
+        deliver(recorded(path, at, switches), given.folder, f"{path.name}-{at:%Y%m%dT%H%M%S%f}.xml")
+
+    leave_files(leave, switches, stopped, given.every_s / given.speed)
     return 0
 
 
