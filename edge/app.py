@@ -4,16 +4,13 @@ Nothing else of the agent opens a connection or knows of all parts. One process,
 """
 
 import asyncio
-import fcntl
 import io
 import signal
 import sys
 import time
-from collections.abc import Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
@@ -23,6 +20,7 @@ from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
+from edge.durable import alone
 from edge.health.metrics import CLOCK_STEPS, SPOOL_BYTES, SPOOL_DAMAGED, SPOOL_WAITING, UPLINK_WAITING
 from edge.health.status import EVERY_S as STATUS_EVERY_S
 from edge.health.status import Status
@@ -66,10 +64,6 @@ _LOOK_EVERY_S = 1.0
 _log = structlog.get_logger()
 
 
-class AgentError(RuntimeError):
-    """The agent cannot start: says why and what to do."""
-
-
 @dataclass(slots=True)
 class _Parts:
     """What one life of the spool joins."""
@@ -96,9 +90,9 @@ class Agent:
         self._limits = settings.spool.limits()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """AgentError or IdentityError when it cannot start."""
+        """InUseError or IdentityError when it cannot start."""
         self._settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _alone(self._settings.state_dir):
+        with alone(self._settings.state_dir):
             if self._settings.metrics.port:
                 _serve_metrics(self._settings.metrics.host, self._settings.metrics.port)
             await finish_succession(self._spool_dir, self._clock.now_ns, self._limits)
@@ -346,18 +340,6 @@ def configure_logging() -> None:
     )
 
 
-@contextmanager
-def _alone(state_dir: Path) -> Generator[None]:
-    """Two agents on one spool would give numbers twice."""
-    with (state_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"another agent works with {state_dir}; stop it, or give this one a state_dir of its own"
-            raise AgentError(msg) from error
-        yield
-
-
 def _serve_metrics(host: str, port: int) -> None:
     from prometheus_client import start_http_server  # noqa: PLC0415 - only where metrics are served
 
@@ -371,4 +353,4 @@ def _version() -> str:
         return "0"
 
 
-__all__ = ["Agent", "AgentError", "IdentityError", "configure_logging", "run_agent"]
+__all__ = ["Agent", "IdentityError", "configure_logging", "run_agent"]

@@ -24,6 +24,7 @@ from protocols.device_package_pb2 import Record as WireRecord
 from protocols.link import Lane, Position
 from protocols.nomenclature import QUEUE_OVERFLOW
 from protocols.record import AlarmCondition, Gap, Record
+from protocols.uplink_pb2 import Envelope
 from protocols.wire import Arrival, decode_record, encode_batch, encode_record
 
 _RETIRE_EVERY_S = 60.0
@@ -109,7 +110,9 @@ class Spool:
         """What opening found."""
         return self._store.recovered
 
-    def append(self, lane: Lane, records: Iterable[Record], arrivals: Sequence[Arrival] = ()) -> "asyncio.Future[int]":
+    def append(
+        self, lane: Lane, records: Iterable[Record | Envelope], arrivals: Sequence[Arrival] = ()
+    ) -> "asyncio.Future[int]":
         """Number a batch and hand it to its writer; resolved with n when it is durable, in the order of n.
 
         `arrivals`: the devices' packages of which all records of this lane are among these; durable in the same write.

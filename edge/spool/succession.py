@@ -10,10 +10,8 @@ from pathlib import Path
 
 from edge.spool.core import Spool
 from edge.spool.limits import Limits
-from protocols.errors import DecodeError
 from protocols.link import Lane
-from protocols.record import Record
-from protocols.wire import arrivals_of, decode_batch, decode_record
+from protocols.wire import arrivals_of, decode_batch
 
 
 async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits) -> int:
@@ -51,7 +49,8 @@ async def _carry_over(directory: Path, aside: Path, clock_ns: Callable[[], int],
             for n in due:
                 data = await asyncio.to_thread(old.read, lane, n)
                 if data is not None:
-                    await new.append(lane, _records(data), arrivals_of(decode_batch(data)))
+                    batch = decode_batch(data)
+                    await new.append(lane, batch.records, arrivals_of(batch))
                     batches += 1
     finally:
         await old.close()
@@ -59,13 +58,3 @@ async def _carry_over(directory: Path, aside: Path, clock_ns: Callable[[], int],
     await asyncio.to_thread(partial.rename, directory)
     await asyncio.to_thread(shutil.rmtree, aside)
     return batches
-
-
-def _records(data: bytes) -> list[Record]:
-    records: list[Record] = []
-    for envelope in decode_batch(data).records:
-        try:
-            records.append(decode_record(envelope.record))
-        except DecodeError:
-            continue  # what this agent itself cannot read, the hub would put into quarantine
-    return records

@@ -62,14 +62,17 @@ def lane_of(record: Record) -> Lane:
 
 
 def encode_batch(
-    lane: int, n: int, closed_ns: int, records: Iterable[Record], arrivals: Iterable[Arrival] = ()
+    lane: int, n: int, closed_ns: int, records: Iterable[Record | Envelope], arrivals: Iterable[Arrival] = ()
 ) -> bytes:
-    """Write a batch; TooLargeError when it has more records or bytes than one may. The same records give the same bytes."""
+    """Write a batch; TooLargeError when it has more records or bytes than one may. The same records give the same bytes.
+
+    An envelope goes in as it is: its record was taken in elsewhere, as its origin says.
+    """
     batch = Batch(
         lane=Lane(lane).wire,
         n=n,
         closed_ns=closed_ns,
-        records=[Envelope(record=encode_record(record)) for record in records],
+        records=[r if isinstance(r, Envelope) else Envelope(record=encode_record(r)) for r in records],
         arrivals=[UplinkArrival(device=a.device, identity=a.identity) for a in arrivals],
     )
     return _bytes(batch, f"batch {n} of lane {Lane(lane).name.lower()}")
