@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hub.devices.service import Devices
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
+    from hub.upstream.service import SharingRules
     from hub.worker import AuditVerification
 
 # Read when gRPC is loaded, so it is set before that. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
@@ -47,6 +48,7 @@ TLS13_ONLY = {"GRPC_SSL_CIPHER_SUITES": "ECDHE-RSA-AES256-GCM-SHA384"}
 PINYIN_OF_CHARACTERS = {"PYPINYIN_NO_PHRASES": "true", "PYPINYIN_NO_DICT_COPY": "true"}
 
 DOORS = "doors.json"
+UPSTREAM = "upstream"  # what runs beside the roles where this hub is a gateway of another
 _STOP_S = 10.0
 _AGAIN_S = 1.0
 
@@ -121,6 +123,16 @@ async def device_ledger(settings: HubSettings, tenant: str) -> AsyncGenerator[tu
 
     async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
         yield Devices(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+
+
+@asynccontextmanager
+async def sharing_rules(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["SharingRules", int]]:
+    """Open what the commands about sharing need, with the rights of the role web; and which tenant was named."""
+    from hub.gateways.service import tenant_id_of
+    from hub.upstream.service import SharingRules
+
+    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
+        yield SharingRules(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
 
 
 @asynccontextmanager
@@ -304,8 +316,8 @@ async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
                 lag.cancel()
 
 
-def run_all(roles: Sequence[HubRole], arguments: Sequence[str]) -> int:
-    """Run several roles as processes of their own until SIGTERM or SIGINT; one that ends by itself is started again.
+def run_all(roles: Sequence[str], arguments: Sequence[str]) -> int:
+    """Run roles, and what `UPSTREAM` names, as processes of their own until SIGTERM or SIGINT; one that ends by itself is started again.
 
     `arguments` go to each. They end with this process whatever becomes of it: their standard input is a pipe from it.
     """
@@ -323,7 +335,7 @@ def run_all(roles: Sequence[HubRole], arguments: Sequence[str]) -> int:
                 code = process.wait(_AGAIN_S / len(running))
                 if not stopping:
                     structlog.get_logger().error(
-                        "role-ended", role=str(role), code=code, what_to_do="see its last lines; it is started again"
+                        "role-ended", role=role, code=code, what_to_do="see its last lines; it is started again"
                     )
                     running[role] = _start(role, arguments)
     for process in running.values():
@@ -337,19 +349,21 @@ def run_all(roles: Sequence[HubRole], arguments: Sequence[str]) -> int:
     return 0
 
 
-def environment_of(role: HubRole, environment: Mapping[str, str]) -> dict[str, str]:
+def environment_of(role: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The part of an environment that is for one role: of the database addresses its own alone.
 
     `DATABASE_URL` is that of `wardlink stack`, with the rights of a superuser.
     """
-    others = ("OWNER", *(str(other).upper() for other in HubRole if other != role))
+    own = HubRole.WORKER if role == UPSTREAM else role
+    others = ("OWNER", *(str(other).upper() for other in HubRole if other != own))
     addresses = {"DATABASE_URL", *(f"HUB_{name}_URL" for name in others)}
     # Names of settings count in any case (pydantic-settings).
     return {name: value for name, value in environment.items() if name.upper() not in addresses}
 
 
-def _start(role: HubRole, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "hub", "run", "--role", str(role), *arguments]
+def _start(role: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    module = ["wardlink.upstream", "run"] if role == UPSTREAM else ["hub", "run", "--role", role]
+    command = [sys.executable, "-m", *module, *arguments]
     environment = {**environment_of(role, os.environ), "HUB_STARTER": "pipe"}
     # A session of its own: Ctrl-C reaches this process, which then ends them in order.
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)

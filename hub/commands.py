@@ -7,6 +7,7 @@ import typer
 
 from hub.accounts.commands import app as accounts
 from hub.app import (
+    UPSTREAM,
     HubRole,
     audit_verification,
     device_ledger,
@@ -22,6 +23,7 @@ from hub.core import principal
 from hub.core.errors import DomainError
 from hub.placement.commands import seed
 from hub.settings import HubSettings
+from hub.upstream.commands import app as sharing
 
 if TYPE_CHECKING:
     from hub.core.audit_check import Checked
@@ -41,6 +43,7 @@ app.add_typer(devices, name="device")
 app.add_typer(accounts, name="account")
 audit = typer.Typer(help="The audit: verify.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit, name="audit")
+app.add_typer(sharing, name="sharing")
 app.command()(seed)
 
 
@@ -48,13 +51,17 @@ app.command()(seed)
 def run(
     role: Annotated[list[HubRole] | None, typer.Option("--role", help="Which roles [default: all three].")] = None,
     config: ConfigOption = None,
+    *,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="And hand on to the hub above what the rules of sharing let go up.")
+    ] = False,
 ) -> None:
     """Run the hub until Ctrl-C or SIGTERM."""
     set_up_logging()
     roles = role or list(HubRole)
     arguments = ["--config", str(config.absolute())] if config else []
-    if len(roles) > 1:
-        raise typer.Exit(run_all(roles, arguments))
+    if len(roles) > 1 or upstream:
+        raise typer.Exit(run_all([*roles, UPSTREAM] if upstream else roles, arguments))
     run_work(run_role(roles[0], settings_of(config)))
 
 
@@ -93,6 +100,10 @@ def add(
         ),
     ] = None,
     config: ConfigOption = None,
+    *,
+    forwards: Annotated[
+        bool, typer.Option("--forwards", help="It is a hub: it hands on what gateways of its own took in.")
+    ] = False,
 ) -> None:
     """Add a gateway and print its one-time token."""
     from hub.gateways.service import tenant_id_of
@@ -103,7 +114,7 @@ def add(
         async with gateway_service(settings, url) as service:
             tenant_id = await tenant_id_of(service.database, tenant)
             operator = principal.operator("gateway add", tenant_id)
-            return await service.add(operator, tenant, name, hours * 3600, address or ())
+            return await service.add(operator, tenant, name, hours * 3600, address or (), forwards=forwards)
 
     token = run_work(work())
     print(token)

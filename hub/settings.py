@@ -39,6 +39,9 @@ class HubSettings(BaseSettings):
         "",
         description="Address and port of the metrics (Prometheus) of ingest; web has the next port, the worker the one after; empty: none",
     )
+    upstream_spool_mib: int = Field(
+        4096, ge=128, description="What may wait on disk for the hub above, MiB; then the oldest waveforms go first"
+    )
     data_writers: int = Field(2, ge=1, le=16, description="Transactions of data at once")
 
     @property

@@ -33,6 +33,8 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "quarantine.read": frozenset({Role.ENGINEER}),
         "quarantine.decide": frozenset({Role.ENGINEER}),
         "view.keep": frozenset({Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR}),
+        "sharing.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "sharing.change": frozenset({Role.OPERATOR}),
         "audit.verify": _MACHINE | {Role.ADMINISTRATOR},
         "account.invite": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.list": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),

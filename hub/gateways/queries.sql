@@ -15,6 +15,9 @@ update gateway set revoked_at = null, revoked_reason = null where gateway_id = %
 -- name: set_addresses
 update gateway set addresses = %(addresses)s where gateway_id = %(gateway)s
 
+-- name: set_forwards
+update gateway set forwards = %(forwards)s where gateway_id = %(gateway)s
+
 -- name: add_token
 insert into enrolment_token (token_hash, tenant_id, gateway_id, expires_at)
 values (%(hash)s, %(tenant)s, %(gateway)s, now() + make_interval(secs => %(seconds)s))

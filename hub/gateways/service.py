@@ -80,11 +80,19 @@ class GatewayService:
 
     @policy("gateway.add")
     async def add(
-        self, principal: Principal, tenant: str, name: str, valid_s: float = TOKEN_S, addresses: Sequence[str] = ()
+        self,
+        principal: Principal,
+        tenant: str,
+        name: str,
+        valid_s: float = TOKEN_S,
+        addresses: Sequence[str] = (),
+        *,
+        forwards: bool = False,
     ) -> str:
         """Add a gateway, or bring back a revoked one, and return its one-time token. Older tokens stay valid until they expire.
 
         `addresses`: host names and addresses by which browsers reach its local page; those of an earlier call stay without any.
+        `forwards`: it is a hub, and hands on what gateways of its own took in.
         """
         for address in addresses:
             self._check_address(address)
@@ -102,11 +110,14 @@ class GatewayService:
                 raise ConflictError(f"Gateway {name} was neither made nor found.", "Try again.")
             values["gateway"] = row[0]
             await connection.execute(_QUERIES["bring_back"], values)
+            await connection.execute(_QUERIES["set_forwards"], values | {"forwards": forwards})
             if addresses:
                 await connection.execute(_QUERIES["set_addresses"], values | {"addresses": list(addresses)})
             token = {**values, "hash": _hash(secret), "seconds": valid_s}
             await connection.execute(_QUERIES["add_token"], token)
-            await self.audit.write(connection, principal, "gateway.add", f"gateway:{name}", {"valid_s": valid_s})
+            await self.audit.write(
+                connection, principal, "gateway.add", f"gateway:{name}", {"valid_s": valid_s, "forwards": forwards}
+            )
         body = {"u": self._enrolment_url, "f": self._authority.fingerprint, "s": secret, "g": name, "t": tenant}
         return "wl1." + base64.urlsafe_b64encode(json.dumps(body).encode()).rstrip(b"=").decode()
 

@@ -36,7 +36,7 @@ class GatewayCatalog:
     sources: dict[str, int] = field(default_factory=dict[str, int])
     series: dict[SeriesKey, int] = field(default_factory=dict[SeriesKey, int])
     streams: dict[StreamKey, int] = field(default_factory=dict[StreamKey, int])
-    segments: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    segments: dict[tuple[str, bytes, int], int] = field(default_factory=dict[tuple[str, bytes, int], int])
     admitted: dict[str, bool] = field(default_factory=dict[str, bool])
     waiting: dict[str, int] = field(default_factory=dict[str, int])  # records of a device in quarantine
     heard: dict[str, int] = field(
@@ -112,8 +112,8 @@ class GatewayCatalog:
         _keep(self.streams, key, found)
         return found
 
-    async def segment_id(self, device: str, number: int) -> int:
-        """Find or make a clock segment of a device in this epoch."""
+    async def segment_id(self, device: str, epoch: bytes, number: int) -> int:
+        """Find or make a clock segment of a device, as the gateway with this epoch numbered it."""
         device_id = await self.device_id(device)
         found = await self._one(
             "clock_segment",
@@ -121,11 +121,11 @@ class GatewayCatalog:
                 "tenant": self.tenant_id,
                 "device": device_id,
                 "gateway": self.gateway_id,
-                "epoch": self.epoch,
+                "epoch": epoch,
                 "number": number,
             },
         )
-        _keep(self.segments, (device, number), found)
+        _keep(self.segments, (device, epoch, number), found)
         return found
 
     async def _one(self, query: str, parameters: dict[str, object]) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hub.core.db import Database
     from hub.ingest.downlink import Downlink
     from hub.ingest.streams import Link
+    from hub.upstream.intake import Sharing
 
 HELLO_TIMEOUT_S = 5.0
 # What gRPC takes at all. It is twice the bound of a message, so that a gateway hears why one above the bound is refused.
@@ -52,6 +53,7 @@ class UplinkDoor:
         downlink: "Downlink",
         arrived: Callable[[int, dict[str, int]], None],
         backlog: Callable[[int, bool], None],
+        sharing: "Sharing",
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`arrived` gets a gateway's id and, by device, the newest time in what was stored, ns.
@@ -66,6 +68,7 @@ class UplinkDoor:
         self._downlink = downlink
         self._arrived = arrived
         self._backlog = backlog
+        self._sharing = sharing
         self._now_ns = now_ns
         self._log = structlog.get_logger()
 
@@ -238,6 +241,7 @@ class UplinkDoor:
             settled=lambda p, error: self._settled(stream, p, error),
             batch=batch,
             remake=None if batch is None else _remake(link.maker, batch),
+            rules=self._sharing.of(identity.tenant_id),
         )
         writers = self._data_writers
         writer = self._alarm_writer if lane is Lane.ALARM else writers[identity.gateway_id % len(writers)]

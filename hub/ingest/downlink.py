@@ -37,6 +37,8 @@ class Downlink:
     async def greet(self, stream: "Stream") -> None:
         """Put behind the hello what a gateway that was away has missed."""
         identity = stream.link.identity
+        if identity.forwards:
+            return
         if stream.connection is Connection.DATA:
             stream.send(await self._placement(identity))
             stream.send(HubMessage(settings=self._settings()))

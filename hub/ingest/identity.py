@@ -30,6 +30,7 @@ class GatewayIdentity:
     gateway_id: int
     gateway: str
     fingerprint: bytes
+    forwards: bool = False  # a hub: it hands on what gateways of its own took in
 
 
 def gateway_uri(tenant: str, gateway: str) -> str:
@@ -88,4 +89,4 @@ async def identify(database: "Database", pem: bytes) -> GatewayIdentity:
             "If it is to come back, add it again and enrol it with the new token.",
             reason="gateway-revoked",
         )
-    return GatewayIdentity(int(row[0]), tenant, int(row[1]), gateway, fingerprint)
+    return GatewayIdentity(int(row[0]), tenant, int(row[1]), gateway, fingerprint, bool(row[3]))

@@ -49,11 +49,12 @@ class Origin:
     path: str
     device: str
     is_recorded: bool
+    epoch: bytes  # of the gateway that took it in: clock segments are numbered by it
 
     @classmethod
-    def of(cls, path: str) -> "Origin":
+    def of(cls, path: str, epoch: bytes) -> "Origin":
         """Of a path as it came, whatever it is."""
-        return cls(path, path.partition("/")[0], is_recorded(path))
+        return cls(path, path.partition("/")[0], is_recorded(path), epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class NewSegment:
     """The same of a clock segment of a device."""
 
     device: str
+    epoch: bytes
     number: int
 
 
@@ -112,9 +114,9 @@ class Measured:
             return NewSeries(key)
         segment: int | None = None
         if number := times.clock_segment:
-            segment = self.catalog.segments.get((origin.device, number))
+            segment = self.catalog.segments.get((origin.device, origin.epoch, number))
             if segment is None:
-                return NewSegment(origin.device, number)
+                return NewSegment(origin.device, origin.epoch, number)
         return pgcopy.observation(
             best_ns,
             series_id,
@@ -135,8 +137,8 @@ class Measured:
                 await self._new_series(key)
             case NewStream(key):
                 await self._new_stream(key)
-            case NewSegment(device, number):
-                await self.catalog.segment_id(device, number)
+            case NewSegment(device, epoch, number):
+                await self.catalog.segment_id(device, epoch, number)
 
     async def _new_series(self, key: "SeriesKey") -> None:
         path, code, site, unit, averaging, _ = key
@@ -179,9 +181,9 @@ class Measured:
             return NewStream(key)
         segment: int | None = None
         if number := times.clock_segment:
-            segment = self.catalog.segments.get((origin.device, number))
+            segment = self.catalog.segments.get((origin.device, origin.epoch, number))
             if segment is None:
-                return NewSegment(origin.device, number)
+                return NewSegment(origin.device, origin.epoch, number)
         return pgcopy.waveform(
             best_ns,
             stream_id,

@@ -1,7 +1,7 @@
 -- The SQL of ingest. Rows of time series go in by COPY (pgcopy.py).
 
 -- name: gateway_of_certificate
-select t.tenant_id, g.gateway_id, g.revoked_at is not null or c.revoked_at is not null
+select t.tenant_id, g.gateway_id, g.revoked_at is not null or c.revoked_at is not null, g.forwards
   from gateway_certificate c
   join gateway g using (gateway_id)
   join tenant t on t.tenant_id = g.tenant_id

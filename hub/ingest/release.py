@@ -21,6 +21,7 @@ from hub.ingest.catalog import GatewayCatalog
 from hub.ingest.rows import RowMaker
 from hub.ingest.writer import Pending, insert
 from hub.quarantine.sentences import Said, said
+from hub.upstream.intake import NO_NUMBER, Sharing
 from protocols.link import Lane
 from protocols.uplink_pb2 import Batch, Envelope
 
@@ -38,9 +39,9 @@ _RELEASED = Counter("hub_quarantine_released_total", "Records of the quarantine 
 class Releaser:
     """One task beside the writers."""
 
-    def __init__(self, database: "Database", now_ns: Callable[[], int]) -> None:
+    def __init__(self, database: "Database", now_ns: Callable[[], int], sharing: Sharing) -> None:
         """`database` as the role ingest."""
-        self._database, self._now_ns = database, now_ns
+        self._database, self._now_ns, self._sharing = database, now_ns, sharing
         self._news = asyncio.Event()
 
     async def look(self, _: int | None = None) -> None:
@@ -90,17 +91,21 @@ class Releaser:
         self, connection: "Connection", catalog: GatewayCatalog, gateway: str, lane: Lane, index: int, data: bytes
     ) -> tuple[str, Said] | None:
         """Store one record; returns reason and sentence of why it cannot be, or None."""
-        maker = RowMaker(catalog, gateway, self._now_ns, lambda: False, Tickets(None, ""), needs_admission=False)
+        maker = RowMaker(
+            catalog, gateway, self._now_ns, lambda: False, Tickets(None, ""), needs_admission=False, forwards=True
+        )
         try:
             envelope = Envelope.FromString(data)
         except ProtobufError as error:
             return "undecodable", said("message", text=error)
-        rows = await maker.make_some(Batch(lane=lane.wire, closed_ns=self._now_ns()), [(index, envelope)])
+        batch = Batch(lane=lane.wire, closed_ns=self._now_ns(), records=[envelope])
+        rows = await maker.make_some(batch, [(index, envelope)])
         if rows.held:
             return rows.held[0].reason, rows.held[0].why
         pending = Pending(
-            catalog.tenant_id, catalog.gateway_id, gateway, catalog.epoch, lane, 0, 0, rows, lambda _, __: None
-        )
+            catalog.tenant_id, catalog.gateway_id, gateway, catalog.epoch, lane, NO_NUMBER, NO_NUMBER, rows,
+            lambda _, __: None, batch, rules=self._sharing.of(catalog.tenant_id),
+        )  # fmt: skip
         try:
             async with connection.transaction():
                 await insert(connection, [pending])

@@ -17,6 +17,7 @@ from hub.ingest.measured import Measured, New, Origin, battery
 from hub.ingest.quarantined import MAX_HELD, NOT_ADMITTED, Held, RejectedError, held_record
 from hub.ingest.told import Insert, Told
 from protocols import device_package_pb2 as wire
+from protocols.link.lane import EPOCH_BYTES
 from protocols.nomenclature import BATTERY_CHARGE
 from protocols.record import DeviceEvent
 
@@ -77,13 +78,17 @@ class RowMaker:
         tickets: "Tickets",
         *,
         needs_admission: bool = True,
+        forwards: bool = False,
     ) -> None:
-        """`now_ns` is the hub's clock; `with_live` says whether anybody listens. `needs_admission` false: somebody has released it."""
+        """`now_ns` is the hub's clock; `with_live` says whether anybody listens. `needs_admission` false: somebody has released it.
+
+        `forwards`: it is a hub, and may hand on what other gateways took in.
+        """
         self.catalog, self._gateway, self._now_ns, self._with_live = catalog, gateway, now_ns, with_live
-        self._needs_admission = needs_admission
+        self._needs_admission, self._forwards = needs_admission, forwards
         self._tickets = tickets
         self._measured, self._told = Measured(catalog), Told(catalog, gateway)
-        self._origins: dict[str, Origin] = {}
+        self._origins: dict[tuple[str, bytes], Origin] = {}
 
     async def make(self, batch: "Batch") -> Rows:
         """Take every record of the batch, in order; what is refused stands in `held`."""
@@ -103,12 +108,12 @@ class RowMaker:
                     await self._raise_anyway(rows, batch, envelope.record, now_ns, error)
         return rows
 
-    def _origin(self, path: str) -> Origin:
-        found = self._origins.get(path)
+    def _origin(self, path: str, epoch: bytes) -> Origin:
+        found = self._origins.get((path, epoch))
         if found is None:
             if len(self._origins) >= _ORIGINS_KEPT:
                 self._origins.clear()
-            found = self._origins[path] = Origin.of(path)
+            found = self._origins[path, epoch] = Origin.of(path, epoch)
         return found
 
     def _is_usual(self, device: str, gateway_ns: int) -> bool:
@@ -145,10 +150,13 @@ class RowMaker:
         best_ns = times.corrected_ns if times.HasField("corrected_ns") else gateway_ns
         if not (is_time(gateway_ns, now_ns) and is_time(best_ns, now_ns)):
             raise RejectedError("time", "time", gateway=shown(gateway_ns), corrected=shown(best_ns), now=shown(now_ns))
+        epoch = self.catalog.epoch
         if envelope.HasField("origin"):
-            raise RejectedError("origin", "origin")
+            epoch = envelope.origin.epoch
+            if not self._forwards or len(epoch) != EPOCH_BYTES:
+                raise RejectedError("origin", "origin")
         kind = record.WhichOneof("kind") or ""
-        origin = self._origin(record.source)
+        origin = self._origin(record.source, epoch)
         device = origin.device
         if self._needs_admission and not self._is_usual(device, gateway_ns):
             await self._admit(rows, device, gateway_ns, kind)

@@ -26,6 +26,7 @@ from hub.ingest.listener import listen
 from hub.ingest.release import Releaser
 from hub.ingest.streams import Streams
 from hub.ingest.writer import Writer
+from hub.upstream.intake import Sharing
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -90,10 +91,12 @@ class IngestServer:
             ticket_key=None if terms is None else terms.ticket_key,
         )
         self._downlink = Downlink(parts.database, streams, terms)
+        self._sharing = Sharing(parts.database)
         self._door = UplinkDoor(
-            parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived, self._behind
-        )
-        self._releaser = Releaser(parts.database, time.time_ns)
+            parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived, self._behind,
+            self._sharing,
+        )  # fmt: skip
+        self._releaser = Releaser(parts.database, time.time_ns, self._sharing)
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self._web: QuietServer | None = None
@@ -104,6 +107,7 @@ class IngestServer:
     async def start(self) -> None:
         """Open the doors, the uplink last."""
         key, certificate = self._parts.authority.issue_server(self._parts.host_names)
+        await self._sharing.read()
         await self._live.start()
         for writer in (*self._data, self._alarms):
             self._spawn(writer.run())
@@ -115,6 +119,7 @@ class IngestServer:
             "alarm_event": self._downlink.alarms_changed,
             "admission": self._admission_changed,
             "quarantine": self._releaser.look,
+            "sharing": self._sharing.read,
         }
         self._spawn(self._releaser.run())
         self._spawn(listen(self._parts.listen_url, handlers))

@@ -91,13 +91,14 @@ class Streams:
         return iter(tuple(self._links.values()))
 
     def greeted(self, connection: Connection, tenant_id: int | None) -> list[Stream]:
-        """The streams of a tenant (of all tenants, when None) that may be told something."""
+        """The streams of a tenant (of all tenants, when None) that may be told something: a hub decides for itself."""
         return [
             stream
             for stream in self._streams
             if stream.greeted
             and stream.connection is connection
             and tenant_id in {None, stream.link.identity.tenant_id}
+            and not stream.link.identity.forwards
         ]
 
     async def link(self, identity: GatewayIdentity, epoch: bytes) -> Link:
@@ -112,7 +113,9 @@ class Streams:
             catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
             tickets = Tickets(self._ticket_key, identity.tenant)
-            maker = RowMaker(catalog, identity.gateway, self._now_ns, self._is_watched, tickets)
+            maker = RowMaker(
+                catalog, identity.gateway, self._now_ns, self._is_watched, tickets, forwards=identity.forwards
+            )
             # Another stream may have been faster while the database was asked.
             link = self._links.setdefault(place, Link(identity, epoch, receiver, maker))
         return link

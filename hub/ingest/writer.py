@@ -26,11 +26,13 @@ from hub.core.sql import load_queries
 from hub.ingest import pgcopy
 from hub.ingest.quarantined import Held, RejectedError, held_record
 from hub.ingest.rows import Rows
+from hub.upstream import intake as outbox
 from protocols.link import Lane, Position
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
+    from hub.upstream.domain import Rules
     from protocols.uplink_pb2 import Batch
 
 _QUERIES = load_queries("hub.ingest")
@@ -66,6 +68,7 @@ class Pending:
     settled: "Callable[[Pending, Exception | None], None]"
     batch: "Batch | None" = None
     remake: Remake | None = None
+    rules: "Rules | None" = None  # what of it goes up to the hub above
     duplicate: bool = False
     alarm_events: list[int] = field(default_factory=list[int])
 
@@ -270,10 +273,18 @@ async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
         if p.rows.alarms:
             who = f"gateway:{p.gateway}"
             p.alarm_events = await store_changes(connection, p.tenant_id, p.gateway_id, who, p.rows.alarms)
+    await outbox.put(connection, [_up(p, p.rules) for p in group if p.rules is not None])
     # In one order, so that two writers that tell of the same devices never wait for each other.
     learnt = [(p.tenant_id, query, values) for p in group for query, values in p.rows.ledger]
     for tenant, query, values in sorted(learnt, key=lambda one: (one[0], str(one[2]["device"]))):
         await connection.execute(_QUERIES[query], {**values, "tenant": tenant})
+
+
+def _up(p: Pending, rules: "Rules") -> dict[str, object]:
+    """Its row of the outbox."""
+    held = [h.index for h in p.rows.held]
+    records = b"" if p.batch is None else outbox.shared(rules, p.batch, held, p.gateway, p.epoch)
+    return {**_lane_values(p), "gateway": p.gateway, "first": p.first, "last": p.last, "records": records}
 
 
 async def _audit_seen(connection: "Connection", audit: "AuditLog", group: Sequence[Pending]) -> None:

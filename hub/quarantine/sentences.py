@@ -15,7 +15,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "time": "gateway time {gateway}, corrected {corrected}: expected 2000 to 24 h ahead of the hub's {now}",
         "alarm_time": "alarm at {at}: expected 2000 to 24 h ahead of the hub's {now}",
         "gap_time": "from {at}: expected a time after 2000",
-        "origin": "a record of another gateway: this version of the hub takes no forwarded records",
+        "origin": "a record of another gateway: only one that was added with --forwards may hand on what others took in",
         "kind_unknown": "no kind that this version knows",
         "kind": "{found}: expected {expected}",
         "length": "{found}: expected {least} to {most} characters and no NUL",

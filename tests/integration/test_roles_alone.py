@@ -2,7 +2,6 @@
 
 import secrets
 import signal
-import ssl
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ import psycopg
 import pytest
 
 from hub.accounts.domain import Invitation
-from hub.app import gateway_service, people
+from hub.app import people
 from hub.core.principal import Role as PersonRole
 from hub.core.principal import operator
 from hub.settings import HubSettings
@@ -20,8 +19,7 @@ from protocols.link import Connection, Lane
 from protocols.nomenclature import HEART_RATE
 from protocols.record import Observation, SourcePath, Times
 from protocols.wire import encode_record
-from tests.fixtures.gateway_peer import Credentials, Peer, key_pem, make_key, make_request
-from tests.fixtures.hub import secret_of
+from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub_roles import ROLES, Installation, Role, ports_in
 from tests.fixtures.web import PASSWORD, now_ns, token_of
 
@@ -48,7 +46,7 @@ class Hub:
     async def ingest(self) -> None:
         """Take a reading from a gateway that was enrolled at its door, and store it."""
         if self.peer is None:
-            self.peer = await self._enrol()
+            self.peer = await self.installation.peer(self.ports["ingest"]["enrolment_port"])
         before = self.installation.count("observation")
         reading = Observation(SourcePath("monitor-1", ("n",)), HEART_RATE, 61.0, "/min", Times(now_ns()))
         self.peer.batch(Lane.NUMERIC, [encode_record(reading)])
@@ -80,22 +78,6 @@ class Hub:
         async with procrastinate.App(connector=connector).open_async() as queue:
             await queue.configure_task("secrets.purge").defer_async(timestamp=now_ns() // 10**9)
         assert self.roles["worker"].said("secrets-purged")["tokens"] == 0
-
-    async def _enrol(self) -> Peer:
-        installation = self.installation
-        url, key = installation.database.url_for("wardlink_web"), make_key()
-        settings = HubSettings.model_validate({"state_dir": installation.state})
-        async with gateway_service(settings, url) as service:
-            token = await service.add(OPERATOR, "default", "gateway-1")
-        ca = installation.state / "ca.pem"
-        async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=str(ca)), timeout=30) as client:
-            address = f"https://127.0.0.1:{self.ports['ingest']['enrolment_port']}/enrolment"
-            answer = await client.post(address, json={"secret": secret_of(token), "csr_pem": make_request(key)})
-        assert answer.status_code == 201, answer.text
-        certificate = answer.json()["certificate_pem"].encode()
-        return Peer(
-            Credentials(key_pem(key), certificate, ca.read_bytes(), "default", "gateway-1"), secrets.token_bytes(16)
-        )
 
     async def work(self, role: str) -> None:
         """Have one role do its work."""
