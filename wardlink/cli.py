@@ -29,6 +29,9 @@ TABLE: dict[str, SubCommand] = {
     ),
     "stack": SubCommand("wardlink.local.commands:app", "The local database: up, status, down.", "hub"),
     "hub": SubCommand("hub.commands:app", "The hospital or regional platform: run, migrate, gateways, people.", "hub"),
+    "upstream": SubCommand(
+        "wardlink.upstream.commands:app", "This hub as a gateway of the hub above it: enrol, run, status.", "edge,hub"
+    ),
     "edge": SubCommand("edge.commands:app", "The agent on a gateway: enrol, run, status.", "edge"),
     "recordings": SubCommand(
         "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "recordings"

@@ -1,0 +1,164 @@
+"""The composition root of the way up: outbox in, the uplink of a gateway out, in one process beside the hub's roles.
+
+A hub is a gateway of the hub above it: spool, uplink, losses and certificate are those of the agent. What the hub above would tell a
+gateway (placement, settings, acknowledgements) it does not tell a hub.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from edge.durable import alone
+from edge.health.status import EVERY_S, Status
+from edge.identity import IdentityError, load_identity
+from edge.identity.store import utc_now
+from edge.pipeline.batcher import Batcher
+from edge.spool import Limits, Spool
+from edge.spool.succession import finish_succession, succeed
+from edge.supervisor import Supervisor
+from edge.uplink import ClientPapers, Uplink, make_channel
+from edge.uplink.client import Downlink, EpochConflictError
+from edge.uplink.losses import Losses
+from hub.app import required
+from hub.core.db import Database
+from hub.core.errors import InvalidError
+from hub.upstream.outbox import Outbox
+from protocols.link import CannotResend, Connection, Lane, LinkSender
+from wardlink.upstream.forwarder import Forwarder
+from wardlink.upstream.passed import Passed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+    from uuid import UUID
+
+    import grpc.aio
+
+    from hub.settings import HubSettings
+    from protocols.uplink_pb2 import Settings
+
+FOLDER: Final = "upstream"
+_MIB: Final = 1 << 20
+
+_log = structlog.get_logger()
+
+
+def folder_of(settings: "HubSettings") -> Path:
+    """Where certificate and spool of the way up are."""
+    return settings.state_dir / FOLDER
+
+
+async def run_upstream(settings: "HubSettings") -> None:
+    """Run until SIGTERM or SIGINT, or until standard input ends when the starter said so; IdentityError, InvalidError, InUseError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if os.environ.get("HUB_STARTER") == "pipe":
+        loop.add_reader(sys.stdin.fileno(), stop.set)
+    folder = folder_of(settings)
+    if not folder.exists():
+        raise InvalidError(
+            "This hub is not enrolled at a hub above it.",
+            "There: `wardlink hub gateway add NAME --forwards`. Here: `wardlink upstream enrol TOKEN`.",
+            reason="upstream",
+        )
+    limits = Limits(total_bytes=settings.upstream_spool_mib * _MIB)
+    url = required(settings.worker_url, "worker_url")
+    with alone(folder):
+        async with Database(url, "wardlink upstream", max_size=3) as database:
+            await finish_succession(folder / "spool", time.time_ns, limits)
+            while not await _Life(folder, limits, Outbox(database)).run(stop):
+                batches = await succeed(folder / "spool", time.time_ns, limits)
+                _log.warning("spool-begun-anew", batches_carried_over=batches)
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """One spool's life."""
+
+    folder: Path
+    limits: Limits
+    outbox: Outbox
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Until `stop`; False when the spool has to be begun anew."""
+        identity = load_identity(self.folder)
+        spool = await Spool.open(self.folder / "spool", time.time_ns, self.limits)
+        passed = Passed(self.folder / "passed.sqlite3")
+        try:
+            link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=version("wardlink"))
+            for lane in Lane:
+                link.spool_opened(lane, spool.held(lane), spool.newest(lane))
+
+            async def lost(event: CannotResend) -> None:
+                await losses.report(event)
+
+            uplink = Uplink(link, spool, self._open_channel, Downlink(_placed, lost, _acknowledged, _settings))
+            batcher = Batcher(spool, link, uplink.wake)
+            losses = Losses(spool, link, batcher.record, uplink.wake)
+            spool.on_dropped = losses.dropped
+            forwarder = Forwarder(self.outbox, spool, link, uplink.wake, passed)
+            status = Status(
+                identity.gateway, version("wardlink"), time.time_ns(), identity.not_after_ns(),
+                spool_max_bytes=self.limits.total_bytes,
+            )  # fmt: skip
+            tasks: dict[str, Callable[[], Awaitable[None]]] = {
+                "uplink-alarm": lambda: uplink.run(Connection.ALARM),
+                "uplink-data": lambda: uplink.run(Connection.DATA),
+                "losses": losses.run,
+                "forward-alarms": lambda: forwarder.run(alarms=True),
+                "forward-data": lambda: forwarder.run(alarms=False),
+                "status": lambda: _tell(status, spool, link, uplink, batcher),
+            }
+            async with Supervisor(fatal=(EpochConflictError,)) as services:
+                for name, run in tasks.items():
+                    services.start(name, run)
+                _log.info("ready", role="upstream", gateway=identity.gateway, tenant=identity.tenant)
+                stopping = asyncio.create_task(stop.wait())
+                await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                conflict = services.failed.result() if services.failed.done() else None
+            await batcher.close_all()
+            return conflict is None
+        finally:
+            await spool.close()
+            passed.close()
+
+    def _open_channel(self) -> "grpc.aio.Channel":
+        """With the papers of this moment."""
+        identity = load_identity(self.folder)
+        identity.check(utc_now())
+        return make_channel(identity.uplink, ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem))
+
+
+async def _tell(status: Status, spool: Spool, link: LinkSender, uplink: Uplink, batcher: Batcher) -> None:
+    """Tell the hub above how the way up is, every few seconds."""
+    while True:
+        status.spool_bytes = spool.allocated_bytes()
+        status.waiting = {lane.name.lower(): link.waiting(lane) for lane in Lane}
+        status.hub_ahead_ns = uplink.hub_ahead_ns
+        batcher.add([status.event(time.time_ns())])
+        await asyncio.sleep(EVERY_S)
+
+
+async def _placed(*_: object) -> bool:
+    return False
+
+
+def _acknowledged(alarms: "Collection[UUID]") -> None:
+    _log.info("acknowledged-above", alarms=len(alarms))
+
+
+async def _settings(settings: "Settings") -> None:
+    _log.info("settings-of-the-hub-above-ignored", version=settings.version)
+
+
+__all__ = ["IdentityError", "folder_of", "run_upstream"]
