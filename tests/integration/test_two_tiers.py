@@ -150,7 +150,7 @@ async def tiers(migrated_databases: MigratedDatabases, short_folder: Callable[[]
         yield Tiers(hospital, region, await hospital.installation.peer(hospital.ports["enrolment_port"]))
 
 
-@pytest.mark.req("ECG-6.2.1a", surface="protocol")
+@pytest.mark.req("IOT-5.1a", "IOT-5.3a", "IOT-5.3b", surface="protocol")
 async def test_what_the_rules_let_go_up_is_at_the_region_with_its_gateway_and_nothing_else_is(tiers: Tiers):
     region, hospital = tiers.region.installation, tiers.hospital.installation
     await tiers.send(Lane.NUMERIC, reading(HEART_RATE, 71.0), reading(SPO2, 96.0), reading(HEART_RATE, 72.0))
@@ -190,7 +190,7 @@ async def test_what_the_rules_let_go_up_is_at_the_region_with_its_gateway_and_no
     assert hospital.count("observation where value = 91") == 0
 
 
-@pytest.mark.req("IOT-7.1b", surface="protocol")
+@pytest.mark.req("IOT-5.3a", surface="protocol")
 async def test_every_sample_is_at_the_region_once_though_processes_are_killed_and_a_database_is_put_back(
     tiers: Tiers, seed: random.Random
 ):
