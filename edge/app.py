@@ -5,6 +5,7 @@ Nothing else of the agent opens a connection or knows of all parts. One process,
 
 import asyncio
 import io
+import os
 import signal
 import sys
 import time
@@ -15,13 +16,21 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
+from edge.alone import InUseError, alone
 from edge.clock import GatewayClock
 from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
-from edge.durable import alone
-from edge.health.metrics import CLOCK_STEPS, SPOOL_BYTES, SPOOL_DAMAGED, SPOOL_WAITING, UPLINK_WAITING
+from edge.health.metrics import (
+    CLOCK_STEPS,
+    SPOOL_BYTES,
+    SPOOL_DAMAGED,
+    SPOOL_KEY_IN_FILE,
+    SPOOL_OLDER_KEYS,
+    SPOOL_WAITING,
+    UPLINK_WAITING,
+)
 from edge.health.status import EVERY_S as STATUS_EVERY_S
 from edge.health.status import Status
 from edge.identity import IdentityError, load_identity
@@ -36,7 +45,7 @@ from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.unclaimed import Unclaimed
 from edge.placement import PlacementStore
 from edge.settings import EdgeSettings
-from edge.spool import Spool
+from edge.spool import KeptIn, Spool, SpoolKeyError
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
 from edge.uplink import ClientPapers, Uplink, make_channel
@@ -80,6 +89,10 @@ class _Parts:
     local_page: Serving | None
 
 
+class AgentError(RuntimeError):
+    """The agent cannot start: says why and what to do."""
+
+
 class Agent:
     """`run(stop)` ends after `stop` is set: links closed, batches durable, index written."""
 
@@ -88,24 +101,32 @@ class Agent:
         self._clock = GatewayClock()
         self._spool_dir = settings.state_dir / "spool"
         self._limits = settings.spool.limits()
+        self._keys = settings.spool.keys(settings.state_dir, os.environ.get("CREDENTIALS_DIRECTORY"))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """InUseError or IdentityError when it cannot start."""
+        """AgentError or IdentityError when it cannot start."""
         self._settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with alone(self._settings.state_dir):
-            if self._settings.metrics.port:
-                _serve_metrics(self._settings.metrics.host, self._settings.metrics.port)
-            await finish_succession(self._spool_dir, self._clock.now_ns, self._limits)
-            while not await self._life(stop):
-                batches = await succeed(self._spool_dir, self._clock.now_ns, self._limits)
-                _log.warning("spool-begun-anew", batches_carried_over=batches)
+        try:
+            with alone(self._settings.state_dir):
+                if self._settings.metrics.port:
+                    _serve_metrics(self._settings.metrics.host, self._settings.metrics.port)
+                await self._lives(stop)
+        except (InUseError, SpoolKeyError) as error:
+            raise AgentError(str(error)) from error
+
+    async def _lives(self, stop: asyncio.Event) -> None:
+        await finish_succession(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
+        while not await self._life(stop):
+            batches = await succeed(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
+            _log.warning("spool-begun-anew", batches_carried_over=batches)
 
     async def _life(self, stop: asyncio.Event) -> bool:
         """One spool's life; False when it has to be begun anew."""
         identity = load_identity(self._settings.state_dir)
-        spool = await Spool.open(self._spool_dir, self._clock.now_ns, self._limits)
+        spool = await Spool.open(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
         try:
             self._tell_recovery(spool)
+            self._tell_key(spool)
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
             parts = self._join(identity, spool, placements)
             async with Supervisor(fatal=(EpochConflictError,)) as services:
@@ -267,7 +288,7 @@ class Agent:
         source = SourcePath(parts.identity.gateway)
         status = Status(
             parts.identity.gateway, _version(), self._clock.now_ns(), parts.identity.not_after_ns(),
-            spool_max_bytes=self._limits.total_bytes,
+            spool_max_bytes=self._limits.total_bytes, spool_key=parts.spool.key_kept_in,
         )  # fmt: skip
         told_s = -STATUS_EVERY_S
         while True:
@@ -292,6 +313,18 @@ class Agent:
                 status.devices_up = sum(device.is_up is True for device in expected)
                 status.devices_down = sum(device.is_up is False for device in expected)
                 parts.batcher.add([status.event(self._clock.now_ns())])
+
+    def _tell_key(self, spool: Spool) -> None:
+        in_file = spool.key_kept_in is KeptIn.FILE
+        SPOOL_KEY_IN_FILE.set(in_file)
+        SPOOL_OLDER_KEYS.set(spool.older_keys)
+        _log.info("spool-sealed", cipher=self._keys.cipher, key=spool.key_kept_in, older_keys=spool.older_keys)
+        if in_file:
+            _log.warning(
+                "spool-key-in-file",
+                file=str(self._keys.file),
+                what_to_do="the key lies on the disk that it protects: give it as a systemd credential (docs/how-to/install.md)",
+            )
 
     @staticmethod
     def _tell_recovery(spool: Spool) -> None:
@@ -353,4 +386,4 @@ def _version() -> str:
         return "0"
 
 
-__all__ = ["Agent", "IdentityError", "configure_logging", "run_agent"]
+__all__ = ["Agent", "AgentError", "IdentityError", "configure_logging", "run_agent"]

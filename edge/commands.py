@@ -45,15 +45,14 @@ def run(
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="TOML file with the settings.")],
 ) -> None:
     """Run the agent until SIGTERM or Ctrl-C."""
-    from edge.app import IdentityError, configure_logging, run_agent
-    from edge.durable import InUseError
+    from edge.app import AgentError, IdentityError, configure_logging, run_agent
     from edge.settings import SettingsError, load_settings
 
     try:
         settings = load_settings(config)
         configure_logging()
         asyncio.run(run_agent(settings))
-    except (SettingsError, IdentityError, InUseError) as error:
+    except (SettingsError, AgentError, IdentityError) as error:
         _fail(str(error))
 
 

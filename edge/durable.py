@@ -1,33 +1,37 @@
-"""A small file that is there as it was or as it is to be, whatever happens in between; a folder that one process has for itself."""
+"""A small file that is there as it was or as it is to be, whatever happens in between; folders that stay."""
 
-import fcntl
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 
-class InUseError(RuntimeError):
-    """Another process works with the folder."""
-
-
-@contextmanager
-def alone(folder: Path) -> Generator[None]:
-    """Have a folder for oneself; InUseError: two on one spool would give numbers twice."""
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"another agent works with {folder}; stop it, or give this one a folder of its own"
-            raise InUseError(msg) from error
-        yield
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write beside it, to the disk, and put that in its place. OSError."""
-    partial = path.with_suffix(".new")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Write beside it, to the disk, and put that in its place. `mode` is the new file's, less the umask. OSError."""
+    partial = path.with_name(path.name + ".new")
+    partial.unlink(missing_ok=True)
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
     partial.rename(path)
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path, *, mode: int = 0o777) -> None:
+    """Make a folder and those above it, and their names durable. OSError."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(mode=mode, exist_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: files made, renamed and removed. OSError."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

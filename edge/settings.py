@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edge.doors import DoorPolicy
-from edge.spool import Limits
+from edge.spool import CipherName, KeySource, Limits
 from firmware_adapters.adapter import ConfigError, DeviceConfig, OptionValue
 from firmware_adapters.door import DoorConfig
 
@@ -87,6 +87,14 @@ class SpoolSettings(BaseModel):
 
     max_mib: Annotated[int, Field(ge=66)] = 2048
     keep_hours: Annotated[float, Field(ge=0)] = 24.0
+    cipher: CipherName = CipherName.AES
+    key_credential: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "spool.key"
+    key_file: Path = Path("spool.key")
+
+    def keys(self, state_dir: Path, credentials: str | None) -> KeySource:
+        """Where the keys of the spool are; `credentials` is the folder that systemd made for this service, if it did."""
+        credential = None if not credentials else Path(credentials) / self.key_credential
+        return KeySource(state_dir / self.key_file, credential, self.cipher)
 
     def limits(self) -> Limits:
         """The same for the spool."""

@@ -16,6 +16,8 @@ SPOOL_WRITTEN = Counter("edge_spool_written_bytes", "Bytes appended to segments"
 SPOOL_COMMIT = Histogram("edge_spool_commit_seconds", "How long a group of batches took to be durable")
 SPOOL_DISK_ERRORS = Counter("edge_spool_disk_errors", "Writes that the disk refused; they are tried again")
 SPOOL_DAMAGED = Counter("edge_spool_damaged_bytes", "Bytes of segments that could not be read again at a start")
+SPOOL_KEY_IN_FILE = Gauge("edge_spool_key_in_file", "Whether the spool's key lies on the disk that it protects")
+SPOOL_OLDER_KEYS = Gauge("edge_spool_older_keys", "Keys beside the current one that segments needed at the start")
 SPOOL_GIVEN_UP = Counter(
     "edge_spool_given_up_batches",
     "Batches that became a Gap: no room before the hub had them, unreadable bytes, or a disk slower than the devices",

@@ -21,6 +21,7 @@ class Status:
     certificate_not_after_ns: int
     spool_bytes: int = 0
     spool_max_bytes: int = 0
+    spool_key: str = ""  # where the key of the spool is kept: credential, or file, which wants a person
     waiting: dict[str, int] = field(default_factory=dict[str, int])
     hub_ahead_ns: int | None = None  # of the gateway's clock, at the last hello; the way to the gateway is in it
     devices_up: int = 0
@@ -35,6 +36,7 @@ class Status:
             ("certificate_not_after_ms", self.certificate_not_after_ns // 1_000_000),
             ("spool_bytes", self.spool_bytes),
             ("spool_max_bytes", self.spool_max_bytes),
+            *((("spool_key", self.spool_key),) if self.spool_key else ()),
             *((f"waiting_{lane}", batches) for lane, batches in self.waiting.items()),
             *(() if self.hub_ahead_ns is None else (("hub_ahead_ms", self.hub_ahead_ns / 1e6),)),
             ("devices_up", self.devices_up),

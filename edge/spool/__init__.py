@@ -2,6 +2,8 @@
 
 from edge.spool.core import Spool
 from edge.spool.index import ARRIVALS_KEPT, SourceEnd
+from edge.spool.keyring import KeptIn, KeySource, SpoolKeyError
+from edge.spool.keys import CipherName
 from edge.spool.limits import Limits
 
-__all__ = ["ARRIVALS_KEPT", "Limits", "SourceEnd", "Spool"]
+__all__ = ["ARRIVALS_KEPT", "CipherName", "KeptIn", "KeySource", "Limits", "SourceEnd", "Spool", "SpoolKeyError"]

@@ -16,6 +16,7 @@ from edge.health.metrics import SPOOL_GIVEN_UP, SPOOL_WAITING_BYTES
 from edge.spool.frame import Frame, FrameError
 from edge.spool.gaps import gaps_of, records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
+from edge.spool.keyring import KeptIn, KeySource
 from edge.spool.limits import Limits
 from edge.spool.recovery import Recovered, alarm_rows
 from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
@@ -71,12 +72,17 @@ class Spool:
     """Made by `Spool.open`; ended by `close`. `on_dropped(lane, first, last)` is called in the event loop."""
 
     def __init__(
-        self, directory: Path, clock_ns: Callable[[], int], limits: Limits, loop: asyncio.AbstractEventLoop
+        self,
+        directory: Path,
+        clock_ns: Callable[[], int],
+        limits: Limits,
+        keys: KeySource,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         """Use `open`."""
         self.on_dropped: OnDropped = lambda _lane, _first, _last: None
         self._clock, self._loop = clock_ns, loop
-        self._store = Store(directory, limits, clock_ns, self._tell_dropped)
+        self._store = Store(directory, limits, keys, clock_ns, self._tell_dropped)
         self._retired_at = {ALARM_LOG: 0.0, WAVEFORM_LOG: 0.0}
         self._given_up: dict[Lane, _GivenUp] = {}
         self._waiting_bytes = dict.fromkeys(Lane, 0)
@@ -84,10 +90,21 @@ class Spool:
         self._bulk_writer = GroupWriter[_Work]("spool-bulk", self._commit_bulk, self._idle_bulk)
 
     @classmethod
-    async def open(cls, directory: Path, clock_ns: Callable[[], int], limits: Limits | None = None) -> "Spool":
-        """Open or make the spool of a directory; reads, off the event loop, whatever the index does not know."""
+    async def open(
+        cls,
+        directory: Path,
+        clock_ns: Callable[[], int],
+        limits: Limits | None = None,
+        keys: KeySource | None = None,
+    ) -> "Spool":
+        """Open or make the spool of a directory; reads, off the event loop, whatever the index does not know.
+
+        `keys`: where its keys are; unless given, in the file `spool.key` beside the directory. SpoolKeyError when one is not there
+        that the segments need; then nothing was written.
+        """
         loop = asyncio.get_running_loop()
-        spool = await asyncio.to_thread(cls, directory, clock_ns, limits or Limits(), loop)
+        source = keys or KeySource.beside(directory)
+        spool = await asyncio.to_thread(cls, directory, clock_ns, limits or Limits(), source, loop)
         spool._alarm_writer.start()  # noqa: SLF001 - the constructor of this class
         spool._bulk_writer.start()  # noqa: SLF001
         return spool
@@ -104,6 +121,16 @@ class Spool:
     def epoch(self) -> bytes:
         """16 random bytes made with this spool: with lane and n they name a batch for ever."""
         return self._store.epoch
+
+    @property
+    def key_kept_in(self) -> KeptIn:
+        """Where the key comes from with which batches are sealed."""
+        return self._store.key_kept_in
+
+    @property
+    def older_keys(self) -> int:
+        """How many other keys its segments still needed when it was opened."""
+        return self._store.older_keys
 
     @property
     def recovered(self) -> Recovered:

@@ -1,6 +1,7 @@
 """One encoded batch as it lies in a segment file: a header with lengths, number and epoch, a CRC-32 over both, the payload.
 
-Pure: bytes in, values out. The version and the flags leave room for an encrypted payload.
+Version 2 seals the payload and authenticates the header with it (keys.py); the CRC is over what lies on disk, so that damage is known
+without a key. Version 1 had the payload as it is; it is read where it lies from before there was a key. Pure but for the nonces.
 """
 
 import struct
@@ -8,8 +9,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge.spool.keys import KEY_ID_BYTES, SEAL_BYTES, SealError, Seals
+
 MAGIC = b"WLF1"
-VERSION = 1
+PLAIN, SEALED = 1, 2  # versions
 FLAG_HOLE = 0x01  # the payload says that `n` to `last` are no longer here, and which gaps that makes
 
 _HEADER = struct.Struct("<4sBBHIQq16s")
@@ -57,61 +60,101 @@ class FrameError(ValueError):
     """Bytes that are no good frame: says what is wrong with them."""
 
 
-def encode(frame: Frame, epoch: bytes) -> bytes:
-    """The frame's bytes; ValueError when the payload is too long."""
+@dataclass(frozen=True, slots=True)
+class _Outer:
+    """A frame whose checksum is good: its header, and the body that lies behind it."""
+
+    version: int
+    flags: int
+    lane: int
+    n: int
+    closed_ns: int
+    epoch: bytes
+    header: bytes
+    body: bytes
+
+
+def encode(frame: Frame, seals: Seals) -> bytes:
+    """The frame's bytes, sealed; ValueError when the payload is too long."""
     payload = _LAST.pack(frame.last) + frame.payload if frame.is_hole else frame.payload
     if len(payload) > MAX_PAYLOAD_BYTES:
         msg = f"lane {frame.lane} batch {frame.n}: {len(payload)} bytes; a batch holds at most {MAX_PAYLOAD_BYTES}"
         raise ValueError(msg)
-    flags = FLAG_HOLE if frame.is_hole else 0
-    header = _HEADER.pack(MAGIC, VERSION, flags, frame.lane, len(payload), frame.n, frame.closed_ns, epoch)
-    return b"".join((header, _CRC.pack(zlib.crc32(payload, zlib.crc32(header))), payload))
+    flags, length = FLAG_HOLE if frame.is_hole else 0, len(payload) + SEAL_BYTES
+    header = _HEADER.pack(MAGIC, SEALED, flags, frame.lane, length, frame.n, frame.closed_ns, seals.epoch)
+    body = seals.seal(payload, header)
+    return b"".join((header, _CRC.pack(zlib.crc32(body, zlib.crc32(header))), body))
 
 
-def decode(data: bytes | memoryview, offset: int, epoch: bytes) -> Found:
-    """The frame that begins at `offset`; FrameError when there is none of this epoch."""
+def sealed_bytes(frame: Frame) -> int:
+    """How many bytes `encode` makes of it."""
+    return HEADER_BYTES + SEAL_BYTES + (_LAST.size if frame.is_hole else 0) + len(frame.payload)
+
+
+def decode(data: bytes | memoryview, offset: int, seals: Seals) -> Found:
+    """The frame that begins at `offset`; FrameError when there is none of this spool and segment."""
+    outer = _outer(data, offset)
+    if outer.epoch != seals.epoch:
+        msg = f"byte {offset}: batch {outer.n} belongs to another spool (epoch {outer.epoch.hex()})"
+        raise FrameError(msg)
+    if outer.version == PLAIN and not seals.plain:
+        msg = f"byte {offset}: lane {outer.lane} batch {outer.n} is not sealed, as all of this segment are"
+        raise FrameError(msg)
+    try:
+        payload = outer.body if outer.version == PLAIN else seals.open(outer.body, outer.header)
+    except SealError as error:
+        msg = f"byte {offset}: lane {outer.lane} batch {outer.n}: {error}"
+        raise FrameError(msg) from error
+    size = HEADER_BYTES + len(outer.body)
+    if not outer.flags & FLAG_HOLE:
+        return Found(Frame(outer.lane, outer.n, outer.closed_ns, payload), offset, size)
+    if len(payload) < _LAST.size:
+        msg = f"byte {offset}: lane {outer.lane}, hole from {outer.n}: {len(payload)} bytes do not say how far it goes"
+        raise FrameError(msg)
+    (last,) = _LAST.unpack_from(payload)
+    return Found(Frame(outer.lane, outer.n, outer.closed_ns, payload[_LAST.size :], last), offset, size)
+
+
+def _outer(data: bytes | memoryview, offset: int) -> _Outer:
     if len(data) - offset < HEADER_BYTES:
         msg = f"byte {offset}: {len(data) - offset} bytes are too few for a frame's header"
         raise FrameError(msg)
-    magic, version, flags, lane, length, n, closed_ns, found_epoch = _HEADER.unpack_from(data, offset)
-    if magic != MAGIC or version != VERSION or flags & ~FLAG_HOLE or length > MAX_PAYLOAD_BYTES:
-        msg = f"byte {offset}: expected a frame of version {VERSION}, found {bytes(data[offset : offset + 6]).hex()}"
+    magic, version, flags, lane, length, n, closed_ns, epoch = _HEADER.unpack_from(data, offset)
+    most = MAX_PAYLOAD_BYTES + (SEAL_BYTES if version == SEALED else 0)
+    if magic != MAGIC or version not in (PLAIN, SEALED) or flags & ~FLAG_HOLE or length > most:
+        msg = f"byte {offset}: expected a frame of version {PLAIN} or {SEALED}, found {bytes(data[offset : offset + 6]).hex()}"
         raise FrameError(msg)
-    begin = offset + HEADER_BYTES
-    payload = bytes(data[begin : begin + length])
-    crc = zlib.crc32(payload, zlib.crc32(data[offset : offset + _HEADER.size]))
-    if len(payload) != length or _CRC.unpack_from(data, offset + _HEADER.size) != (crc,):
+    header = bytes(data[offset : offset + _HEADER.size])
+    body = bytes(data[offset + HEADER_BYTES : offset + HEADER_BYTES + length])
+    crc = zlib.crc32(body, zlib.crc32(header))
+    if len(body) != length or _CRC.unpack_from(data, offset + _HEADER.size) != (crc,):
         msg = f"byte {offset}: the checksum of lane {lane} batch {n} does not fit its bytes"
         raise FrameError(msg)
-    if found_epoch != epoch:
-        msg = f"byte {offset}: batch {n} belongs to another spool (epoch {found_epoch.hex()})"
-        raise FrameError(msg)
-    if not flags & FLAG_HOLE:
-        return Found(Frame(lane, n, closed_ns, payload), offset, HEADER_BYTES + length)
-    (last,) = _LAST.unpack_from(payload)
-    return Found(Frame(lane, n, closed_ns, payload[_LAST.size :], last), offset, HEADER_BYTES + length)
+    return _Outer(version, flags, lane, n, closed_ns, epoch, header, body)
 
 
-def epoch_of(data: bytes) -> bytes | None:
-    """The epoch of the first frame in a segment, or None when there is no good one."""
+def first_of(data: bytes) -> tuple[bytes, bytes] | None:
+    """Epoch and id of the key (empty: not sealed) of the first frame in a segment whose checksum is good; None when there is none.
+
+    Needs no key. All frames of a segment have the same.
+    """
     position = data.find(MAGIC)
     while position >= 0:
-        epoch = data[position + _HEADER.size - EPOCH_BYTES : position + _HEADER.size]
         try:
-            decode(data, position, epoch)
+            outer = _outer(data, position)
         except FrameError:
             position = data.find(MAGIC, position + 1)
         else:
-            return epoch
+            return outer.epoch, outer.body[:KEY_ID_BYTES] if outer.version == SEALED else b""
     return None
 
 
-def scan(data: bytes, epoch: bytes, begin: int = 0) -> Iterator[Found | Damage]:
+def scan(data: bytes, seals: Seals, begin: int = 0) -> Iterator[Found | Damage]:
     """All frames from `begin` on, in order, and the damage among them. Zeros up to the end are unused room."""
     position, damaged = begin, begin
     while position < len(data):
         try:
-            found = decode(data, position, epoch)
+            found = decode(data, position, seals)
         except FrameError:
             following = data.find(MAGIC, position + 1)
             if following < 0:

@@ -1,7 +1,8 @@
 """SQLite index of the spool: where each batch lies, what is acknowledged, where each source ends, which alarms are active.
 
 It is a convenience: all but the acknowledged positions can be rebuilt from the segments, and those the hub states again. The
-packages of devices that have come are kept longer than their segments.
+packages of devices that have come are kept longer than their segments. Numbers, places and names of sources lie open in it; the
+records of alarms are sealed as their batches are.
 It is written behind the segments, so that no append waits for it. One writing thread; reads may come from any.
 """
 
@@ -11,9 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.spool.keys import SealError, Seals
 from edge.spool.log import Location
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_OPEN_ALARMS = 1  # the version in which the records of alarms were not sealed
 # A sender repeats only what was not acknowledged, so at most what it keeps in flight (mosquitto: 100 unless set).
 ARRIVALS_KEPT = 1024  # of each device and lane
 
@@ -77,17 +80,21 @@ class ArrivalRow:
 class Index:
     """The index file. A file that SQLite cannot read, or of another version, is begun anew (`fresh`)."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make it."""
-        self._path = path
+    def __init__(self, path: Path, seals: Seals) -> None:
+        """Open or make it. `seals`: for the records of alarms."""
+        self._path, self._seals = path, seals
         self._lock = threading.Lock()
         self.fresh = not path.exists()
         try:
             self._db = self._open()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone() if version else ("ok",)
-            damaged = version not in (0, SCHEMA_VERSION) or verdict != "ok"
-        except sqlite3.DatabaseError:
+            damaged = version not in (0, _OPEN_ALARMS, SCHEMA_VERSION) or verdict != "ok"
+            if version == _OPEN_ALARMS and not damaged:
+                self._seal_alarms()
+            if version and not damaged:
+                self.alarms()
+        except (sqlite3.DatabaseError, SealError):
             damaged = True
         if damaged:
             self.clear()
@@ -128,7 +135,7 @@ class Index:
             )
             for a in alarms:
                 if a.record:
-                    self._db.execute("INSERT OR REPLACE INTO alarm VALUES (?,?,?)", (a.id, a.segment, a.record))
+                    self._db.execute("INSERT OR REPLACE INTO alarm VALUES (?,?,?)", (a.id, a.segment, self._sealed(a)))
                 else:
                     self._db.execute("DELETE FROM alarm WHERE id = ?", (a.id,))
             self._write_arrivals(list(arrivals))
@@ -214,9 +221,15 @@ class Index:
             return [SourceEnd(*row) for row in self._db.execute("SELECT source, end_sample, end_ns FROM source")]
 
     def alarms(self) -> list[AlarmRow]:
-        """Alarms that have not ended."""
+        """Alarms that have not ended; SealError when a record was not sealed with a key of this spool."""
         with self._lock:
-            return [AlarmRow(*row) for row in self._db.execute("SELECT id, segment, record FROM alarm ORDER BY rowid")]
+            rows = self._db.execute("SELECT id, segment, record FROM alarm ORDER BY rowid").fetchall()
+        return [AlarmRow(key, segment, self._seals.open(record, key)) for key, segment, record in rows]
+
+    def alarm_segments(self) -> set[int]:
+        """Segments that hold the newest record of an alarm which has not ended."""
+        with self._lock:
+            return {segment for (segment,) in self._db.execute("SELECT DISTINCT segment FROM alarm")}
 
     def arrivals(self) -> list[ArrivalRow]:
         """The packages that are known again, oldest first."""
@@ -240,6 +253,19 @@ class Index:
             for lane, ranges in lanes.items():
                 self._db.execute("DELETE FROM acknowledged WHERE lane = ?", (lane,))
                 self._db.executemany("INSERT INTO acknowledged VALUES (?,?,?)", [(lane, a, b) for a, b in ranges])
+
+    def _sealed(self, alarm: AlarmRow) -> bytes:
+        return self._seals.seal(alarm.record, alarm.id)
+
+    def _seal_alarms(self) -> None:
+        """Bring a file of the version before up to this one, and leave nothing open in it."""
+        self._db.execute("PRAGMA secure_delete = ON")
+        with self._db:
+            rows = self._db.execute("SELECT id, segment, record FROM alarm").fetchall()
+            for alarm in (AlarmRow(*row) for row in rows):
+                self._db.execute("UPDATE alarm SET record = ? WHERE id = ?", (self._sealed(alarm), alarm.id))
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _write_arrivals(self, arrivals: list[ArrivalRow]) -> None:
         """Within a transaction."""

@@ -4,13 +4,15 @@ Leaves to the spool which segments may go. Preallocation makes a write change no
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.spool.frame import Found, Frame, FrameError, decode, encode
+from edge.durable import make_folder, sync_folder
+from edge.spool.frame import Damage, Found, Frame, FrameError, decode, encode, first_of, scan, sealed_bytes
+from edge.spool.keys import KeyRing, Seals
 
-_SUFFIX = ".seg"
+SUFFIX = ".seg"
 _SPARE = "spare"
 
 
@@ -42,19 +44,36 @@ class Location:
     size: int
 
 
+def segment_files(directory: Path) -> dict[int, Path]:
+    """The segments of a directory by number."""
+    found = sorted(directory.glob(f"*{SUFFIX}"))
+    return {int(path.stem): path for path in found if path.stem.isdecimal()}
+
+
 class SegmentLog:
     """The files `00000001.seg` ... of one directory. Appends come from one thread only; reads may come from any."""
 
-    def __init__(self, directory: Path, epoch: bytes, segment_bytes: int, *, spare: bool) -> None:
-        """Open what is there; nothing is written yet. `spare`: keep one empty segment ready for a full disk."""
+    def __init__(
+        self,
+        directory: Path,
+        key: int,
+        epoch: bytes,
+        ring: KeyRing,
+        plain_until: int,
+        segment_bytes: int,
+        *,
+        spare: bool,
+    ) -> None:
+        """Open what is there; no segment is written yet. `key` is the number of this log, `plain_until` the last segment that
+        may hold frames which are not sealed, `spare` keeps one empty segment ready for a full disk.
+        """
         self.directory = directory
-        self._epoch, self._segment_bytes, self._spare = epoch, segment_bytes, spare
+        self._key, self._epoch, self._ring, self._plain_until = key, epoch, ring, plain_until
+        self._segment_bytes, self._spare = segment_bytes, spare
         self._fd = -1
-        directory.mkdir(parents=True, exist_ok=True)
-        self.segments: dict[int, Segment] = {}
-        for path in sorted(directory.glob(f"*{_SUFFIX}")):
-            if path.stem.isdecimal():
-                self.segments[int(path.stem)] = Segment(int(path.stem), path.stat().st_size)
+        self._sealing: Seals | None = None
+        make_folder(directory)
+        self.segments = {n: Segment(n, path.stat().st_size) for n, path in segment_files(directory).items()}
 
     @property
     def allocated(self) -> int:
@@ -69,16 +88,22 @@ class SegmentLog:
 
     def path(self, number: int) -> Path:
         """The file of a segment."""
-        return self.directory / f"{number:08d}{_SUFFIX}"
+        return self.directory / f"{number:08d}{SUFFIX}"
 
     def needs_segment(self, frame_bytes: int) -> bool:
         """Whether frames of so many bytes will begin a new segment."""
         return self._fd < 0 or self.segments[self.current].used + frame_bytes > self.segments[self.current].size
 
     def go_on(self) -> None:
-        """Write on behind the last frame of the newest segment (its rest is known to be zeros)."""
-        if self.current and self._fd < 0:
-            self._fd = os.open(self.path(self.current), os.O_WRONLY)
+        """Write on behind the last frame of the newest segment (its rest is known to be zeros).
+
+        Not where that is sealed with another key: all frames of a segment have the same, so that its first tells which it needs.
+        """
+        if not self.current or self._fd >= 0:
+            return
+        first = first_of(self.content(self.current))
+        if first is None or first[1] == self._ring.current.id:
+            self._begin(self.current)
 
     def append(self, frames: Sequence[Frame]) -> list[Location]:
         """Write and make durable; OSError when the disk refuses (then none of the frames counts as written)."""
@@ -86,12 +111,12 @@ class SegmentLog:
         pending = bytearray()
         begin = self._position()
         for frame in frames:
-            data = encode(frame, self._epoch)
-            if self._fd < 0 or begin + len(pending) + len(data) > self.segments[self.current].size:
+            if self._fd < 0 or begin + len(pending) + sealed_bytes(frame) > self.segments[self.current].size:
                 self._write(pending, begin)
                 pending.clear()
-                self._rotate(len(data))
+                self._rotate(sealed_bytes(frame))
                 begin = 0
+            data = encode(frame, self._sealed())
             end = begin + len(pending) + len(data)
             locations.append(Location(self.current, end - len(data), len(data)))
             self.segments[self.current].note(frame, end)
@@ -103,26 +128,31 @@ class SegmentLog:
         """One frame; FrameError when its bytes are damaged, FileNotFoundError when the segment is gone."""
         with self.path(location.segment).open("rb", buffering=0) as file:
             data = os.pread(file.fileno(), location.size, location.offset)
-        found = decode(data, 0, self._epoch)
+        found = decode(data, 0, self._seals(location.segment))
         if found.size != location.size:
             msg = f"segment {location.segment}, byte {location.offset}: {found.size} bytes instead of {location.size}"
             raise FrameError(msg)
         return Found(found.frame, location.offset, found.size)
 
     def content(self, number: int) -> bytes:
-        """A whole segment."""
+        """A whole segment, as it lies on disk."""
         return self.path(number).read_bytes()
+
+    def frames(self, number: int, begin: int = 0) -> Iterator[Found | Damage]:
+        """What is in a segment from a byte on, in order, with the damage among it."""
+        return scan(self.content(number), self._seals(number), begin)
 
     def delete(self, number: int) -> None:
         """Remove a segment that is not written to."""
         self.path(number).unlink(missing_ok=True)
+        sync_folder(self.directory)
         self.segments.pop(number, None)
 
     def seal(self) -> None:
         """Write no more to the current segment: the next append begins a new one."""
         if self._fd >= 0:
             os.close(self._fd)
-            self._fd = -1
+            self._fd, self._sealing = -1, None
 
     def prepare_spare(self) -> None:
         """Have the spare segment ready; OSError when there is no room for it."""
@@ -154,9 +184,22 @@ class SegmentLog:
             spare.rename(self.path(number))
         else:
             self._allocate(self.path(number), size)
-        self._sync_directory()
-        self._fd = os.open(self.path(number), os.O_WRONLY)
+        sync_folder(self.directory)
+        self._begin(number)
         self.segments[number] = Segment(number, size)
+
+    def _begin(self, number: int) -> None:
+        self._fd = os.open(self.path(number), os.O_WRONLY)
+        self._sealing = self._seals(number)
+
+    def _sealed(self) -> Seals:
+        if self._sealing is None:
+            msg = f"{self.directory}: no segment is written to"
+            raise OSError(msg)
+        return self._sealing
+
+    def _seals(self, number: int) -> Seals:
+        return self._ring.at(self._epoch, self._key, number, plain=number <= self._plain_until)
 
     def _allocate(self, path: Path, size: int) -> None:
         partial = path.with_suffix(".new")
@@ -170,10 +213,3 @@ class SegmentLog:
         finally:
             os.close(fd)
         partial.rename(path)
-
-    def _sync_directory(self) -> None:
-        fd = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -1,17 +1,14 @@
-"""Opens a spool's directory: finds or makes its epoch, reads what the index does not know, and notes what is damaged.
+"""Opens a spool's segments: reads what the index does not know, and notes what is damaged.
 
 Runs once, before any thread writes; a spool without an index is rebuilt from its segments alone.
 """
 
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.spool.frame import EPOCH_BYTES, HEADER_BYTES, Damage, Found, epoch_of, scan
+from edge.spool.frame import HEADER_BYTES, Damage, Found
 from edge.spool.gaps import arrivals_of, records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
 from edge.spool.log import Location, SegmentLog
@@ -44,27 +41,7 @@ class Recovered:
     torn: list[Torn] = field(default_factory=list[Torn])
 
 
-def spool_epoch(directory: Path, logs: Mapping[int, str]) -> bytes:
-    """The epoch of this spool; a new one, durable before anything is numbered by it, when the spool is new."""
-    path = directory / "epoch"
-    try:
-        epoch = bytes.fromhex(path.read_text().strip())
-    except (FileNotFoundError, ValueError):
-        epoch = b""
-    if len(epoch) == EPOCH_BYTES:
-        return epoch
-    segments = [p for name in logs.values() for p in sorted((directory / name).glob("*.seg"))]
-    epoch = next((e for e in (epoch_of(p.read_bytes()) for p in segments) if e), secrets.token_bytes(EPOCH_BYTES))
-    partial = path.with_suffix(".new")
-    with partial.open("w") as file:
-        file.write(epoch.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    return epoch
-
-
-def recover(index: Index, logs: Mapping[int, SegmentLog], epoch: bytes, known: Callable[[int], bool]) -> Recovered:
+def recover(index: Index, logs: Mapping[int, SegmentLog], known: Callable[[int], bool]) -> Recovered:
     """Bring index and segments to the same state. `known`: whether a lane number is one of ours."""
     result = Recovered()
     scanned = index.scanned()
@@ -85,7 +62,7 @@ def recover(index: Index, logs: Mapping[int, SegmentLog], epoch: bytes, known: C
         for number in sorted(n for n in log.segments if n >= at):
             begin = used if number == at else 0
             log.segments[number].used = begin
-            _scan_segment(index, key, log, number, begin, epoch, known, result)
+            _scan_segment(index, key, log, number, begin, known, result)
         torn = [
             d
             for k, number, d in result.damages
@@ -113,7 +90,6 @@ def _scan_segment(
     log: SegmentLog,
     number: int,
     begin: int,
-    epoch: bytes,
     known: Callable[[int], bool],
     result: Recovered,
 ) -> None:
@@ -122,7 +98,7 @@ def _scan_segment(
     sources: dict[str, SourceEnd] = {}
     alarms: list[AlarmRow] = []
     arrivals: list[ArrivalRow] = []
-    for item in scan(log.content(number), epoch, begin):
+    for item in log.frames(number, begin):
         if isinstance(item, Damage) or not known(item.frame.lane):
             damage = item if isinstance(item, Damage) else Damage(item.offset, item.size)
             result.damages.append((key, number, damage))

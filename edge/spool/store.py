@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.durable import make_folder
 from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WRITTEN
-from edge.spool.frame import Damage, Found, Frame, FrameError, scan
+from edge.spool.frame import Damage, Found, Frame, FrameError, sealed_bytes
 from edge.spool.gaps import gaps_between, gaps_of, records_of
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
+from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
 from edge.spool.log import SegmentLog
-from edge.spool.recovery import recover, spool_epoch
+from edge.spool.opening import plain_until, spool_epoch, survey
+from edge.spool.recovery import recover
 from protocols.device_package_pb2 import Record as WireRecord
 from protocols.link import Lane, Position, Ranges
 from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
@@ -25,6 +28,7 @@ from protocols.record import Gap
 from protocols.wire import encode_batch
 
 ALARM_LOG, RECORD_LOG, WAVEFORM_LOG = 1, 2, 3
+_IN_INDEX = 0  # no log: what is sealed for the index is good there only
 LOG_NAMES = {ALARM_LOG: "alarm", RECORD_LOG: "record", WAVEFORM_LOG: "waveform"}
 LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LOG, Lane.WAVEFORM: WAVEFORM_LOG}
 _RETRY_S = 1.0
@@ -47,27 +51,40 @@ class Store:
     """Opens what is there and reports damage as holes. `dropped(lane, first, last)` is called from writer threads."""
 
     def __init__(
-        self, directory: Path, limits: Limits, clock_ns: Callable[[], int], dropped: Callable[[Lane, int, int], None]
+        self,
+        directory: Path,
+        limits: Limits,
+        keys: KeySource,
+        clock_ns: Callable[[], int],
+        dropped: Callable[[Lane, int, int], None],
     ) -> None:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """SpoolKeyError, before anything is written, when a key that the segments need is not there."""
         self.limits = limits
         self._clock, self._dropped = clock_ns, dropped
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._recent: dict[tuple[int, int], bytes] = {}
         self._behind = _Behind()
-        self.epoch = spool_epoch(directory, LOG_NAMES)
+        found = survey(directory, LOG_NAMES)
+        ring, self.key_kept_in = keys.load(directory, found.needed)
+        self.older_keys = len(found.needed.keys() - {ring.current.id})
+        make_folder(directory, mode=0o700)
+        self.epoch = spool_epoch(directory, found)
+        plain = plain_until(directory, self.epoch, LOG_NAMES, found, ring)
         self._logs = {
             key: SegmentLog(
                 directory / name,
+                key,
                 self.epoch,
+                ring,
+                plain[key],
                 limits.alarm_segment_bytes if key == ALARM_LOG else limits.segment_bytes,
                 spare=key == ALARM_LOG,
             )
             for key, name in LOG_NAMES.items()
         }
-        self.index = Index(directory / "index.sqlite3")
+        self.index = Index(directory / "index.sqlite3", ring.at(self.epoch, _IN_INDEX, 0))
         acknowledged = self.index.acknowledged()
-        self.recovered = recover(self.index, self._logs, self.epoch, lambda lane: lane in set(Lane))
+        self.recovered = recover(self.index, self._logs, lambda lane: lane in set(Lane))
         self._stored = {lane: Position(acknowledged.get(lane, [])) for lane in Lane}
         self._held = {lane: Ranges(self.index.held(lane)) for lane in Lane}
         self.newest = {lane: self._find_newest(lane) for lane in Lane}
@@ -176,7 +193,7 @@ class Store:
     def retire(self, keys: Iterable[int]) -> None:
         """Drop closed segments that are acknowledged and older than the limits keep them."""
         oldest_ns = self._clock() - self.limits.keep_ns
-        alive = {row.segment for row in self.index.alarms()}
+        alive = self.index.alarm_segments()
         for key in keys:
             log = self._logs[key]
             for segment in list(log.segments.values()):
@@ -212,7 +229,7 @@ class Store:
 
     def _append(self, key: int, frames: Sequence[Frame], give_up: Callable[[], bool]) -> list[Entry]:
         log = self._logs[key]
-        size = sum(len(f.payload) + 64 for f in frames)
+        size = sum(sealed_bytes(f) for f in frames)
         while True:
             if key != ALARM_LOG and log.needs_segment(size):
                 self._make_room(max(size, self.limits.segment_bytes))
@@ -257,7 +274,7 @@ class Store:
         self.flush()
         log = self._logs[key]
         found: dict[Lane, list[Frame]] = {}
-        for item in scan(log.content(number), self.epoch):
+        for item in log.frames(number):
             if isinstance(item, Found) and not item.frame.is_hole:
                 found.setdefault(Lane(item.frame.lane), []).append(item.frame)
         for name, span in log.segments[number].spans.items():

@@ -9,19 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.spool.core import Spool
+from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
 from protocols.link import Lane
 from protocols.wire import arrivals_of, decode_batch
 
 
-async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits) -> int:
+async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits, keys: KeySource | None = None) -> int:
     """Replace the (closed) spool of a directory; how many batches went over."""
     aside = _aside(directory)
     await asyncio.to_thread(directory.rename, aside)
-    return await _carry_over(directory, aside, clock_ns, limits)
+    return await _carry_over(directory, aside, clock_ns, limits, keys or KeySource.beside(directory))
 
 
-async def finish_succession(directory: Path, clock_ns: Callable[[], int], limits: Limits) -> None:
+async def finish_succession(
+    directory: Path, clock_ns: Callable[[], int], limits: Limits, keys: KeySource | None = None
+) -> None:
     """At start: end a replacement that was broken off."""
     aside = _aside(directory)
     if not await asyncio.to_thread(aside.exists):
@@ -29,17 +32,20 @@ async def finish_succession(directory: Path, clock_ns: Callable[[], int], limits
     if await asyncio.to_thread(directory.exists):
         await asyncio.to_thread(shutil.rmtree, aside)
     else:
-        await _carry_over(directory, aside, clock_ns, limits)
+        await _carry_over(directory, aside, clock_ns, limits, keys or KeySource.beside(directory))
 
 
 def _aside(directory: Path) -> Path:
     return directory.with_name(directory.name + ".superseded")
 
 
-async def _carry_over(directory: Path, aside: Path, clock_ns: Callable[[], int], limits: Limits) -> int:
+async def _carry_over(
+    directory: Path, aside: Path, clock_ns: Callable[[], int], limits: Limits, keys: KeySource
+) -> int:
     partial = directory.with_name(directory.name + ".new")
     await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
-    old, new = await Spool.open(aside, clock_ns, limits), await Spool.open(partial, clock_ns, limits)
+    old = await Spool.open(aside, clock_ns, limits, keys)
+    new = await Spool.open(partial, clock_ns, limits, keys)
     batches = 0
     try:
         await asyncio.to_thread(new.adopt, old.arrivals())

@@ -59,4 +59,5 @@ def gateway_json(row: "GatewayRow", now: datetime) -> Json:
         "waiting": row.waiting,
         "clock_off_ms": row.clock_off_ms,
         "devices": row.devices,
+        "warnings": ["spool_key_in_file"] if row.spool_key_in_file else [],
     }

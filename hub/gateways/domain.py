@@ -75,6 +75,11 @@ class GatewayRow:
         return self.clock_off_ms is not None and abs(self.clock_off_ms) > CLOCK_OFF_MS
 
     @property
+    def spool_key_in_file(self) -> bool:
+        """Whether the key of its spool lies on the disk that it protects, which wants a person."""
+        return self.status.get("spool_key") == "file"
+
+    @property
     def spool_percent(self) -> float | None:
         """How full the gateway's spool is."""
         most = float(self.status.get("spool_max_bytes", 0))

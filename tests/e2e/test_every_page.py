@@ -75,6 +75,7 @@ def give_an_engineer_work(ward: SyntheticWard) -> None:
     ):
         status = Status(name, "1.2.3", now_ns() - DAY_NS, time.time_ns() + 40 * DAY_NS)
         status.spool_bytes, status.spool_max_bytes = spool_bytes, 2000
+        status.spool_key = "file" if waiting > 100 else "credential"
         status.waiting, status.hub_ahead_ns = {"numeric": waiting}, ahead_ms * 1_000_000
         peer = ward.do(ward.hub.peer(name))
         ward.do(deliver(ward.hub, peer, Lane.NUMERIC, *records))

@@ -19,6 +19,7 @@ async def test_a_gateway_tells_its_queues_clock_and_certificate(hub: RunningHub,
     await deliver(hub, peer, Lane.NUMERIC, heart_rate(61, now_ns()))
     status = Status("ward3", "1.2.3", now_ns() - 60_000_000_000, time.time_ns() + 40 * 86_400_000_000_000)
     status.spool_bytes, status.spool_max_bytes = 500, 2000
+    status.spool_key = "file"
     status.waiting, status.hub_ahead_ns = {"alarm": 0, "numeric": 2, "waveform": 5}, -700_000_000
     await deliver(hub, peer, Lane.EVENT, status.event(now_ns()))
     bureau = await web.signed_in("bureau", Role.BUREAU, ())
@@ -32,6 +33,8 @@ async def test_a_gateway_tells_its_queues_clock_and_certificate(hub: RunningHub,
     page = (await bureau.get("/gateways")).text
     assert "25 %" in page
     assert "-700 ms" in page
+    assert (ward3["warnings"], told["never-enrolled"]["warnings"]) == (["spool_key_in_file"], [])
+    assert page.count("key on disk") == 1
     assert (await (await web.signed_in()).get("/api/v1/gateways")).status_code == 403
 
 

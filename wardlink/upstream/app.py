@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from edge.durable import alone
+from edge.alone import alone
 from edge.health.status import EVERY_S, Status
 from edge.identity import IdentityError, load_identity
 from edge.identity.store import utc_now

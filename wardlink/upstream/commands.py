@@ -41,7 +41,7 @@ def status(config: ConfigOption = None) -> None:
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the way up alone, until SIGTERM or Ctrl-C."""
-    from edge.durable import InUseError
+    from edge.alone import InUseError
     from edge.identity import IdentityError
     from hub.app import set_up_logging
     from hub.command_line import fail
