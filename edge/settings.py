@@ -86,6 +86,8 @@ class SpoolSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     max_mib: Annotated[int, Field(ge=66)] = 2048
+    waveform_max_mib: Annotated[int, Field(ge=32)] | None = None
+    record_max_mib: Annotated[int, Field(ge=32)] | None = None
     keep_hours: Annotated[float, Field(ge=0)] = 24.0
     cipher: CipherName = CipherName.AES
     key_credential: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "spool.key"
@@ -98,7 +100,12 @@ class SpoolSettings(BaseModel):
 
     def limits(self) -> Limits:
         """The same for the spool."""
-        return Limits(total_bytes=self.max_mib * _MIB, keep_ns=round(self.keep_hours * _HOUR_NS))
+        return Limits(
+            total_bytes=self.max_mib * _MIB,
+            waveform_bytes=None if self.waveform_max_mib is None else self.waveform_max_mib * _MIB,
+            record_bytes=None if self.record_max_mib is None else self.record_max_mib * _MIB,
+            keep_ns=round(self.keep_hours * _HOUR_NS),
+        )
 
 
 class MetricsSettings(BaseModel):

@@ -337,11 +337,12 @@ class Spool:
                 self._tell_given_up(lane)
 
     def _idle_alarms(self) -> None:
-        self._store.keep_spare()
+        self._store.keep_spare(ALARM_LOG)
         self._retire(ALARM_LOG, (ALARM_LOG,))
 
     def _idle_bulk(self) -> None:
-        self._store.flush()
+        self._store.flush_if_due()
+        self._store.keep_spare(RECORD_LOG)
         self._retire(WAVEFORM_LOG, (RECORD_LOG, WAVEFORM_LOG))
 
     def _retire(self, clock: int, keys: Sequence[int]) -> None:

@@ -8,9 +8,10 @@ It is written behind the segments, so that no append waits for it. One writing t
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from edge.spool.keys import SealError, Seals
 from edge.spool.log import Location
@@ -122,8 +123,12 @@ class Index:
         sources: Iterable[SourceEnd] = (),
         alarms: Iterable[AlarmRow] = (),
         arrivals: Iterable[ArrivalRow] = (),
+        acknowledged: Mapping[int, Sequence[tuple[int, int]]] = MappingProxyType({}),
     ) -> None:
-        """Take in what was written to segments; `scanned` says up to which byte of which segment of each log."""
+        """Take in what was written to segments; `scanned` says up to which byte of which segment of each log.
+
+        `acknowledged` replaces the ranges of its lanes.
+        """
         rows = [(e.lane, e.n, e.last, e.closed_ns, e.log, *_where(e.location)) for e in entries]
         with self._lock, self._db:
             execute = self._db.executemany
@@ -139,6 +144,9 @@ class Index:
                 else:
                     self._db.execute("DELETE FROM alarm WHERE id = ?", (a.id,))
             self._write_arrivals(list(arrivals))
+            for lane, ranges in acknowledged.items():
+                self._db.execute("DELETE FROM acknowledged WHERE lane = ?", (lane,))
+                self._db.executemany("INSERT INTO acknowledged VALUES (?,?,?)", [(lane, a, b) for a, b in ranges])
 
     def forget(self, log: int, segment: int) -> None:
         """A segment was deleted."""
@@ -246,13 +254,6 @@ class Index:
             ):
                 result.setdefault(lane, []).append((first, last))
         return result
-
-    def acknowledge(self, lanes: dict[int, list[tuple[int, int]]]) -> None:
-        """Replace the acknowledged ranges of lanes."""
-        with self._lock, self._db:
-            for lane, ranges in lanes.items():
-                self._db.execute("DELETE FROM acknowledged WHERE lane = ?", (lane,))
-                self._db.executemany("INSERT INTO acknowledged VALUES (?,?,?)", [(lane, a, b) for a, b in ranges])
 
     def _sealed(self, alarm: AlarmRow) -> bytes:
         return self._seals.seal(alarm.record, alarm.id)

@@ -44,8 +44,13 @@ class SealError(ValueError):
 class Aead(Protocol):
     """Authenticated encryption as `cryptography` has it; InvalidTag when it does not open."""
 
-    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """Ciphertext and tag."""
+        ...
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """The text; InvalidTag."""
+        ...
 
 
 class _Sm4Gcm:

@@ -3,6 +3,7 @@
 Leaves to the spool which segments may go. Preallocation makes a write change no file size, so fdatasync has one journal less to wait for.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from edge.spool.frame import Damage, Found, Frame, FrameError, decode, encode, f
 from edge.spool.keys import KeyRing, Seals
 
 SUFFIX = ".seg"
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SPARE = "spare"
 
 
@@ -33,6 +35,14 @@ class Segment:
         if not frame.is_hole:
             first, last = self.spans.get(frame.lane, (frame.n, frame.n))
             self.spans[frame.lane] = (min(first, frame.n), max(last, frame.n))
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """An empty segment that is kept ready: taken `first`, so that no allocation is waited for, or only when the disk is full."""
+
+    size: int = 0
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +72,11 @@ class SegmentLog:
         plain_until: int,
         segment_bytes: int,
         *,
-        spare: bool,
+        spare: Spare,
     ) -> None:
-        """Open what is there; no segment is written yet. `key` is the number of this log, `plain_until` the last segment that
-        may hold frames which are not sealed, `spare` keeps one empty segment ready for a full disk.
+        """Open what is there; no segment is written yet.
+
+        `key` is the number of this log, `plain_until` the last segment that may hold frames which are not sealed.
         """
         self.directory = directory
         self._key, self._epoch, self._ring, self._plain_until = key, epoch, ring, plain_until
@@ -156,8 +167,8 @@ class SegmentLog:
 
     def prepare_spare(self) -> None:
         """Have the spare segment ready; OSError when there is no room for it."""
-        if self._spare and not (self.directory / _SPARE).exists():
-            self._allocate(self.directory / _SPARE, self._segment_bytes)
+        if self._spare.size and not (self.directory / _SPARE).exists():
+            self._allocate(self.directory / _SPARE, self._spare.size)
 
     def _position(self) -> int:
         return self.segments[self.current].used if self._fd >= 0 else 0
@@ -179,14 +190,23 @@ class SegmentLog:
         self.seal()
         size = max(self._segment_bytes, at_least)
         number = self.current + 1
-        spare = self.directory / _SPARE
-        if at_least <= self._segment_bytes and spare.exists():
-            spare.rename(self.path(number))
+        fits = at_least <= self._spare.size and (self.directory / _SPARE).exists()
+        if fits and self._spare.first:
+            size = self._take_spare(number)
         else:
-            self._allocate(self.path(number), size)
+            try:
+                self._allocate(self.path(number), size)
+            except OSError as error:
+                if error.errno not in FULL or not fits:
+                    raise
+                size = self._take_spare(number)
         sync_folder(self.directory)
         self._begin(number)
         self.segments[number] = Segment(number, size)
+
+    def _take_spare(self, number: int) -> int:
+        (self.directory / _SPARE).rename(self.path(number))
+        return self._spare.size
 
     def _begin(self, number: int) -> None:
         self._fd = os.open(self.path(number), os.O_WRONLY)

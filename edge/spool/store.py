@@ -4,7 +4,6 @@ Each log is written by one thread only (core.py sees to it). What goes leaves a 
 the Gap records that they make, so that the hub can be told exactly once.
 """
 
-import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +17,9 @@ from edge.spool.gaps import gaps_between, gaps_of, records_of
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
-from edge.spool.log import SegmentLog
+from edge.spool.log import FULL, SegmentLog, Spare
 from edge.spool.opening import plain_until, spool_epoch, survey
+from edge.spool.recent import Recent
 from edge.spool.recovery import recover
 from protocols.device_package_pb2 import Record as WireRecord
 from protocols.link import Lane, Position, Ranges
@@ -33,18 +33,28 @@ LOG_NAMES = {ALARM_LOG: "alarm", RECORD_LOG: "record", WAVEFORM_LOG: "waveform"}
 LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LOG, Lane.WAVEFORM: WAVEFORM_LOG}
 _RETRY_S = 1.0
 _NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_INDEX_EVERY_NS = 30_000_000_000  # how far the index may be behind; a start reads that much of the segments
+_INDEX_EVERY_BATCHES = 4096
+_SPARE_BYTES = 1 << 20  # for the holes of what goes when the disk is full
 
 
 @dataclass(slots=True)
 class _Behind:
     """What is durable and not yet in the index."""
 
-    entries: list[Entry] = field(default_factory=list[Entry])
+    since_ns: int = 0  # the first of it
+    entries: dict[tuple[int, int], Entry] = field(default_factory=dict[tuple[int, int], Entry])
     sources: dict[str, SourceEnd] = field(default_factory=dict[str, SourceEnd])
     alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
     arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
     positions: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
+
+
+def _spare(key: int, limits: Limits) -> Spare:
+    """Alarms take theirs first, so that none waits for an allocation; the holes of what goes need one on a full disk."""
+    if key == ALARM_LOG:
+        return Spare(limits.alarm_segment_bytes, first=True)
+    return Spare(min(_SPARE_BYTES, limits.segment_bytes)) if key == RECORD_LOG else Spare()
 
 
 class Store:
@@ -62,8 +72,9 @@ class Store:
         self.limits = limits
         self._clock, self._dropped = clock_ns, dropped
         self._lock, self._flushing = threading.Lock(), threading.Lock()
-        self._recent: dict[tuple[int, int], bytes] = {}
+        self._recent = Recent()
         self._behind = _Behind()
+        self._flushed: dict[tuple[int, int], Entry] = {}
         found = survey(directory, LOG_NAMES)
         ring, self.key_kept_in = keys.load(directory, found.needed)
         self.older_keys = len(found.needed.keys() - {ring.current.id})
@@ -78,7 +89,7 @@ class Store:
                 ring,
                 plain[key],
                 limits.alarm_segment_bytes if key == ALARM_LOG else limits.segment_bytes,
-                spare=key == ALARM_LOG,
+                spare=_spare(key, limits),
             )
             for key, name in LOG_NAMES.items()
         }
@@ -88,17 +99,19 @@ class Store:
         self._stored = {lane: Position(acknowledged.get(lane, [])) for lane in Lane}
         self._held = {lane: Ranges(self.index.held(lane)) for lane in Lane}
         self.newest = {lane: self._find_newest(lane) for lane in Lane}
-        self._logs[ALARM_LOG].prepare_spare()
+        for key in (ALARM_LOG, RECORD_LOG):
+            self.keep_spare(key)
 
     # -- from any thread
 
     def read(self, lane: Lane, n: int) -> bytes | None:
         """The encoded batch, None when it is not there; FrameError when its bytes are damaged."""
         with self._lock:
-            recent = self._recent.get((lane, n))
+            recent = self._recent.get(lane, n)
+            entry = self._behind.entries.get((lane, n)) or self._flushed.get((lane, n))
         if recent is not None:
             return recent
-        entry = self.index.find(lane, n)
+        entry = entry or self.index.find(lane, n)
         if entry is None or entry.last:
             return None
         try:
@@ -109,7 +122,7 @@ class Store:
     def is_recent(self, lane: Lane, n: int) -> bool:
         """Whether `read` finds the batch in memory."""
         with self._lock:
-            return (lane, n) in self._recent
+            return self._recent.get(lane, n) is not None
 
     def held(self, lane: Lane) -> list[tuple[int, int]]:
         """The numbers that are durable, as closed ranges."""
@@ -126,6 +139,7 @@ class Store:
         with self._lock:
             self._stored[lane] = position.copy()
             self._behind.positions[lane] = list(position)
+            self._behind.since_ns = self._behind.since_ns or self._clock()
 
     def source_ends(self) -> dict[str, SourceEnd]:
         """Where the durable samples of each source end."""
@@ -145,18 +159,27 @@ class Store:
             gaps += records_of(payload) if payload else []
         return gaps
 
+    def flush_if_due(self) -> None:
+        """Bring the index up to what is durable, when it is far enough behind that it is worth the pages."""
+        with self._lock:
+            behind_ns = abs(self._clock() - self._behind.since_ns) if self._behind.since_ns else 0
+            due = behind_ns >= _INDEX_EVERY_NS or len(self._behind.entries) >= _INDEX_EVERY_BATCHES
+        if due:
+            self.flush()
+
     def flush(self) -> None:
         """Bring the index up to what is durable."""
         with self._flushing:
             with self._lock:
                 behind, self._behind = self._behind, _Behind()
-            if behind.positions:
-                self.index.acknowledge(behind.positions)
-            ends = {e.log: (e.log, e.location.segment, e.location.offset + e.location.size) for e in behind.entries}
-            self.index.write(behind.entries, ends.values(), behind.sources.values(), behind.alarms, behind.arrivals)
+                self._flushed = behind.entries  # until they can be found in the index
+            entries = list(behind.entries.values())
+            ends = {e.log: (e.log, e.location.segment, e.location.offset + e.location.size) for e in entries}
+            self.index.write(
+                entries, ends.values(), behind.sources.values(), behind.alarms, behind.arrivals, behind.positions
+            )
             with self._lock:
-                for entry in behind.entries:
-                    self._recent.pop((entry.lane, entry.n), None)
+                self._flushed = {}
 
     def close(self) -> None:
         """Flush and close the files; the writers have ended."""
@@ -181,10 +204,11 @@ class Store:
         entries = self._append(key, frames, give_up)
         with self._lock:
             for entry, frame in zip(entries, frames, strict=True):
-                self._recent[frame.lane, frame.n] = frame.payload
+                self._recent.add(frame)
                 self._held[Lane(frame.lane)].add(frame.n)
-                self._behind.entries.append(entry)
+                self._behind.entries[entry.lane, entry.n] = entry
                 SPOOL_WRITTEN.inc(entry.location.size)
+            self._behind.since_ns = self._behind.since_ns or self._clock()
             self._behind.sources.update((s.source, s) for s in sources)
             self._behind.alarms += [AlarmRow(a.id, entries[-1].location.segment, a.record) for a in alarms]
             self._behind.arrivals += arrivals
@@ -201,12 +225,14 @@ class Store:
                 if old and self._is_acknowledged(segment.spans) and not (key == ALARM_LOG and segment.number in alive):
                     self._drop(key, segment.number)
 
-    def keep_spare(self) -> None:
-        """Have an empty alarm segment ready, as far as the disk lets us."""
+    def keep_spare(self, key: int) -> None:
+        """Have an empty segment ready, as far as the disk lets us; of a full one the oldest waveforms go for it."""
         try:
-            self._logs[ALARM_LOG].prepare_spare()
-        except OSError:
+            self._logs[key].prepare_spare()
+        except OSError as error:
             SPOOL_DISK_ERRORS.inc()
+            if key != ALARM_LOG and error.errno in FULL:
+                self._drop_victim()
 
     def give_up(self, lane: Lane, first: int, last: int) -> None:
         """Batches that cannot be read: a hole with what their neighbours tell."""
@@ -216,7 +242,7 @@ class Store:
         self.index.remove(lane, first, last)
         self._make_holes(lane, [self._hole(lane, first, last, gaps)])
         with self._lock:
-            self._held[lane].remove(first, last)
+            self._gone(lane, first, last)
         SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_CORRUPT).inc(last - first + 1)
         self._dropped(lane, first, last)
 
@@ -232,7 +258,7 @@ class Store:
         size = sum(sealed_bytes(f) for f in frames)
         while True:
             if key != ALARM_LOG and log.needs_segment(size):
-                self._make_room(max(size, self.limits.segment_bytes))
+                self._make_room(key, max(size, self.limits.segment_bytes))
             try:
                 return [
                     Entry(f.lane, f.n, f.last, f.closed_ns, key, where)
@@ -242,19 +268,24 @@ class Store:
                 SPOOL_DISK_ERRORS.inc()
                 if give_up():
                     raise
-                if key == ALARM_LOG or error.errno not in _FULL or not self._drop_victim():
+                if key == ALARM_LOG or error.errno not in FULL or not self._drop_victim():
                     time.sleep(_RETRY_S)
 
-    def _make_room(self, size: int) -> None:
-        while self.allocated_bytes() + size > self.limits.total_bytes:
-            if not self._drop_victim():
-                return
+    def _make_room(self, key: int, size: int) -> None:
+        most = self.limits.most_waveform_bytes if key == WAVEFORM_LOG else self.limits.most_record_bytes
+        while self._logs[key].allocated + size > most and self._drop_victim((key,)):
+            pass
+        while self.allocated_bytes() + size > self.limits.total_bytes and self._drop_victim():
+            pass
 
-    def _drop_victim(self) -> bool:
-        """The oldest acknowledged segment goes, else the oldest of waveforms, else the oldest of events and numbers."""
+    def _drop_victim(self, keys: Sequence[int] = (WAVEFORM_LOG, RECORD_LOG)) -> bool:
+        """The oldest acknowledged segment of these logs goes, else the oldest of waveforms, else the oldest of events and numbers.
+
+        False when none can go, or the disk does not take the holes that it leaves.
+        """
         closed = [
             (key, segment)
-            for key in (WAVEFORM_LOG, RECORD_LOG)
+            for key in keys
             for segment in self._logs[key].segments.values()
             if segment.number != self._logs[key].current
         ]
@@ -263,7 +294,11 @@ class Store:
         if order is None:
             return False
         key = order[1] if done else -order[0]
-        self._drop(key, order[2])
+        try:
+            self._drop(key, order[2])
+        except OSError:
+            SPOOL_DISK_ERRORS.inc()
+            return False
         return True
 
     def _is_acknowledged(self, spans: dict[int, tuple[int, int]]) -> bool:
@@ -295,11 +330,16 @@ class Store:
         log.delete(number)
         with self._lock:
             for lane, first, last in dropped:
-                self._held[lane].remove(first, last)
+                self._gone(lane, first, last)
         for lane, first, last in dropped:
             if not self.stored(lane).contains(first):
                 SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_FULL).inc(last - first + 1)
             self._dropped(lane, first, last)
+
+    def _gone(self, lane: Lane, first: int, last: int) -> None:
+        """Within the lock: these are not to be read any more."""
+        self._held[lane].remove(first, last)
+        self._recent.forget(lane, first, last)
 
     def _runs(self, lane: Lane, frames: list[Frame]) -> list[list[Frame]]:
         """Frames whose numbers follow each other and which the hub all has, or all has not."""

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from edge.durable import sync_folder
 from edge.spool.core import Spool
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
@@ -18,7 +19,7 @@ from protocols.wire import arrivals_of, decode_batch
 async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits, keys: KeySource | None = None) -> int:
     """Replace the (closed) spool of a directory; how many batches went over."""
     aside = _aside(directory)
-    await asyncio.to_thread(directory.rename, aside)
+    await asyncio.to_thread(_rename, directory, aside)
     return await _carry_over(directory, aside, clock_ns, limits, keys or KeySource.beside(directory))
 
 
@@ -33,6 +34,12 @@ async def finish_succession(
         await asyncio.to_thread(shutil.rmtree, aside)
     else:
         await _carry_over(directory, aside, clock_ns, limits, keys or KeySource.beside(directory))
+
+
+def _rename(folder: Path, to: Path) -> None:
+    """Durably: what follows removes the other."""
+    folder.rename(to)
+    sync_folder(to.parent)
 
 
 def _aside(directory: Path) -> Path:
@@ -61,6 +68,6 @@ async def _carry_over(
     finally:
         await old.close()
         await new.close()
-    await asyncio.to_thread(partial.rename, directory)
+    await asyncio.to_thread(_rename, partial, directory)
     await asyncio.to_thread(shutil.rmtree, aside)
     return batches

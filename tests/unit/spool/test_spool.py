@@ -389,6 +389,56 @@ def fault(at_ns: int) -> DeviceEvent:
     return DeviceEvent(ECG, EVT_FAULT, Times(at_ns, corrected_ns=at_ns))
 
 
+def segments(folder: Path, log: str) -> int:
+    return len(list((folder / log).glob("*.seg")))
+
+
+def storm(i: int) -> DeviceEvent:
+    return DeviceEvent(ECG, EVT_FAULT, Times(T0_NS + i, corrected_ns=T0_NS + i), (("bytes", "ab" * 2000),))
+
+
+async def test_a_storm_of_events_takes_its_own_share_and_no_strip(tmp_path: Path):
+    limits = Limits(16 * 65536, 65536, 32768)
+    async with opened(tmp_path, limits) as spool:
+        dropped: list[tuple[Lane, int, int]] = []
+        spool.on_dropped = lambda *what: dropped.append(what)
+        going = alarm()
+        await spool.append(Lane.ALARM, [going])
+        await fill(spool, 100)
+        for i in range(400):
+            await spool.append(Lane.EVENT, [storm(i)])
+        await until(lambda: bool(dropped))
+        assert {lane for lane, _, _ in dropped} == {Lane.EVENT}
+        assert segments(tmp_path, "record") <= 8, "half of the whole"
+        assert spool.held(Lane.WAVEFORM) == [(1, 100)]
+        assert records(spool, Lane.ALARM, 1) == [going]
+        lost = dropped[-1][2]
+        assert {g.reason for g in await spool.gaps_for(Lane.EVENT, 1, lost)} == {SPOOL_FULL}
+        assert spool.held(Lane.EVENT) == [(lost + 1, 400)]
+
+
+async def test_waveforms_keep_to_their_share_and_what_the_hub_has_of_them_goes_first(tmp_path: Path):
+    limits = Limits(16 * 65536, 65536, 32768, waveform_bytes=4 * 65536)
+    async with opened(tmp_path, limits) as spool:
+        dropped: list[tuple[Lane, int, int]] = []
+        spool.on_dropped = lambda *what: dropped.append(what)
+        await spool.append(Lane.NUMERIC, [heart_rate(60)])
+        spool.acknowledged(Lane.NUMERIC, Position([(1, 1)]))
+        before = given_up(Lane.WAVEFORM, SPOOL_FULL)
+        await fill(spool, 60)
+        spool.acknowledged(Lane.WAVEFORM, Position([(1, 40)]))
+        await fill(spool, 60, first=60)
+        assert given_up(Lane.WAVEFORM, SPOOL_FULL) == before, "the hub had what went"
+        await fill(spool, 120, first=120)
+        await until(lambda: given_up(Lane.WAVEFORM, SPOOL_FULL) > before)
+        assert segments(tmp_path, "waveform") <= 4
+        assert {lane for lane, _, _ in dropped} == {Lane.WAVEFORM}
+        assert records(spool, Lane.NUMERIC, 1) == [heart_rate(60)], "there was room"
+
+
 def test_a_limit_without_room_for_the_open_segments_is_refused():
     with pytest.raises(ValueError, match="expected at least"):
         Limits(total_bytes=1 << 20)
+    for share in ({"waveform_bytes": 20 << 20}, {"record_bytes": 20 << 20}):
+        with pytest.raises(ValueError, match=r"expected at least 33554432 \(2 segments\)"):
+            Limits(**share)
