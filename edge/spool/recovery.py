@@ -48,7 +48,8 @@ def recover(index: Index, logs: Mapping[int, SegmentLog], known: Callable[[int],
     lost = [k for k, (segment, _) in scanned.items() if k in logs and segment not in logs[k].segments]
     if index.fresh or lost or (not scanned and any(log.segments for log in logs.values())):
         result.rebuilt = any(log.segments for log in logs.values())
-        index.clear()
+        if not index.fresh:
+            index.clear()
         scanned = {}
     for log, segment, lane, first, last, newest_ns in index.segments():
         there = logs[log].segments.get(segment) if log in logs else None
