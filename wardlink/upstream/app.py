@@ -21,7 +21,7 @@ from edge.health.status import EVERY_S, Status
 from edge.identity import IdentityError, load_identity
 from edge.identity.store import utc_now
 from edge.pipeline.batcher import Batcher
-from edge.spool import Limits, Spool
+from edge.spool import KeySource, Limits, Spool
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
 from edge.uplink import ClientPapers, Uplink, make_channel
@@ -56,7 +56,7 @@ def folder_of(settings: "HubSettings") -> Path:
 
 
 async def run_upstream(settings: "HubSettings") -> None:
-    """Run until SIGTERM or SIGINT, or until standard input ends when the starter said so; IdentityError, InvalidError, InUseError."""
+    """Run until SIGTERM or SIGINT, or until standard input ends when the starter said so; IdentityError, InvalidError, InUseError, SpoolKeyError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,11 +72,13 @@ async def run_upstream(settings: "HubSettings") -> None:
         )
     limits = Limits(total_bytes=settings.upstream_spool_mib * _MIB)
     url = required(settings.worker_url, "worker_url")
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")  # of systemd, for this service alone
+    keys = KeySource(folder / "spool.key", None if not credentials else Path(credentials) / "spool.key")
     with alone(folder):
         async with Database(url, "wardlink upstream", max_size=3) as database:
-            await finish_succession(folder / "spool", time.time_ns, limits)
-            while not await _Life(folder, limits, Outbox(database)).run(stop):
-                batches = await succeed(folder / "spool", time.time_ns, limits)
+            await finish_succession(folder / "spool", time.time_ns, limits, keys)
+            while not await _Life(folder, limits, keys, Outbox(database)).run(stop):
+                batches = await succeed(folder / "spool", time.time_ns, limits, keys)
                 _log.warning("spool-begun-anew", batches_carried_over=batches)
 
 
@@ -86,12 +88,13 @@ class _Life:
 
     folder: Path
     limits: Limits
+    keys: KeySource
     outbox: Outbox
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Until `stop`; False when the spool has to be begun anew."""
         identity = load_identity(self.folder)
-        spool = await Spool.open(self.folder / "spool", time.time_ns, self.limits)
+        spool = await Spool.open(self.folder / "spool", time.time_ns, self.limits, self.keys)
         passed = Passed(self.folder / "passed.sqlite3")
         try:
             link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=version("wardlink"))
@@ -108,7 +111,7 @@ class _Life:
             forwarder = Forwarder(self.outbox, spool, link, uplink.wake, passed)
             status = Status(
                 identity.gateway, version("wardlink"), time.time_ns(), identity.not_after_ns(),
-                spool_max_bytes=self.limits.total_bytes,
+                spool_max_bytes=self.limits.total_bytes, spool_key=spool.key_kept_in,
             )  # fmt: skip
             tasks: dict[str, Callable[[], Awaitable[None]]] = {
                 "uplink-alarm": lambda: uplink.run(Connection.ALARM),
