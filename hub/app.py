@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -240,7 +241,9 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
                 listen_url=url,
                 audit=audit,
                 authority=authority,
-                gateways=GatewayService(database, audit, authority, enrolment_url(settings)),
+                gateways=GatewayService(
+                    database, audit, authority, enrolment_url(settings), timedelta(days=settings.certificate_days)
+                ),
                 uplink_listen=split_address(settings.uplink_listen),
                 enrolment_listen=split_address(settings.enrolment_listen),
                 host_names=settings.host_names,

@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-gateways = typer.Typer(help="Gateways: add, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
+gateways = typer.Typer(help="Gateways: add, list, certificates, revoke.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(gateways, name="gateway")
 devices = typer.Typer(help="Devices: admit one, or all as they come.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(devices, name="device")
@@ -146,20 +146,45 @@ def list_(tenant: TenantOption = "default", config: ConfigOption = None) -> None
 def revoke(
     name: str,
     reason: Annotated[str, typer.Option(help="Why; stands in the audit.")] = "",
+    serial: Annotated[
+        str, typer.Option(metavar="SERIAL", help="This certificate only, and those that were renewed from it.")
+    ] = "",
     tenant: TenantOption = "default",
     config: ConfigOption = None,
 ) -> None:
-    """Revoke a gateway: it is cut off at once and refused from now on."""
+    """Revoke a gateway, or one of its certificates: who uses it is cut off within seconds and refused from now on."""
     from hub.gateways.service import tenant_id_of
 
-    async def work() -> None:
+    async def work() -> list[str]:
         settings = settings_of(config)
         async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
-            tenant_id = await tenant_id_of(service.database, tenant)
-            await service.revoke(principal.operator("gateway revoke", tenant_id), name, reason)
+            operator = principal.operator("gateway revoke", await tenant_id_of(service.database, tenant))
+            if serial:
+                return await service.revoke_certificate(operator, name, serial, reason)
+            await service.revoke(operator, name, reason)
+            return []
 
-    run_work(work())
-    print(f"{name} is revoked.")
+    serials = run_work(work())
+    print(f"Certificates of {name} revoked: {', '.join(serials)}." if serials else f"{name} is revoked.")
+
+
+@gateways.command()
+def certificates(name: str, tenant: TenantOption = "default", config: ConfigOption = None) -> None:
+    """List a gateway's certificates that have not expired: serial, when issued, until when, renewed from which."""
+    from hub.gateways.service import CertificateRow, tenant_id_of
+
+    async def work() -> list[CertificateRow]:
+        settings = settings_of(config)
+        async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
+            operator = principal.operator("gateway certificates", await tenant_id_of(service.database, tenant))
+            return await service.certificates(operator, name)
+
+    for row in run_work(work()):
+        state = f"revoked {row.revoked_at:%Y-%m-%d %H:%M}" if row.revoked_at else "valid"
+        print(
+            f"{row.serial:40} {state:24} issued {row.issued_at:%Y-%m-%d %H:%M}  until {row.not_after:%Y-%m-%d %H:%M}"
+            f"  renewed from {row.renewed_from or '-'}"
+        )
 
 
 @devices.command()

@@ -42,6 +42,9 @@ class HubSettings(BaseSettings):
     upstream_spool_mib: int = Field(
         4096, ge=128, description="What may wait on disk for the hub above, MiB; then the oldest waveforms go first"
     )
+    certificate_days: float = Field(
+        365, gt=0, le=3650, description="How long a gateway's certificate holds; the agent renews it after two thirds"
+    )
     data_writers: int = Field(2, ge=1, le=16, description="Transactions of data at once")
 
     @property

@@ -21,9 +21,10 @@ from hub.core.errors import InvalidError
 from hub.ingest.identity import gateway_uri
 
 CA_DAYS = 3650
-SERVER_DAYS = 90  # made anew at each start of ingest
+SERVER_DAYS = 90  # made anew at each start of ingest, and when two thirds of it are over
 GATEWAY_DAYS = 365
-_BACKDATED = timedelta(minutes=5)  # a gateway's clock may be a little behind the hub's
+# A gateway's clock may be a little behind the hub's; of a certificate for minutes (in tests) a small part.
+_BACKDATED, _BACKDATED_SHARE = timedelta(minutes=5), 10
 _LOCAL_NAMES = ("localhost", "127.0.0.1")
 
 
@@ -44,7 +45,7 @@ class CertificateAuthority:
         """SHA-256 of the certificate's DER in hexadecimal: what a token carries."""
         return self.certificate.fingerprint(hashes.SHA256()).hex()
 
-    def issue_server(self, names: Iterable[str]) -> tuple[bytes, bytes]:
+    def issue_server(self, names: Iterable[str], valid: timedelta | None = None) -> tuple[bytes, bytes]:
         """Make a key and a certificate for host names and addresses; `localhost` and 127.0.0.1 are always in it."""
         key = ec.generate_private_key(ec.SECP256R1())
         wanted = list(dict.fromkeys((*names, *_LOCAL_NAMES)))
@@ -53,7 +54,7 @@ class CertificateAuthority:
             wanted[0],
             x509.SubjectAlternativeName([_general_name(name) for name in wanted]),
             ExtendedKeyUsageOID.SERVER_AUTH,
-            timedelta(days=SERVER_DAYS),
+            valid or timedelta(days=SERVER_DAYS),
         )
         return _key_pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
@@ -72,7 +73,9 @@ class CertificateAuthority:
             public_key, gateway, names, ExtendedKeyUsageOID.CLIENT_AUTH, valid or timedelta(days=GATEWAY_DAYS)
         )
 
-    def issue_page(self, gateway: x509.Certificate, names: Iterable[str]) -> x509.Certificate:
+    def issue_page(
+        self, gateway: x509.Certificate, names: Iterable[str], valid: timedelta | None = None
+    ) -> x509.Certificate:
         """Make the server certificate of a gateway's local page, for the key that has just become the gateway's."""
         key = gateway.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -82,7 +85,7 @@ class CertificateAuthority:
             wanted[0],
             x509.SubjectAlternativeName([_general_name(name) for name in wanted]),
             ExtendedKeyUsageOID.SERVER_AUTH,
-            timedelta(days=GATEWAY_DAYS),
+            valid or timedelta(days=GATEWAY_DAYS),
         )
 
     def _issue(
@@ -95,7 +98,13 @@ class CertificateAuthority:
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         return (
-            _builder(common_name, self.certificate.subject, public_key, now - _BACKDATED, now + valid)
+            _builder(
+                common_name,
+                self.certificate.subject,
+                public_key,
+                now - min(_BACKDATED, abs(valid) / _BACKDATED_SHARE) + min(valid, timedelta()),
+                now + valid,
+            )
             .add_extension(names, critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)

@@ -52,3 +52,31 @@ returning true
 -- name: add_certificate
 insert into gateway_certificate (serial, tenant_id, gateway_id, fingerprint, not_before, not_after)
 values (%(serial)s, %(tenant)s, %(gateway)s, %(fingerprint)s, %(not_before)s, %(not_after)s)
+
+-- name: add_renewed
+insert into gateway_certificate (serial, tenant_id, gateway_id, fingerprint, not_before, not_after, renewed_from)
+select %(serial)s, c.tenant_id, c.gateway_id, %(fingerprint)s, %(not_before)s, %(not_after)s, c.serial
+  from gateway_certificate c
+  join gateway g using (gateway_id)
+ where c.fingerprint = %(shown)s and c.revoked_at is null and g.revoked_at is null
+   and (select count(*) from gateway_certificate o
+         where o.gateway_id = c.gateway_id and o.renewed_from is not null and o.issued_at > now() - interval '1 hour') < %(most)s
+returning renewed_from, (select addresses from gateway g where g.gateway_id = gateway_certificate.gateway_id)
+
+-- name: revoke_certificate
+with recursive fallen as (
+    select c.serial from gateway_certificate c
+      join gateway g using (gateway_id)
+     where c.tenant_id = %(tenant)s and g.name = %(name)s and c.serial = %(serial)s
+    union
+    select c.serial from gateway_certificate c join fallen f on c.renewed_from = f.serial)
+update gateway_certificate c set revoked_at = now()
+  from fallen f where c.serial = f.serial and c.revoked_at is null
+returning c.serial
+
+-- name: certificates
+select c.serial, c.issued_at, c.not_after, c.revoked_at, c.renewed_from
+  from gateway_certificate c
+  join gateway g using (gateway_id)
+ where c.tenant_id = %(tenant)s and g.name = %(name)s and c.not_after > now()
+ order by c.issued_at desc, c.serial

@@ -1,4 +1,4 @@
-"""What can be done with gateways: add one (a one-time token), enrol it (a certificate), list, revoke.
+"""What can be done with gateways: add one (a one-time token), enrol it (a certificate), renew, list, revoke.
 
 A token is `wl1.` and base64url JSON `{u: enrolment address, f: CA fingerprint, s: secret, g: gateway, t: tenant}`; the database
 holds the hash of its secret only.
@@ -12,12 +12,22 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from hub.core.errors import ConflictError, DomainError, ForbiddenError, GoneError, InvalidError, NotFoundError
+from hub.core.errors import (
+    ConflictError,
+    DomainError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+)
 from hub.core.policy import policy
 from hub.core.principal import ANONYMOUS, Principal, tenant_of
 from hub.core.sql import load_queries
@@ -27,12 +37,15 @@ if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from hub.gateways.ca import CertificateAuthority
+    from hub.ingest.identity import GatewayIdentity
 
 _QUERIES = load_queries("hub.gateways")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"^(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*$")
 TOKEN_S = 3600.0
+# An agent asks when two thirds of a year are over. It may fail to keep one a few times; it may not fill the table.
+RENEWALS_AN_HOUR = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,17 @@ class Enrolled:
     tenant: str
     gateway: str
     server_certificate_pem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRow:
+    """A certificate of a gateway."""
+
+    serial: str
+    issued_at: datetime
+    not_after: datetime
+    revoked_at: datetime | None
+    renewed_from: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +94,18 @@ class GatewayService:
     """The service. `enrol` needs a database role that may write certificates (ingest)."""
 
     def __init__(
-        self, database: "Database", audit: "AuditLog", authority: "CertificateAuthority", enrolment_url: str
+        self,
+        database: "Database",
+        audit: "AuditLog",
+        authority: "CertificateAuthority",
+        enrolment_url: str,
+        valid: timedelta | None = None,
     ) -> None:
-        """`enrolment_url`: where gateways reach the enrolment door, without a trailing slash."""
+        """`enrolment_url`: where gateways reach the enrolment door, without a trailing slash.
+
+        `valid`: how long the certificates of gateways are; None: as the authority has it.
+        """
+        self._valid = valid
         self.database = database
         self.audit = audit
         self._authority = authority
@@ -142,16 +175,10 @@ class GatewayService:
         try:
             claim = await self._claim(secret)
             target = f"gateway:{claim.gateway}"
-            certificate = self._authority.issue_gateway(read_request(csr_pem), claim.tenant, claim.gateway)
-            values: dict[str, object] = {
-                "hash": _hash(secret),
-                "serial": f"{certificate.serial_number:x}",
-                "tenant": claim.tenant_id,
-                "gateway": claim.gateway_id,
-                "fingerprint": certificate.fingerprint(hashes.SHA256()),
-                "not_before": certificate.not_valid_before_utc,
-                "not_after": certificate.not_valid_after_utc,
-            }
+            certificate = self._authority.issue_gateway(
+                read_request(csr_pem), claim.tenant, claim.gateway, self._valid
+            )
+            values = _row_of(certificate, claim.tenant_id, claim.gateway_id) | {"hash": _hash(secret)}
             async with self.database.transaction() as connection:
                 await self._use(connection, values)
                 await connection.execute(_QUERIES["add_certificate"], values)
@@ -168,12 +195,72 @@ class GatewayService:
                 ANONYMOUS, "gateway.enrol", target, {"peer": peer, "reason": error.reason}, outcome="denied"
             )
             raise
+        return self._answer(certificate, claim.tenant, claim.gateway, claim.addresses)
+
+    @policy("gateway.renew")
+    async def renew(self, principal: Principal, identity: "GatewayIdentity", csr_pem: str, peer: str) -> Enrolled:
+        """Give a gateway its next certificate, for a new key, because of the one that it has shown; that one stays as it is.
+
+        Raises InvalidError for a request that is none, and UnavailableError for a gateway that asks all the time.
+        """
+        target = f"gateway:{identity.gateway}"
+        try:
+            certificate = self._authority.issue_gateway(
+                read_request(csr_pem), identity.tenant, identity.gateway, self._valid
+            )
+            values = _row_of(certificate, identity.tenant_id, identity.gateway_id)
+            values |= {"shown": identity.fingerprint, "most": RENEWALS_AN_HOUR}
+            async with self.database.transaction() as connection:
+                row = await (await connection.execute(_QUERIES["add_renewed"], values)).fetchone()
+                if row is None:
+                    raise UnavailableError(
+                        f"Gateway {identity.gateway} was given {RENEWALS_AN_HOUR} certificates within an hour.",
+                        "See in its log why it asks again and again; the one that it has stays valid.",
+                        reason="renewals",
+                    )
+                details = {"peer": peer, "serial": str(values["serial"]), "renewed_from": str(row[0])}
+                await self.audit.write(connection, principal, "gateway.renew", target, details)
+        except DomainError as error:
+            details = {"peer": peer, "reason": error.reason}
+            await self.audit.record(principal, "gateway.renew", target, details, outcome="denied")
+            raise
+        return self._answer(certificate, identity.tenant, identity.gateway, tuple(row[1]))
+
+    @policy("gateway.revoke")
+    async def revoke_certificate(self, principal: Principal, name: str, serial: str, reason: str) -> list[str]:
+        """Revoke one certificate of a gateway and those that were renewed from it; returns their serials."""
+        tenant_id = tenant_of(principal)
+        values: dict[str, object] = {"tenant": tenant_id, "name": name, "serial": serial.lower().replace(":", "")}
+        async with self.database.transaction(tenant_id) as connection:
+            rows = await (await connection.execute(_QUERIES["revoke_certificate"], values)).fetchall()
+            if not rows:
+                raise NotFoundError(
+                    f"Gateway {name} has no certificate {serial} that is not revoked yet.",
+                    f"See wardlink hub gateway certificates {name}.",
+                )
+            serials = [str(row[0]) for row in rows]
+            details = {"reason": reason, "serials": serials}
+            await self.audit.write(connection, principal, "gateway.revoke", f"gateway:{name}", details)
+        return serials
+
+    @policy("gateway.list")
+    async def certificates(self, principal: Principal, name: str) -> list[CertificateRow]:
+        """The certificates of a gateway that have not expired, the newest first."""
+        tenant_id = tenant_of(principal)
+        values: dict[str, object] = {"tenant": tenant_id, "name": name}
+        async with self.database.transaction(tenant_id) as connection:
+            rows = await (await connection.execute(_QUERIES["certificates"], values)).fetchall()
+        return [CertificateRow(*row) for row in rows]
+
+    def _answer(
+        self, certificate: x509.Certificate, tenant: str, gateway: str, addresses: tuple[str, ...]
+    ) -> Enrolled:
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
         page = ""
-        if claim.addresses:
-            issued = self._authority.issue_page(certificate, claim.addresses)
+        if addresses:
+            issued = self._authority.issue_page(certificate, addresses, self._valid)
             page = issued.public_bytes(serialization.Encoding.PEM).decode()
-        return Enrolled(pem, self._authority.pem.decode(), claim.tenant, claim.gateway, page)
+        return Enrolled(pem, self._authority.pem.decode(), tenant, gateway, page)
 
     def _check_address(self, address: str) -> None:
         """A certificate for an address is the right to answer there: never one of the hub's own names."""
@@ -227,6 +314,17 @@ def _used() -> GoneError:
         "If it was not you, revoke the gateway; then make a new token with `wardlink hub gateway add`.",
         reason="token-used",
     )
+
+
+def _row_of(certificate: x509.Certificate, tenant_id: int, gateway_id: int) -> dict[str, object]:
+    return {
+        "serial": f"{certificate.serial_number:x}",
+        "tenant": tenant_id,
+        "gateway": gateway_id,
+        "fingerprint": certificate.fingerprint(hashes.SHA256()),
+        "not_before": certificate.not_valid_before_utc,
+        "not_after": certificate.not_valid_after_utc,
+    }
 
 
 def _hash(secret: str) -> bytes:

@@ -100,7 +100,8 @@ class UplinkDoor:
         refusal = check_hello(hello, tenant=identity.tenant, gateway=identity.gateway)
         if refusal is not None:
             raise _refused(refusal)
-        stream = Stream(await self._streams.link(identity, bytes(hello.epoch)), Connection(hello.connection))
+        link = await self._streams.link(identity, bytes(hello.epoch))
+        stream = Stream(link, Connection(hello.connection), identity.fingerprint)
         self._streams.open(stream)
         try:
             stream.send(HubMessage(hello=await self._positions(stream.link, hello)))

@@ -1,12 +1,17 @@
 """What the hub tells gateways: placement, settings, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
 
+import asyncio
 import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hub.core.errors import ForbiddenError, UnavailableError
+import psycopg
+import structlog
+
+from hub.core.errors import UnavailableError
 from hub.core.sql import load_queries
 from hub.ingest.acknowledged import acknowledged_alarms, messages
+from hub.ingest.identity import fallen_from, unknown
 from hub.ingest.placement import placement_of
 from protocols.link import PAGE_ORIGIN, TICKET_KEY, Connection
 from protocols.uplink_pb2 import HubMessage, Setting, Settings
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
     from hub.ingest.streams import Stream, Streams
 
 _QUERIES = load_queries("hub.ingest")
+# Twice, and both together below the 10 s within which who is revoked is cut off.
+LOOK_EVERY_S, LOOK_WITHIN_S = 2.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +74,33 @@ class Downlink:
         for link in self._streams.links():
             link.maker.catalog.forget_admissions()
 
-    async def gateway_changed(self, gateway_id: int | None) -> None:
-        """Cut a gateway's streams off if it was revoked (look at every gateway, when None)."""
-        for stream in self._streams:
-            found = stream.link.identity.gateway_id
-            if gateway_id not in {None, found}:
+    async def gateway_changed(self, gateway_id: int | None = None) -> None:
+        """Cut off the streams whose gateway or certificate was revoked or has expired (look at all gateways, when None)."""
+        streams = [one for one in self._streams if gateway_id in {None, one.link.identity.gateway_id}]
+        if not streams:
+            return
+        values = {"fingerprints": list({stream.fingerprint for stream in streams})}
+        async with self._database.connection() as connection:
+            rows = await (await connection.execute(_QUERIES["standing"], values)).fetchall()
+        standing = {bytes(row[0]): row[1:] for row in rows}
+        for stream in streams:
+            identity, row = stream.link.identity, standing.get(stream.fingerprint)
+            if row is None:
+                stream.end(unknown(identity.gateway, identity.tenant))
                 continue
-            async with self._database.connection() as connection:
-                row = await (await connection.execute(_QUERIES["gateway_revoked"], {"gateway": found})).fetchone()
-            if row is None or row[0]:
-                stream.end(
-                    ForbiddenError(
-                        f"Gateway {stream.link.identity.gateway} was revoked.",
-                        "If it is to come back, add it again and enrol it with the new token.",
-                        reason="gateway-revoked",
-                    )
-                )
+            fallen = fallen_from(identity.gateway, gateway_revoked=row[0], certificate_revoked=row[1], expired=row[2])
+            if fallen is not None:
+                stream.end(fallen)
+
+    async def watch_gateways(self) -> None:
+        """Look every LOOK_EVERY_S whether somebody was revoked: a notification may not have come."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                async with asyncio.timeout(LOOK_WITHIN_S):
+                    await self.gateway_changed()
+            except (psycopg.Error, OSError) as error:
+                structlog.get_logger().warning("gateways-not-looked-at", error=type(error).__name__)
 
     def stop(self) -> None:
         """End every stream: the hub is stopping."""

@@ -78,15 +78,42 @@ async def identify(database: "Database", pem: bytes) -> GatewayIdentity:
     async with database.connection() as connection:
         row = await (await connection.execute(_QUERIES["gateway_of_certificate"], values)).fetchone()
     if row is None:
-        raise ForbiddenError(
-            f"This hub has not issued that certificate to gateway {gateway} of tenant {tenant}.",
-            "Enrol the gateway again with a new token.",
-            reason="certificate-unknown",
-        )
-    if row[2]:
-        raise ForbiddenError(
+        raise unknown(gateway, tenant)
+    fallen = fallen_from(gateway, gateway_revoked=bool(row[2]), certificate_revoked=bool(row[3]))
+    if fallen is not None:
+        raise fallen
+    return GatewayIdentity(int(row[0]), tenant, int(row[1]), gateway, fingerprint, bool(row[4]))
+
+
+def unknown(gateway: str, tenant: str) -> ForbiddenError:
+    """Make the error of a certificate that is not in the table, as after the database was put back to a time before it."""
+    return ForbiddenError(
+        f"This hub has not issued that certificate to gateway {gateway} of tenant {tenant}.",
+        "Enrol the gateway again with a new token.",
+        reason="certificate-unknown",
+    )
+
+
+def fallen_from(
+    gateway: str, *, gateway_revoked: bool, certificate_revoked: bool, expired: bool = False
+) -> ForbiddenError | None:
+    """Why a gateway may not go on with its certificate; None when it may."""
+    if gateway_revoked:
+        return ForbiddenError(
             f"Gateway {gateway} was revoked.",
             "If it is to come back, add it again and enrol it with the new token.",
             reason="gateway-revoked",
         )
-    return GatewayIdentity(int(row[0]), tenant, int(row[1]), gateway, fingerprint, bool(row[3]))
+    if certificate_revoked:
+        return ForbiddenError(
+            f"This certificate of gateway {gateway} was revoked.",
+            "Enrol the gateway again with a new token.",
+            reason="certificate-revoked",
+        )
+    if expired:
+        return ForbiddenError(
+            f"The certificate of gateway {gateway} has expired.",
+            "An agent renews it long before; see why it could not, and enrol the gateway again with a new token.",
+            reason="certificate-expired",
+        )
+    return None

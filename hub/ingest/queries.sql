@@ -1,14 +1,17 @@
 -- The SQL of ingest. Rows of time series go in by COPY (pgcopy.py).
 
 -- name: gateway_of_certificate
-select t.tenant_id, g.gateway_id, g.revoked_at is not null or c.revoked_at is not null, g.forwards
+select t.tenant_id, g.gateway_id, g.revoked_at is not null, c.revoked_at is not null, g.forwards
   from gateway_certificate c
   join gateway g using (gateway_id)
   join tenant t on t.tenant_id = g.tenant_id
  where c.fingerprint = %(fingerprint)s and t.name = %(tenant)s and g.name = %(gateway)s
 
--- name: gateway_revoked
-select revoked_at is not null from gateway where gateway_id = %(gateway)s
+-- name: standing
+select c.fingerprint, g.revoked_at is not null, c.revoked_at is not null, c.not_after <= now()
+  from gateway_certificate c
+  join gateway g using (gateway_id)
+ where c.fingerprint = any (%(fingerprints)s)
 
 -- name: positions
 select lane, cumulative, stored from lane_position where gateway_id = %(gateway)s and epoch = %(epoch)s

@@ -4,10 +4,12 @@ Leaves what each does to its module; here is only in which order they start and 
 """
 
 import asyncio
+import functools
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +21,12 @@ from hub.core.http import QuietServer
 from hub.core.live import LiveMessage, LivePublisher, backlog_message, link_message
 from hub.core.loop import watch_loop
 from hub.gateways.enrolment import create_app
+from hub.gateways.renewal import RenewalDoor
+from hub.gateways.renewal import method_handlers as renewal_handlers
 from hub.ingest.door import TRANSPORT_BYTES, UplinkDoor, method_handlers
+from hub.ingest.certificate import ServerCertificate
 from hub.ingest.downlink import Downlink, LocalPageTerms
+from hub.ingest.identity import identify
 from hub.ingest.links import BacklogChange, LinkChange, LinkWatch
 from hub.ingest.listener import listen
 from hub.ingest.release import Releaser
@@ -69,6 +75,7 @@ class IngestParts:
     folder: Path  # for the server's certificate, as uvicorn reads it from files
     local_pages: LocalPageTerms | None = None
     data_writers: int = 2
+    server_valid: timedelta | None = None  # how long the certificate of the doors is; None: as the authority has it
     checkpoint: Callable[[str], Awaitable[None]] | None = None
 
 
@@ -96,6 +103,8 @@ class IngestServer:
             parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived, self._behind,
             self._sharing,
         )  # fmt: skip
+        self._renewal = RenewalDoor(parts.gateways, functools.partial(identify, parts.database))
+        self._certificates = ServerCertificate(parts.authority, parts.host_names, parts.server_valid)
         self._releaser = Releaser(parts.database, time.time_ns, self._sharing)
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
@@ -106,7 +115,6 @@ class IngestServer:
 
     async def start(self) -> None:
         """Open the doors, the uplink last."""
-        key, certificate = self._parts.authority.issue_server(self._parts.host_names)
         await self._sharing.read()
         await self._live.start()
         for writer in (*self._data, self._alarms):
@@ -123,8 +131,9 @@ class IngestServer:
         }
         self._spawn(self._releaser.run())
         self._spawn(listen(self._parts.listen_url, handlers))
-        await self._open_uplink(key, certificate)
-        await self._open_enrolment(key, certificate)
+        self._spawn(self._downlink.watch_gateways())
+        await self._open_uplink()
+        await self._open_enrolment()
 
     async def stop(self) -> None:
         """Close the doors, let what is being stored end, stop the rest."""
@@ -149,27 +158,20 @@ class IngestServer:
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
-    async def _open_uplink(self, key: bytes, certificate: bytes) -> None:
+    async def _open_uplink(self) -> None:
         host, port = self._parts.uplink_listen
         server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((method_handlers(self._door),))
-        credentials = grpc.ssl_server_credentials(
-            [(key, certificate + self._parts.authority.pem)],
-            root_certificates=self._parts.authority.pem,
-            require_client_auth=True,
+        server.add_generic_rpc_handlers((method_handlers(self._door), renewal_handlers(self._renewal)))
+        credentials = grpc.dynamic_ssl_server_credentials(
+            self._certificates.configuration, self._certificates.newer, require_client_authentication=True
         )
         self.uplink_port = server.add_secure_port(f"{host}:{port}", credentials)
         await server.start()
         self._grpc = server
 
-    async def _open_enrolment(self, key: bytes, certificate: bytes) -> None:
+    async def _open_enrolment(self) -> None:
         host, port = self._parts.enrolment_listen
-        folder = self._parts.folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key_path, certificate_path = folder / "server.key", folder / "server.pem"
-        key_path.touch(mode=0o600)
-        key_path.write_bytes(key)
-        certificate_path.write_bytes(certificate + self._parts.authority.pem)
+        key_path, certificate_path = self._certificates.write(self._parts.folder)
         name = self._parts.host_names[0] if self._parts.host_names else "127.0.0.1"
         uplink = self._parts.uplink_public or f"{name}:{self.uplink_port}"
         config = uvicorn.Config(
@@ -188,6 +190,7 @@ class IngestServer:
         config.load()
         if isinstance(config.ssl, ssl.SSLContext):
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+            self._spawn(self._certificates.keep(self._parts.folder, config.ssl))
         self._web = QuietServer(config)
         self._serving = await self._web.begin()
         self._tasks.append(self._serving)

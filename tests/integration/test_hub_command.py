@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.core import policy
 from hub.gateways.ca import CertificateAuthority, load_or_make, make_authority
+from hub.gateways.renewal import RenewalDoor
 from hub.ingest.door import UplinkDoor
 from protocols.uplink_pb2 import DESCRIPTOR
 from tests.fixtures.gateway_peer import Credentials, key_pem, make_key, make_request, open_channel, open_stream
@@ -74,6 +75,9 @@ def test_a_gateway_is_added_listed_and_revoked_by_command(installation: Installa
         assert installation.command("gateway", "list").stdout.split()[:3] == ["ward-3", "not", "enrolled"]
         assert installation.command("gateway", "revoke", "ward-3", "--reason", "lost").returncode == 0
         assert installation.command("gateway", "list").stdout.split()[:2] == ["ward-3", "revoked"]
+        assert installation.command("gateway", "certificates", "ward-3").stdout == ""
+        wrong = installation.command("gateway", "revoke", "ward-3", "--serial", "12")
+        assert (wrong.returncode, "gateway certificates ward-3" in wrong.stderr) == (1, True)
         wrong = installation.command("gateway", "revoke", "no-such")
         assert (wrong.returncode, "list of gateways" in wrong.stderr) == (1, True)
         assert ready["ingest"]["enrolment_port"] > 0
@@ -135,3 +139,6 @@ def test_every_method_of_the_uplink_declares_a_policy():
     methods = [method.name for method in DESCRIPTOR.services_by_name["Uplink"].methods]
     assert methods
     assert policy.undeclared_methods(UplinkDoor, methods) == []
+    renewal = [method.name.lower() for method in DESCRIPTOR.services_by_name["Identity"].methods]
+    assert renewal
+    assert policy.undeclared_methods(RenewalDoor, renewal) == []
