@@ -33,7 +33,8 @@ from edge.health.metrics import (
 )
 from edge.health.status import EVERY_S as STATUS_EVERY_S
 from edge.health.status import Status
-from edge.identity import IdentityError, load_identity
+from edge.identity import IdentityError, fall_back, load_identity
+from edge.identity.renewal import Renewal
 from edge.identity.store import utc_now
 from edge.local.pages import load_pages
 from edge.local.room import Room
@@ -48,9 +49,10 @@ from edge.settings import EdgeSettings
 from edge.spool import KeptIn, Spool, SpoolKeyError
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
-from edge.uplink import ClientPapers, Uplink, make_channel
+from edge.uplink import ClientPapers, Route, Uplink
 from edge.uplink.client import Downlink, EpochConflictError
 from edge.uplink.losses import Losses
+from edge.uplink.renew import ask_to_renew
 from firmware_adapters.adapter import ConfigError, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
@@ -61,8 +63,6 @@ from protocols.record import DeviceEvent, SourcePath, Times
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-    import grpc.aio
 
     from edge.identity import Identity
     from protocols.link import CannotResend
@@ -83,6 +83,7 @@ class _Parts:
     uplink: Uplink
     batcher: Batcher
     losses: Losses
+    renewal: Renewal
     pipelines: Mapping[str, DevicePipeline]
     doors: Sequence[tuple[DoorPolicy, Door]]
     intake: Intake
@@ -132,6 +133,7 @@ class Agent:
             async with Supervisor(fatal=(EpochConflictError,)) as services:
                 for connection in Connection:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
+                services.start("certificate", parts.renewal.run)
                 services.start("losses", parts.losses.run)
                 services.start("watch", lambda: self._watch(parts))
                 if parts.local_page is not None:
@@ -197,7 +199,7 @@ class Agent:
         uplink = Uplink(
             link,
             spool,
-            self._open_channel,
+            self._route,
             Downlink(placed, cannot_resend, acknowledged, terms.save),
             self._clock.now_ns,
         )
@@ -230,7 +232,11 @@ class Agent:
         )
         devices = Devices(pipelines, intake.visitors, unclaimed, sink)
         local_page = self._local_page(room, terms, devices)
-        return _Parts(identity, spool, link, uplink, batcher, losses, pipelines, self._doors(), intake, local_page)
+        renewal = Renewal(
+            self._settings.state_dir, lambda present, csr: ask_to_renew(self._hubs(), present, csr), uplink.move
+        )
+        doors = self._doors()
+        return _Parts(identity, spool, link, uplink, batcher, losses, renewal, pipelines, doors, intake, local_page)
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:
         settings = self._settings.local_page
@@ -276,12 +282,18 @@ class Agent:
             )
         return pipelines
 
-    def _open_channel(self) -> "grpc.aio.Channel":
-        """With the papers of this moment: a gateway that was enrolled again needs no restart."""
+    def _route(self) -> Route:
+        return Route(self._hubs, self._papers, lambda: fall_back(self._settings.state_dir))
+
+    def _hubs(self) -> Sequence[str]:
+        """Return the addresses of the hub in their order."""
+        return self._settings.hubs or [load_identity(self._settings.state_dir).uplink]
+
+    def _papers(self) -> ClientPapers:
+        """Those of this moment: a gateway that was enrolled again needs no restart."""
         identity = load_identity(self._settings.state_dir)
         identity.check(utc_now())
-        papers = ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem)
-        return make_channel(self._settings.hub or identity.uplink, papers)
+        return ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem)
 
     async def _watch(self, parts: _Parts) -> None:
         """Look at clock and spool about once a second; tell the hub how the gateway is now and then."""
@@ -308,6 +320,8 @@ class Agent:
                 status.spool_bytes = parts.spool.allocated_bytes()
                 status.local_page = "" if parts.local_page is None else parts.local_page.url
                 status.waiting = {lane.name.lower(): parts.link.waiting(lane) for lane in Lane}
+                status.certificate_not_after_ns = parts.renewal.not_after_ns or status.certificate_not_after_ns
+                status.renewal_failing = bool(parts.renewal.failing)
                 status.hub_ahead_ns = parts.uplink.hub_ahead_ns
                 expected = (*parts.pipelines.values(), *parts.intake.visitors().values())
                 status.devices_up = sum(device.is_up is True for device in expected)

@@ -145,13 +145,16 @@ class LocalPageSettings(BaseModel):
         return self
 
 
+HubAddress = Annotated[str, Field(pattern=r"^(|[^/\s,]+:\d{1,5})$")]
+
+
 class EdgeSettings(BaseSettings):
     """All settings."""
 
     model_config = SettingsConfigDict(env_prefix="WARDLINK_EDGE_", env_nested_delimiter="__", extra="forbid")
 
     state_dir: Path
-    hub: str = ""
+    hub: HubAddress | list[HubAddress] = []
     devices: list[DeviceSettings] = []
     doors: list[DoorSettings] = []
     spool: SpoolSettings = SpoolSettings()
@@ -163,6 +166,11 @@ class EdgeSettings(BaseSettings):
     def folder(self) -> Path:
         """Where the settings file lies; relative names of files lie below it."""
         return self._folder
+
+    @property
+    def hubs(self) -> list[str]:
+        """The addresses of the hub in their order; none: that of the enrolment."""
+        return [one for one in ([self.hub] if isinstance(self.hub, str) else self.hub) if one]
 
     def silences(self) -> dict[str, float]:
         """After how many seconds without a message a device of a door is silent, where settings say so."""

@@ -28,6 +28,10 @@ UPLINK_IN_FLIGHT = Gauge("edge_uplink_in_flight_bytes", "Bytes sent and not yet 
 UPLINK_WAITING = Gauge("edge_uplink_waiting", "Batches that the hub has not acknowledged", ["lane"])
 UPLINK_REJECTED = Counter("edge_uplink_rejected", "Records that the hub put into quarantine", ["lane"])
 LOSSES_WAITING = Gauge("edge_losses_waiting", "Ranges of lost batches whose gaps are not on disk yet")
+CERTIFICATE_LEFT = Gauge("edge_certificate_left_seconds", "How long the gateway's certificate is still valid")
+RENEWALS_FAILED = Counter(
+    "edge_certificate_renewals_failed", "Times that the hub could not be asked for the next certificate"
+)
 TASK_RESTARTS = Counter("edge_task_restarts", "Tasks of the agent that failed and were started again", ["task"])
 PLACEMENT_LIMITS_REFUSED = Counter(
     "edge_placement_limits_refused", "Limits of the hub that no value can be held against", ["device"]

@@ -26,6 +26,7 @@ class Status:
     hub_ahead_ns: int | None = None  # of the gateway's clock, at the last hello; the way to the gateway is in it
     devices_up: int = 0
     devices_down: int = 0
+    renewal_failing: bool = False  # the certificate is due, and the hub could not be asked for the next one
     local_page: str = ""  # address of the gateway's own page
 
     def event(self, now_ns: int) -> DeviceEvent:
@@ -41,6 +42,7 @@ class Status:
             *(() if self.hub_ahead_ns is None else (("hub_ahead_ms", self.hub_ahead_ns / 1e6),)),
             ("devices_up", self.devices_up),
             ("devices_down", self.devices_down),
+            *((("certificate_not_renewed", True),) if self.renewal_failing else ()),
             *((("local_page", self.local_page),) if self.local_page else ()),
         )
         return DeviceEvent(SourcePath(self.gateway), EVT_GATEWAY_STATUS, Times(now_ns), params)

@@ -1,7 +1,7 @@
 """Who this gateway is: its key, made here and never sent, its certificate and the authority that it trusts."""
 
 from edge.identity.enrolment import EnrolmentError, enrol
-from edge.identity.store import Identity, IdentityError, load_identity, save_identity
+from edge.identity.store import Identity, IdentityError, fall_back, load_identity, save_identity, save_renewed
 from edge.identity.token import Token, TokenError, parse_token
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "Token",
     "TokenError",
     "enrol",
+    "fall_back",
     "load_identity",
     "parse_token",
     "save_identity",
+    "save_renewed",
 ]

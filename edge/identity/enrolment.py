@@ -12,11 +12,11 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from edge.identity.store import URI_FORM, Identity, utc_now
+from edge.identity.renewal import signing_request
+from edge.identity.store import Identity, utc_now
 from edge.identity.token import Token
 
 TIMEOUT_S = 15.0
@@ -32,7 +32,9 @@ def enrol(token: Token) -> Identity:
     """Ask the hub for a certificate; EnrolmentError when it refuses, cannot be reached, or is not the hub of the token."""
     ca_pem = _authority(token)
     key = ec.generate_private_key(ec.SECP256R1())
-    request = json.dumps({"secret": token.secret, "csr_pem": _signing_request(key, token)}).encode()
+    request = json.dumps(
+        {"secret": token.secret, "csr_pem": signing_request(key, token.tenant, token.gateway)}
+    ).encode()
     context = ssl.create_default_context(cadata=ca_pem.decode("ascii"))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     status, body = _call(token.url, "POST", "/enrolment", context, request)
@@ -85,14 +87,6 @@ def _authority(token: Token) -> bytes:
         )
         raise EnrolmentError(msg)
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _signing_request(key: ec.EllipticCurvePrivateKey, token: Token) -> str:
-    uri = URI_FORM.format(tenant=token.tenant, gateway=token.gateway)
-    builder = x509.CertificateSigningRequestBuilder()
-    builder = builder.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, token.gateway)]))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
 def _call(url: str, method: str, path: str, context: ssl.SSLContext, body: bytes | None = None) -> tuple[int, bytes]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edge.identity.store import SERVER_FILE, load_identity
+from edge.identity.store import load_identity, page_files
 from edge.local.http import HttpServer
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ class Serving:
     def __init__(self, settings: "LocalPageSettings", state_dir: Path, page: "LocalPage") -> None:
         """`state_dir`: where the gateway's identity lies."""
         self._settings, self._state_dir = settings, state_dir
-        self._folder = state_dir / "identity"
         self._context: ssl.SSLContext | None = None
         self._page = page
         self._server: HttpServer | None = None
@@ -69,7 +68,7 @@ class Serving:
 
     def _load(self) -> bool:
         """Take certificate and key if they are new; whether there are any. Connections that are open stay as they are."""
-        certificate = self._folder / SERVER_FILE
+        certificate, key = page_files(self._state_dir)
         try:
             changed_ns = certificate.stat().st_mtime_ns
         except FileNotFoundError:
@@ -79,7 +78,7 @@ class Serving:
                 self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 self._context.minimum_version = ssl.TLSVersion.TLSv1_2
             try:
-                self._context.load_cert_chain(certificate, self._folder / "key.pem")
+                self._context.load_cert_chain(certificate, key)
             except (OSError, ssl.SSLError) as error:
                 # between the writes of an enrolment key and certificate do not fit; the next look finds both
                 _log.warning("local-page-certificate-not-taken", error=str(error))

@@ -7,6 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -18,6 +19,7 @@ from google.protobuf.message import DecodeError as ProtobufError
 
 from edge.health.metrics import UPLINK_IGNORED, UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP, UPLINK_VIOLATIONS
 from edge.identity import IdentityError
+from edge.uplink.route import Route
 from protocols.link import (
     Acknowledged,
     AlarmsAcknowledged,
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 METHOD = "/wardlink.v1.Uplink/Connect"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+_CONNECT_S = 5.0
+_LEAVE_S = 3.0  # for what is in flight, half a second of the rate
+_MOVE_S = 15.0
 _BATCH_TAG = 0x12  # field 2 of GatewayMessage, length-delimited: a batch goes out as it lies in the spool
 
 _log = structlog.get_logger()
@@ -64,19 +69,23 @@ class Downlink:
 
 
 class Uplink:
-    """Both connections. `open_channel` makes a channel with the papers of the moment."""
+    """Both connections. `route` makes the way of one to the hub."""
 
     def __init__(
         self,
         link: LinkSender,
         spool: "Spool",
-        open_channel: Callable[[], grpc.aio.Channel],
+        route: Callable[[], Route],
         downlink: Downlink,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`hub_ahead_ns` is how far the hub's clock was ahead of `now_ns` at the last hello, less than the way between them."""
-        self._link, self._spool, self._open_channel, self._downlink = link, spool, open_channel, downlink
+        self._link, self._spool, self._downlink = link, spool, downlink
+        self._routes = {connection: route() for connection in Connection}
         self._news = {connection: asyncio.Event() for connection in Connection}
+        self._to_move = {connection: asyncio.Event() for connection in Connection}
+        self._greeted = {connection: asyncio.Event() for connection in Connection}
+        self._leaving: set[Connection] = set()
         self._now_ns = now_ns
         self.hub_ahead_ns: int | None = None
 
@@ -84,49 +93,134 @@ class Uplink:
         """There is something new to send."""
         self._news[connection].set()
 
+    async def move(self) -> None:
+        """Go over to new connections, one after the other, because the papers are new ones."""
+        for connection in Connection:
+            self._greeted[connection].clear()
+            self._to_move[connection].set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MOVE_S):
+                    await self._greeted[connection].wait()
+
     async def run(self, connection: Connection) -> None:
         """Keep one connection up until cancelled; EpochConflictError when this spool must not go on."""
+        name, route = connection.name.lower(), self._routes[connection]
         pause_s = FIRST_PAUSE_S
+        ready: grpc.aio.Channel | None = None
         while True:
             began_s = time.monotonic()
+            greeted, unknown = self._greeted[connection], False
+            greeted.clear()
             try:
-                await self._once(connection)
+                channel, ready = ready, None
+                ready = await self._once(connection, channel or self._fresh(connection))
+                if ready is not None:
+                    continue
             except grpc.aio.AioRpcError as error:
-                _log.warning(
-                    "uplink-down", connection=connection.name.lower(), code=error.code().name, details=error.details()
-                )
+                details = error.details() or ""
+                unknown = details.startswith("certificate-unknown:")
+                _log.warning("uplink-down", connection=name, hub=route.address, code=error.code().name, details=details)
             except asyncio.InvalidStateError:  # grpc.aio: the stream ended between a read and a write
-                _log.warning("uplink-down", connection=connection.name.lower(), code="ENDED", details="")
+                _log.warning("uplink-down", connection=name, hub=route.address, code="ENDED", details="")
             except IdentityError as error:
-                _log.error("uplink-not-possible", connection=connection.name.lower(), reason=str(error))
+                _log.error("uplink-not-possible", connection=name, reason=str(error))
                 pause_s = LONGEST_PAUSE_S
             except _HubSilentError as error:
-                _log.warning("uplink-down", connection=connection.name.lower(), code="SILENT", details=str(error))
+                _log.warning("uplink-down", connection=name, hub=route.address, code="SILENT", details=str(error))
             finally:
                 self._link.disconnected(connection)
-                UPLINK_UP.labels(connection=connection.name.lower()).set(0)
+                UPLINK_UP.labels(connection=name).set(0)
             if time.monotonic() - began_s > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            if route.fell(was_greeted=greeted.is_set(), unknown=unknown):
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _once(self, connection: Connection) -> None:
-        async with self._open_channel() as channel:
+    def _fresh(self, connection: Connection) -> grpc.aio.Channel:
+        self._to_move[connection].clear()
+        return self._routes[connection].open()
+
+    async def _once(self, connection: Connection, channel: grpc.aio.Channel) -> grpc.aio.Channel | None:
+        """One stream. A channel when it ended in order because the connection goes on there."""
+        async with channel:
             method = channel.stream_stream(METHOD, request_serializer=_as_it_is, response_deserializer=_as_it_is)
             call = method()
             hello = self._link.connected(connection, time.monotonic_ns())
-            await call.write(hello.SerializeToString())
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    await call.write(hello.SerializeToString())
+            except TimeoutError:
+                msg = "nobody is there"
+                raise _HubSilentError(msg) from None
             reading = asyncio.create_task(self._read(connection, call))
             sending = asyncio.create_task(self._send(connection, call))
+            moving = asyncio.create_task(self._elsewhere(connection))
             try:
-                done, _ = await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait((reading, sending, moving), return_when=asyncio.FIRST_COMPLETED)
+                if moving in done:
+                    await self._leave(connection, call, reading, sending)
+                    return moving.result()
                 for task in done:
                     task.result()
+                return None
             finally:
                 call.cancel()
-                for task in (reading, sending):
+                for task in (reading, sending, moving):
                     task.cancel()
-                await asyncio.gather(reading, sending, return_exceptions=True)
+                await asyncio.gather(reading, sending, moving, return_exceptions=True)
+
+    async def _elsewhere(self, connection: Connection) -> grpc.aio.Channel:
+        """Wait until the connection is to go on elsewhere, and make that way ready while this one still carries."""
+        route, wish = self._routes[connection], self._to_move[connection]
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(route.home_in_s()):
+                    await wish.wait()
+            home = not wish.is_set()
+            wish.clear()
+            try:
+                channel = route.open(home=home)
+            except IdentityError as error:
+                _log.error("uplink-not-moved", connection=connection.name.lower(), reason=str(error))
+                route.stays()
+                continue
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    await channel.channel_ready()
+            except TimeoutError:
+                await channel.close()
+                route.stays()
+                if not home:
+                    await asyncio.sleep(_CONNECT_S)
+                    wish.set()
+                continue
+            except BaseException:
+                await channel.close()
+                raise
+            if home:
+                route.went_home()
+            return channel
+
+    async def _leave(
+        self,
+        connection: Connection,
+        call: "grpc.aio.StreamStreamCall[bytes, bytes]",
+        reading: "asyncio.Task[None]",
+        sending: "asyncio.Task[None]",
+    ) -> None:
+        """Say that nothing more comes, and hear the rest: what was sent is acknowledged, so that it need not be sent again."""
+        _log.info("uplink-moves", connection=connection.name.lower(), hub=self._routes[connection].address)
+        self._leaving.add(connection)
+        self._news[connection].set()
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await sending
+                await call.done_writing()
+                await reading
+        except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError, _HubSilentError) as error:
+            _log.warning("uplink-left-early", connection=connection.name.lower(), reason=type(error).__name__)
+        finally:
+            self._leaving.discard(connection)
 
     async def _read(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         first = True
@@ -161,7 +255,10 @@ class Uplink:
     async def _place(
         self, placement: Placement, call: "grpc.aio.StreamStreamCall[bytes, bytes]", *, first: bool
     ) -> None:
-        if await self._downlink.placed(placement, first):
+        taken = await self._downlink.placed(placement, first)
+        if call.done() or Connection.DATA in self._leaving:
+            return  # the next stream begins with the placement
+        if taken:
             applied = GatewayMessage(placement_applied=PlacementApplied(version=placement.version))
             await call.write(applied.SerializeToString())
         else:
@@ -172,10 +269,15 @@ class Uplink:
             case Acknowledged():
                 self._spool.acknowledged(event.lane, event.position)
             case HubReady():
+                self._greeted[connection].set()
+                self._routes[connection].greeted()
                 self.hub_ahead_ns = event.hub_ns - self._now_ns()
                 UPLINK_UP.labels(connection=connection.name.lower()).set(1)
                 _log.info(
-                    "uplink-up", connection=connection.name.lower(), behind=[lane.name.lower() for lane in event.behind]
+                    "uplink-up",
+                    connection=connection.name.lower(),
+                    hub=self._routes[connection].address,
+                    behind=[lane.name.lower() for lane in event.behind],
                 )
             case RejectedRecord():
                 UPLINK_REJECTED.labels(lane=event.lane.name.lower()).inc()
@@ -205,7 +307,7 @@ class Uplink:
         gauge = UPLINK_IN_FLIGHT.labels(connection=connection.name.lower())
         while True:
             news.clear()
-            while (send := self._link.next(connection)) is not None:
+            while connection not in self._leaving and (send := self._link.next(connection)) is not None:
                 if isinstance(send, SendBatch):
                     batch = await self._batch(send.lane, send.n)
                     if batch is None:
@@ -217,6 +319,8 @@ class Uplink:
                 self._link.sent(connection, send, len(data), time.monotonic_ns())
                 await call.write(data)
             gauge.set(self._link.bytes_in_flight(connection))
+            if connection in self._leaving:
+                return
             await self._until_news(connection, news)
 
     async def _until_news(self, connection: Connection, news: asyncio.Event) -> None:

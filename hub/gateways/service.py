@@ -175,9 +175,7 @@ class GatewayService:
         try:
             claim = await self._claim(secret)
             target = f"gateway:{claim.gateway}"
-            certificate = self._authority.issue_gateway(
-                read_request(csr_pem), claim.tenant, claim.gateway, self._valid
-            )
+            certificate = self._authority.issue_gateway(read_request(csr_pem), claim.tenant, claim.gateway, self._valid)
             values = _row_of(certificate, claim.tenant_id, claim.gateway_id) | {"hash": _hash(secret)}
             async with self.database.transaction() as connection:
                 await self._use(connection, values)
@@ -239,7 +237,7 @@ class GatewayService:
                     f"See wardlink hub gateway certificates {name}.",
                 )
             serials = [str(row[0]) for row in rows]
-            details = {"reason": reason, "serials": serials}
+            details = {"reason": reason, "serials": " ".join(serials)}
             await self.audit.write(connection, principal, "gateway.revoke", f"gateway:{name}", details)
         return serials
 
@@ -252,9 +250,7 @@ class GatewayService:
             rows = await (await connection.execute(_QUERIES["certificates"], values)).fetchall()
         return [CertificateRow(*row) for row in rows]
 
-    def _answer(
-        self, certificate: x509.Certificate, tenant: str, gateway: str, addresses: tuple[str, ...]
-    ) -> Enrolled:
+    def _answer(self, certificate: x509.Certificate, tenant: str, gateway: str, addresses: tuple[str, ...]) -> Enrolled:
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
         page = ""
         if addresses:

@@ -29,15 +29,11 @@ class ServerCertificate:
         self._valid = valid or timedelta(days=SERVER_DAYS)
         self._lock = threading.Lock()
         self._make()
-        self._given = self.configuration
 
-    def newer(self) -> grpc.ServerCertificateConfiguration | None:
-        """Give what the next handshakes use, None when it is as before; gRPC calls it at each, in a thread of its own."""
+    def newer(self) -> grpc.ServerCertificateConfiguration:
+        """Give what the next handshake uses; gRPC calls it at each, in a thread of its own."""
         self._look()
-        if self._given is self.configuration:
-            return None
-        self._given = self.configuration
-        return self._given
+        return self.configuration
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write the files of key (0600) and chain, as uvicorn and OpenSSL read them from files; returns where they are."""

@@ -23,8 +23,8 @@ from hub.core.loop import watch_loop
 from hub.gateways.enrolment import create_app
 from hub.gateways.renewal import RenewalDoor
 from hub.gateways.renewal import method_handlers as renewal_handlers
-from hub.ingest.door import TRANSPORT_BYTES, UplinkDoor, method_handlers
 from hub.ingest.certificate import ServerCertificate
+from hub.ingest.door import TRANSPORT_BYTES, UplinkDoor, method_handlers
 from hub.ingest.downlink import Downlink, LocalPageTerms
 from hub.ingest.identity import identify
 from hub.ingest.links import BacklogChange, LinkChange, LinkWatch

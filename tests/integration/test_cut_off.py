@@ -29,9 +29,7 @@ async def renewed(hub: RunningHub, credentials: Credentials) -> Credentials:
     key = make_key()
     async with open_channel(hub.uplink, credentials) as channel:
         ask = channel.unary_unary("/wardlink.v1.Identity/Renew", None, None)
-        answer = RenewalAnswer.FromString(
-            await ask(RenewalRequest(csr_pem=make_request(key)).SerializeToString())
-        )
+        answer = RenewalAnswer.FromString(await ask(RenewalRequest(csr_pem=make_request(key)).SerializeToString()))
     return replace(credentials, key_pem=key_pem(key), certificate_pem=answer.certificate_pem.encode())
 
 
@@ -102,7 +100,9 @@ async def test_the_renewals_of_a_gateway_are_bounded_and_stand_in_the_audit(hub:
         await renewed(hub, credentials)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "renewals" in (refused.value.details() or "")
-    rows = hub.rows("select principal, outcome, count(*) from audit where action = 'gateway.renew' group by 1, 2 order by 2")
+    rows = hub.rows(
+        "select principal, outcome, count(*) from audit where action = 'gateway.renew' group by 1, 2 order by 2"
+    )
     assert rows == [("gateway:gateway-1", "denied", 1), ("gateway:gateway-1", "done", 30)]
 
 

@@ -3,26 +3,21 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from edge.app import Agent
 from edge.identity import save_identity
-from edge.pipeline.batcher import Batcher
 from edge.settings import load_settings
-from edge.spool import Limits, Spool
-from edge.uplink import ClientPapers, Uplink, make_channel
-from edge.uplink.client import Downlink
-from edge.uplink.losses import Losses
-from protocols.link import CannotResend, Connection, Lane, LinkSender
+from edge.spool import Limits
+from edge.uplink import ClientPapers, Route
+from protocols.link import Lane
 from protocols.nomenclature import HEART_RATE, SPOOL_CORRUPT, SPOOL_FULL, lead
-from protocols.record import Gap, Record, WaveformGroup
-from protocols.uplink_pb2 import Placement, Settings
-from tests.fixtures.hub_peer import GATEWAY, TENANT, Authority, Store, hub_peer, write_config
+from protocols.record import Gap, WaveformGroup
+from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
+from tests.fixtures.sender import Sending, sender
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
 from tests.fixtures.waiting import until
 
@@ -30,57 +25,10 @@ pytestmark = pytest.mark.integration
 SMALL = Limits(total_bytes=6 * 65536, segment_bytes=65536, alarm_segment_bytes=32768)
 
 
-@dataclass
-class Sending:
-    """A spool with its uplink, without devices."""
-
-    spool: Spool
-    batcher: Batcher
-    link: LinkSender
-
-    async def append(self, lane: Lane, *records: Record) -> None:
-        """One batch, durable and known to the link."""
-        self.batcher.add(records)
-        durable = self.batcher.close(lane)
-        if durable is not None:
-            await durable
-
-
-@asynccontextmanager
-async def sending(folder: Path, authority: Authority, port: int, limits: Limits) -> AsyncGenerator[Sending]:
-    spool = await Spool.open(folder / "spool", time.time_ns, limits)
-    link = LinkSender(TENANT, GATEWAY, spool.epoch)
-    for lane in Lane:
-        link.spool_opened(lane, spool.held(lane), spool.newest(lane))
+def sending(folder: Path, authority: Authority, port: int, limits: Limits) -> AbstractAsyncContextManager[Sending]:
     papers = authority.gateway()
-
-    async def placed(_: Placement, _first: bool) -> bool:
-        return True
-
-    async def cannot_resend(event: CannotResend) -> None:
-        await losses.report(event)
-
-    async def settings(_: Settings) -> None:
-        return
-
-    uplink = Uplink(
-        link,
-        spool,
-        lambda: make_channel(f"127.0.0.1:{port}", ClientPapers(papers.key, papers.certificate, authority.pem)),
-        Downlink(placed, cannot_resend, lambda _: None, settings),
-    )
-    batcher = Batcher(spool, link, uplink.wake)
-    losses = Losses(spool, link, batcher.record, uplink.wake)
-    spool.on_dropped = losses.dropped
-    tasks = [asyncio.create_task(uplink.run(c)) for c in Connection] + [asyncio.create_task(losses.run())]
-    try:
-        yield Sending(spool, batcher, link)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await batcher.close_all()
-        await spool.close()
+    client = ClientPapers(papers.key, papers.certificate, authority.pem)
+    return sender(folder, lambda: Route(lambda: [f"127.0.0.1:{port}"], lambda: client), limits)
 
 
 def gaps(store: Store) -> list[Gap]:
