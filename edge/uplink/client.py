@@ -85,6 +85,7 @@ class Uplink:
         self._news = {connection: asyncio.Event() for connection in Connection}
         self._to_move = {connection: asyncio.Event() for connection in Connection}
         self._greeted = {connection: asyncio.Event() for connection in Connection}
+        self._writing = {connection: asyncio.Lock() for connection in Connection}
         self._leaving: set[Connection] = set()
         self._now_ns = now_ns
         self.hub_ahead_ns: int | None = None
@@ -215,7 +216,8 @@ class Uplink:
         try:
             async with asyncio.timeout(_LEAVE_S):
                 await sending
-                await call.done_writing()
+                async with self._writing[connection]:
+                    await call.done_writing()
                 await reading
         except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError, _HubSilentError) as error:
             _log.warning("uplink-left-early", connection=connection.name.lower(), reason=type(error).__name__)
@@ -236,7 +238,7 @@ class Uplink:
                     )
                     return
                 if isinstance(event, PlacementReceived):
-                    await self._place(event.placement, call, first=first)
+                    await self._place(connection, event.placement, call, first=first)
                     first = False
                 else:
                     await self._heard(connection, event)
@@ -252,15 +254,25 @@ class Uplink:
             _log.info("hub-message-ignored", connection=connection.name.lower(), bytes=len(data))
         return self._link.receive(connection, message, time.monotonic_ns())
 
-    async def _place(
-        self, placement: Placement, call: "grpc.aio.StreamStreamCall[bytes, bytes]", *, first: bool
+    async def _write(
+        self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]", data: bytes
     ) -> None:
-        taken = await self._downlink.placed(placement, first)
-        if call.done() or Connection.DATA in self._leaving:
-            return  # the next stream begins with the placement
-        if taken:
+        """Reader and sender both write, and two writes at once end a stream of gRPC."""
+        async with self._writing[connection]:
+            await call.write(data)
+
+    async def _place(
+        self,
+        connection: Connection,
+        placement: Placement,
+        call: "grpc.aio.StreamStreamCall[bytes, bytes]",
+        *,
+        first: bool,
+    ) -> None:
+        if await self._downlink.placed(placement, first):
             applied = GatewayMessage(placement_applied=PlacementApplied(version=placement.version))
-            await call.write(applied.SerializeToString())
+            if connection not in self._leaving:  # the next stream begins with the placement
+                await self._write(connection, call, applied.SerializeToString())
         else:
             _log.warning("placement-not-newer", version=placement.version)
 
@@ -317,7 +329,7 @@ class Uplink:
                 else:
                     data = send.message.SerializeToString()
                 self._link.sent(connection, send, len(data), time.monotonic_ns())
-                await call.write(data)
+                await self._write(connection, call, data)
             gauge.set(self._link.bytes_in_flight(connection))
             if connection in self._leaving:
                 return

@@ -127,14 +127,21 @@ class UplinkDoor:
         )
 
     async def _positions(self, link: "Link", hello: Hello) -> HubHello:
-        """Answer the Hello once nothing that came on an older stream of the connection is still being stored."""
+        """Answer the Hello with what the database holds, once nothing that came on an older stream is still being stored."""
+        connection, receiver = Connection(hello.connection), link.receiver
         while True:
             link.settled.clear()
-            answer = link.receiver.hello(hello, self._now_ns())
-            if isinstance(answer, Refusal):
-                raise _refused(answer)
-            if isinstance(answer, HubHello):
-                return answer
+            commits = receiver.commits
+            if not receiver.is_storing(connection):
+                positions = await self._streams.positions(link.identity, link.epoch)
+                if not receiver.is_storing(connection) and commits == receiver.commits:
+                    receiver.restate(connection, positions)
+                    answer = receiver.hello(hello, self._now_ns())
+                    if isinstance(answer, Refusal):
+                        raise _refused(answer)
+                    if isinstance(answer, HubHello):
+                        return answer
+                continue
             await link.settled.wait()
 
     async def _read_hello(self, context: Context) -> Hello:

@@ -80,7 +80,7 @@ class IngestParts:
 
 
 class IngestServer:
-    """Start it, read `uplink_port` and `enrolment_port`, stop it."""
+    """Start it, read `uplink_port` and `enrolment_port`, stop it. `streams` are those that are up."""
 
     def __init__(self, parts: IngestParts) -> None:
         self._parts = parts
@@ -91,7 +91,7 @@ class IngestServer:
         ]
         self._alarms = Writer(parts.alarm_database, "alarm", self._live.publish, parts.checkpoint, parts.audit)
         terms = parts.local_pages
-        streams = Streams(
+        self.streams = streams = Streams(
             parts.database,
             self._watch,
             lambda: self._live.has_subscribers,

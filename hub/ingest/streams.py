@@ -107,10 +107,7 @@ class Streams:
         place = (identity.gateway_id, epoch)
         link = self._links.get(place)
         if link is None:
-            values = {"gateway": identity.gateway_id, "epoch": epoch}
-            async with self._database.connection() as connection:
-                rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
-            positions: dict[Lane, Position] = {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
+            positions = await self.positions(identity, epoch)
             catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
             tickets = Tickets(self._ticket_key, identity.tenant)
@@ -120,6 +117,13 @@ class Streams:
             # Another stream may have been faster while the database was asked.
             link = self._links.setdefault(place, Link(identity, epoch, receiver, maker))
         return link
+
+    async def positions(self, identity: GatewayIdentity, epoch: bytes) -> dict[Lane, Position]:
+        """Ask the database what is stored."""
+        values = {"gateway": identity.gateway_id, "epoch": epoch}
+        async with self._database.connection() as connection:
+            rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
+        return {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
 
     def open(self, stream: Stream) -> None:
         """Count it in; an older one of the same connection ends."""

@@ -47,6 +47,7 @@ class LinkReceiver:
         self._stored = {lane: positions.get(lane, Position()).copy() for lane in Lane}
         self._storing = {lane: Ranges() for lane in Lane}
         self._greeted: set[Connection] = set()
+        self.commits = 0  # how often something was stored here
 
     def hello(
         self, hello: Hello, hub_ns: int, features: Iterable[str] = ()
@@ -62,11 +63,23 @@ class LinkReceiver:
         if hello.epoch != self._epoch:
             return Refusal("epoch", "another epoch: it has positions of its own")
         connection = Connection(hello.connection)
-        if any(len(self._storing[lane]) for lane in connection.lanes):
+        if self.is_storing(connection):
             return Verdict.WAIT
         self._greeted.add(connection)
         positions = [self._stored[lane].to_proto(lane) for lane in connection.lanes]
         return HubHello(version=VERSION, positions=positions, features=features, hub_ns=hub_ns)
+
+    def is_storing(self, connection: Connection) -> bool:
+        """Whether something of the connection's lanes is on its way into the database."""
+        return any(len(self._storing[lane]) for lane in connection.lanes)
+
+    def restate(self, connection: Connection, positions: Mapping[Lane, Position]) -> None:
+        """Take the positions of a connection's lanes from the database, before a hello and while nothing of them is being stored.
+
+        Another copy of the hub may have stored more since, and positions may have been opened again.
+        """
+        for lane in connection.lanes:
+            self._stored[lane] = positions.get(lane, Position()).copy()
 
     def receive(self, connection: Connection, message: Batch | Lost) -> Verdict | ProtocolViolation:
         """Say what to do with a batch, or with a Lost. After STORE the shell has to call `committed` or `failed`."""
@@ -115,6 +128,7 @@ class LinkReceiver:
 
         `rejected`: index in the batch and reason of each record that went to quarantine.
         """
+        self.commits += 1
         self._storing[lane].remove(first, last)
         self._stored[lane].add(first, last)
         ack = self.ack(lane)

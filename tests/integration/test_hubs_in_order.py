@@ -1,0 +1,100 @@
+"""Several addresses of one hub: the first that answers has the gateway, the first of all has it back, and every reading is there once."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from edge.identity import Identity, save_identity
+from protocols.link import Lane
+from tests.fixtures.hub import RunningHub, running_hub
+from tests.fixtures.migrated_database import MigratedDatabases
+from tests.fixtures.sender import Sending, route_of, sender
+from tests.fixtures.spool_records import T0_NS, alarm, heart_rate, waveform
+from tests.fixtures.tcp_proxy import Proxy
+from tests.fixtures.waiting import until
+from wardlink.local.database import Database
+
+pytestmark = pytest.mark.integration
+HOME_AFTER_S = 2.0
+
+
+def beside(state: Path, short_folder: Callable[[], Path]) -> Path:
+    """The state of a second copy of the hub: the same authority."""
+    folder = short_folder()
+    for name in ("ca.key", "ca.pem"):
+        shutil.copy(state / name, folder / name)
+    return folder
+
+
+async def enrolled(hub: RunningHub, state: Path) -> None:
+    papers = await hub.enrol("gateway-1")
+    save_identity(
+        state,
+        Identity(papers.tenant, papers.gateway, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem),
+    )
+
+
+async def append(agent: Sending, i: int) -> None:
+    await agent.append(Lane.WAVEFORM, waveform(25 * i))
+    await agent.append(Lane.NUMERIC, heart_rate(60, T0_NS + i * 10**9))
+    await agent.append(Lane.ALARM, alarm())
+
+
+def streams_at(hub: RunningHub) -> int:
+    return len(tuple(hub.server.streams))
+
+
+async def test_a_gateway_goes_to_the_next_address_and_back_to_the_first_with_nothing_twice_or_missing(
+    hub_database: Database, short_folder: Callable[[], Path], tmp_path: Path
+):
+    async with AsyncExitStack() as stack:
+        state = short_folder()
+        first_alone = AsyncExitStack()
+        first = await first_alone.enter_async_context(running_hub(hub_database, state))
+        port = first.server.uplink_port
+        second = await stack.enter_async_context(running_hub(hub_database, beside(state, short_folder)))
+        await enrolled(first, tmp_path)
+        hubs = [first.uplink, second.uplink]
+        agent = await stack.enter_async_context(sender(tmp_path, route_of(tmp_path, hubs, HOME_AFTER_S)))
+        for i in range(5):
+            await append(agent, i)
+        await until(agent.all_acknowledged)
+        assert (streams_at(first), streams_at(second)) == (2, 0)
+        await first_alone.aclose()
+        begun = time.monotonic()
+        for i in range(5, 10):
+            await append(agent, i)
+        await until(agent.all_acknowledged)
+        print(f"taken over by the second after {time.monotonic() - begun:.2f} s")
+        assert streams_at(second) == 2
+        before = sum(agent.link.sends.values())
+        again = await stack.enter_async_context(running_hub(hub_database, state, uplink_port=port))
+        for i in range(10, 60):
+            await append(agent, i)
+            await asyncio.sleep(0.1)
+        await until(lambda: (streams_at(again), streams_at(second)) == (2, 0))
+        await until(agent.all_acknowledged)
+        assert sum(agent.link.sends.values()) - before == 3 * 50, "the way back costs no batch a second sending"
+        for table, rows in (("waveform", 60), ("observation", 60), ("alarm", 60), ("gap", 0)):
+            assert again.rows(f"select count(*) from {table}") == [(rows,)]
+
+
+async def test_a_first_address_that_swallows_everything_or_is_another_hub_is_passed_over(
+    hub: RunningHub, migrated_databases: MigratedDatabases, short_folder: Callable[[], Path], tmp_path: Path
+):
+    """A hub with a database of its own knows no certificate of ours, whoever its authority is: it gets nothing."""
+    await enrolled(hub, tmp_path)
+    with migrated_databases.lent() as database:
+        async with running_hub(database, beside(hub.state, short_folder)) as other, Proxy(1) as silent:
+            silent.swallow()
+            hubs = [f"127.0.0.1:{silent.port}", other.uplink, hub.uplink]
+            async with sender(tmp_path, route_of(tmp_path, hubs)) as agent:
+                await append(agent, 0)
+                await until(agent.all_acknowledged, 20)
+            assert hub.rows("select count(*) from observation") == [(1,)]
+            assert other.rows("select count(*) from lane_position") == [(0,)]
