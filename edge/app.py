@@ -57,7 +57,7 @@ from firmware_adapters.adapter import ConfigError, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import find_adapter
-from protocols.link import Connection, Lane, LinkSender
+from protocols.link import RESEND, Connection, Lane, LinkSender
 from protocols.nomenclature import EVT_CLOCK_STEP
 from protocols.record import DeviceEvent, SourcePath, Times
 
@@ -167,7 +167,7 @@ class Agent:
             _log.info("agent-stopped")
 
     def _join(self, identity: "Identity", spool: Spool, placements: PlacementStore) -> _Parts:
-        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version())
+        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=(RESEND,))
         for lane in Lane:
             link.spool_opened(lane, spool.held(lane), spool.newest(lane))
         pipelines: dict[str, DevicePipeline] = {}

@@ -1,6 +1,9 @@
 """The command `wardlink hub`: run, migrate, gateways, devices, accounts, audit, settings. Prints what a person does next; leaves the work to services."""
 
+import asyncio
 import sys
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +31,8 @@ from hub.upstream.commands import app as sharing
 if TYPE_CHECKING:
     from hub.core.audit_check import Checked
 
+TIME_FORMATS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
+
 app = typer.Typer(
     name="hub",
     help="The hospital or regional platform.",
@@ -36,7 +41,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-gateways = typer.Typer(help="Gateways: add, list, certificates, revoke.", no_args_is_help=True, rich_markup_mode=None)
+gateways = typer.Typer(
+    help="Gateways: add, list, certificates, resend, revoke.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(gateways, name="gateway")
 devices = typer.Typer(help="Devices: admit one, or all as they come.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(devices, name="device")
@@ -184,6 +191,42 @@ def certificates(name: str, tenant: TenantOption = "default", config: ConfigOpti
         print(
             f"{row.serial:40} {state:24} issued {row.issued_at:%Y-%m-%d %H:%M}  until {row.not_after:%Y-%m-%d %H:%M}"
             f"  renewed from {row.renewed_from or '-'}"
+        )
+
+
+@gateways.command()
+def resend(
+    name: str,
+    begin: Annotated[datetime, typer.Option("--from", help="From when on, in UTC.", formats=TIME_FORMATS)],
+    end: Annotated[datetime, typer.Option("--to", help="Until when, in UTC.", formats=TIME_FORMATS)],
+    lane: Annotated[str, typer.Option(help="event, numeric or waveform.")] = "waveform",
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for its answer.", min=0, max=600)] = 10.0,
+    tenant: TenantOption = "default",
+    config: ConfigOption = None,
+) -> None:
+    """Ask a gateway again for what it took in between two times; what is not there is stored."""
+    from hub.gateways.service import ResendAnswer, tenant_id_of
+
+    async def work() -> ResendAnswer | None:
+        settings = settings_of(config)
+        async with gateway_service(settings, required(settings.web_url, "web_url")) as service:
+            operator = principal.operator("gateway resend", await tenant_id_of(service.database, tenant))
+            request = await service.ask_again(operator, name, lane, begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
+            answer = await service.answer_of(operator, request)
+            until_s = time.monotonic() + wait_s
+            while answer is None and time.monotonic() < until_s:
+                await asyncio.sleep(0.2)
+                answer = await service.answer_of(operator, request)
+            return answer
+
+    answer = run_work(work())
+    if answer is None:
+        print(f"{name} has not answered yet; it is asked again whenever it connects.")
+    elif answer.kept_from is None:
+        print(f"{name} keeps nothing of lane {lane}.")
+    else:
+        print(
+            f"{answer.batches} batches of lane {lane} come again; {name} keeps some since {answer.kept_from:%Y-%m-%d %H:%M:%S} UTC."
         )
 
 

@@ -230,6 +230,10 @@ class Spool:
         """The numbers that are durable, as closed ranges."""
         return self._store.held(lane)
 
+    async def closed_between(self, lane: Lane, from_ns: int, to_ns: int) -> tuple[list[tuple[int, int]], int]:
+        """The batches that are there and were closed in that time, as closed ranges; when the oldest that is there was (0: none is)."""
+        return await asyncio.to_thread(self._store.closed_between, lane, from_ns, to_ns)
+
     def newest(self, lane: Lane) -> int:
         """The highest number ever given in this epoch."""
         return self._store.newest[lane]

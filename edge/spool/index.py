@@ -176,6 +176,20 @@ class Index:
         with self._lock:
             return [(int(a), int(b)) for a, b in self._db.execute(query, (lane,)).fetchall()]
 
+    def closed_between(self, lane: int, from_ns: int, to_ns: int) -> list[tuple[int, int]]:
+        """The batches of a lane that were closed in that time (`to_ns` exclusive), as closed ranges in order."""
+        query = """
+            SELECT MIN(n), MAX(n) FROM (SELECT n, n - ROW_NUMBER() OVER (ORDER BY n) AS island FROM batch
+            WHERE lane = ? AND closed_ns >= ? AND closed_ns < ?) GROUP BY island ORDER BY 1"""
+        with self._lock:
+            return [(int(a), int(b)) for a, b in self._db.execute(query, (lane, from_ns, to_ns)).fetchall()]
+
+    def kept_from_ns(self, lane: int) -> int:
+        """When the oldest batch of a lane was closed; 0 when there is none."""
+        with self._lock:
+            row = self._db.execute("SELECT closed_ns FROM batch WHERE lane = ? ORDER BY n LIMIT 1", (lane,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def holes(self, lane: int, first: int, last: int) -> list[Entry]:
         """Holes that overlap these numbers."""
         with self._lock:

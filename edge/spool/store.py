@@ -167,6 +167,11 @@ class Store:
         if due:
             self.flush()
 
+    def closed_between(self, lane: Lane, from_ns: int, to_ns: int) -> tuple[list[tuple[int, int]], int]:
+        """The batches that are there and were closed in that time, and when the oldest that is there was closed (0: none is)."""
+        self.flush()
+        return self.index.closed_between(lane, from_ns, to_ns), self.index.kept_from_ns(lane)
+
     def flush(self) -> None:
         """Bring the index up to what is durable."""
         with self._flushing:

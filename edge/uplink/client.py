@@ -21,6 +21,7 @@ from edge.health.metrics import UPLINK_IGNORED, UPLINK_IN_FLIGHT, UPLINK_REJECTE
 from edge.identity import IdentityError
 from edge.uplink.route import Route
 from protocols.link import (
+    MAX_RESENDABLE,
     Acknowledged,
     AlarmsAcknowledged,
     CannotResend,
@@ -33,10 +34,11 @@ from protocols.link import (
     PlacementReceived,
     ProtocolViolation,
     RejectedRecord,
+    ResendAsked,
     SendBatch,
     SettingsReceived,
 )
-from protocols.uplink_pb2 import GatewayMessage, HubMessage, Placement, PlacementApplied, Settings
+from protocols.uplink_pb2 import GatewayMessage, HubMessage, Placement, PlacementApplied, Range, Resendable, Settings
 
 if TYPE_CHECKING:
     from edge.spool import Spool
@@ -150,6 +152,7 @@ class Uplink:
             try:
                 async with asyncio.timeout(_CONNECT_S):
                     await call.write(hello.SerializeToString())
+                self._link.hello_sent(connection, time.monotonic_ns())
             except TimeoutError:
                 msg = "nobody is there"
                 raise _HubSilentError(msg) from None
@@ -240,6 +243,8 @@ class Uplink:
                 if isinstance(event, PlacementReceived):
                     await self._place(connection, event.placement, call, first=first)
                     first = False
+                elif isinstance(event, ResendAsked):
+                    await self._resend(connection, event, call)
                 else:
                     await self._heard(connection, event)
             self._news[connection].set()
@@ -276,6 +281,20 @@ class Uplink:
         else:
             _log.warning("placement-not-newer", version=placement.version)
 
+    async def _resend(
+        self, connection: Connection, asked: ResendAsked, call: "grpc.aio.StreamStreamCall[bytes, bytes]"
+    ) -> None:
+        ranges, kept_from_ns = await self._spool.closed_between(asked.lane, asked.from_ns, asked.to_ns)
+        _log.info("resend-asked", lane=asked.lane.name.lower(), batches=sum(b - a + 1 for a, b in ranges))
+        answer = Resendable(
+            request=asked.request,
+            lane=asked.lane.wire,
+            ranges=[Range(first=first, last=last) for first, last in ranges[-MAX_RESENDABLE:]],
+            kept_from_ns=kept_from_ns,
+        )
+        if connection not in self._leaving:  # the next stream is asked again
+            await self._write(connection, call, GatewayMessage(resendable=answer).SerializeToString())
+
     async def _heard(self, connection: Connection, event: LinkEvent) -> None:
         match event:
             case Acknowledged():
@@ -311,7 +330,7 @@ class Uplink:
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
                 raise EpochConflictError(msg)
-            case PlacementReceived() | ProtocolViolation():  # `_read` has dealt with them
+            case PlacementReceived() | ResendAsked() | ProtocolViolation():  # `_read` has dealt with them
                 return
 
     async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:

@@ -80,3 +80,12 @@ select c.serial, c.issued_at, c.not_after, c.revoked_at, c.renewed_from
   join gateway g using (gateway_id)
  where c.tenant_id = %(tenant)s and g.name = %(name)s and c.not_after > now()
  order by c.issued_at desc, c.serial
+
+-- name: ask_again
+insert into resend_request (tenant_id, gateway_id, lane, from_time, to_time)
+select g.tenant_id, g.gateway_id, %(lane)s, %(begin)s, %(end)s from gateway g
+ where g.tenant_id = %(tenant)s and g.name = %(name)s and g.revoked_at is null
+returning resend_request_id
+
+-- name: asked_again
+select answered_at, batches, kept_from from resend_request where resend_request_id = %(request)s

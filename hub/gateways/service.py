@@ -32,6 +32,7 @@ from hub.core.policy import policy
 from hub.core.principal import ANONYMOUS, Principal, tenant_of
 from hub.core.sql import load_queries
 from hub.gateways.ca import read_request
+from protocols.link import Lane
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -68,6 +69,14 @@ class CertificateRow:
     not_after: datetime
     revoked_at: datetime | None
     renewed_from: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResendAnswer:
+    """How many batches come again, and since when the gateway keeps any of that lane (None: it keeps none)."""
+
+    batches: int
+    kept_from: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +258,35 @@ class GatewayService:
         async with self.database.transaction(tenant_id) as connection:
             rows = await (await connection.execute(_QUERIES["certificates"], values)).fetchall()
         return [CertificateRow(*row) for row in rows]
+
+    @policy("gateway.resend")
+    async def ask_again(self, principal: Principal, name: str, lane: str, begin: datetime, end: datetime) -> int:
+        """Ask a gateway for what it took in of a lane between two times; returns the number of the request.
+
+        It sends what it still keeps, now or when it comes again, and of that is stored what is not there. InvalidError,
+        NotFoundError.
+        """
+        lanes = {one.name.lower(): one for one in Lane if one is not Lane.ALARM}
+        if lane not in lanes:
+            raise InvalidError(f"{lane!r} is no lane that can be asked for again.", f"Use {', '.join(lanes)}.")
+        if not begin < end:
+            raise InvalidError("The time begins no earlier than it ends.", "Give the earlier time first.")
+        tenant_id = tenant_of(principal)
+        values = {"tenant": tenant_id, "name": name, "lane": int(lanes[lane]), "begin": begin, "end": end}
+        async with self.database.transaction(tenant_id) as connection:
+            row = await (await connection.execute(_QUERIES["ask_again"], values)).fetchone()
+            if row is None:
+                raise NotFoundError(f"There is no gateway {name} that is not revoked.", "See the list of gateways.")
+            details = {"lane": lane, "from": begin.isoformat(), "to": end.isoformat(), "request": int(row[0])}
+            await self.audit.write(connection, principal, "gateway.resend", f"gateway:{name}", details)
+        return int(row[0])
+
+    @policy("gateway.resend")
+    async def answer_of(self, principal: Principal, request: int) -> ResendAnswer | None:
+        """What the gateway has answered; None while it has not."""
+        async with self.database.transaction(tenant_of(principal)) as connection:
+            row = await (await connection.execute(_QUERIES["asked_again"], {"request": request})).fetchone()
+        return None if row is None or row[0] is None else ResendAnswer(int(row[1]), row[2])
 
     def _answer(self, certificate: x509.Certificate, tenant: str, gateway: str, addresses: tuple[str, ...]) -> Enrolled:
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hub.upstream.intake import Sharing
 
 HELLO_TIMEOUT_S = 5.0
+MAX_FEATURES = 32
 # What gRPC takes at all. It is twice the bound of a message, so that a gateway hears why one above the bound is refused.
 TRANSPORT_BYTES = 2 * MAX_UPLINK_BYTES
 _REFUSED = Counter("hub_ingest_refused_total", "Streams refused or cut off", ["reason"])
@@ -101,7 +102,9 @@ class UplinkDoor:
         if refusal is not None:
             raise _refused(refusal)
         link = await self._streams.link(identity, bytes(hello.epoch))
-        stream = Stream(link, Connection(hello.connection), identity.fingerprint)
+        stream = Stream(
+            link, Connection(hello.connection), identity.fingerprint, frozenset(hello.features[:MAX_FEATURES])
+        )
         self._streams.open(stream)
         try:
             stream.send(HubMessage(hello=await self._positions(stream.link, hello)))
@@ -211,6 +214,8 @@ class UplinkDoor:
                     gateway_id=stream.link.identity.gateway_id,
                     version=message.placement_applied.version,
                 )
+            elif kind == "resendable":
+                await self._downlink.resends.answered(stream, message.resendable)
             elif kind == "hello":
                 raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
             # None of these: a message of a later version, which this one need not understand.

@@ -13,6 +13,7 @@ from hub.core.sql import load_queries
 from hub.ingest.acknowledged import acknowledged_alarms, messages
 from hub.ingest.identity import fallen_from, unknown
 from hub.ingest.placement import placement_of
+from hub.ingest.resend import Resends
 from protocols.link import PAGE_ORIGIN, TICKET_KEY, Connection
 from protocols.uplink_pb2 import HubMessage, Setting, Settings
 
@@ -40,6 +41,7 @@ class Downlink:
     def __init__(self, database: "Database", streams: "Streams", terms: LocalPageTerms | None = None) -> None:
         """`terms`: None: no gateway lets anybody in."""
         self._database, self._streams, self._terms = database, streams, terms
+        self.resends = Resends(database, streams)
 
     async def greet(self, stream: "Stream") -> None:
         """Put behind the hello what a gateway that was away has missed."""
@@ -49,6 +51,7 @@ class Downlink:
         if stream.connection is Connection.DATA:
             stream.send(await self._placement(identity))
             stream.send(HubMessage(settings=self._settings()))
+            await self.resends.ask(identity.gateway_id)
         else:
             await self.alarms_changed(identity.tenant_id)
 

@@ -16,6 +16,8 @@ OBSERVATION_COLUMNS = "time, series_id, quality, gateway_offset_ms, uncertainty_
 WAVEFORM_COLUMNS = "start, stream_id, n, first_sample, codec, gateway_offset_ms, uncertainty_ms, device_offset_ms, clock_segment_id, quality, samples"
 COPY_OBSERVATION = b"copy observation (%s) from stdin (format binary)" % OBSERVATION_COLUMNS.encode()
 COPY_WAVEFORM = b"copy waveform (%s) from stdin (format binary)" % WAVEFORM_COLUMNS.encode()
+COPY_OBSERVATION_AGAIN = b"copy observation_again (%s) from stdin (format binary)" % OBSERVATION_COLUMNS.encode()
+COPY_WAVEFORM_AGAIN = b"copy waveform_again (%s) from stdin (format binary)" % WAVEFORM_COLUMNS.encode()
 
 _FIXED_OBSERVATION = ">h iq ii ih id if"
 # value, device_offset_ms, clock_segment_id each there or null; comparator and text null: (device, segment) -> packer

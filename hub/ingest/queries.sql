@@ -17,7 +17,7 @@ select c.fingerprint, g.revoked_at is not null, c.revoked_at is not null, c.not_
 select lane, cumulative, stored from lane_position where gateway_id = %(gateway)s and epoch = %(epoch)s
 
 -- name: lock_position
-select cumulative, stored from lane_position
+select cumulative, stored, reopened from lane_position
  where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s
    for update
 
@@ -27,8 +27,56 @@ values (%(gateway)s, %(epoch)s, %(lane)s, %(tenant)s, 0, '{}')
 on conflict do nothing
 
 -- name: write_position
-update lane_position set cumulative = %(cumulative)s, stored = %(stored)s, updated_at = now()
+update lane_position set cumulative = %(cumulative)s, stored = %(stored)s, reopened = %(reopened)s, updated_at = now()
  where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s
+
+-- name: resend_requests
+select resend_request_id, gateway_id, lane, from_time, to_time from resend_request
+ where answered_at is null and (%(gateway)s::int is null or gateway_id = %(gateway)s)
+ order by resend_request_id
+
+-- name: resend_answered
+update resend_request set answered_at = now(), batches = %(batches)s, kept_from = %(kept_from)s
+ where resend_request_id = %(request)s and gateway_id = %(gateway)s and lane = %(lane)s and answered_at is null
+returning true
+
+-- name: missing_observations
+insert into observation (time, series_id, quality, gateway_offset_ms, uncertainty_ms, value, device_offset_ms, clock_segment_id, comparator, text_value)
+select time, series_id, quality, gateway_offset_ms, uncertainty_ms, value, device_offset_ms, clock_segment_id, comparator, text_value from observation_again a
+ where not exists (
+    select from observation o
+     where o.series_id = a.series_id and o.time = a.time and o.value is not distinct from a.value
+       and o.text_value is not distinct from a.text_value and o.comparator is not distinct from a.comparator)
+
+-- name: missing_waveforms
+insert into waveform (start, stream_id, n, first_sample, codec, gateway_offset_ms, uncertainty_ms, device_offset_ms, clock_segment_id, quality, samples)
+select start, stream_id, n, first_sample, codec, gateway_offset_ms, uncertainty_ms, device_offset_ms, clock_segment_id, quality, samples from waveform_again a
+ where not exists (
+    select from waveform w where w.stream_id = a.stream_id and w.start = a.start and w.first_sample = a.first_sample and w.n = a.n)
+
+-- name: forget_observations_again
+delete from observation_again
+
+-- name: forget_waveforms_again
+delete from waveform_again
+
+-- name: has_gap
+select from gap where source_id = %(source)s and gateway_id = %(gateway)s and from_time = %(from_time)s and to_time = %(to_time)s
+   and from_sample is not distinct from %(from_sample)s and reason = %(reason)s limit 1
+
+-- name: has_device_event
+select from device_event where source_id = %(source)s and gateway_id = %(gateway)s and time = %(time)s and code = %(code)s
+   and params = %(params)s and text = %(text)s limit 1
+
+-- name: has_subject_claim
+select from subject_claim where source_id = %(source)s and gateway_id = %(gateway)s and time = %(time)s and sealed = %(sealed)s limit 1
+
+-- name: has_document
+select from document where source_id = %(source)s and gateway_id = %(gateway)s and time = %(time)s and sha256 = %(sha256)s limit 1
+
+-- name: has_quarantine
+select from quarantine where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s and n = %(n)s and record_index = %(index)s
+ limit 1
 
 -- name: device
 with made as (

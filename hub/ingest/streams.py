@@ -47,6 +47,7 @@ class Stream:
     link: Link
     connection: Connection
     fingerprint: bytes = b""  # of the certificate with which it was opened
+    features: frozenset[str] = frozenset()  # of the gateway's Hello
     outbox: list[HubMessage] = field(default_factory=list[HubMessage])
     to_ack: dict[Lane, list[Rejected]] = field(default_factory=dict[Lane, list[Rejected]])
     wake: asyncio.Event = field(default_factory=asyncio.Event)

@@ -24,10 +24,11 @@ from hub.core.principal import Principal, PrincipalKind, Role
 from hub.core.queues import QUEUES
 from hub.core.sql import load_queries
 from hub.ingest import pgcopy
+from hub.ingest.again import insert_missing, is_there
 from hub.ingest.quarantined import Held, RejectedError, held_record
 from hub.ingest.rows import Rows
 from hub.upstream import intake as outbox
-from protocols.link import Lane, Position
+from protocols.link import Lane, Position, Ranges
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -70,6 +71,7 @@ class Pending:
     remake: Remake | None = None
     rules: "Rules | None" = None  # what of it goes up to the hub above
     duplicate: bool = False
+    again: bool = False  # it was asked for again: of its rows only those are written that are missing
     alarm_events: list[int] = field(default_factory=list[int])
 
     @property
@@ -146,14 +148,16 @@ class Writer:
     async def _store(self, group: Sequence[Pending]) -> None:
         with _TRANSACTION.labels(self._name).time():
             async with self._database.transaction() as connection:
-                positions = await self._lock_positions(connection, group)
+                positions, reopened = await self._lock_positions(connection, group)
                 for pending in group:
-                    position = positions[pending.key]
+                    position, opened = positions[pending.key], reopened[pending.key]
                     pending.duplicate = position.contains(pending.first, pending.last)
+                    pending.again = any(True for _ in opened.within(pending.first, pending.last))
                     position.add(pending.first, pending.last)
+                    opened.remove(pending.first, pending.last)
                 wanted = [p for p in group if not p.duplicate]
                 await insert(connection, wanted)
-                await self._write_positions(connection, wanted, positions)
+                await self._write_positions(connection, wanted, positions, reopened)
                 if self._audit is not None:
                     await _audit_seen(connection, self._audit, wanted)
                 if self._checkpoint is not None:
@@ -164,9 +168,15 @@ class Writer:
         for pending in wanted:
             self._tell(pending)
 
-    async def _lock_positions(self, connection: "Connection", group: Sequence[Pending]) -> dict[LaneKey, Position]:
-        """Lock each lane's row in one order, so that two writers never wait for each other; what it says is the truth."""
+    async def _lock_positions(
+        self, connection: "Connection", group: Sequence[Pending]
+    ) -> tuple[dict[LaneKey, Position], dict[LaneKey, Ranges]]:
+        """Lock each lane's row in one order, so that two writers never wait for each other; what it says is the truth.
+
+        Returns what is stored of each lane, and what of the rest was asked for again.
+        """
         positions: dict[LaneKey, Position] = {}
+        reopened: dict[LaneKey, Ranges] = {}
         for pending in sorted(group, key=lambda p: p.key):
             if pending.key in positions:
                 continue
@@ -179,15 +189,26 @@ class Writer:
                 msg = f"position of gateway {pending.gateway_id}, lane {pending.lane.name}: neither made nor found"
                 raise RuntimeError(msg)
             positions[pending.key] = position_of(int(row[0]), row[1])
-        return positions
+            reopened[pending.key] = ranges_of(row[2])
+        return positions, reopened
 
     async def _write_positions(
-        self, connection: "Connection", group: Sequence[Pending], positions: dict[LaneKey, Position]
+        self,
+        connection: "Connection",
+        group: Sequence[Pending],
+        positions: dict[LaneKey, Position],
+        reopened: dict[LaneKey, Ranges],
     ) -> None:
         for pending in {p.key: p for p in group}.values():
             position = positions[pending.key]
             above = Multirange([Range(first, last + 1) for first, last in position.above])
-            values = {**_lane_values(pending), "cumulative": position.cumulative, "stored": above}
+            opened = Multirange([Range(first, last + 1) for first, last in reopened[pending.key]])
+            values = {
+                **_lane_values(pending),
+                "cumulative": position.cumulative,
+                "stored": above,
+                "reopened": opened,
+            }
             await connection.execute(_QUERIES["write_position"], values)
 
     async def _store_all_but_the_poison(self, pending: Pending, error: Exception) -> None:
@@ -256,18 +277,21 @@ class Writer:
 
 async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
     """Write the rows of batches, inside the caller's transaction; their positions are the caller's."""
-    observations = [row for p in group for row in p.rows.observations]
-    waveforms = [row for p in group for row in p.rows.waveforms]
+    observations = [row for p in group if not p.again for row in p.rows.observations]
+    waveforms = [row for p in group if not p.again for row in p.rows.waveforms]
     for statement, rows in ((pgcopy.COPY_OBSERVATION, observations), (pgcopy.COPY_WAVEFORM, waveforms)):
         if rows:
             async with connection.cursor() as cursor, cursor.copy(statement) as copy:
                 await copy.write(pgcopy.stream(rows))
+    await insert_missing(connection, [p.rows for p in group if p.again])
     for p in group:
         for query, values in p.rows.inserts:
-            await connection.execute(_QUERIES[query], {**values, "tenant": p.tenant_id, "gateway": p.gateway_id})
+            given = {**values, "tenant": p.tenant_id, "gateway": p.gateway_id}
+            if not (p.again and await is_there(connection, query, given)):
+                await connection.execute(_QUERIES[query], given)
         for held in p.rows.held:
             await _hold(connection, p, held)
-        for device, records in p.rows.refused.items():
+        for device, records in () if p.again else p.rows.refused.items():
             counted = {"tenant": p.tenant_id, "device": device, "records": records}
             await connection.execute(_QUERIES["refused"], counted)
         if p.rows.alarms:
@@ -313,18 +337,22 @@ async def _hold(connection: "Connection", p: Pending, held: Held) -> None:
         "kind": held.kind,
         "field": held.field,
     }
-    await connection.execute(_QUERIES["quarantine"], values)
+    if not (p.again and await is_there(connection, "quarantine", values)):
+        await connection.execute(_QUERIES["quarantine"], values)
 
 
 def position_of(cumulative: int, stored: "Multirange[int]") -> Position:
     """Read a row of lane_position."""
-    position = Position()
+    position = Position(ranges_of(stored))
     if cumulative:
         position.add(1, cumulative)
-    for part in stored:
-        if part.lower is not None and part.upper is not None:
-            position.add(part.lower, part.upper - 1)
     return position
+
+
+def ranges_of(stored: "Multirange[int]") -> Ranges:
+    """Read a column of lane_position."""
+    bounded = ((part.lower, part.upper) for part in stored)
+    return Ranges((lower, upper - 1) for lower, upper in bounded if lower is not None and upper is not None)
 
 
 def _lane_values(pending: Pending) -> dict[str, object]:

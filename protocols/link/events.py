@@ -75,6 +75,16 @@ class AlarmsAcknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class ResendAsked:
+    """The hub asks which batches that were closed from `from_ns` to `to_ns` (exclusive) the spool has. The agent answers Resendable."""
+
+    request: int
+    lane: Lane
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochConflict:
     """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
 
@@ -107,6 +117,7 @@ LinkEvent: TypeAlias = (
     | PlacementReceived
     | SettingsReceived
     | AlarmsAcknowledged
+    | ResendAsked
     | EpochConflict
     | ProtocolViolation
 )

@@ -13,6 +13,8 @@ TICKET_KEY = "local_page.ticket_key"
 VERSION = 1
 EPOCH_BYTES = 16
 ALARM_ID_BYTES = 16
+RESEND = "resend"  # the feature of a gateway that answers Resend
+MAX_RESENDABLE = 64  # ranges in an answer
 MAX_ALARMS_TOLD = 1000  # ids in one message of acknowledged alarms
 
 

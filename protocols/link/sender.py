@@ -20,6 +20,7 @@ from protocols.link.events import (
     PlacementReceived,
     ProtocolViolation,
     RejectedRecord,
+    ResendAsked,
     Send,
     SendBatch,
     SendLost,
@@ -33,7 +34,7 @@ from protocols.uplink_pb2 import GatewayMessage, Hello
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from protocols.uplink_pb2 import Ack, HubHello, HubMessage
+    from protocols.uplink_pb2 import Ack, HubHello, HubMessage, Resend
 
 # The newest batches of a lane count as live: 40 of 250 ms are the 10 s that a page shows after a reconnection.
 LIVE_BATCHES = 40
@@ -160,6 +161,12 @@ class LinkSender:
 
     # -- sending
 
+    def hello_sent(self, connection: Connection, now_ns: int) -> None:
+        """Tell that the Hello of `connected` went out: until its answer the way to the hub is measured."""
+        stream = self._streams.get(connection)
+        if stream is not None:
+            stream.connected_ns = now_ns
+
     def next(self, connection: Connection) -> Send | None:
         """What to send now, None while the window is full or nothing is left. Changes nothing: `sent` does."""
         stream = self._streams.get(connection)
@@ -209,6 +216,7 @@ class LinkSender:
             return self._broken(stream, ProtocolViolation("first message of the hub", "hello", str(kind)))
         events: list[LinkEvent] = []
         if kind == "hello":
+            stream.window.way_s = (now_ns - stream.connected_ns) / 1e9
             events = self._hello(connection, stream, message.hello)
         elif kind == "ack":
             events = self._ack(connection, stream, message.ack, now_ns)
@@ -218,6 +226,8 @@ class LinkSender:
             events = [SettingsReceived(message.settings)]
         elif kind == "alarms_acknowledged":
             events = self._alarms(connection, stream, message.alarms_acknowledged.ids)
+        elif kind == "resend":
+            events = self._resend(connection, stream, message.resend)
         return events  # none for a later hub's message, which this version need not understand
 
     def _hello(self, connection: Connection, stream: _Stream, hello: "HubHello") -> list[LinkEvent]:
@@ -299,6 +309,12 @@ class LinkSender:
             found = f"{len(wrong)} bytes"
             return self._broken(stream, ProtocolViolation("id of an alarm", f"{ALARM_ID_BYTES} bytes", found))
         return [AlarmsAcknowledged(tuple(UUID(bytes=one) for one in ids))]
+
+    def _resend(self, connection: Connection, stream: _Stream, asked: "Resend") -> list[LinkEvent]:
+        if asked.lane not in set(connection.lanes) or asked.lane == Lane.ALARM:
+            expected = "a lane of the data connection"
+            return self._broken(stream, ProtocolViolation("resend", expected, f"lane {asked.lane}"))
+        return [ResendAsked(asked.request, Lane(asked.lane), asked.from_ns, asked.to_ns)]
 
     def _broken(self, stream: _Stream, violation: ProtocolViolation) -> list[LinkEvent]:
         stream.broken = True

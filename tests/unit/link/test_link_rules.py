@@ -25,7 +25,7 @@ from protocols.link import (
     Verdict,
     check_hello,
 )
-from protocols.link.window import MAX_BYTES, MIN_BYTES
+from protocols.link.window import MAX_BYTES, MIN_BYTES, START_BYTES
 from protocols.uplink_pb2 import (
     Ack,
     Batch,
@@ -99,6 +99,8 @@ def test_an_alarm_goes_at_once_whatever_the_data_backlog_is():
 def test_a_backlog_leaves_room_for_live_data():
     sender = sender_with(waveform=10_000)
     say_hello(sender, waveform=Position([(9_900, 10_000)]))
+    sender.sent(DATA, SendBatch(Lane.WAVEFORM, 1), 16 * 1024, 0)
+    sender.receive(DATA, ack(Lane.WAVEFORM, (1, 1), (9_900, 10_000)), S // 100)  # 1.6 MB/s
     send_all(sender, size=16 * 1024)
     assert sender.bytes_in_flight(DATA) == pytest.approx(MAX_BYTES * 0.75, abs=16 * 1024)
     sender.batch_ready(Lane.WAVEFORM, 10_001)
@@ -119,6 +121,46 @@ def test_the_window_is_half_a_second_of_the_measured_rate():
         sender.batch_ready(Lane.WAVEFORM, n)
     send_all(sender, size=1000)
     assert sender.bytes_in_flight(DATA) == pytest.approx(MIN_BYTES, abs=1000)
+
+
+def carry(sender: LinkSender, *, rate: float, way_s: float, size: int, seconds: float) -> list[tuple[float, int]]:
+    """A link that carries `rate` bytes a second over `way_s` there and back; (time, bytes in flight) at each batch sent."""
+    now, free, stored, seen = 0.0, 0.0, Position(), list[tuple[float, int]]()
+    coming = list[tuple[float, int]]()  # when the acknowledgement of a batch is back
+    while now < seconds:
+        while isinstance(send := sender.next(DATA), SendBatch):
+            sender.sent(DATA, send, size, round(now * S))
+            free = max(free, now) + size / rate
+            coming.append((free + way_s, send.n))
+            seen.append((now, sender.bytes_in_flight(DATA)))
+        now, n = coming.pop(0)
+        stored.add(n)
+        sender.receive(DATA, ack(Lane.WAVEFORM, *stored), round(now * S))
+    return seen
+
+
+def slow_hello(way_s: float) -> LinkSender:
+    sender = sender_with(waveform=5_000)
+    sender.connected(DATA, 0)
+    sender.hello_sent(DATA, 0)
+    sender.receive(DATA, HubMessage(hello=HubHello(version=1)), round(way_s * S))
+    return sender
+
+
+def test_a_link_of_64_kbit_carries_half_a_second_or_one_batch_at_a_time():
+    rate, size = 8_000.0, 2_000
+    seen = carry(slow_hello(0.05), rate=rate, way_s=0.05, size=size, seconds=60)
+    assert max(in_flight for _, in_flight in seen) <= START_BYTES + size, "while the rate is not known"
+    later = [in_flight for at, in_flight in seen if at > 10]
+    assert max(later) <= max(rate / 2, MIN_BYTES) + size
+
+
+def test_a_long_way_is_filled_although_its_answer_takes_longer_than_half_a_second():
+    rate, way_s = 60_000.0, 2.0
+    seen = carry(slow_hello(way_s), rate=rate, way_s=way_s, size=2_000, seconds=60)
+    carried = [at for at, _ in seen if at > 30]
+    assert len(carried) * 2_000 / 30 > 0.9 * rate * 0.75, "the backlog's share of what the link can carry"
+    assert max(in_flight for _, in_flight in seen) <= MAX_BYTES + 2_000
 
 
 def test_what_was_in_flight_comes_again_unless_the_hub_has_it():

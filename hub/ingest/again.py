@@ -1,0 +1,38 @@
+"""Stores what a gateway was asked for again: of such a batch only what is not there yet, so that no row stands twice.
+
+A row counts as there when what it says and the time of it are the same. Batches of a new spool or of a hub that was put back are not
+such: their positions say by themselves that nothing of them is there.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hub.core.sql import load_queries
+from hub.ingest import pgcopy
+
+if TYPE_CHECKING:
+    from hub.core.db import Connection
+    from hub.ingest.rows import Rows
+
+_QUERIES = load_queries("hub.ingest")
+_SERIES = (
+    (pgcopy.COPY_OBSERVATION_AGAIN, "missing_observations", "forget_observations_again"),
+    (pgcopy.COPY_WAVEFORM_AGAIN, "missing_waveforms", "forget_waveforms_again"),
+)
+
+
+async def insert_missing(connection: "Connection", group: "Sequence[Rows]") -> None:
+    """Write the readings and waveforms of batches that are not there, inside the caller's transaction."""
+    observations = [row for rows in group for row in rows.observations]
+    waveforms = [row for rows in group for row in rows.waveforms]
+    for (copied, missing, forgotten), rows in zip(_SERIES, (observations, waveforms), strict=True):
+        if rows:
+            async with connection.cursor() as cursor, cursor.copy(copied) as copy:
+                await copy.write(pgcopy.stream(rows))
+            await connection.execute(_QUERIES[missing])
+            await connection.execute(_QUERIES[forgotten])
+
+
+async def is_there(connection: "Connection", query: str, values: Mapping[str, object]) -> bool:
+    """Whether the row that the query `query` would insert is there."""
+    return await (await connection.execute(_QUERIES[f"has_{query}"], values)).fetchone() is not None
