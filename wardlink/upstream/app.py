@@ -18,28 +18,28 @@ import structlog
 
 from edge.alone import alone
 from edge.health.status import EVERY_S, Status
-from edge.identity import IdentityError, load_identity
+from edge.identity import IdentityError, fall_back, load_identity
+from edge.identity.renewal import Renewal
 from edge.identity.store import utc_now
 from edge.pipeline.batcher import Batcher
 from edge.spool import KeySource, Limits, Spool
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
-from edge.uplink import ClientPapers, Uplink, make_channel
+from edge.uplink import ClientPapers, Route, Uplink
 from edge.uplink.client import Downlink, EpochConflictError
 from edge.uplink.losses import Losses
+from edge.uplink.renew import ask_to_renew
 from hub.app import required
 from hub.core.db import Database
 from hub.core.errors import InvalidError
 from hub.upstream.outbox import Outbox
-from protocols.link import CannotResend, Connection, Lane, LinkSender
+from protocols.link import RESEND, CannotResend, Connection, Lane, LinkSender
 from wardlink.upstream.forwarder import Forwarder
 from wardlink.upstream.passed import Passed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
     from uuid import UUID
-
-    import grpc.aio
 
     from hub.settings import HubSettings
     from protocols.uplink_pb2 import Settings
@@ -97,14 +97,19 @@ class _Life:
         spool = await Spool.open(self.folder / "spool", time.time_ns, self.limits, self.keys)
         passed = Passed(self.folder / "passed.sqlite3")
         try:
-            link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=version("wardlink"))
+            link = LinkSender(
+                identity.tenant, identity.gateway, spool.epoch, agent_version=version("wardlink"), features=(RESEND,)
+            )
             for lane in Lane:
                 link.spool_opened(lane, spool.held(lane), spool.newest(lane))
 
             async def lost(event: CannotResend) -> None:
                 await losses.report(event)
 
-            uplink = Uplink(link, spool, self._open_channel, Downlink(_placed, lost, _acknowledged, _settings))
+            uplink = Uplink(link, spool, self._route, Downlink(_placed, lost, _acknowledged, _settings))
+            renewal = Renewal(
+                self.folder, lambda present, csr: ask_to_renew([present.uplink], present, csr), uplink.move
+            )
             batcher = Batcher(spool, link, uplink.wake)
             losses = Losses(spool, link, batcher.record, uplink.wake)
             spool.on_dropped = losses.dropped
@@ -116,6 +121,7 @@ class _Life:
             tasks: dict[str, Callable[[], Awaitable[None]]] = {
                 "uplink-alarm": lambda: uplink.run(Connection.ALARM),
                 "uplink-data": lambda: uplink.run(Connection.DATA),
+                "certificate": renewal.run,
                 "losses": losses.run,
                 "forward-alarms": lambda: forwarder.run(alarms=True),
                 "forward-data": lambda: forwarder.run(alarms=False),
@@ -135,11 +141,14 @@ class _Life:
             await spool.close()
             passed.close()
 
-    def _open_channel(self) -> "grpc.aio.Channel":
-        """With the papers of this moment."""
+    def _route(self) -> Route:
+        return Route(lambda: [load_identity(self.folder).uplink], self._papers, lambda: fall_back(self.folder))
+
+    def _papers(self) -> ClientPapers:
+        """Those of this moment."""
         identity = load_identity(self.folder)
         identity.check(utc_now())
-        return make_channel(identity.uplink, ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem))
+        return ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem)
 
 
 async def _tell(status: Status, spool: Spool, link: LinkSender, uplink: Uplink, batcher: Batcher) -> None:
