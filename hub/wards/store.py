@@ -12,6 +12,7 @@ from protocols.live_frame import Frame, gap_frame, samples_frame
 from protocols.microvolt import displayed
 from protocols.record import WaveformGroup, is_recorded
 from protocols.wire import decode_record
+from protocols.wire.tables import CODEC
 
 _QUERIES = load_queries("hub.wards")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -130,7 +131,7 @@ def stored_group(stream: Stream, start_us: int, n: int, first_sample: int, codec
             fs_hz=stream.fs_hz,
             first_sample=first_sample,
             dtype=pb.DTYPE_INT16 if stream.dtype == "<i2" else pb.DTYPE_INT32,
-            codec=pb.CODEC_RAW if codec == pb.CODEC_RAW else pb.CODEC_DELTA_DEFLATE,
+            codec=CODEC[codec],
             n=n,
             samples=samples,
             scales=[pb.Scale(gain=gain, offset=offset, unit=unit) for gain, offset, unit in scales],

@@ -18,9 +18,7 @@ from protocols.record import (
     Times,
     WaveformGroup,
 )
-from protocols.wire.tables import DTYPE, KIND, PRESENCE, PRIORITY, QUALITY
-
-_CODEC = {codec.RAW: pb.CODEC_RAW, codec.DELTA_DEFLATE: pb.CODEC_DELTA_DEFLATE}
+from protocols.wire.tables import CODEC, DTYPE, KIND, PRESENCE, PRIORITY, QUALITY
 
 
 def encode_record(record: Record) -> pb.Record:
@@ -74,13 +72,13 @@ def _observation(record: Observation) -> pb.Observation:
 
 
 def _waveform(record: WaveformGroup) -> pb.WaveformGroup:
-    number, samples = codec.encode(record.array())
+    number, samples = codec.encode(record.array(), among=codec.SENT)
     return pb.WaveformGroup(
         leads=record.leads,
         fs_hz=record.fs_hz,
         first_sample=record.first_sample,
         dtype=DTYPE[record.dtype],
-        codec=_CODEC[number],
+        codec=CODEC[number],
         n=record.n,
         samples=samples,
         scales=[pb.Scale(gain=s.gain, offset=s.offset, unit=s.unit) for s in record.scales],

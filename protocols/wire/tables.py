@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from protocols import codec
 from protocols import device_package_pb2 as pb
 from protocols.record import AlarmKind, Presence, Priority, Quality
 
@@ -29,6 +30,11 @@ PRESENCE: Final = {
     Presence.ENDED: pb.PRESENCE_ENDED,
 }
 DTYPE: Final = {"<i2": pb.DTYPE_INT16, "<i4": pb.DTYPE_INT32}
+CODEC: Final = {
+    codec.RAW: pb.CODEC_RAW,
+    codec.DELTA_DEFLATE: pb.CODEC_DELTA_DEFLATE,
+    codec.INTERPOLATION: pb.CODEC_INTERPOLATION,
+}
 COMPARATORS: Final = frozenset({"", "<", "<=", ">=", ">"})
 
 PACKAGE_VERSION: Final = 1

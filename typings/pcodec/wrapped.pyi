@@ -1,0 +1,23 @@
+import numpy as np
+from numpy.typing import NDArray
+from pcodec import ChunkConfig
+
+class Progress:
+    n_processed: int
+    finished: bool
+
+class ChunkCompressor:
+    def write_meta(self) -> bytes: ...
+    def write_page(self, page_idx: int) -> bytes: ...
+
+class FileCompressor:
+    def write_header(self) -> bytes: ...
+    def chunk_compressor(self, src: NDArray[np.int16 | np.int32], config: ChunkConfig) -> ChunkCompressor: ...
+
+class ChunkDecompressor:
+    def read_page_into(self, src: bytes, page_n: int, dst: NDArray[np.int16 | np.int32]) -> tuple[Progress, int]: ...
+
+class FileDecompressor:
+    @staticmethod
+    def new(src: bytes) -> tuple[FileDecompressor, int]: ...
+    def chunk_decompressor(self, src: bytes, dtype: str) -> tuple[ChunkDecompressor, int]: ...
