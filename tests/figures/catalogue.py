@@ -1,12 +1,13 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, wall
+from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, wall, waveform_codec
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
     *heart.FIGURES,
     *lethal.FIGURES,
     *cost.FIGURES,
+    *waveform_codec.FIGURES,
     *hub_rows.FIGURES,
     *alarm_path.FIGURES,
     *memory.FIGURES,
