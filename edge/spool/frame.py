@@ -14,6 +14,10 @@ from edge.spool.keys import KEY_ID_BYTES, SEAL_BYTES, SealError, Seals
 MAGIC = b"WLF1"
 PLAIN, SEALED = 1, 2  # versions
 FLAG_HOLE = 0x01  # the payload says that `n` to `last` are no longer here, and which gaps that makes
+FLAG_DEFLATED = (
+    0x02  # the payload was deflated (RFC 1951) before it was sealed: names and scales come again in each record
+)
+_FLAGS = {PLAIN: FLAG_HOLE, SEALED: FLAG_HOLE | FLAG_DEFLATED}
 
 _HEADER = struct.Struct("<4sBBHIQq16s")
 _CRC = struct.Struct("<I")
@@ -21,6 +25,7 @@ _LAST = struct.Struct("<Q")
 HEADER_BYTES = _HEADER.size + _CRC.size
 EPOCH_BYTES = 16
 MAX_PAYLOAD_BYTES = 8 << 20
+_LEVEL, _WBITS = 1, -15  # higher levels gain less than 1 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +85,15 @@ def encode(frame: Frame, seals: Seals) -> bytes:
     if len(payload) > MAX_PAYLOAD_BYTES:
         msg = f"lane {frame.lane} batch {frame.n}: {len(payload)} bytes; a batch holds at most {MAX_PAYLOAD_BYTES}"
         raise ValueError(msg)
-    flags, length = FLAG_HOLE if frame.is_hole else 0, len(payload) + SEAL_BYTES
+    flags, payload = _deflated(FLAG_HOLE if frame.is_hole else 0, payload)
+    length = len(payload) + SEAL_BYTES
     header = _HEADER.pack(MAGIC, SEALED, flags, frame.lane, length, frame.n, frame.closed_ns, seals.epoch)
     body = seals.seal(payload, header)
     return b"".join((header, _CRC.pack(zlib.crc32(body, zlib.crc32(header))), body))
 
 
 def sealed_bytes(frame: Frame) -> int:
-    """How many bytes `encode` makes of it."""
+    """How many bytes `encode` makes of it at most."""
     return HEADER_BYTES + SEAL_BYTES + (_LAST.size if frame.is_hole else 0) + len(frame.payload)
 
 
@@ -101,8 +107,8 @@ def decode(data: bytes | memoryview, offset: int, seals: Seals) -> Found:
         msg = f"byte {offset}: lane {outer.lane} batch {outer.n} is not sealed, as all of this segment are"
         raise FrameError(msg)
     try:
-        payload = outer.body if outer.version == PLAIN else seals.open(outer.body, outer.header)
-    except SealError as error:
+        payload = outer.body if outer.version == PLAIN else _inflated(outer.flags, seals.open(outer.body, outer.header))
+    except (SealError, zlib.error) as error:
         msg = f"byte {offset}: lane {outer.lane} batch {outer.n}: {error}"
         raise FrameError(msg) from error
     size = HEADER_BYTES + len(outer.body)
@@ -115,13 +121,30 @@ def decode(data: bytes | memoryview, offset: int, seals: Seals) -> Found:
     return Found(Frame(outer.lane, outer.n, outer.closed_ns, payload[_LAST.size :], last), offset, size)
 
 
+def _deflated(flags: int, payload: bytes) -> tuple[int, bytes]:
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WBITS)
+    packed = deflate.compress(payload) + deflate.flush()
+    return (flags | FLAG_DEFLATED, packed) if len(packed) < len(payload) else (flags, payload)
+
+
+def _inflated(flags: int, payload: bytes) -> bytes:
+    if not flags & FLAG_DEFLATED:
+        return payload
+    inflate = zlib.decompressobj(_WBITS)
+    plain = inflate.decompress(payload, MAX_PAYLOAD_BYTES)
+    if not inflate.eof:
+        msg = f"more than {MAX_PAYLOAD_BYTES} bytes, or cut off"
+        raise SealError(msg)
+    return plain
+
+
 def _outer(data: bytes | memoryview, offset: int) -> _Outer:
     if len(data) - offset < HEADER_BYTES:
         msg = f"byte {offset}: {len(data) - offset} bytes are too few for a frame's header"
         raise FrameError(msg)
     magic, version, flags, lane, length, n, closed_ns, epoch = _HEADER.unpack_from(data, offset)
     most = MAX_PAYLOAD_BYTES + (SEAL_BYTES if version == SEALED else 0)
-    if magic != MAGIC or version not in (PLAIN, SEALED) or flags & ~FLAG_HOLE or length > most:
+    if magic != MAGIC or version not in _FLAGS or flags & ~_FLAGS[version] or length > most:
         msg = f"byte {offset}: expected a frame of version {PLAIN} or {SEALED}, found {bytes(data[offset : offset + 6]).hex()}"
         raise FrameError(msg)
     header = bytes(data[offset : offset + _HEADER.size])

@@ -1,6 +1,6 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, wall, waveform_codec
+from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, spool, wall, waveform_codec
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
@@ -11,6 +11,7 @@ FIGURES: tuple[Figure, ...] = (
     *hub_rows.FIGURES,
     *alarm_path.FIGURES,
     *memory.FIGURES,
+    *spool.FIGURES,
     *wall.FIGURES,
 )
 

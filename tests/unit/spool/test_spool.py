@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from hashlib import shake_256
 from itertools import pairwise
 from pathlib import Path
 
@@ -394,7 +395,9 @@ def segments(folder: Path, log: str) -> int:
 
 
 def storm(i: int) -> DeviceEvent:
-    return DeviceEvent(ECG, EVT_FAULT, Times(T0_NS + i, corrected_ns=T0_NS + i), (("bytes", "ab" * 2000),))
+    return DeviceEvent(
+        ECG, EVT_FAULT, Times(T0_NS + i, corrected_ns=T0_NS + i), (("bytes", shake_256(i.to_bytes(4)).hexdigest(2000)),)
+    )
 
 
 async def test_a_storm_of_events_takes_its_own_share_and_no_strip(tmp_path: Path):

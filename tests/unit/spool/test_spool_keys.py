@@ -95,20 +95,23 @@ async def test_nothing_of_what_was_measured_lies_open_on_the_disk(tmp_path: Path
         assert spool.active_alarms() == [going]
 
 
-async def test_a_frame_opens_by_what_the_docs_say_of_it(tmp_path: Path):
+@pytest.mark.parametrize("repeated", [1, 20])
+async def test_a_frame_opens_by_what_the_docs_say_of_it(tmp_path: Path, repeated: int):
     async with opened(tmp_path) as spool:
-        await spool.append(Lane.NUMERIC, [heart_rate(61)])
+        await spool.append(Lane.NUMERIC, [heart_rate(61)] * repeated)
         payload, epoch = spool.read(Lane.NUMERIC, 1), spool.epoch
     secret = bytes.fromhex((tmp_path / "spool.key").read_text())
     [(_, header, body)] = frames((tmp_path / "spool" / "record" / "00000001.seg").read_bytes())
     magic, version, flags, lane, length, n, closed_ns, told = HEADER.unpack(header)
-    assert (magic, version, flags, lane, length, n, closed_ns, told) == (
-        b"WLF1", 2, 0, Lane.NUMERIC, len(body), 1, T0_NS, epoch,
+    assert (magic, version, lane, length, n, closed_ns, told) == (
+        b"WLF1", 2, Lane.NUMERIC, len(body), 1, T0_NS, epoch,
     )  # fmt: skip
     assert body[:8] == hkdf(secret, b"", b"wardlink spool key id\0aes-256-gcm", 8)
     info = b"wardlink spool frames" + struct.pack("<BI", 2, 1) + b"\0aes-256-gcm"
     key = hkdf(secret, epoch, info, 32)
-    assert AESGCM(key).decrypt(body[8:20], body[20:], header) == payload
+    plain = AESGCM(key).decrypt(body[8:20], body[20:], header)
+    assert flags in (0, 2)
+    assert (zlib.decompress(plain, -15) if flags else plain) == payload
 
 
 def test_sm4_gcm_is_that_of_rfc_8998():
