@@ -234,19 +234,18 @@ class _File:
     due: list[tuple[int, Data | Size]] = field(default_factory=list[tuple[int, Data | Size]])
 
     def apply(self, one: Data | Size, luck: Luck | None) -> None:
-        match one:
-            case Size():
-                if luck is None or luck():
-                    self._grow(one.size)
-            case Data() if luck is None:
-                self._put(one.offset, one.data)
-            case Data():
-                at = one.offset
-                while at < one.offset + len(one.data):
-                    end = min((at // SECTOR + 1) * SECTOR, one.offset + len(one.data))
-                    if luck():
-                        self._put(at, one.data[at - one.offset : end - one.offset])
-                    at = end
+        if luck is None:
+            self._put(*((one.offset, one.data) if isinstance(one, Data) else (one.size, b"")))
+        elif isinstance(one, Size):
+            if luck():
+                self._grow(one.size)
+        else:
+            at = one.offset
+            while at < one.offset + len(one.data):
+                end = min((at // SECTOR + 1) * SECTOR, one.offset + len(one.data))
+                if luck():
+                    self._put(at, one.data[at - one.offset : end - one.offset])
+                at = end
 
     def _put(self, offset: int, data: bytes) -> None:
         self._grow(offset + len(data))
@@ -275,13 +274,13 @@ def left(operations: Sequence[Operation], luck: Luck | None) -> dict[str, bytes 
                     file.due.append((at, one))
             case Name():
                 changes.setdefault(_folder(one.path), []).append((at, one))
-            case Sync(of=int() as inode):
-                file = files.setdefault(inode, _File())
+            case Sync() if isinstance(one.of, str):
+                sure[one.of] = max(sure.get(one.of, 0), one.until)
+            case Sync():
+                file = files.setdefault(int(one.of), _File())
                 for _, due in (d for d in file.due if d[0] < one.until):
                     file.apply(due, None)
                 file.due = [d for d in file.due if d[0] >= one.until]
-            case Sync(of=str() as folder):
-                sure[folder] = max(sure.get(folder, 0), one.until)
             case Note():
                 pass
     if luck is not None:
