@@ -11,6 +11,10 @@ select s.series_id, so.device_id, so.path, s.code, s.site, s.unit
 select series_id, bucket, lowest, highest, mean, n, unusable
   from observation_buckets(%(series)s, %(froms)s, %(tos)s, make_interval(secs => %(width_s)s))
 
+-- name: looked_at
+select pg_notify('looked_at', gateway_id::text)
+  from (select distinct gateway_id from device where tenant_id = %(tenant)s and device_id = any(%(devices)s) and gateway_id is not null) g
+
 -- name: holes
 select s.path, s.device_id, g.from_time, g.to_time, g.reason
   from gap g

@@ -4,6 +4,7 @@ A bed of a ward that the principal may not see is as if it were not there. Reads
 minutes, and past strips by the hour that was looked at.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ _VITAL_ROWS = 24
 # How often a sensor's rest is looked at: often enough for a turn of minutes, and a stay of three days is read in about a second.
 _FELT_STEPS_S = (5.0, 15.0, 30.0, 60.0, 120.0)
 _FELT_POINTS = 2160
+_LOOK_TOLD_S = 10.0  # ingest forgets it after a minute
 _AHEAD = timedelta(minutes=1)  # of a browser's clock
 
 
@@ -70,6 +72,7 @@ class Beds:
         self._alarms = alarms
         self._wards = wards
         self._room = room
+        self._looked: dict[int, float] = {}  # bed to when ingest was told that somebody looks, on the steady clock
 
     @policy("ward.read")
     async def find(self, principal: "Principal", ward: str, bed: str) -> tuple[Ward, int]:
@@ -110,6 +113,8 @@ class Beds:
         stay = await self._stay(principal, key, asked)
         tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
+            if self._is_new_look(key):
+                await store.tell_looked_at(connection, tenant, stay)
             trends = await store.read_trends(connection, tenant, stay, codes, width_ms)
             holes = await store.read_holes(connection, tenant, stay)
             # who may not read the time-line sees the curves without what somebody wrote
@@ -138,6 +143,8 @@ class Beds:
         await self._note_read(principal, "waveform.read", key, hour=store.to_ms(asked.start) // _HOUR_MS)
         tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
+            if self._is_new_look(key):
+                await store.tell_looked_at(connection, tenant, stay)
             bed, streams = await self._review(connection, tenant, stay)
             return await store.read_frames(connection, tenant, bed, stay, streams)
 
@@ -180,6 +187,14 @@ class Beds:
             note = await store.write_note(connection, tenant, stay, str(principal), store.to_ms(at), text)
             await self.audit.write(connection, principal, "note.write", f"bed:{key}", {"note": note.note_id})
         return note
+
+    def _is_new_look(self, key: int) -> bool:
+        """Whether ingest has not lately been told that somebody looks at this bed."""
+        now_s = time.monotonic()
+        if now_s - self._looked.get(key, -_LOOK_TOLD_S) < _LOOK_TOLD_S:
+            return False
+        self._looked[key] = now_s
+        return True
 
     async def _stay(self, principal: "Principal", key: int, asked: Window) -> Stay:
         return await self._placement.stay(principal, key, asked.start, asked.end)

@@ -58,6 +58,12 @@ async def read_trends(
     ]
 
 
+async def tell_looked_at(connection: Connection, tenant: int, stay: Stay) -> None:
+    """Tell ingest that somebody looks at the past of these devices, so that their gateways send what they still owe of it first."""
+    values = {"tenant": tenant, "devices": list({span.device_id for span in stay.spans})}
+    await connection.execute(_QUERIES["looked_at"], values)
+
+
 async def read_holes(connection: Connection, tenant: int, stay: Stay) -> list[Hole]:
     """The gaps that were told in a stay, cut to its stretches."""
     if not stay.spans:

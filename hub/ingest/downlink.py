@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from hub.ingest.identity import fallen_from, unknown
 from hub.ingest.placement import placement_of
 from hub.ingest.resend import Resends
 from protocols.link import PAGE_ORIGIN, TICKET_KEY, Connection
-from protocols.uplink_pb2 import HubMessage, Setting, Settings
+from protocols.uplink_pb2 import HubMessage, LookedAt, Setting, Settings
 
 if TYPE_CHECKING:
     from hub.core.db import Database
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _QUERIES = load_queries("hub.ingest")
 # Twice, and both together below the 10 s within which who is revoked is cut off.
 LOOK_EVERY_S, LOOK_WITHIN_S = 2.0, 2.5
+LOOKED_AT_S = 60.0  # from the last look
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class Downlink:
         """`terms`: None: no gateway lets anybody in."""
         self._database, self._streams, self._terms = database, streams, terms
         self.resends = Resends(database, streams)
+        self._looked_at: dict[
+            int, float
+        ] = {}  # gateway to the time until which its past is looked at, on the steady clock
 
     async def greet(self, stream: "Stream") -> None:
         """Put behind the hello what a gateway that was away has missed."""
@@ -51,6 +56,8 @@ class Downlink:
         if stream.connection is Connection.DATA:
             stream.send(await self._placement(identity))
             stream.send(HubMessage(settings=self._settings()))
+            if identity.gateway_id in self._looked_at:
+                stream.send(_looked_at(yes=True))
             await self.resends.ask(identity.gateway_id)
         else:
             await self.alarms_changed(identity.tenant_id)
@@ -95,10 +102,29 @@ class Downlink:
             if fallen is not None:
                 stream.end(fallen)
 
+    async def looked_at(self, gateway_id: int | None) -> None:
+        """Somebody looks at the past of a bed of this gateway: what it still has to send of it goes newest first for a while."""
+        if gateway_id is None:
+            return
+        if gateway_id not in self._looked_at:
+            self._tell_looked_at(gateway_id, yes=True)
+        self._looked_at[gateway_id] = time.monotonic() + LOOKED_AT_S
+
+    def _tell_looked_at(self, gateway_id: int, *, yes: bool) -> None:
+        for stream in self._streams.greeted(Connection.DATA, None):
+            if stream.link.identity.gateway_id == gateway_id:
+                stream.send(_looked_at(yes=yes))
+
+    def _look_away(self) -> None:
+        for gateway_id in [one for one, until_s in self._looked_at.items() if until_s < time.monotonic()]:
+            del self._looked_at[gateway_id]
+            self._tell_looked_at(gateway_id, yes=False)
+
     async def watch_gateways(self) -> None:
         """Look every LOOK_EVERY_S whether somebody was revoked: a notification may not have come."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            self._look_away()
             try:
                 async with asyncio.timeout(LOOK_WITHIN_S):
                     await self.gateway_changed()
@@ -122,3 +148,7 @@ class Downlink:
 
     async def _placement(self, identity: "GatewayIdentity") -> HubMessage:
         return HubMessage(placement=await placement_of(self._database, identity.tenant_id, identity.gateway_id))
+
+
+def _looked_at(*, yes: bool) -> HubMessage:
+    return HubMessage(looked_at=LookedAt(looked_at=yes))

@@ -126,6 +126,7 @@ class IngestServer:
             "gateway": self._downlink.gateway_changed,
             "alarm_event": self._downlink.alarms_changed,
             "admission": self._admission_changed,
+            "looked_at": self._downlink.looked_at,
             "resend": self._downlink.resends.ask,
             "quarantine": self._releaser.look,
             "sharing": self._sharing.read,

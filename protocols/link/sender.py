@@ -66,6 +66,7 @@ class _Stream:
     ready: bool = False
     broken: bool = False
     progress_ns: int = 0
+    looked_at: bool = False  # a page looks at what is being filled
     window: Window = field(default_factory=Window)
 
 
@@ -179,7 +180,7 @@ class LinkSender:
         if not stream.window.has_room(for_backlog=True):
             return None
         for lane in connection.lanes:
-            send = self._backlog(lane)
+            send = self._backlog(lane, newest=stream.looked_at)
             if send is not None:
                 return send
         return None
@@ -226,6 +227,8 @@ class LinkSender:
             events = [SettingsReceived(message.settings)]
         elif kind == "alarms_acknowledged":
             events = self._alarms(connection, stream, message.alarms_acknowledged.ids)
+        elif kind == "looked_at":
+            stream.looked_at = message.looked_at.looked_at
         elif kind == "resend":
             events = self._resend(connection, stream, message.resend)
         return events  # none for a later hub's message, which this version need not understand
@@ -334,12 +337,17 @@ class LinkSender:
         touches = state.taken.contains(n - 1) or state.taken.contains(n + 1)
         return n if touches or len(state.taken) < MAX_RANGES else None
 
-    def _backlog(self, lane: Lane) -> Send | None:
-        """Find the oldest batch that is not sent, or a stretch that never comes."""
+    def _backlog(self, lane: Lane, *, newest: bool) -> Send | None:
+        """Find a stretch that never comes, or the oldest batch that is not sent, or the newest while a page looks at the past."""
         state = self._lanes[lane]
         for first, last in state.lost:
             for a, b in state.taken.missing(first, last):
                 return SendLost(lane, a, b)
+        if newest and len(state.taken) < MAX_RANGES:
+            for first, last in reversed(list(state.held)):
+                missing = list(state.taken.missing(first, last))
+                if missing:
+                    return SendBatch(lane, missing[-1][1])
         for first, last in state.held:
             for n, _ in state.taken.missing(first, last):
                 return SendBatch(lane, n)

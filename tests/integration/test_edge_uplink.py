@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from edge.app import Agent
 from edge.identity import save_identity
@@ -147,6 +148,22 @@ async def test_a_hub_that_accepts_and_answers_nothing_is_given_up_and_found_agai
             await until(lambda: len(store.arrived) == 2, 20)
         await proxy.stop()
     assert not store.stored_twice
+
+
+async def test_an_idle_link_that_swallows_everything_is_given_up_within_twelve_seconds(tmp_path: Path):
+    """By the agent alone: this hub sends no pings, and nothing waits for an acknowledgement."""
+    up = [("edge_uplink_up", {"connection": connection}) for connection in ("alarm", "data")]
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        proxy = Proxy(hub.port)
+        port = await proxy.start()
+        async with sending(tmp_path, authority, port, Limits()) as agent:
+            await agent.append(Lane.NUMERIC, heart_rate(60))
+            await until(lambda: [REGISTRY.get_sample_value(*one) for one in up] == [1, 1] and len(store.arrived) == 1)
+            proxy.open.clear()
+            await until(lambda: [REGISTRY.get_sample_value(*one) for one in up] == [0, 0], 12)
+            proxy.open.set()
+        await proxy.stop()
 
 
 @pytest.mark.req("IOT-9.3f", surface="protocol")

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from edge.identity import Identity, save_identity
 from protocols.link import Lane
@@ -21,6 +22,7 @@ from wardlink.local.database import Database
 
 pytestmark = pytest.mark.integration
 HOME_AFTER_S = 2.0
+WITHIN_S = 12.0  # in which a dead link is seen
 
 
 def beside(state: Path, short_folder: Callable[[], Path]) -> Path:
@@ -98,3 +100,29 @@ async def test_a_first_address_that_swallows_everything_or_is_another_hub_is_pas
                 await until(agent.all_acknowledged, 20)
             assert hub.rows("select count(*) from observation") == [(1,)]
             assert other.rows("select count(*) from lane_position") == [(0,)]
+
+
+async def test_a_link_that_swallows_everything_while_nothing_is_to_be_said_is_seen_as_dead_on_both_sides(
+    hub: RunningHub, tmp_path: Path
+):
+    """Within 12 s, by the pings of HTTP/2: nothing waits for an acknowledgement. The hub is the first to see it, and says so."""
+
+    def is_up(connection: str) -> bool:
+        return REGISTRY.get_sample_value("edge_uplink_up", {"connection": connection}) == 1
+
+    await enrolled(hub, tmp_path)
+    async with (
+        Proxy(hub.server.uplink_port) as line,
+        sender(tmp_path, route_of(tmp_path, [f"127.0.0.1:{line.port}"])) as agent,
+    ):
+        await append(agent, 0)
+        await until(lambda: agent.all_acknowledged() and is_up("alarm") and is_up("data"))
+        line.swallow()
+        begun = time.monotonic()
+        await until(lambda: streams_at(hub) == 0, WITHIN_S)
+        print(f"the hub saw it after {time.monotonic() - begun:.1f} s")
+        await until(lambda: not is_up("alarm") and not is_up("data"), WITHIN_S - (time.monotonic() - begun))
+        print(f"the gateway saw it after {time.monotonic() - begun:.1f} s")
+        line.heal()
+        await until(lambda: is_up("alarm") and is_up("data"), 20)
+        assert agent.sent_again == []

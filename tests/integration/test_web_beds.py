@@ -10,12 +10,12 @@ import pytest
 
 from hub.core.principal import Role
 from hub.placement.domain import Patient
-from protocols.link import Lane
+from protocols.link import Connection, Lane
 from protocols.nomenclature import HEART_RATE, LINK_LOSS, V_FIB, lead
 from protocols.package import JsonObject
 from protocols.record import Gap, Observation, Presence, Quality, Scale, SourcePath, Times, WaveformGroup
 from tests.fixtures.hub import RunningHub
-from tests.fixtures.waiting import until_asked
+from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import (
     FS_HZ,
     OPERATOR,
@@ -333,3 +333,22 @@ def split(body: bytes) -> list[tuple[int, int, int, float, float, bytes, float]]
         found.append((kind, lead, number, t0, first, body[at + 48 : at + 48 + size], end))
         at += 48 + size
     return found
+
+
+async def test_the_gateway_of_a_bed_whose_past_somebody_looks_at_is_told_so(web: RunningWeb, hub: RunningHub):
+    """It then sends what it still owes newest first, and goes back to the oldest a while after the last look."""
+    await been_there(hub)
+    client, peer, other = await web.signed_in(), await hub.peer(), await hub.peer("gateway-2")
+    await deliver(hub, peer, Lane.NUMERIC, heart_rate(60, now_ns() - HOUR_NS))
+    tasks = [asyncio.create_task(one.run(hub.uplink, Connection.DATA, lambda: False)) for one in (peer, other)]
+    try:
+        key = await key_of(client)
+        await until(lambda: all(message for message in (peer.messages, other.messages)))
+        assert not [m for m in peer.messages if m.HasField("looked_at")]
+        await json_of(client, f"/api/v1/beds/{key}/trends", code=HEART_RATE, points=10)
+        await until(lambda: [m.looked_at.looked_at for m in peer.messages if m.HasField("looked_at")] == [True], 5)
+        assert not [m for m in other.messages if m.HasField("looked_at")]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

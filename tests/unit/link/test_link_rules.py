@@ -33,6 +33,7 @@ from protocols.uplink_pb2 import (
     HubHello,
     HubMessage,
     LanePosition,
+    LookedAt,
     Lost,
     Placement,
     Range,
@@ -78,6 +79,26 @@ def test_live_data_go_by_lane_and_newest_first_and_the_backlog_oldest_first():
     say_hello(sender)
     expected = [(Lane.EVENT, 2), (Lane.EVENT, 1), *((Lane.WAVEFORM, n) for n in range(43, 3, -1))]
     assert send_all(sender) == [*expected, *((Lane.WAVEFORM, n) for n in (1, 2, 3))]
+
+
+def test_a_backlog_goes_newest_first_while_a_page_looks_and_leaves_no_more_than_one_range():
+    sender = sender_with(waveform=1_000, numeric=1_000, event=50)
+    say_hello(sender)
+    for _ in range(3 * 40):  # what is live
+        send = sender.next(DATA)
+        assert isinstance(send, SendBatch)
+        sender.sent(DATA, send, 1, 0)
+    sender.receive(DATA, HubMessage(looked_at=LookedAt(looked_at=True)), 0)
+    looked = [sender.next(DATA)]
+    for _ in range(20):
+        assert isinstance(looked[-1], SendBatch)
+        sender.sent(DATA, looked[-1], 1, 0)
+        looked.append(sender.next(DATA))
+    assert looked == [SendBatch(Lane.EVENT, n) for n in range(10, 0, -1)] + [
+        SendBatch(Lane.NUMERIC, n) for n in range(960, 949, -1)
+    ]
+    sender.receive(DATA, HubMessage(looked_at=LookedAt(looked_at=False)), 0)
+    assert sender.next(DATA) == SendBatch(Lane.NUMERIC, 1)
 
 
 def test_alarms_go_oldest_first_so_that_an_end_follows_its_onset():
