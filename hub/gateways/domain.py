@@ -45,8 +45,15 @@ class GatewayRow:
         return None if self.certificate_until is None else (self.certificate_until - now).days
 
     def certificate_is_due(self, now: datetime) -> bool:
-        """Whether somebody has to enrol it again soon."""
-        return self.certificate_until is not None and self.certificate_until - now < CERTIFICATE_SOON
+        """Whether somebody has to look after it, or to enrol it again soon."""
+        return self.not_renewed or (
+            self.certificate_until is not None and self.certificate_until - now < CERTIFICATE_SOON
+        )
+
+    @property
+    def not_renewed(self) -> bool:
+        """Whether the agent has tried to renew its certificate, and could not."""
+        return bool(self.status.get("certificate_not_renewed"))
 
     @property
     def waiting(self) -> int:
