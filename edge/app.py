@@ -211,13 +211,14 @@ class Agent:
         sink = Sink(batcher.add, self._clock.now_ns)
         pipelines.update(self._pipelines(ends, unclaimed, placements, sink))
 
-        silences = self._settings.silences()
+        silences, rates = self._settings.silences(), self._settings.door_rates()
 
         def meet(device: str) -> Visitor:
             alarms, seen = unclaimed.take(device)
             visitor = Visitor(
-                device, placements.of(device), _of(device, ends), alarms, sink=sink, silence_s=silences.get(device)
-            )
+                device, placements.of(device), _of(device, ends), alarms,
+                sink=sink, silence_s=silences.get(device), rates=rates,
+            )  # fmt: skip
             for alarm in seen:
                 batcher.add(visitor.acknowledge(alarm, Times(self._clock.now_ns())))
             return visitor
@@ -229,6 +230,7 @@ class Agent:
             meet,
             linked=[d.id for d in self._settings.devices],
             is_slow=lambda: spool.waiting(Lane.WAVEFORM) > self._limits.queue_batches // 2,
+            rates=rates,
         )
         devices = Devices(pipelines, intake.visitors, unclaimed, sink)
         local_page = self._local_page(room, terms, devices)

@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edge.doors import DoorPolicy
+from edge.doors.flood import Rate, Rates
 from edge.spool import CipherName, KeySource, Limits
 from firmware_adapters.adapter import ConfigError, DeviceConfig, OptionValue
 from firmware_adapters.door import DoorConfig
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_MIB = 1 << 20
+_KIB, _MIB = 1 << 10, 1 << 20
 _HOUR_NS = 3600 * 1_000_000_000
 
 
@@ -45,6 +46,8 @@ class DoorDeviceSettings(BaseModel):
 
     id: Annotated[str, Field(pattern=r"^[^/|\s]+$", max_length=64)]
     silence_s: Annotated[float, Field(ge=0, le=7 * 86400)] | None = None
+    messages_per_s: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    kib_per_s: Annotated[float, Field(gt=0, le=1 << 20)] | None = None
 
     def options(self) -> dict[str, OptionValue]:
         """What the door is told: all but the id and what concerns the intake."""
@@ -108,6 +111,15 @@ class SpoolSettings(BaseModel):
         )
 
 
+class RatesSettings(BaseModel):
+    """`[rates]`: what each device of a door may send in the long run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    messages_per_s: Annotated[float, Field(gt=0, le=10_000)] = 20.0
+    kib_per_s: Annotated[float, Field(gt=0, le=1 << 20)] = 512.0
+
+
 class MetricsSettings(BaseModel):
     """`[metrics]`: where Prometheus may read; port 0 serves nothing."""
 
@@ -157,6 +169,7 @@ class EdgeSettings(BaseSettings):
     hub: HubAddress | list[HubAddress] = []
     devices: list[DeviceSettings] = []
     doors: list[DoorSettings] = []
+    rates: RatesSettings = RatesSettings()
     spool: SpoolSettings = SpoolSettings()
     metrics: MetricsSettings = MetricsSettings()
     local_page: LocalPageSettings = LocalPageSettings()
@@ -176,6 +189,15 @@ class EdgeSettings(BaseSettings):
         """After how many seconds without a message a device of a door is silent, where settings say so."""
         said = (device for door in self.doors for device in door.devices)
         return {device.id: device.silence_s for device in said if device.silence_s is not None}
+
+    def door_rates(self) -> Rates:
+        """What devices of doors may send, those with a pace of their own too."""
+        rates = Rates(Rate(self.rates.messages_per_s, self.rates.kib_per_s * _KIB))
+        for device in (device for door in self.doors for device in door.devices):
+            if device.messages_per_s is not None or device.kib_per_s is not None:
+                bytes_per_s = None if device.kib_per_s is None else device.kib_per_s * _KIB
+                rates = rates.with_own(device.id, device.messages_per_s, bytes_per_s)
+        return rates
 
     def lie_in(self, folder: Path) -> None:
         """The file with these settings lies there: relative names count from it."""

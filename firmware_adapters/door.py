@@ -16,6 +16,14 @@ from firmware_adapters.adapter import ConfigError, LinkError, OptionValue
 DOOR_API_VERSION = 1
 
 
+class Pace(Enum):
+    """How a message that is beyond what its sender may send can be held back."""
+
+    SENDER_WAITS = "the sender is told to come again; what it has not got rid of it keeps"
+    KEPT_BEFORE = "it was kept for us while we were away: it is held against nobody's pace"
+    CANNOT_WAIT = "to hold it would hold everybody's: it is given up, counted, and leaves a gap"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message as it came. `device`: the authenticated name of the sender, "" where the transport knows none.
@@ -30,6 +38,7 @@ class Message:
     where: str
     at_ns: int
     zone: str = ""
+    pace: Pace = Pace.SENDER_WAITS
 
 
 class Verdict(Enum):
@@ -39,6 +48,7 @@ class Verdict(Enum):
     REFUSED = "it cannot be read or is not the sender's; sending it again changes nothing"
     UNSUPPORTED = "this media type is not read here"
     BUSY = "nothing was kept; send it again later"
+    GIVEN_UP = "nothing was kept, and a gap tells of it: the sender sends more than it may, and this way in cannot hold it back"
 
 
 @dataclass(frozen=True, slots=True)

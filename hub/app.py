@@ -224,6 +224,7 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
     from hub.gateways.service import GatewayService
     from hub.ingest.downlink import LocalPageTerms
     from hub.ingest.handshakes import HandshakeLog
+    from hub.ingest.pacing import GatewayPace
     from hub.ingest.server import IngestParts, IngestServer
     from hub.local_pages.keys import load_or_make_key
 
@@ -255,6 +256,7 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
                 # Its certificate's files are a copy's own: two that start at once would mix their keys.
                 folder=settings.state_dir / f"ingest-{place.number}",
                 data_writers=settings.data_writers,
+                pace=GatewayPace(settings.gateway_records_per_s, settings.gateway_kib_per_s * 1024),
             )
         )
         handshakes = HandshakeLog(functools.partial(_handshake_refused, audit))

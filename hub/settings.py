@@ -45,6 +45,12 @@ class HubSettings(BaseSettings):
     certificate_days: float = Field(
         365, gt=0, le=3650, description="How long a gateway's certificate holds; the agent renews it after two thirds"
     )
+    gateway_records_per_s: float = Field(
+        20_000, gt=0, le=1e7, description="Records that one gateway may send in the long run; ten seconds of it at once"
+    )
+    gateway_kib_per_s: float = Field(
+        16_384, gt=0, le=1e7, description="KiB that one gateway may send a second, in the same way"
+    )
     data_writers: int = Field(2, ge=1, le=16, description="Transactions of data at once")
 
     @property

@@ -77,6 +77,7 @@ SIGNAL_LOW = "MDC_EVT_SIG_LO"
 ECG_NOISE = "WDL_EVT_ECG_NOISE"
 SATURATED = "WDL_EVT_SATURATED"
 LINK_LOST = "WDL_EVT_LINK_LOST"
+FLOOD = "WDL_EVT_FLOOD"
 
 EVT_CONNECTED = "WDL_EVT_CONNECTED"
 EVT_DISCONNECTED = "WDL_EVT_DISCONNECTED"
@@ -92,6 +93,8 @@ EVT_OXIMETER_STATUS = "WDL_EVT_OXIMETER_STATUS"
 EVT_STREAM_STOPPED = "WDL_EVT_STREAM_STOPPED"
 EVT_DEVICE_SEEN = "WDL_EVT_DEVICE_SEEN"
 EVT_GATEWAY_STATUS = "WDL_EVT_GATEWAY_STATUS"
+EVT_THROTTLED = "WDL_EVT_THROTTLED"
+EVT_THROTTLE_ENDED = "WDL_EVT_THROTTLE_ENDED"
 
 LINK_LOSS = "link_loss"
 DEVICE_RESTART = "device_restart"
@@ -229,6 +232,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(ECG_NOISE, alarm, "ECG too noisy to judge", "心电干扰无法判断")
     yield Term(SATURATED, alarm, "ECG amplifier saturated", "心电放大器饱和")
     yield Term(LINK_LOST, alarm, "Connection lost", "连接中断")
+    yield Term(FLOOD, alarm, "Device sends too much", "设备发送过量")
     yield Term(EVT_CONNECTED, event, "Device connected", "设备已连接")
     yield Term(EVT_DISCONNECTED, event, "Device disconnected", "设备已断开")
     yield Term(EVT_SILENT, event, "Device is silent", "设备无信号")
@@ -243,6 +247,8 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
+    yield Term(EVT_THROTTLED, event, "Sends too fast: held back", "发送过快，已限速")
+    yield Term(EVT_THROTTLE_ENDED, event, "Keeps its pace again", "发送速率恢复正常")
 
 
 # One table of what is alarmed about; any other code is general.
@@ -254,7 +260,7 @@ _CATEGORIES: "Mapping[AlarmCategory, frozenset[str]]" = {
     AlarmCategory.VENTILATION: frozenset({"MDC_TTHOR_RESP_RATE"}),
     AlarmCategory.OXYGEN: frozenset({SPO2}),
     AlarmCategory.TEMPERATURE: frozenset({"MDC_TEMP_BODY", "MDC_TEMP_SKIN"}),
-    AlarmCategory.EQUIPMENT: frozenset({LEADS_OFF, SIGNAL_LOW, ECG_NOISE, SATURATED, LINK_LOST}),
+    AlarmCategory.EQUIPMENT: frozenset({LEADS_OFF, SIGNAL_LOW, ECG_NOISE, SATURATED, LINK_LOST, FLOOD}),
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ transports only; what becomes of records is the screening's and the spool's.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from types import MappingProxyType
 import structlog
 
 from edge.doors.files import FILE_TYPES, file_reader
+from edge.doors.flood import STRANGERS, Pacer, Rates
 from edge.doors.known import Known
 from edge.doors.readers import MEDIA_TYPES, Reader, readers
 from edge.doors.visitor import Visitor
@@ -22,7 +24,7 @@ from edge.health.metrics import DOOR_MESSAGES, DOOR_REDELIVERED, DOOR_WAITING
 from edge.pipeline.batcher import Batcher, lane_for
 from edge.pipeline.queues import QUEUES
 from edge.pipeline.screened import RAW_OF_MESSAGE, fault_event
-from firmware_adapters.door import Message, Reply, Take, Verdict
+from firmware_adapters.door import Message, Pace, Reply, Take, Verdict
 from protocols.errors import DecodeError, Fault
 from protocols.link import Lane
 from protocols.package import Package, identity_of
@@ -63,8 +65,14 @@ class Intake:
         *,
         linked: Iterable[str] = (),
         is_slow: Callable[[], bool] = lambda: False,
+        rates: Rates | None = None,
     ) -> None:
-        """`linked`: devices that come over a link of this gateway. `is_slow`: the disk is behind with what it has."""
+        """`linked`: devices that come over a link of this gateway. `is_slow`: the disk is behind with what it has.
+
+        `rates`: what devices may send; `meet` gives each its own pace.
+        """
+        self._rates = rates or Rates()
+        self._strangers: dict[str, Pacer] = {}
         self._gateway, self._batcher, self._known, self._meet = SourcePath(gateway), batcher, known, meet
         self._is_slow = is_slow
         self._taken_names = frozenset((gateway, *linked))
@@ -98,8 +106,12 @@ class Intake:
     async def _take(self, policy: DoorPolicy, by_type: Mapping[str, Reader], message: Message) -> Reply:
         reply = await self._judged(policy, by_type, message)
         verdict = reply.verdict.name.lower()
+        # one line for each message of a flood would be a flood of its own: it is an event, and counted
+        of_a_flood = reply is _TOO_FAST or reply.verdict is Verdict.GIVEN_UP
         DOOR_MESSAGES.labels(door=policy.name, verdict=verdict).inc()
-        if reply.verdict is not Verdict.ACCEPTED:  # without the reason: it may quote what the sender says of a person
+        if (
+            reply.verdict is not Verdict.ACCEPTED and not of_a_flood
+        ):  # without the reason: it may quote what the sender says of a person
             _log.warning("message-not-taken", door=policy.name, device=message.device, verdict=verdict)
         return reply
 
@@ -108,6 +120,8 @@ class Intake:
             return Reply(Verdict.BUSY, "too much waits for the disk", RETRY_AFTER_S)
         if self._is_slow():
             return Reply(Verdict.BUSY, "the disk is behind", RETRY_AFTER_S)
+        if not self._in_pace(policy, message):
+            return _TOO_FAST if message.pace is Pace.SENDER_WAITS else _GIVEN_UP
         of_file = file_reader(message)
         if of_file is None and message.media_type not in by_type:
             found = repr(message.media_type[:64])
@@ -124,9 +138,31 @@ class Intake:
         except DecodeError as error:
             return await self._patiently(message, _bytes_of(message), partial(self._refuse, policy, message, error))
         arrival = None if package.identity is None else Arrival(package.device, package.identity)
+        # whoever has not authenticated is known by its package alone
+        if not message.device and not self._keeps_pace(package.device, message):
+            return _TOO_FAST if message.pace is Pace.SENDER_WAITS else _GIVEN_UP
         return await self._patiently(
             message, arrival, lambda: self._take_package(policy, package, arrival, message.at_ns, listed=listed)
         )
+
+    def _in_pace(self, policy: DoorPolicy, message: Message) -> bool:
+        """Whether the sender keeps its pace, before anybody reads what it says; who is not known yet shares one at each door."""
+        device = message.device
+        if device not in self._visitors and device and self._owner.get(device) == policy.name:
+            self._visitors[device] = self._meet(device)
+            self._visitors[device].authenticated = True
+        if device in self._visitors:
+            return self._keeps_pace(device, message)
+        pacer = self._strangers.get(policy.name)
+        if pacer is None:
+            pacer = self._strangers[policy.name] = Pacer(self._rates.usual.times(STRANGERS), time.monotonic)
+        return message.pace is Pace.KEPT_BEFORE or pacer.admits(len(message.body))
+
+    def _keeps_pace(self, device: str, message: Message) -> bool:
+        if message.pace is Pace.KEPT_BEFORE:
+            return True
+        can_wait = message.pace is Pace.SENDER_WAITS
+        return self._visitors[device].admits(len(message.body), message.at_ns, can_wait=can_wait)
 
     def _admit(self, policy: DoorPolicy, message: Message, device: str) -> bool:
         """Whether settings name the sender; DecodeError when the message is not its own."""
@@ -244,6 +280,8 @@ class Intake:
         return True
 
 
+_TOO_FAST = Reply(Verdict.BUSY, "this device sends more than it may", 1)
+_GIVEN_UP = Reply(Verdict.GIVEN_UP, "this device sends more than it may")
 _DISK = Reply(Verdict.BUSY, "the disk did not take it", RETRY_AFTER_S)
 
 

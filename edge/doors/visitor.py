@@ -1,9 +1,11 @@
 """One device that comes through a door: its screening, its sample numbers, what it said about itself, and whether it keeps its word."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from edge.doors.flood import Flood, Pacer, Rates
 from edge.doors.numbering import Numbering, of_first_sample
 from edge.health.metrics import LINK_UP
 from edge.pipeline.device import Sink
@@ -13,7 +15,7 @@ from firmware_adapters.adapter import Resume
 from models.screening.alarms import Life
 from models.screening.placement import Placement
 from protocols.errors import Fault
-from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_HEARD_AGAIN, EVT_SILENT
+from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_HEARD_AGAIN, EVT_SILENT, EVT_THROTTLE_ENDED
 from protocols.package import Maker
 from protocols.record import AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
 
@@ -38,6 +40,7 @@ class Visitor:
         *,
         sink: Sink,
         silence_s: float | None = None,
+        rates: Rates | None = None,
     ) -> None:
         """`resume` and `active`: what the spool knows of this device from before the start.
 
@@ -52,6 +55,16 @@ class Visitor:
         self._screened = Screened(device, placement, active, raw_kept=RAW_OF_MESSAGE)
         self._numbering = Numbering(resume)
         self._said: Params = ()
+        rate = (rates or Rates()).of(device)
+        self._pacer = Pacer(rate, time.monotonic)
+        self._flood = Flood(self._source, sink.add, sink.now_ns, rate)
+
+    def admits(self, size: int, at_ns: int, *, can_wait: bool) -> bool:
+        """Whether a message of `size` bytes is within what the device may send; if not, that is told."""
+        if self._pacer.admits(size):
+            return True
+        self._flood.beyond(self._screened if self.authenticated else None, at_ns, given_up=not can_wait)
+        return False
 
     @property
     def is_up(self) -> bool | None:
@@ -65,6 +78,7 @@ class Visitor:
     def end(self) -> None:
         """Nobody listens any more."""
         self._silence.end()
+        self._flood.end(self._screened if self.authenticated else None)
 
     def heard(self, at_ns: int, next_within_s: float) -> None:
         """A message of it that can be read has come at `at_ns`; in it it promised the next one (0: it did not).
@@ -80,6 +94,10 @@ class Visitor:
         self._silence.heard()
         self._tell_metric()
         self._sink.add(self._screened.link(Times(at_ns), lost=False, life=_AT_A_DOOR))
+        if not self._flood.holds:  # one that an agent which was killed had told of
+            over = self._screened.flood(Times(at_ns), since_ns=0, holds=False)
+            if over:
+                self._sink.add([*over, DeviceEvent(self._source, EVT_THROTTLE_ENDED, Times(at_ns))])
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""

@@ -50,6 +50,9 @@ DOOR_MESSAGES = Counter(
     "edge_door_messages", "Messages that came to a door, by what became of them", ["door", "verdict"]
 )
 DOOR_WAITING = Gauge("edge_door_waiting_bytes", "Bytes of messages that are not on disk yet")
+DOOR_HELD_BACK = Counter(
+    "edge_door_held_back", "Messages beyond what their device may send, which were not taken", ["device", "given_up"]
+)
 DOOR_REDELIVERED = Counter(
     "edge_door_redelivered", "Packages that came again and were acknowledged and dropped", ["door"]
 )

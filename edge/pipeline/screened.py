@@ -49,6 +49,11 @@ class Screened:
         self._chain, records = chain.link(self._chain, self._source, times, lost=lost, since_ns=since_ns, life=life)
         return records
 
+    def flood(self, times: Times, *, since_ns: int, holds: bool) -> tuple[Record, ...]:
+        """The device has sent more than it may since `since_ns`, or keeps its pace again."""
+        self._chain, records = chain.flood(self._chain, self._source, times, since_ns=since_ns, holds=holds)
+        return records
+
     def step(self, decoded: Iterable[Record | Fault]) -> list[Record]:
         """Screen what a decoder gave out at once, in its order; what was concluded from a record stands behind it."""
         decoded = list(decoded)

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from firmware_adapters.adapter import ConfigError, LinkError
-from firmware_adapters.door import DOOR_API_VERSION, DoorConfig, Message, Reply, Take, Verdict
+from firmware_adapters.door import DOOR_API_VERSION, DoorConfig, Message, Pace, Reply, Take, Verdict
 from firmware_adapters.transport.mqtt_link import Arrived, Broker, MqttLink, RefusedError
 from protocols import package, senml
 
@@ -35,6 +35,7 @@ SILENCE_S = 20.0
 PROBE_WITHIN_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 MAX_UNASKED = 256  # messages of QoS 0, which no receive maximum holds back
+KEPT_BEFORE = 20_000  # messages a device that a broker may have kept while nobody took them: 5.5 h of one a second
 COMMANDS = "cmd"
 NOBODY = "-"  # no device has this name: what comes without one is kept as a fault
 
@@ -65,11 +66,12 @@ class MqttSettings:
     client_id: str
     silence_s: float
     probe_within_s: float
+    kept_before: int = KEPT_BEFORE
 
 
 def make_door(config: DoorConfig) -> "MqttDoor":
     """The door that settings describe; ConfigError. Opens nothing."""
-    options = config.options_of("ca", "certificate", "key", "client_id", "silence_s", "probe_within_s")
+    options = config.options_of("ca", "certificate", "key", "client_id", "silence_s", "probe_within_s", "kept_before")
     url = urlsplit(config.url)
     try:
         port = url.port or 8883
@@ -85,7 +87,11 @@ def make_door(config: DoorConfig) -> "MqttDoor":
         raise ConfigError(msg)
     files = (config.file("ca"), config.file("certificate"), config.file("key"))
     silence_s, within_s = _seconds(config, "silence_s", SILENCE_S), _seconds(config, "probe_within_s", PROBE_WITHIN_S)
-    settings = MqttSettings(config.name, url.hostname, port, prefix, *files, client_id, silence_s, within_s)
+    kept = options.get("kept_before", KEPT_BEFORE)
+    if isinstance(kept, bool) or not isinstance(kept, int) or not 0 <= kept <= 10_000_000:
+        msg = f"door {config.name!r}, option 'kept_before': expected 0 to 10000000 messages, found {kept!r}"
+        raise ConfigError(msg)
+    settings = MqttSettings(config.name, url.hostname, port, prefix, *files, client_id, silence_s, within_s, kept)
     return MqttDoor(settings, config)
 
 
@@ -157,6 +163,7 @@ class _Visit:
         self._order: deque[_Waiting] = deque()  # clause 4.6: acknowledged in the order in which they came
         self._turns: dict[str, asyncio.Lock] = {}
         self._unasked = 0
+        self._came: dict[str, int] = {}
         self._heard_s = time.monotonic()
         self._probed = asyncio.Event()
 
@@ -230,7 +237,7 @@ class _Visit:
         media_type = arrived.content_type.partition(";")[0].strip().lower() or MEDIA_TYPES.get(kind, "")
         # A larger one cannot be read whatever it is; its begin is kept, and it must not wait for room that never comes.
         body = arrived.body[: package.MAX_BYTES + 1]
-        message = Message(device or NOBODY, media_type, body, arrived.topic, at_ns)
+        message = Message(device or NOBODY, media_type, body, arrived.topic, at_ns, pace=self._pace(device))
         waiting.number = 0  # what fails or is cancelled comes again with the next connection; the others go on
         try:
             reply = await self._taken(message)
@@ -239,6 +246,11 @@ class _Visit:
             self._unasked -= not arrived.number
             self._settle(waiting)
         await self._answer(message.device, arrived, reply)
+
+    def _pace(self, device: str) -> Pace:
+        """What the broker kept comes first, all at once. Behind it nothing can be held back: PUBACKs go in one order for all."""
+        came = self._came[device] = self._came.get(device, 0) + 1
+        return Pace.KEPT_BEFORE if came <= self._settings.kept_before else Pace.CANNOT_WAIT
 
     async def _taken(self, message: Message) -> Reply:
         """Until it is on disk, or nobody will ever read it. A message told to come again holds the later ones of its device."""

@@ -19,6 +19,7 @@ class DeviceState(StrEnum):
     LIVE = "live"
     SILENT = "silent"
     NEVER = "never"  # placed at a bed, but not heard of yet
+    FLOODING = "flooding"  # said beside the others: it sends more than it may
 
 
 class Door(StrEnum):
@@ -91,6 +92,7 @@ class Device:
     ward: str
     ward_name: str
     bed: str
+    flooding_since: datetime | None = None  # its gateway holds it back: it sends more than it may
 
     def state(self, now: datetime) -> DeviceState:
         """Its state at `now`."""
@@ -172,6 +174,7 @@ class Counts:
     waiting: int
     silent: int
     low_battery: int
+    flooding: int = 0
 
 
 @dataclass(frozen=True, slots=True)

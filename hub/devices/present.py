@@ -49,6 +49,7 @@ def device_json(device: Device, now: datetime) -> Json:
         if device.admission != "admitted"
         else {"at_ms": to_ms(device.admitted_at), "by": device.admitted_by},
         "refused": device.refused,
+        "flooding_since_ms": to_ms(device.flooding_since),
     }
 
 
@@ -64,6 +65,7 @@ def listing_json(listing: Listing, now: datetime) -> Json:
             "waiting": counts.waiting,
             "silent": counts.silent,
             "low_battery": counts.low_battery,
+            "flooding": counts.flooding,
         },
     }
 

@@ -19,7 +19,7 @@ with matching as materialized (
        and (%(gateway)s = '' or g.name = %(gateway)s)
        and (%(ward)s = '' or w.slug = %(ward)s)
        and (%(battery)s = '' or d.battery_percent <= %(low)s)
-       and (%(state)s = '' or %(state)s = case
+       and (%(state)s = '' or (%(state)s = 'flooding' and d.flooding_since is not null) or %(state)s = case
                 when d.admission <> 'admitted' then d.admission
                 when d.last_seen is null then 'never'
                 when d.last_seen >= now() - %(live)s then 'live'
@@ -29,7 +29,7 @@ with matching as materialized (
 )
 select (select count(*) from matching), d.device_id, d.name, d.admission, d.admitted_at, d.admitted_by, d.make, d.model, d.serial, d.firmware, d.door,
        d.battery_percent, d.battery_at, d.first_seen, d.last_seen, d.refused, coalesce(g.name, ''),
-       coalesce(w.slug, ''), coalesce(w.name, ''), coalesce(p.bed, '')
+       coalesce(w.slug, ''), coalesce(w.name, ''), coalesce(p.bed, ''), d.flooding_since
   from (select) as always
   left join (page join device d using (device_id)) on true
   left join gateway g on g.gateway_id = d.gateway_id
@@ -42,7 +42,7 @@ select (select count(*) from matching), d.device_id, d.name, d.admission, d.admi
 select count(*), count(*) filter (where admission = 'admitted' and last_seen >= now() - %(live)s),
        count(*) filter (where admission = 'waiting'),
        count(*) filter (where admission = 'admitted' and last_seen < now() - %(live)s),
-       count(*) filter (where admission = 'admitted' and battery_percent <= %(low)s)
+       count(*) filter (where admission = 'admitted' and battery_percent <= %(low)s), count(*) filter (where flooding_since is not null)
   from device d
  where d.tenant_id = %(tenant)s and not exists (select from gateway o where o.tenant_id = d.tenant_id and o.name = d.name)
 
@@ -55,7 +55,7 @@ select ward_id, slug, name from ward where tenant_id = %(tenant)s order by slug
 -- name: device
 select d.device_id, d.name, d.admission, d.admitted_at, d.admitted_by, d.make, d.model, d.serial, d.firmware, d.door,
        d.battery_percent, d.battery_at, d.first_seen, d.last_seen, d.refused, coalesce(g.name, ''),
-       coalesce(w.slug, ''), coalesce(w.name, ''), coalesce(p.bed, '')
+       coalesce(w.slug, ''), coalesce(w.name, ''), coalesce(p.bed, ''), d.flooding_since
   from device d
   left join gateway g on g.gateway_id = d.gateway_id
   left join device_association a on a.device_id = d.device_id and a.during @> now()

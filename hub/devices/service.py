@@ -57,7 +57,7 @@ class Devices:
             counted = await (await connection.execute(_QUERIES["counts"], known)).fetchone()
             gateways = await (await connection.execute(_QUERIES["gateways"], known)).fetchall()
             wards = await (await connection.execute(_QUERIES["wards"], known)).fetchall()
-        counts = Counts(*(counted or (0, 0, 0, 0, 0)))
+        counts = Counts(*(counted or (0, 0, 0, 0, 0, 0)))
         wards_named = [(slug, name) for _, slug, name in wards]
         return Listing(_devices(rows), counts, int(rows[0][0]), [g for (g,) in gateways], wards_named)
 

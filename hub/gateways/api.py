@@ -60,4 +60,6 @@ def gateway_json(row: "GatewayRow", now: datetime) -> Json:
         "clock_off_ms": row.clock_off_ms,
         "devices": row.devices,
         "warnings": ["spool_key_in_file"] if row.spool_key_in_file else [],
+        "throttled_since_ms": to_ms(row.throttled_since),
+        "throttled_until_ms": to_ms(row.throttled_until),
     }

@@ -30,6 +30,8 @@ class GatewayRow:
     status: dict[str, float | str] = field(default_factory=dict[str, float | str])
     status_at: datetime | None = None
     devices: int = 0
+    throttled_since: datetime | None = None  # the hub holds it back: it sends more than it may
+    throttled_until: datetime | None = None  # when that ended for the last time
 
     def state(self, now: datetime) -> GatewayState:
         """Its state at `now`."""

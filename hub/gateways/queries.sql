@@ -26,7 +26,8 @@ values (%(hash)s, %(tenant)s, %(gateway)s, now() + make_interval(secs => %(secon
 select g.name, g.created_at, g.revoked_at,
        (select max(c.not_after) from gateway_certificate c where c.gateway_id = g.gateway_id and c.revoked_at is null),
        (select max(p.updated_at) from lane_position p where p.gateway_id = g.gateway_id), g.status, g.status_at,
-       (select count(*) from device d where d.gateway_id = g.gateway_id and d.name <> g.name and d.admission <> 'retired')
+       (select count(*) from device d where d.gateway_id = g.gateway_id and d.name <> g.name and d.admission <> 'retired'),
+       g.throttled_since, g.throttled_until
   from gateway g where g.tenant_id = %(tenant)s order by g.name
 
 -- name: revoke

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Database
     from hub.ingest.downlink import Downlink
+    from hub.ingest.pacing import Paces
     from hub.ingest.streams import Link
     from hub.upstream.intake import Sharing
 
@@ -55,6 +56,7 @@ class UplinkDoor:
         arrived: Callable[[int, dict[str, int]], None],
         backlog: Callable[[int, bool], None],
         sharing: "Sharing",
+        paces: "Paces",
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`arrived` gets a gateway's id and, by device, the newest time in what was stored, ns.
@@ -70,6 +72,7 @@ class UplinkDoor:
         self._arrived = arrived
         self._backlog = backlog
         self._sharing = sharing
+        self._paces = paces
         self._now_ns = now_ns
         self._log = structlog.get_logger()
 
@@ -205,6 +208,8 @@ class UplinkDoor:
         while (message := await _read(context)) is not None:
             kind = message.WhichOneof("message")
             if kind == "batch":
+                size = (len(message.batch.records), message.batch.ByteSize())
+                await self._paces.wait(stream.link.identity, stream.connection, *size)
                 await self._take(stream, message.batch)
             elif kind == "lost":
                 await self._take(stream, message.lost)

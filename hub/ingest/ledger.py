@@ -5,11 +5,12 @@ Events and the battery's level are stored like any other record; this reads in t
 
 import base64
 import binascii
+from datetime import datetime
 from typing import TypeAlias
 
 from hub.ingest.quarantined import Held
 from hub.quarantine.sentences import said
-from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, EVT_FIRMWARE
+from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, EVT_FIRMWARE, EVT_THROTTLE_ENDED, EVT_THROTTLED
 from protocols.record import NS_PER_S, DeviceEvent, Params
 
 Values: TypeAlias = dict[str, object]
@@ -35,6 +36,13 @@ def told(event: DeviceEvent) -> Values | None:
         firmware = _text(dict(event.params).get("version")) or event.text[:_LONGEST]
         return {"device": event.source.device, **dict.fromkeys(_TOLD, ""), "firmware": firmware, "listed": False}
     return None
+
+
+def flooding(event: DeviceEvent, at: datetime) -> Values | None:
+    """Whether an event says that its device is held back, for the query `flooding`; None when it says nothing of that."""
+    if event.code not in (EVT_THROTTLED, EVT_THROTTLE_ENDED):
+        return None
+    return {"device": event.source.device, "holds": event.code == EVT_THROTTLED, "at": at}
 
 
 def unread(event: DeviceEvent, index: int) -> Held | None:

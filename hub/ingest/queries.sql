@@ -212,3 +212,19 @@ update quarantine set state = 'held', reason = %(reason)s, detail = %(note)s, sa
 
 -- name: gateway_status
 update gateway set status = %(status)s, status_at = %(at)s where gateway_id = %(gateway)s and (status_at is null or status_at <= %(at)s)
+
+-- name: throttle
+update gateway set throttled_since = case when %(holds)s then coalesce(throttled_since, now()) end,
+                   throttled_until = case when %(holds)s then throttled_until else now() end
+ where gateway_id = %(gateway)s
+
+-- name: throttles_end
+update gateway set throttled_since = null, throttled_until = now() where throttled_since is not null
+
+-- name: throttle_event
+insert into device_event (tenant_id, source_id, gateway_id, time, code, params, text)
+values (%(tenant)s, %(source)s, %(gateway)s, now(), %(code)s, %(params)s, '')
+
+-- name: flooding
+update device set flooding_since = case when %(holds)s then %(at)s::timestamptz end, flooded_at = %(at)s
+ where tenant_id = %(tenant)s and name = %(device)s and (flooded_at is null or flooded_at <= %(at)s)

@@ -171,7 +171,7 @@ class RowMaker:
         else:
             rows.inserts.append(await self._told.insert(record, kind, best_ns))
             if kind == "event":
-                self._read_event(rows, record, index)
+                self._read_event(rows, record, index, best_ns)
         if live and kind == "document":
             rows.live.append(LiveMessage(LiveKind.DOCUMENT, self.catalog.tenant_id, record.source.encode()))
         elif live and kind in _LIVE:
@@ -205,12 +205,15 @@ class RowMaker:
             self._hold(rows, held_record(index, envelope, error))
             return None
 
-    def _read_event(self, rows: Rows, record: wire.Record, index: int) -> None:
+    def _read_event(self, rows: Rows, record: wire.Record, index: int, best_ns: int) -> None:
         """Read in an event what the ledger keeps of a device, and bytes that nobody could read."""
         event = read(record, DeviceEvent)
         told = ledger.told(event)
         if told is not None:
             rows.ledger.append(("told", told))
+        flooding = ledger.flooding(event, moment(best_ns))
+        if flooding is not None:
+            rows.ledger.append(("flooding", flooding))
         unread = ledger.unread(event, index)
         if unread is not None:
             rows.held.append(unread)

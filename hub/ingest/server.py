@@ -29,8 +29,10 @@ from hub.ingest.downlink import Downlink, LocalPageTerms
 from hub.ingest.identity import identify
 from hub.ingest.links import BacklogChange, LinkChange, LinkWatch
 from hub.ingest.listener import listen
+from hub.ingest.pacing import GatewayPace, Paces
 from hub.ingest.release import Releaser
 from hub.ingest.streams import Streams
+from hub.ingest.throttled import Throttled
 from hub.ingest.writer import Writer
 from hub.upstream.intake import Sharing
 
@@ -76,6 +78,7 @@ class IngestParts:
     local_pages: LocalPageTerms | None = None
     data_writers: int = 2
     server_valid: timedelta | None = None  # how long the certificate of the doors is; None: as the authority has it
+    pace: GatewayPace = GatewayPace()
     checkpoint: Callable[[str], Awaitable[None]] | None = None
 
 
@@ -99,10 +102,20 @@ class IngestServer:
         )
         self._downlink = Downlink(parts.database, streams, terms)
         self._sharing = Sharing(parts.database)
+        self._throttled = Throttled(parts.database)
+        self._paces = Paces(parts.pace, self._throttled.tell)
         self._door = UplinkDoor(
-            parts.database, parts.audit, self._data, self._alarms, streams, self._downlink, self._arrived, self._behind,
+            parts.database,
+            parts.audit,
+            self._data,
+            self._alarms,
+            streams,
+            self._downlink,
+            self._arrived,
+            self._behind,
             self._sharing,
-        )  # fmt: skip
+            self._paces,
+        )
         self._renewal = RenewalDoor(parts.gateways, functools.partial(identify, parts.database))
         self._certificates = ServerCertificate(parts.authority, parts.host_names, parts.server_valid)
         self._releaser = Releaser(parts.database, time.time_ns, self._sharing)
@@ -117,6 +130,7 @@ class IngestServer:
         """Open the doors, the uplink last."""
         await self._sharing.read()
         await self._live.start()
+        await self._throttled.clear()
         for writer in (*self._data, self._alarms):
             self._spawn(writer.run())
         self._spawn(watch_loop())

@@ -13,6 +13,7 @@ from protocols.nomenclature import (
     ASYSTOLE,
     BRADY_EXTREME,
     ECG_NOISE,
+    FLOOD,
     LEADS_OFF,
     LINK_LOST,
     SATURATED,
@@ -62,6 +63,7 @@ LIVES: Mapping[str, Life] = MappingProxyType(
         SIGNAL_LOW: Life(0, 2, False),
         ECG_NOISE: Life(5, 5, False),
         LINK_LOST: Life(0, 2, False),  # the silence before it is the delay
+        FLOOD: Life(0, 0, False),  # the burst before it and the quiet behind it are the delays
     }
 )
 LIMIT_OFF_S = 2.0

@@ -20,7 +20,7 @@ from models.screening.device_clock import AGREE_NS
 from models.screening.placement import Placement
 from models.screening.rhythm import RhythmState
 from models.signal import weights
-from protocols.nomenclature import LINK_LOST
+from protocols.nomenclature import FLOOD, LINK_LOST
 from protocols.record import AlarmCondition, AlarmKind, Observation, Priority, Record, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
@@ -99,6 +99,24 @@ def link(
         at_ns=times.best_ns,
         rule="link",
         life=life,
+    )
+    state, changes = _settle(state, (condition,), times)
+    return state, tuple(changes)
+
+
+def flood(
+    state: Chain, source: SourcePath, times: "Times", *, since_ns: int, holds: bool
+) -> tuple[Chain, tuple[Record, ...]]:
+    """Say whether a device has sent more than it may since `since_ns`. Of low priority: what it may send is watched as ever."""
+    condition = Condition(
+        source=source,
+        code=FLOOD,
+        present=holds,
+        priority=Priority.LOW,
+        kind=AlarmKind.TECHNICAL,
+        onset_ns=since_ns,
+        at_ns=times.best_ns,
+        rule="pace",
     )
     state, changes = _settle(state, (condition,), times)
     return state, tuple(changes)

@@ -16,11 +16,12 @@ from edge.health.status import Status
 from hub.core.principal import Role
 from protocols.ecgfile.wfdb import read_record
 from protocols.link import Lane
-from protocols.nomenclature import HEART_RATE, LO_LT_LIM, SPO2, V_FIB, lead
+from protocols.nomenclature import EVT_THROTTLED, HEART_RATE, LO_LT_LIM, SPO2, V_FIB, lead
 from protocols.record import (
     NS_PER_S,
     AlarmCondition,
     AlarmKind,
+    DeviceEvent,
     Evidence,
     Observation,
     Presence,
@@ -67,6 +68,7 @@ def give_an_engineer_work(ward: SyntheticWard) -> None:
     """An unknown device, a reading of the future, and gateways in every state."""
     new, wrong = SourcePath("patch-9", ("n",)), SourcePath("monitor-1", ("x",))
     rates = [Observation(new, HEART_RATE, 70.0 + n, "/min", Times(now_ns())) for n in range(3)]
+    flooding = DeviceEvent(SourcePath("monitor-2"), EVT_THROTTLED, Times(now_ns()))
     late = Observation(wrong, HEART_RATE, 70.0, "/min", Times(now_ns() + 2 * DAY_NS))
     ward.do(ward.hub.add("ward-8a"))
     for name, records, spool_bytes, waiting, ahead_ms in (
@@ -79,7 +81,8 @@ def give_an_engineer_work(ward: SyntheticWard) -> None:
         status.waiting, status.hub_ahead_ns = {"numeric": waiting}, ahead_ms * 1_000_000
         peer = ward.do(ward.hub.peer(name))
         ward.do(deliver(ward.hub, peer, Lane.NUMERIC, *records))
-        ward.do(deliver(ward.hub, peer, Lane.EVENT, status.event(now_ns())))
+        ward.do(deliver(ward.hub, peer, Lane.EVENT, status.event(now_ns()), *([flooding] if late in records else [])))
+    ward.hub.do("update gateway set throttled_since = now() where name = 'icu-west'")
 
 
 def fibrillation(onset_ns: int) -> AlarmCondition:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import signal
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +128,11 @@ class Ward:
 
 
 def https_door(
-    folder: Path, authority: Authority, devices: Iterable[Device], silence_s: float | None = None
+    folder: Path,
+    authority: Authority,
+    devices: Iterable[Device],
+    silence_s: float | None = None,
+    paces: Mapping[str, float] | None = None,
 ) -> tuple[str, str]:
     """The address of a door that these devices may sign for, and its settings; its papers are in the folder."""
     papers = authority.server()
@@ -141,14 +145,17 @@ def https_door(
         (folder / f"{device.name}.pub.pem").write_text(device.public_pem)
         settings += f'[[doors.devices]]\nid = "{device.name}"\npublic_key = "{device.name}.pub.pem"\n'
         settings += "" if silence_s is None else f"silence_s = {silence_s}\n"
+        settings += "".join(f"messages_per_s = {pace}\n" for name, pace in (paces or {}).items() if name == device.name)
     return url, settings
 
 
 @asynccontextmanager
-async def ward(folder: Path, *names: str, silence_s: float | None = None) -> AsyncGenerator[Ward]:
+async def ward(
+    folder: Path, *names: str, silence_s: float | None = None, paces: Mapping[str, float] | None = None
+) -> AsyncGenerator[Ward]:
     store, authority = Store(), Authority()
     devices = {name: Device(name) for name in names}
-    url, settings = https_door(folder, authority, devices.values(), silence_s)
+    url, settings = https_door(folder, authority, devices.values(), silence_s, paces)
     async with hub_peer(store, authority) as hub:
         save_identity(folder / "state", authority.identity(f"127.0.0.1:{hub.port}"))
         agent = Gateway(write_config(folder, settings))
