@@ -232,7 +232,6 @@ def _terms() -> "Iterable[Term]":
     yield Term(ECG_NOISE, alarm, "ECG too noisy to judge", "心电干扰无法判断")
     yield Term(SATURATED, alarm, "ECG amplifier saturated", "心电放大器饱和")
     yield Term(LINK_LOST, alarm, "Connection lost", "连接中断")
-    yield Term(FLOOD, alarm, "Device sends too much", "设备发送过量")
     yield Term(EVT_CONNECTED, event, "Device connected", "设备已连接")
     yield Term(EVT_DISCONNECTED, event, "Device disconnected", "设备已断开")
     yield Term(EVT_SILENT, event, "Device is silent", "设备无信号")
@@ -247,8 +246,13 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
-    yield Term(EVT_THROTTLED, event, "Sends too fast: held back", "发送过快，已限速")
-    yield Term(EVT_THROTTLE_ENDED, event, "Keeps its pace again", "发送速率恢复正常")
+    yield from _pace_terms()
+
+
+def _pace_terms() -> "Iterable[Term]":
+    yield Term(FLOOD, TermKind.ALARM, "Device sends too much", "设备发送过量")
+    yield Term(EVT_THROTTLED, TermKind.EVENT, "Sends too fast: held back", "发送过快已限速")
+    yield Term(EVT_THROTTLE_ENDED, TermKind.EVENT, "Keeps its pace again", "发送速率恢复正常")
 
 
 # One table of what is alarmed about; any other code is general.

@@ -7,10 +7,12 @@ Readings are those of pypinyin, of each character alone: every reading counts, s
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice, product
 
 from pypinyin import Style, pinyin
 
 _KNOWN = 10_000  # more characters than a region's names have
+MOST_SPELLINGS = 16
 _TWO_LETTERS = ("zh", "ch", "sh")
 
 
@@ -24,6 +26,21 @@ def readings_of(texts: Iterable[str]) -> dict[str, list[str]]:
     """The readings of each Chinese character in these texts, for what matches elsewhere."""
     chars = sorted(set("".join(map(_folded, texts))))
     return {char: list(readings) for char in chars if (readings := _readings(char))}
+
+
+def spellings(text: str) -> str:
+    """How each word of a text may be typed, with spaces between: whole syllables, and their first letters; "" when nothing in it is Chinese.
+
+    A character with several readings makes several spellings of its word, MOST_SPELLINGS at most.
+    """
+    found: dict[str, None] = {}
+    for word in unicodedata.normalize("NFKC", text).lower().split():
+        ways = [_readings(char) or (char,) for char in word]
+        if any(_readings(char) for char in word):
+            for spelt in islice(product(*ways), MOST_SPELLINGS):
+                found["".join(spelt)] = None
+                found["".join(part[:1] for part in spelt)] = None
+    return " ".join(found)
 
 
 def _begins(text: str, typed: str) -> bool:

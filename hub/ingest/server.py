@@ -8,7 +8,7 @@ import functools
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +78,7 @@ class IngestParts:
     local_pages: LocalPageTerms | None = None
     data_writers: int = 2
     server_valid: timedelta | None = None  # how long the certificate of the doors is; None: as the authority has it
-    pace: GatewayPace = GatewayPace()
+    pace: GatewayPace = field(default_factory=GatewayPace)
     checkpoint: Callable[[str], Awaitable[None]] | None = None
 
 

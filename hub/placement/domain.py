@@ -57,6 +57,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """A device at a point of care now; what it measured before `since` is of nobody who is there."""
+
+    point: Point
+    device_id: int
+    device: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Stay:
     """Whose data a bed shows: of the patient who is there now, else of the bed since the last one left.
 

@@ -24,10 +24,21 @@ select d.device_id, a.point_of_care_id, d.name, coalesce(g.name, '')
  order by d.name
 
 -- name: patients
-select a.point_of_care_id, p.name, p.sex, p.birth_date
+select a.point_of_care_id, p.name, p.sex, p.birth_date, p.patient_id
   from patient_association a
   join patient p using (patient_id)
  where a.point_of_care_id = any(%(points)s) and a.during @> now()
+
+-- name: watched
+select a.point_of_care_id, d.device_id, d.name,
+       greatest(lower(a.during), coalesce((select lower(p.during) from patient_association p
+                                            where p.point_of_care_id = a.point_of_care_id and p.during @> now()),
+                                          (select max(upper(p.during)) from patient_association p
+                                            where p.point_of_care_id = a.point_of_care_id and upper(p.during) <= now())))
+  from device_association a
+  join device d using (device_id)
+ where a.point_of_care_id = any(%(points)s) and a.during @> now()
+ order by a.point_of_care_id, d.name
 
 -- name: patient_now
 select patient_id, lower(during) from patient_association where point_of_care_id = %(point)s and during @> now()

@@ -20,6 +20,7 @@ from hub.placement.domain import (
     Span,
     Stay,
     Ward,
+    Watched,
     Who,
     Whose,
     natural,
@@ -132,6 +133,22 @@ class Placement:
                 values["from"] = start if since is None else min(max(start, since), end)
             rows = await (await connection.execute(_QUERIES[query], values)).fetchall()
         return Stay(points[point], patient, since, tuple(Span(*row) for row in rows))
+
+    @policy("ward.read")
+    async def watched(self, principal: "Principal") -> list[Watched]:
+        """The devices at the beds that the principal may see, and since when what they measure is of who is there now."""
+        points = await self.points(principal)
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            rows = await (await connection.execute(_QUERIES["watched"], {"points": list(points)})).fetchall()
+        return [Watched(points[point], device, name, since) for point, device, name, since in rows]
+
+    @policy("patient.search")
+    async def placed_patients(self, principal: "Principal") -> dict[int, tuple[Point, Who]]:
+        """The patients at the beds that the principal may see, masked, by id."""
+        points, today = await self.points(principal), datetime.now(UTC).date()
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            rows = await (await connection.execute(_QUERIES["patients"], {"points": list(points)})).fetchall()
+        return {row[4]: (points[row[0]], who(row[1], row[2], row[3], today)) for row in rows}
 
     @policy("ward.read")
     async def whose(self, principal: "Principal", device_id: int, at: datetime) -> Whose | None:

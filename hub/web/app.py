@@ -45,6 +45,8 @@ from hub.placement.admission import Admissions
 from hub.placement.service import Placement
 from hub.quarantine import api as quarantine_api
 from hub.quarantine.service import Quarantine
+from hub.queries import api as query_api
+from hub.queries.service import Asking
 from hub.screens import api as screen_api
 from hub.screens.service import Screens
 from hub.views.service import SavedViews
@@ -119,6 +121,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     ward_api.add_routes(
         app.router, web, wards, placement, accounts, events, WaveStreams(room, wards, accounts), local_pages
     )
+    query_api.add_routes(app.router, web, Asking(database, audit, placement))
     local_page_api.add_routes(app.router, web, wards, local_pages)
 
     @app.get("/health", response_model=None)
