@@ -227,6 +227,7 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
     from hub.ingest.pacing import GatewayPace
     from hub.ingest.server import IngestParts, IngestServer
     from hub.local_pages.keys import load_or_make_key
+    from hub.operations.recorder import Recorder
 
     url = required(settings.ingest_url, "ingest_url")
     authority = load_or_make(settings.state_dir)
@@ -259,6 +260,7 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
                 pace=GatewayPace(settings.gateway_records_per_s, settings.gateway_kib_per_s * 1024),
             )
         )
+        recorder = Recorder(database, HubRole.INGEST, _process(), {"records": "hub_ingest_records_total"})
         handshakes = HandshakeLog(functools.partial(_handshake_refused, audit))
         handshakes.start()
         await server.start()
@@ -267,9 +269,11 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
             ports = json.dumps({"uplink": server.uplink_port, "enrolment": server.enrolment_port})
             write_file(settings.state_dir / DOORS, ports.encode(), 0o644)
         _ready(HubRole.INGEST, uplink_port=server.uplink_port, enrolment_port=server.enrolment_port)
+        recording = asyncio.create_task(recorder.run())
         try:
             yield server.wait()
         finally:
+            await _ended(recording)
             await server.stop()
             await handshakes.stop()
 
@@ -285,6 +289,7 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     from hub.accounts.passwords import Passwords
     from hub.core.loop import watch_loop
     from hub.local_pages.keys import load_or_make_key
+    from hub.operations.recorder import Recorder
     from hub.web.app import create_app
     from hub.web.server import WebServer
 
@@ -295,10 +300,13 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
         server = WebServer(create_app(services, settings), host, port)
         serving = await server.begin()
         lag = asyncio.create_task(watch_loop())
+        recorder = Recorder(database, HubRole.WEB, _process(), {"rows": "hub_query_rows_total"})
+        recording = asyncio.create_task(recorder.run())
         _ready(HubRole.WEB, web_port=server.port)
         try:
             yield serving
         finally:
+            await _ended(recording)
             lag.cancel()
             server.should_exit = True
             await asyncio.wait((serving,), timeout=_STOP_S)
@@ -307,6 +315,8 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 @asynccontextmanager
 async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     from hub.core.loop import watch_loop
+    from hub.operations.recorder import Recorder
+    from hub.operations.storage import Storage
     from hub.worker import build_jobs
 
     url = required(settings.worker_url, "worker_url")
@@ -314,11 +324,27 @@ async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
         jobs = build_jobs(url, database, AuditLog(database, instance()))
         async with jobs.open_async():
             lag = asyncio.create_task(watch_loop())
+            storage = Storage(database)
+            recording = asyncio.create_task(
+                Recorder(database, HubRole.WORKER, _process(), figures=storage.figures).run()
+            )
             _ready(HubRole.WORKER)
             try:
                 yield jobs.run_worker_async(install_signal_handlers=False, shutdown_graceful_timeout=_STOP_S)
             finally:
+                await _ended(recording)
                 lag.cancel()
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and let it end in its own way."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _process() -> str:
+    """This process among all that write what they measured: a restart is another one."""
+    return f"{instance()}-{os.getpid()}"
 
 
 def run_all(roles: Sequence[str], arguments: Sequence[str]) -> int:

@@ -13,8 +13,10 @@ from prometheus_client import Counter, Gauge
 
 from hub.accounts.domain import FAILURES_FORGOTTEN
 from hub.core import audit_check, principal
+from hub.core.functions import timed
 from hub.core.policy import policy
 from hub.core.sql import load_queries
+from hub.operations.domain import KEPT as MEASURED_KEPT
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -45,6 +47,8 @@ PURGES = (
     Purge("invitations", SECRET_KEPT),
     Purge("sessions", SECRET_KEPT),
     Purge("failures", FAILURES_FORGOTTEN),
+    Purge("operation_process", MEASURED_KEPT),
+    Purge("operation_function", MEASURED_KEPT),
 )
 
 
@@ -60,12 +64,14 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
     @app.periodic(cron="7 * * * *")
     @app.task(name="secrets.purge", queueing_lock="secrets.purge", pass_context=False)
     async def purge(timestamp: int) -> None:
-        log.info("secrets-purged", scheduled=timestamp, **await purge_secrets(database))
+        with timed("worker:secrets.purge:job"):
+            log.info("secrets-purged", scheduled=timestamp, **await purge_secrets(database))
 
     @app.periodic(cron="23 3 * * *")
     @app.task(name="audit.verify", queueing_lock="audit.verify", pass_context=False)
     async def verify_audit(timestamp: int) -> None:
-        checked = await verification.verify(principal.system(audit_check.ACTION))
+        with timed("worker:audit.verify:job"):
+            checked = await verification.verify(principal.system(audit_check.ACTION))
         log.info("audit-verified", breaks=len(checked.breaks), digest=checked.digest, scheduled=timestamp)
 
     return app

@@ -9,3 +9,9 @@ delete from account_session where least(ended_at, ends_at) < now() - %(kept)s::i
 
 -- name: purge_failures
 delete from sign_in_failure where failed_at < now() - %(kept)s::interval and blocked_until < now()
+
+-- name: purge_operation_process
+delete from operation_process where minute < now() - %(kept)s::interval
+
+-- name: purge_operation_function
+delete from operation_function where minute < now() - %(kept)s::interval

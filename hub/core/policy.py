@@ -37,6 +37,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "view.keep": frozenset({Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR}),
         "sharing.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
         "sharing.change": frozenset({Role.OPERATOR}),
+        "operations.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
         "audit.verify": _MACHINE | {Role.ADMINISTRATOR},
         "account.invite": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.list": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),

@@ -4,6 +4,7 @@ The protocol itself is `protocols.link`, the transactions are `writer`'s; here a
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from prometheus_client import Counter
 
 from hub.core import principal as principals
 from hub.core.errors import DomainError, ForbiddenError, InvalidError, UnavailableError
+from hub.core.functions import observe, timed
 from hub.core.policy import check, declares
 from hub.ingest.identity import GatewayIdentity, identify
 from hub.ingest.rows import RowMaker, Rows
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 HELLO_TIMEOUT_S = 5.0
 MAX_FEATURES = 32
+LIVE_NS = 60 * 1_000_000_000  # what was closed longer ago is a backlog: late by what kept it, not by us
 # What gRPC takes at all. It is twice the bound of a message, so that a gateway hears why one above the bound is refused.
 TRANSPORT_BYTES = 2 * MAX_UPLINK_BYTES
 _REFUSED = Counter("hub_ingest_refused_total", "Streams refused or cut off", ["reason"])
@@ -81,9 +84,10 @@ class UplinkDoor:
         """Serve one stream until either side ends it."""
         stream: Stream | None = None
         try:
-            identity = await self._admit(context)
-            stream = await self._greet(identity, context)
-            await self._tell(stream, context)
+            with timed("ingest:uplink.connect:hello"):
+                identity = await self._admit(context)
+                stream = await self._greet(identity, context)
+                await self._tell(stream, context)
             await self._serve(stream, context)
         except DomainError as error:
             await self._refuse(error, context)
@@ -256,7 +260,7 @@ class UplinkDoor:
             first=first,
             last=last,
             rows=rows,
-            settled=lambda p, error: self._settled(stream, p, error),
+            settled=functools.partial(self._settled, stream, time.monotonic()),
             batch=batch,
             remake=None if batch is None else _remake(link.maker, batch),
             rules=self._sharing.of(identity.tenant_id),
@@ -289,8 +293,9 @@ class UplinkDoor:
                 return verdict
             await stream.link.settled.wait()
 
-    def _settled(self, stream: Stream, pending: Pending, error: Exception | None) -> None:
+    def _settled(self, stream: Stream, began_s: float, pending: Pending, error: Exception | None) -> None:
         link = stream.link
+        self._measure(began_s, pending, error)
         link.writing -= 1
         stream.room.release()
         if error is None:
@@ -311,6 +316,16 @@ class UplinkDoor:
             )
         link.settled.set()
         self._streams.forget(link)
+
+    def _measure(self, began_s: float, pending: Pending, error: Exception | None) -> None:
+        """How long storing took, and how old the newest of a live batch was then."""
+        kind = "alarms" if pending.lane is Lane.ALARM else "data"
+        observe(f"ingest:uplink.store:{kind}", time.monotonic() - began_s, failed=error is not None)
+        now_ns = self._now_ns()
+        is_live = pending.batch is not None and now_ns - pending.batch.closed_ns < LIVE_NS
+        newest = [*pending.rows.newest.values(), *(change.detected_ns for change in pending.rows.alarms)]
+        if error is None and is_live and newest:
+            observe(f"ingest:delay:{pending.lane.name.lower()}", (now_ns - max(newest)) / 1e9)
 
     async def _refuse(self, error: DomainError, context: Context) -> NoReturn:
         _REFUSED.labels(error.reason).inc()

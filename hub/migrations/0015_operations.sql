@@ -92,3 +92,28 @@ begin atomic
 end;
 revoke execute on function search_entries from public;
 grant execute on function search_entries to wardlink_web;
+
+-- What the processes of the hub measured of themselves, a row a process and minute (docs/decisions/0149); of no tenant, and of nobody.
+-- up_s: seconds of the minute in which the process ran. buckets: calls by response time, hub.core.functions.BOUNDS_S and those above.
+create table operation_process (
+    minute   timestamptz not null,
+    role     text not null,
+    instance text not null,
+    up_s     real not null,
+    figures  jsonb not null,
+    primary key (minute, role, instance)
+);
+create table operation_function (
+    minute   timestamptz not null,
+    role     text not null,
+    instance text not null,
+    function text not null,
+    calls    int not null,
+    failed   int not null,
+    buckets  int[] not null,
+    primary key (minute, role, instance, function)
+);
+create index operation_function_failed on operation_function (minute, function) where failed > 0;
+grant insert on operation_process, operation_function to wardlink_ingest, wardlink_web, wardlink_worker;
+grant select on operation_process, operation_function to wardlink_web, wardlink_worker;
+grant delete on operation_process, operation_function to wardlink_worker;

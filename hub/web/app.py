@@ -39,6 +39,8 @@ from hub.gateways import api as gateway_api
 from hub.gateways.listing import GatewayList
 from hub.local_pages import api as local_page_api
 from hub.local_pages.service import LocalPages
+from hub.operations import api as operation_api
+from hub.operations.service import Operations
 from hub.placement import api as limit_api
 from hub.placement import pages as admission_pages
 from hub.placement.admission import Admissions
@@ -60,6 +62,7 @@ from hub.web.guard import RequestGuard, SecurityHeaders
 from hub.web.kit import WebKit, to_sign_in
 from hub.web.notices import hear
 from hub.web.problems import domain_error, problem_response
+from hub.web.times import FunctionTimes
 
 if TYPE_CHECKING:
     from hub.app import Services
@@ -121,7 +124,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     ward_api.add_routes(
         app.router, web, wards, placement, accounts, events, WaveStreams(room, wards, accounts), local_pages
     )
-    query_api.add_routes(app.router, web, Asking(database, audit, placement))
+    _add_numbers(app, web, services, placement)
     local_page_api.add_routes(app.router, web, wards, local_pages)
 
     @app.get("/health", response_model=None)
@@ -134,9 +137,22 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     static = public("style sheets and scripts hold no data")(StaticFiles(directory=shared.static))
     app.mount("/static", static, name="static")
     _tell_errors(app, web)
+    _stand_before(app, secure=secure)
+    return app
+
+
+def _stand_before(app: FastAPI, *, secure: bool) -> None:
+    """What every request passes, the innermost first."""
     app.add_middleware(RequestGuard)
     app.add_middleware(SecurityHeaders, secure=secure)
-    return app
+    app.add_middleware(FunctionTimes)
+
+
+def _add_numbers(app: FastAPI, web: WebKit, services: "Services", placement: Placement) -> None:
+    """Queries for what was measured of patients, and what the hub measured of itself."""
+    database, audit = services.database, services.audit
+    query_api.add_routes(app.router, web, Asking(database, audit, placement))
+    operation_api.add_routes(app.router, web, Operations(database, audit))
 
 
 async def _keep_up(name: str, run: Callable[[], Awaitable[None]]) -> None:

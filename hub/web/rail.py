@@ -24,6 +24,7 @@ ROOMS = (
     Room("devices", "/devices", "device.list"),
     Room("quarantine", "/quarantine", "quarantine.read"),
     Room("gateways", "/gateways", "gateway.list"),
+    Room("operations", "/operations", "operations.read"),
 )
 
 

@@ -189,6 +189,17 @@ def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Pa
     move_through_the_rows(page)
     album.fill(page, "gateways", lambda page: expect(page.locator("#screens")).to_have_attribute("data-mute", "0"))
 
+    page.goto(f"{ward.url}/operations")
+    expect(page.locator(".empty-room h2")).to_have_text("Nothing measured yet")
+    two_hours_were_measured(ward)
+    page.goto(f"{ward.url}/operations")
+    album.fill(
+        page,
+        "operations",
+        lambda page: page.locator("details.routes summary").nth(2).click(),
+        sizes=(SIZES[0], SIZES[2]),
+    )
+
     def keys(page: Page) -> None:
         page.locator("body").press("?")
         expect(page.locator("#keys")).to_be_visible()
@@ -197,6 +208,35 @@ def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Pa
     album.fill(page, "devices-keys", keys)
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_hidden()
+
+
+def two_hours_were_measured(ward: SyntheticWard) -> None:
+    """Three processes of the hub for two hours, the worker away for a while, a function that fails now and then."""
+    ends = "date_trunc('minute', now()) - interval '1 minute'"
+    figures = {
+        "ingest": '{"records": 41280}',
+        "web": '{"rows": 1830}',
+        "worker": '{"samples_ratio": 2.61, "observation_bytes": 734003200, "observation_ratio": 0.31, "waveform_bytes": 16642998272, "waveform_ratio": 2.43}',
+    }
+    for role, told in figures.items():
+        ward.hub.do(
+            f"insert into operation_process select m, %s, '1-7', 60, %s from generate_series({ends} - interval '2 hours', {ends}, '1 minute') m"
+            " where %s <> 'worker' or m not between now() - interval '40 minutes' and now() - interval '31 minutes'",
+            role, told, role,
+        )  # fmt: skip
+    for function, calls, fastest, failed in (
+        ("ingest:uplink.store:data", 240, 1, 0), ("ingest:uplink.store:alarms", 2, 0, 0), ("ingest:uplink.connect:hello", 1, 3, 0),
+        ("ingest:delay:numeric", 240, 4, 0), ("ingest:delay:alarm", 2, 3, 0), ("ingest:delay:waveform", 240, 5, 0),
+        ("web:ward.read:GET /ward/{ward}", 6, 2, 0), ("web:ward.read:GET /api/v1/ward/{ward}", 14, 1, 0),
+        ("web:alarm.acknowledge:POST /api/v1/alarms/{alarm_id}/acknowledge", 1, 1, 0), ("web:trend.read:GET /api/v1/beds/{key}/trends", 9, 3, 0),
+        ("web:reading.read:GET /api/v1/range", 5, 4, 1), ("web:search:GET /api/v1/search", 3, 2, 0), ("worker:audit.verify:job", 1, 9, 0),
+    ):  # fmt: skip
+        buckets = [0] * 13
+        buckets[fastest], buckets[fastest + 1], buckets[fastest + 2] = calls, calls // 4, calls // 12
+        ward.hub.do(
+            f"insert into operation_function select m, %s, '1-7', %s, %s, case when extract(minute from m) = 17 then %s else 0 end, %s from generate_series({ends} - interval '2 hours', {ends}, '1 minute') m",
+            function.partition(":")[0], function, sum(buckets), failed, buckets,
+        )  # fmt: skip
 
 
 def move_through_the_rows(page: Page) -> None:
