@@ -1,6 +1,6 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, spool, wall, waveform_codec
+from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, query, spool, wall, waveform_codec
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
@@ -9,6 +9,7 @@ FIGURES: tuple[Figure, ...] = (
     *cost.FIGURES,
     *waveform_codec.FIGURES,
     *hub_rows.FIGURES,
+    *query.FIGURES,
     *alarm_path.FIGURES,
     *memory.FIGURES,
     *spool.FIGURES,
