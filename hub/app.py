@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
     from hub.upstream.service import SharingRules
+    from hub.traces.service import Traces
     from hub.worker import AuditVerification
 
 # Read when gRPC is loaded, so it is set before that. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
@@ -134,6 +135,16 @@ async def sharing_rules(settings: HubSettings, tenant: str) -> AsyncGenerator[tu
 
     async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
         yield SharingRules(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+
+
+@asynccontextmanager
+async def tracing(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Traces", int]]:
+    """Open what the command trace needs, with the rights of the role web; and which tenant was named."""
+    from hub.gateways.service import tenant_id_of
+    from hub.traces.service import Traces
+
+    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
+        yield Traces(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
 
 
 @asynccontextmanager

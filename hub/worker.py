@@ -49,6 +49,7 @@ PURGES = (
     Purge("failures", FAILURES_FORGOTTEN),
     Purge("operation_process", MEASURED_KEPT),
     Purge("operation_function", MEASURED_KEPT),
+    Purge("traces", timedelta(days=1)),
 )
 
 

@@ -15,3 +15,6 @@ delete from operation_process where minute < now() - %(kept)s::interval
 
 -- name: purge_operation_function
 delete from operation_function where minute < now() - %(kept)s::interval
+
+-- name: purge_traces
+delete from trace where ends_at < now() - %(kept)s::interval

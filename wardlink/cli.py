@@ -32,6 +32,7 @@ TABLE: dict[str, SubCommand] = {
     "upstream": SubCommand(
         "wardlink.upstream.commands:app", "This hub as a gateway of the hub above it: enrol, run, status.", "edge,hub"
     ),
+    "trace": SubCommand("hub.traces.commands:app", "Follow one message of a device, hop by hop.", "hub"),
     "edge": SubCommand("edge.commands:app", "The agent on a gateway: enrol, run, status.", "edge"),
     "recordings": SubCommand(
         "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "recordings"

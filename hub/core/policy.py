@@ -38,6 +38,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "sharing.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
         "sharing.change": frozenset({Role.OPERATOR}),
         "operations.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
+        "trace.follow": frozenset({Role.OPERATOR}),
         "audit.verify": _MACHINE | {Role.ADMINISTRATOR},
         "account.invite": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.list": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),

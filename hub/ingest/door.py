@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hub.ingest.downlink import Downlink
     from hub.ingest.pacing import Paces
     from hub.ingest.streams import Link
+    from hub.ingest.traced import Mark, Tracer
     from hub.upstream.intake import Sharing
 
 HELLO_TIMEOUT_S = 5.0
@@ -60,6 +61,7 @@ class UplinkDoor:
         backlog: Callable[[int, bool], None],
         sharing: "Sharing",
         paces: "Paces",
+        tracer: "Tracer",
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`arrived` gets a gateway's id and, by device, the newest time in what was stored, ns.
@@ -76,6 +78,7 @@ class UplinkDoor:
         self._backlog = backlog
         self._sharing = sharing
         self._paces = paces
+        self._tracer = tracer
         self._now_ns = now_ns
         self._log = structlog.get_logger()
 
@@ -240,6 +243,7 @@ class UplinkDoor:
             stream.wake.set()
             return
         batch = message if isinstance(message, Batch) else None
+        mark = None if batch is None else self._tracer.mark(link.identity, batch, link.epoch)
         first, last = (
             (message.n, message.n) if isinstance(message, Batch) else (message.range.first, message.range.last)
         )
@@ -260,7 +264,7 @@ class UplinkDoor:
             first=first,
             last=last,
             rows=rows,
-            settled=functools.partial(self._settled, stream, time.monotonic()),
+            settled=functools.partial(self._settled, stream, time.monotonic(), mark),
             batch=batch,
             remake=None if batch is None else _remake(link.maker, batch),
             rules=self._sharing.of(identity.tenant_id),
@@ -293,8 +297,12 @@ class UplinkDoor:
                 return verdict
             await stream.link.settled.wait()
 
-    def _settled(self, stream: Stream, began_s: float, pending: Pending, error: Exception | None) -> None:
+    def _settled(
+        self, stream: Stream, began_s: float, mark: "Mark | None", pending: Pending, error: Exception | None
+    ) -> None:
         link = stream.link
+        if mark is not None:
+            self._tracer.settled(mark, error)
         self._measure(began_s, pending, error)
         link.writing -= 1
         stream.room.release()

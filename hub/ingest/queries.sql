@@ -228,3 +228,10 @@ values (%(tenant)s, %(source)s, %(gateway)s, now(), %(code)s, %(params)s, '')
 -- name: flooding
 update device set flooding_since = case when %(holds)s then %(at)s::timestamptz end, flooded_at = %(at)s
  where tenant_id = %(tenant)s and name = %(device)s and (flooded_at is null or flooded_at <= %(at)s)
+
+-- name: traces_asked
+select trace_id, tenant_id, device, extract(epoch from ends_at - now())
+  from trace where told is null and ends_at > now() order by trace_id desc limit %(limit)s
+
+-- name: trace_told
+update trace set told = %(told)s where trace_id = %(id)s and told is null

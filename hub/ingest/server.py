@@ -33,6 +33,7 @@ from hub.ingest.pacing import GatewayPace, Paces
 from hub.ingest.release import Releaser
 from hub.ingest.streams import Streams
 from hub.ingest.throttled import Throttled
+from hub.ingest.traced import Tracer
 from hub.ingest.writer import Writer
 from hub.upstream.intake import Sharing
 
@@ -104,6 +105,7 @@ class IngestServer:
         self._sharing = Sharing(parts.database)
         self._throttled = Throttled(parts.database)
         self._paces = Paces(parts.pace, self._throttled.tell)
+        self._tracer = Tracer(parts.database)
         self._door = UplinkDoor(
             parts.database,
             parts.audit,
@@ -115,6 +117,7 @@ class IngestServer:
             self._behind,
             self._sharing,
             self._paces,
+            self._tracer,
         )
         self._renewal = RenewalDoor(parts.gateways, functools.partial(identify, parts.database))
         self._certificates = ServerCertificate(parts.authority, parts.host_names, parts.server_valid)
@@ -144,6 +147,7 @@ class IngestServer:
             "resend": self._downlink.resends.ask,
             "quarantine": self._releaser.look,
             "sharing": self._sharing.read,
+            "trace": self._tracer.look,
         }
         self._spawn(self._releaser.run())
         self._spawn(listen(self._parts.listen_url, handlers))

@@ -117,3 +117,27 @@ create index operation_function_failed on operation_function (minute, function) 
 grant insert on operation_process, operation_function to wardlink_ingest, wardlink_web, wardlink_worker;
 grant select on operation_process, operation_function to wardlink_web, wardlink_worker;
 grant delete on operation_process, operation_function to wardlink_worker;
+
+-- Somebody at the hub's machine wants to follow the next message of a device: ingest is told, and writes the times of its hops here, once.
+-- Times, positions and codes only.
+create table trace (
+    trace_id  bigint generated always as identity primary key,
+    tenant_id int not null references tenant,
+    device    text not null,
+    asked_at  timestamptz not null default clock_timestamp(),
+    ends_at   timestamptz not null,
+    told      jsonb
+);
+create index on trace (ends_at) where told is null;
+create function trace_asked() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('trace', '0');
+    return null;
+end $$;
+create trigger trace_asked after insert on trace for each statement execute function trace_asked();
+grant select, insert on trace to wardlink_web;
+grant select, update (told) on trace to wardlink_ingest;
+grant select, delete on trace to wardlink_worker;
+alter table trace enable row level security;
+create policy own_tenant on trace to wardlink_web using (tenant_id = current_tenant());
+create policy all_tenants on trace to wardlink_ingest, wardlink_worker using (true);

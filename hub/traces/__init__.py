@@ -1,0 +1,1 @@
+"""Following one message of a device through the hops that it takes."""
