@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from hub.devices.service import Devices
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
-    from hub.upstream.service import SharingRules
     from hub.traces.service import Traces
+    from hub.upstream.service import SharingRules
     from hub.worker import AuditVerification
 
 # Read when gRPC is loaded, so it is set before that. An ECDSA certificate cannot be used with RSA ciphers, so that TLS 1.2, whose
