@@ -1,6 +1,6 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, cost, heart, hub_rows, lethal, memory, query, spool, wall, waveform_codec
+from tests.figures import alarm_path, clock, cost, heart, hub_rows, lethal, memory, query, spool, wall, waveform_codec
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
@@ -8,6 +8,7 @@ FIGURES: tuple[Figure, ...] = (
     *lethal.FIGURES,
     *cost.FIGURES,
     *waveform_codec.FIGURES,
+    *clock.FIGURES,
     *hub_rows.FIGURES,
     *query.FIGURES,
     *alarm_path.FIGURES,

@@ -7,7 +7,7 @@ import pytest
 
 from models.screening import align, chain
 from models.screening.align import AlignState
-from models.screening.device_clock import AGREE_NS, LEAST_SPAN_NS, MESSAGES, WINDOW_NS
+from models.screening.device_clock import AGREE_NS, LEAST_SPAN_NS, MESSAGES
 from models.screening.placement import Limit, Placement
 from protocols.nomenclature import EVT_CLOCK_STEP, EVT_CLOCK_WRONG, SPO2
 from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Observation, Presence, Record, SourcePath, Times
@@ -137,8 +137,7 @@ def test_a_crystal_of_100_ppm_is_followed_over_a_day():
         aligned.take(reading(at_s, at_s + delay, behind_s=at_s * 100e-6))
         assert abs(off_s(aligned.out[-1], at_s)) < 0.6
     assert not aligned.events
-    window_s = WINDOW_NS / NS_PER_S
-    assert off_s(aligned.out[-1], 60.0 * 1439) > -2 * window_s * 100e-6
+    assert abs(off_s(aligned.out[-1], 60.0 * 1439)) < 0.1  # of the twenty delays in the span the least may be 80 ms
 
 
 def test_a_wrong_clock_is_told_once_and_one_whose_readings_are_old_is_not_wrong():
