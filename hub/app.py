@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from hub.accounts.passwords import Passwords
     from hub.accounts.service import Accounts
+    from hub.clocks.service import Clocks
     from hub.core.live_copies import Place
     from hub.devices.service import Devices
     from hub.gateways.service import GatewayService
@@ -145,6 +146,16 @@ async def tracing(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["T
 
     async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
         yield Traces(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+
+
+@asynccontextmanager
+async def device_clocks(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Clocks", int]]:
+    """Open what the commands about clocks need, with the rights of the role web; and which tenant was named."""
+    from hub.clocks.service import Clocks
+    from hub.gateways.service import tenant_id_of
+
+    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
+        yield Clocks(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
 
 
 @asynccontextmanager

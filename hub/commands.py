@@ -20,6 +20,7 @@ from hub.app import (
     run_role,
     set_up_logging,
 )
+from hub.clocks.commands import app as clocks
 from hub.command_line import ConfigOption, TenantOption, fail, settings_of
 from hub.command_line import run as run_work
 from hub.core import principal
@@ -47,6 +48,7 @@ gateways = typer.Typer(
 app.add_typer(gateways, name="gateway")
 devices = typer.Typer(help="Devices: admit one, or all as they come.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(devices, name="device")
+app.add_typer(clocks, name="clock")
 app.add_typer(accounts, name="account")
 audit = typer.Typer(help="The audit: verify.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit, name="audit")

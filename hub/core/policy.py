@@ -32,6 +32,8 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "device.list": _SEES_ASSETS,
         "device.admit": frozenset({Role.ENGINEER, Role.OPERATOR}),
         "device.policy": frozenset({Role.OPERATOR}),
+        "clock.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "clock.retime": frozenset({Role.ENGINEER, Role.OPERATOR}),
         "quarantine.read": frozenset({Role.ENGINEER}),
         "quarantine.decide": frozenset({Role.ENGINEER}),
         "view.keep": frozenset({Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR}),

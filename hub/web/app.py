@@ -27,6 +27,8 @@ from hub.alarms.follower import AlarmFollower
 from hub.alarms.service import AlarmService
 from hub.beds import api as bed_api
 from hub.beds.service import Beds
+from hub.clocks import api as clock_api
+from hub.clocks.service import Clocks
 from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.i18n import SharedPages, load_shared_pages
 from hub.core.live_copies import subscribe_all
@@ -110,6 +112,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     preferences.add_routes(app.router, web)
     views = SavedViews(database, audit)
     device_api.add_routes(app.router, web, Devices(database, audit), views)
+    clock_api.add_routes(app.router, web, Clocks(database, audit))
     gateway_api.add_routes(app.router, web, GatewayList(database, audit))
     quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)
     alarm_api.add_routes(app.router, web, alarms, placement, accounts)
