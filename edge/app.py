@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, TextIO, cast
 import structlog
 
 from edge.alone import InUseError, alone
-from edge.clock import GatewayClock
+from edge.clock import GatewayClock, TimeLedger
+from edge.clock.system import is_synchronised
+from edge.clock.timekeeper import Timekeeper
 from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
 from edge.health.metrics import (
-    CLOCK_STEPS,
     SPOOL_BYTES,
     SPOOL_DAMAGED,
     SPOOL_KEY_IN_FILE,
@@ -50,7 +51,7 @@ from edge.spool import KeptIn, Spool, SpoolKeyError
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
 from edge.uplink import ClientPapers, Route, Uplink
-from edge.uplink.client import Downlink, EpochConflictError
+from edge.uplink.client import Downlink, EpochConflictError, HubTimes
 from edge.uplink.losses import Losses
 from edge.uplink.renew import ask_to_renew
 from firmware_adapters.adapter import ConfigError, Resume
@@ -58,10 +59,10 @@ from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import find_adapter
 from protocols.link import RESEND, Connection, Lane, LinkSender
-from protocols.nomenclature import EVT_CLOCK_STEP
-from protocols.record import DeviceEvent, SourcePath, Times
+from protocols.record import SourcePath, Times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from edge.identity import Identity
@@ -87,6 +88,7 @@ class _Parts:
     pipelines: Mapping[str, DevicePipeline]
     doors: Sequence[tuple[DoorPolicy, Door]]
     intake: Intake
+    times: Timekeeper
     local_page: Serving | None
 
 
@@ -97,9 +99,11 @@ class AgentError(RuntimeError):
 class Agent:
     """`run(stop)` ends after `stop` is set: links closed, batches durable, index written."""
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    def __init__(self, settings: EdgeSettings, make_clock: "Callable[[int], GatewayClock] | None" = None) -> None:
+        """`make_clock` makes the gateway's clock, given the last time that was known; None: the machine's."""
         self._settings = settings
-        self._clock = GatewayClock()
+        self._ledger = TimeLedger(settings.state_dir / "clock.json")
+        self._clock = (make_clock or _machine_clock)(self._ledger.last_known_ns)
         self._spool_dir = settings.state_dir / "spool"
         self._limits = settings.spool.limits()
         self._keys = settings.spool.keys(settings.state_dir, os.environ.get("CREDENTIALS_DIRECTORY"))
@@ -128,6 +132,7 @@ class Agent:
         try:
             self._tell_recovery(spool)
             self._tell_key(spool)
+            self._ledger.begin(spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known)
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
             parts = self._join(identity, spool, placements)
             async with Supervisor(fatal=(EpochConflictError,)) as services:
@@ -196,19 +201,21 @@ class Agent:
             room.acknowledged_at_hub(alarms)
             devices.acknowledge(alarms)
 
+        times = Timekeeper(self._clock, self._ledger, spool, SourcePath(identity.gateway))
         uplink = Uplink(
             link,
             spool,
             self._route,
             Downlink(placed, cannot_resend, acknowledged, terms.save),
             self._clock.now_ns,
+            HubTimes(times.answered, times.may_send, times.right),
         )
-        batcher = Batcher(spool, link, uplink.wake, watch=room.take)
+        batcher = Batcher(spool, link, uplink.wake, watch=room.take, mark=times.mark)
         losses = Losses(spool, link, batcher.record, uplink.wake)
         spool.on_dropped = losses.dropped
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
         unclaimed = Unclaimed(active)
-        sink = Sink(batcher.add, self._clock.now_ns)
+        sink = Sink(batcher.add, self._clock.now_ns, lambda: times.stepped_ns)
         pipelines.update(self._pipelines(ends, unclaimed, placements, sink))
 
         silences, rates = self._settings.silences(), self._settings.door_rates()
@@ -233,12 +240,15 @@ class Agent:
             rates=rates,
         )
         devices = Devices(pipelines, intake.visitors, unclaimed, sink)
+        times.join(batcher, devices.clock_stepped, uplink.wake)
         local_page = self._local_page(room, terms, devices)
         renewal = Renewal(
             self._settings.state_dir, lambda present, csr: ask_to_renew(self._hubs(), present, csr), uplink.move
         )
         doors = self._doors()
-        return _Parts(identity, spool, link, uplink, batcher, losses, renewal, pipelines, doors, intake, local_page)
+        return _Parts(
+            identity, spool, link, uplink, batcher, losses, renewal, pipelines, doors, intake, times, local_page
+        )
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:
         settings = self._settings.local_page
@@ -299,7 +309,6 @@ class Agent:
 
     async def _watch(self, parts: _Parts) -> None:
         """Look at clock and spool about once a second; tell the hub how the gateway is now and then."""
-        source = SourcePath(parts.identity.gateway)
         status = Status(
             parts.identity.gateway, _version(), self._clock.now_ns(), parts.identity.not_after_ns(),
             spool_max_bytes=self._limits.total_bytes, spool_key=parts.spool.key_kept_in,
@@ -307,12 +316,7 @@ class Agent:
         told_s = -STATUS_EVERY_S
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            step = self._clock.look()
-            if step is not None:
-                CLOCK_STEPS.inc()
-                _log.warning("clock-stepped", by_ns=step.by_ns)
-                times = Times(self._clock.now_ns())
-                parts.batcher.add([DeviceEvent(source, EVT_CLOCK_STEP, times, (("shift_ns", step.by_ns),))])
+            await parts.times.look()
             SPOOL_BYTES.set(parts.spool.allocated_bytes())
             for lane in Lane:
                 SPOOL_WAITING.labels(lane=lane.name.lower()).set(parts.spool.waiting(lane))
@@ -324,7 +328,7 @@ class Agent:
                 status.waiting = {lane.name.lower(): parts.link.waiting(lane) for lane in Lane}
                 status.certificate_not_after_ns = parts.renewal.not_after_ns or status.certificate_not_after_ns
                 status.renewal_failing = bool(parts.renewal.failing)
-                status.hub_ahead_ns = parts.uplink.hub_ahead_ns
+                parts.times.tell(status)
                 expected = (*parts.pipelines.values(), *parts.intake.visitors().values())
                 status.devices_up = sum(device.is_up is True for device in expected)
                 status.devices_down = sum(device.is_up is False for device in expected)
@@ -355,6 +359,10 @@ class Agent:
 
 def _of(device: str, ends: Mapping[SourcePath, Resume]) -> dict[SourcePath, Resume]:
     return {source: end for source, end in ends.items() if source.device == device}
+
+
+def _machine_clock(not_before_ns: int) -> GatewayClock:
+    return GatewayClock(not_before_ns=not_before_ns, is_synchronised=is_synchronised)
 
 
 async def run_agent(settings: EdgeSettings) -> None:

@@ -34,6 +34,11 @@ class Devices:
         for name, device in (*self.pipelines.items(), *self.visitors().items()):
             device.place(placements.of(name))
 
+    def clock_stepped(self, by_ns: int) -> None:
+        """The gateway's clock was set forward by `by_ns`."""
+        for device in (*self.pipelines.values(), *self.visitors().values()):
+            device.clock_stepped(by_ns)
+
     def acknowledge(self, alarms: "Collection[UUID]") -> None:
         """Somebody has seen these alarms: what is latched ends, what holds will not latch."""
         times = Times(self.sink.now_ns())

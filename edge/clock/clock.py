@@ -1,7 +1,8 @@
-"""The gateway's disciplined clock: the monotonic clock plus an offset that follows the system's.
+"""The gateway's disciplined clock: the monotonic clock plus an offset that follows the system's, or the hub's where the system has none.
 
 Small differences (NTP's slewing) are followed slowly, so that intervals stay true; a step is taken over at once and reported,
-so that the records behind it can be told from those before.
+so that the records behind it can be told from those before. A time that cannot be is not taken for one: until a right one is known the
+clock runs on from the last that was, which is a lower bound and no more (decision 0136).
 """
 
 import time
@@ -9,34 +10,101 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 STEP_NS = 500_000_000
+# By how much a system's clock that nothing disciplines may be off the hub's before the hub's is taken: two ward clocks may differ so much.
+HUB_STEP_NS = 2_000_000_000
 _FOLLOW = 0.1  # the part of a small difference that is taken over at each look
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The system's clock was set: `by_ns` forward (or back)."""
+    """The clock was set: `by_ns` forward (or back). `learned`: until now the time was not known. `by_hub`: whose it is."""
 
     by_ns: int
+    learned: bool = False
+    by_hub: bool = False
 
 
 class GatewayClock:
     """`now_ns()` is the gateway's time everywhere in the agent; `look()` is called about once a second."""
 
     def __init__(
-        self, system_ns: Callable[[], int] = time.time_ns, monotonic_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        system_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        *,
+        not_before_ns: int = 0,
+        is_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._system_ns, self._monotonic_ns = system_ns, monotonic_ns
-        self._offset_ns = system_ns() - monotonic_ns()
+        """`not_before_ns`: the last time that was known. `is_synchronised`: whether something disciplines the system's clock."""
+        self._system_ns, self._monotonic_ns, self._is_synchronised = system_ns, monotonic_ns, is_synchronised
+        system = system_ns()
+        self._known = system >= not_before_ns
+        self._offset_ns = max(system, not_before_ns) - monotonic_ns()
+        self._hub_offset_ns: int | None = None  # while the hub's time is followed
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `now_ns` is the time, and not only no earlier than it."""
+        return self._known
+
+    @property
+    def monotonic_ns(self) -> int:
+        """The clock below, which is never set."""
+        return self._monotonic_ns()
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970-01-01 UTC."""
         return self._monotonic_ns() + self._offset_ns
 
-    def look(self) -> Step | None:
-        """Compare with the system's clock; the step when it was set."""
-        off_ns = self._system_ns() - self.now_ns()
-        if abs(off_ns) >= STEP_NS:
-            self._offset_ns += off_ns
-            return Step(off_ns)
-        self._offset_ns += round(off_ns * _FOLLOW)
+    def expected(self, hub_offset_ns: int, uncertainty_ns: int) -> Step | None:
+        """The step that `follow_hub` would make; nothing is changed."""
+        off_ns = self._monotonic_ns() + hub_offset_ns - self.now_ns()
+        if not self._known:
+            return Step(off_ns, learned=True, by_hub=True)
+        if (
+            self._hub_offset_ns is None
+            and abs(off_ns) > max(HUB_STEP_NS, 3 * uncertainty_ns)
+            and not self._is_synchronised()
+        ):
+            return Step(off_ns, by_hub=True)
         return None
+
+    def follow_hub(self, hub_offset_ns: int, uncertainty_ns: int) -> Step | None:
+        """Hear how far the hub's time is ahead of the monotonic clock; the step when it is taken for the gateway's.
+
+        It is where the gateway does not know the time, and where nothing disciplines the system's clock and the two are far apart.
+        """
+        step = self.expected(hub_offset_ns, uncertainty_ns)
+        if step is not None:
+            self._known = True
+            self._offset_ns += step.by_ns
+            self._hub_offset_ns = hub_offset_ns
+        elif self._hub_offset_ns is not None:
+            self._hub_offset_ns = hub_offset_ns
+        return step
+
+    def pending(self) -> Step | None:
+        """The step that `look` would make; nothing is changed."""
+        system_off_ns = self._system_ns() - self.now_ns()
+        if not self._known:
+            return Step(system_off_ns, learned=True) if system_off_ns >= 0 else None
+        off_ns = self._off_ns(system_off_ns)
+        return Step(off_ns) if abs(off_ns) >= STEP_NS else None
+
+    def look(self) -> Step | None:
+        """Compare with the clock that is followed; the step when it was set."""
+        step = self.pending()
+        if step is not None:
+            self._known = True
+            self._offset_ns += step.by_ns
+        elif self._known:
+            self._offset_ns += round(self._off_ns(self._system_ns() - self.now_ns()) * _FOLLOW)
+        return step
+
+    def _off_ns(self, system_off_ns: int) -> int:
+        if self._hub_offset_ns is None:
+            return system_off_ns
+        if self._is_synchronised() and system_off_ns > -STEP_NS:
+            self._hub_offset_ns = None
+            return system_off_ns
+        return self._hub_offset_ns - self._offset_ns

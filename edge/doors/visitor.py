@@ -52,7 +52,7 @@ class Visitor:
         self._silence = Silence(silence_s or 0.0, self._fell_silent, self._heard_again)
         self._is_set = silence_s is not None
         self._heard_ns = sink.now_ns()
-        self._screened = Screened(device, placement, active, raw_kept=RAW_OF_MESSAGE)
+        self._screened = Screened(device, placement, active, raw_kept=RAW_OF_MESSAGE, segments=sink.segments())
         self._numbering = Numbering(resume)
         self._said: Params = ()
         rate = (rates or Rates()).of(device)
@@ -102,6 +102,11 @@ class Visitor:
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
         self._screened.place(placement)
+
+    def clock_stepped(self, by_ns: int) -> None:
+        """The gateway's clock was set forward by `by_ns`."""
+        self._heard_ns += by_ns
+        self._screened.clock_stepped(by_ns)
 
     def acknowledge(self, alarm: "UUID", times: Times) -> tuple[Record, ...]:
         """Somebody at the hub has acknowledged an alarm of this device."""

@@ -23,7 +23,10 @@ class Status:
     spool_max_bytes: int = 0
     spool_key: str = ""  # where the key of the spool is kept: credential, or file, which wants a person
     waiting: dict[str, int] = field(default_factory=dict[str, int])
-    hub_ahead_ns: int | None = None  # of the gateway's clock, at the last hello; the way to the gateway is in it
+    hub_ahead_ns: int | None = None  # of the gateway's clock
+    hub_uncertainty_ns: int | None = None  # of that
+    hub_drift_ppm: float | None = None  # by which the hub's clock is faster than the gateway's crystal
+    time_known: bool = True
     devices_up: int = 0
     devices_down: int = 0
     renewal_failing: bool = False  # the certificate is due, and the hub could not be asked for the next one
@@ -40,6 +43,9 @@ class Status:
             *((("spool_key", self.spool_key),) if self.spool_key else ()),
             *((f"waiting_{lane}", batches) for lane, batches in self.waiting.items()),
             *(() if self.hub_ahead_ns is None else (("hub_ahead_ms", self.hub_ahead_ns / 1e6),)),
+            *(() if self.hub_uncertainty_ns is None else (("hub_uncertainty_ms", self.hub_uncertainty_ns / 1e6),)),
+            *(() if self.hub_drift_ppm is None else (("hub_drift_ppm", self.hub_drift_ppm),)),
+            *(() if self.time_known else (("time_known", False),)),
             ("devices_up", self.devices_up),
             ("devices_down", self.devices_down),
             *((("certificate_not_renewed", True),) if self.renewal_failing else ()),

@@ -97,8 +97,10 @@ class Batcher:
         ready: Callable[[Connection], None],
         close_after_s: float = CLOSE_AFTER_S,
         watch: Callable[[Sequence[Record]], None] = lambda _: None,
+        mark: Callable[[Iterable[Record]], list[Record]] = list,
     ) -> None:
-        """`watch` sees every record as it is taken: what the gateway's own page shows."""
+        """`watch` sees every record as it is taken: what the gateway's own page shows. `mark` says what the gateway knows of their time."""
+        self._mark = mark
         self._watch = watch
         self._spool, self._link, self._ready, self._close_after_s = spool, link, ready, close_after_s
         self._open = {lane: _Open() for lane in Lane}
@@ -107,7 +109,7 @@ class Batcher:
 
     def add(self, records: Iterable[Record]) -> None:
         """Take records; alarms leave at once, and nothing of theirs waits for other lanes."""
-        records = list(records)
+        records = self._mark(records)
         for record in records:
             waiting = self._open[lane_for(record)]
             waiting.records.append(record)
@@ -118,7 +120,7 @@ class Batcher:
     def add_package(self, records: Iterable[Record], arrivals: Mapping[Lane, Arrival]) -> "list[asyncio.Future[int]]":
         """Take the records of one package, all of a lane into one batch, with its mark there; a future for each lane's durability."""
         lanes = set(arrivals)
-        records = list(records)
+        records = self._mark(records)
         for lane, arrival in arrivals.items():
             self._open[lane].arrivals.append(arrival)
         for record in records:
@@ -201,10 +203,14 @@ class Batcher:
         self._open[Lane.EVENT].records += gaps
         return self.close(Lane.EVENT)
 
-    async def close_all(self) -> None:
-        """Close every lane, alarms first, and wait until all are durable."""
+    def close_at_once(self) -> None:
+        """Close every lane, alarms first: what comes from now on is in other batches."""
         for lane in Lane:
             self.close(lane)
+
+    async def close_all(self) -> None:
+        """Close every lane, alarms first, and wait until all are durable."""
+        self.close_at_once()
         if self._writing:
             await asyncio.wait(self._writing)
 

@@ -16,6 +16,7 @@ import structlog
 from edge.health.metrics import LINK_BYTES, LINK_UP
 from edge.pipeline.screened import Screened, is_word
 from edge.pipeline.silence import Silence
+from edge.pipeline.steady import moved
 from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, LinkError, Resume
 from models.screening.placement import Placement
 from protocols.errors import Fault
@@ -23,9 +24,11 @@ from protocols.nomenclature import EVT_CONNECTED, EVT_DEVICE_SEEN, EVT_DISCONNEC
 from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+SEGMENTS_SINCE_S = 1_577_836_800  # 2020-01-01
 WAKE_AFTER_S = 0.5  # a board that streams already is not disturbed
 
 _log = structlog.get_logger()
@@ -37,6 +40,12 @@ class Sink:
 
     add: Callable[[Iterable[Record]], None]
     now_ns: Callable[[], int]
+    # By how much the clock was set since the agent began: a decoder, which counts what is missing by time, hears of no step.
+    stepped_ns: Callable[[], int] = lambda: 0
+
+    def segments(self) -> int:
+        """Where the numbers of clock segments go on: by seconds, so that no run of the agent gives one of another's."""
+        return max(0, self.now_ns() // NS_PER_S - SEGMENTS_SINCE_S)
 
 
 class DevicePipeline:
@@ -59,7 +68,7 @@ class DevicePipeline:
         self._is_open = False
         self._heard_ns = 0
         self._silence = Silence(adapter.silence_ns / NS_PER_S, self._fell_silent, self._heard_again)
-        self._screened = Screened(config.device, placement, active)
+        self._screened = Screened(config.device, placement, active, segments=sink.segments())
 
     @property
     def is_up(self) -> bool:
@@ -74,6 +83,11 @@ class DevicePipeline:
         """Go on under another placement."""
         self._screened.place(placement)
 
+    def clock_stepped(self, by_ns: int) -> None:
+        """The gateway's clock was set forward by `by_ns`."""
+        self._heard_ns += by_ns
+        self._screened.clock_stepped(by_ns)
+
     def acknowledge(self, alarm: "UUID") -> None:
         """Somebody at the hub has acknowledged an alarm of this device."""
         self._sink.add(self._screened.acknowledge(alarm, Times(self._sink.now_ns())))
@@ -87,13 +101,17 @@ class DevicePipeline:
         self._heard_ns = self._heard_ns or self._sink.now_ns()
         self._silence.watch()
         try:
-            decoder = self._adapter.decoder(self._config, self._resume)
+            decoder = self._adapter.decoder(self._config, self._ends())
             await self._keep_open(decoder)
         except asyncio.CancelledError:
             self._silence.end()
             raise
         finally:
             self._stands(is_open=False)
+
+    def _ends(self) -> dict[SourcePath, Resume]:
+        by_ns = self._sink.stepped_ns()
+        return {source: Resume(end.end_sample, end.end_ns - by_ns) for source, end in self._resume.items()}
 
     async def _keep_open(self, decoder: Decoder) -> None:
         pause_s, said = FIRST_PAUSE_S, ""
@@ -126,7 +144,7 @@ class DevicePipeline:
             try:
                 await self._read(link, decoder)
             finally:
-                self._take(decoder.flush(self._sink.now_ns()))
+                self._take(self._flushed(decoder))
                 self._event(EVT_DISCONNECTED)
 
     async def _read(self, link: Link, decoder: Decoder) -> None:
@@ -137,7 +155,7 @@ class DevicePipeline:
                 async with asyncio.timeout(patience_s or None):
                     chunk = await link.receive()
             except TimeoutError:
-                self._take(decoder.flush(self._sink.now_ns()))
+                self._take(self._flushed(decoder))
                 for command in self._adapter.wake(self._config):
                     await link.send(command)
                 patience_s = self._adapter.silence_ns / NS_PER_S
@@ -145,10 +163,17 @@ class DevicePipeline:
             patience_s = self._adapter.silence_ns / NS_PER_S
             LINK_BYTES.labels(device=self._config.device).inc(len(chunk.data))
             at_ns = self._sink.now_ns()
-            decoded = decoder.feed(chunk.data, at_ns, chunk.channel)
+            decoded = self._decoded(decoder.feed(chunk.data, at_ns - self._sink.stepped_ns(), chunk.channel))
             if is_word(decoded):
                 self._heard(at_ns)
             self._take(decoded)
+
+    def _flushed(self, decoder: Decoder) -> "Sequence[Record | Fault]":
+        return self._decoded(decoder.flush(self._sink.now_ns() - self._sink.stepped_ns()))
+
+    def _decoded(self, records: "Sequence[Record | Fault]") -> "Sequence[Record | Fault]":
+        by_ns = self._sink.stepped_ns()
+        return [moved(record, by_ns) for record in records] if by_ns else records
 
     def _heard(self, at_ns: int) -> None:
         self._heard_ns = at_ns

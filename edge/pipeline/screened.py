@@ -29,15 +29,28 @@ class Screened:
     """The screening of one device, from decoded records to records for the lanes."""
 
     def __init__(
-        self, device: str, placement: Placement, active: tuple[AlarmCondition, ...] = (), *, raw_kept: int = RAW_OF_LINK
+        self,
+        device: str,
+        placement: Placement,
+        active: tuple[AlarmCondition, ...] = (),
+        *,
+        raw_kept: int = RAW_OF_LINK,
+        segments: int = 0,
     ) -> None:
-        """`active`: the alarms of this device that the spool knows from before the start. `raw_kept`: bytes of a fault."""
+        """`active`: the alarms of this device that the spool knows from before the start. `raw_kept`: bytes of a fault.
+
+        `segments`: numbers of clock segments up to this one were given before.
+        """
         self._device, self._source, self._raw_kept = device, SourcePath(device), raw_kept
-        self._chain = chain.begin(placement, active)
+        self._chain = chain.begin(placement, active, segments=segments)
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
         self._chain = chain.configure(self._chain, placement)
+
+    def clock_stepped(self, by_ns: int) -> None:
+        """The gateway's clock was set forward by `by_ns`."""
+        self._chain = chain.stepped(self._chain, by_ns)
 
     def acknowledge(self, alarm: "UUID", times: Times) -> tuple[Record, ...]:
         """Somebody at the hub has acknowledged an alarm of this device."""

@@ -25,6 +25,7 @@ from protocols.link import (
     Acknowledged,
     AlarmsAcknowledged,
     CannotResend,
+    ClockAnswered,
     Connection,
     EpochConflict,
     HubReady,
@@ -38,7 +39,16 @@ from protocols.link import (
     SendBatch,
     SettingsReceived,
 )
-from protocols.uplink_pb2 import GatewayMessage, HubMessage, Placement, PlacementApplied, Range, Resendable, Settings
+from protocols.uplink_pb2 import (
+    ClockProbe,
+    GatewayMessage,
+    HubMessage,
+    Placement,
+    PlacementApplied,
+    Range,
+    Resendable,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from edge.spool import Spool
@@ -55,6 +65,22 @@ _log = structlog.get_logger()
 
 class EpochConflictError(RuntimeError):
     """The hub knows batches that this spool never made: a copied disk. The agent starts a new spool."""
+
+
+PROBE_FIRST, PROBE_OFTEN_S, PROBE_EVERY_S = 8, 1.0, 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class HubTimes:
+    """How the uplink serves the gateway's clock, and is served by it. Stamps here are of the monotonic clock.
+
+    `answered` gets an exchange: sent, received and answered (hub's clock), come back. `may_send`: whether batches of a connection
+    have times that can be told. `right`: a batch as it is sent.
+    """
+
+    answered: Callable[[int, int, int, int], None]
+    may_send: Callable[[Connection], bool]
+    right: Callable[[Lane, int, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +106,13 @@ class Uplink:
         route: Callable[[], Route],
         downlink: Downlink,
         now_ns: Callable[[], int] = time.time_ns,
+        times: HubTimes | None = None,
     ) -> None:
         """`hub_ahead_ns` is how far the hub's clock was ahead of `now_ns` at the last hello, less than the way between them."""
         self._link, self._spool, self._downlink = link, spool, downlink
         self._routes = {connection: route() for connection in Connection}
+        self._times = times
+        self._hello_sent_ns = dict.fromkeys(Connection, 0)
         self._news = {connection: asyncio.Event() for connection in Connection}
         self._to_move = {connection: asyncio.Event() for connection in Connection}
         self._greeted = {connection: asyncio.Event() for connection in Connection}
@@ -149,6 +178,7 @@ class Uplink:
             method = channel.stream_stream(METHOD, request_serializer=_as_it_is, response_deserializer=_as_it_is)
             call = method()
             hello = self._link.connected(connection, time.monotonic_ns())
+            self._hello_sent_ns[connection] = time.monotonic_ns()
             try:
                 async with asyncio.timeout(_CONNECT_S):
                     await call.write(hello.SerializeToString())
@@ -159,9 +189,12 @@ class Uplink:
             reading = asyncio.create_task(self._read(connection, call))
             sending = asyncio.create_task(self._send(connection, call))
             moving = asyncio.create_task(self._elsewhere(connection))
+            asking = asyncio.create_task(self._probe(connection, call))
+            tasks = (reading, sending, moving, asking)
             try:
-                done, _ = await asyncio.wait((reading, sending, moving), return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 if moving in done:
+                    asking.cancel()
                     await self._leave(connection, call, reading, sending)
                     return moving.result()
                 for task in done:
@@ -169,9 +202,9 @@ class Uplink:
                 return None
             finally:
                 call.cancel()
-                for task in (reading, sending, moving):
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(reading, sending, moving, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _elsewhere(self, connection: Connection) -> grpc.aio.Channel:
         """Wait until the connection is to go on elsewhere, and make that way ready while this one still carries."""
@@ -302,6 +335,9 @@ class Uplink:
             case HubReady():
                 self._greeted[connection].set()
                 self._routes[connection].greeted()
+                if self._times is not None and event.hub_ns:
+                    sent_ns = self._hello_sent_ns[event.connection]
+                    self._times.answered(sent_ns, event.hub_ns, event.hub_ns, time.monotonic_ns())
                 self.hub_ahead_ns = event.hub_ns - self._now_ns()
                 UPLINK_UP.labels(connection=connection.name.lower()).set(1)
                 _log.info(
@@ -321,6 +357,10 @@ class Uplink:
                 )
             case CannotResend():
                 await self._downlink.cannot_resend(event)
+            case ClockAnswered():
+                if self._times is not None:
+                    back_ns = time.monotonic_ns()
+                    self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
             case AlarmsAcknowledged():
                 _log.info("alarms-acknowledged", n=len(event.alarms), first=str(next(iter(event.alarms), "")))
                 self._downlink.alarms_acknowledged(event.alarms)
@@ -338,7 +378,7 @@ class Uplink:
         gauge = UPLINK_IN_FLIGHT.labels(connection=connection.name.lower())
         while True:
             news.clear()
-            while connection not in self._leaving and (send := self._link.next(connection)) is not None:
+            while self._may_send(connection) and (send := self._link.next(connection)) is not None:
                 if isinstance(send, SendBatch):
                     batch = await self._batch(send.lane, send.n)
                     if batch is None:
@@ -366,10 +406,27 @@ class Uplink:
                 msg = "the hub answers nothing in time"
                 raise _HubSilentError(msg) from None
 
+    async def _probe(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
+        """Ask for the hub's time on the alarm connection: often at first, so that drift is told soon, then now and then."""
+        if self._times is None or connection is not Connection.ALARM:
+            await asyncio.Event().wait()
+        asked = 0
+        while True:
+            await asyncio.sleep(PROBE_OFTEN_S if asked < PROBE_FIRST else PROBE_EVERY_S)
+            asked += 1
+            async with self._writing[connection]:
+                probe = ClockProbe(sent_ns=time.monotonic_ns())
+                await call.write(GatewayMessage(clock_probe=probe).SerializeToString())
+
+    def _may_send(self, connection: Connection) -> bool:
+        if connection in self._leaving:
+            return False
+        return self._times is None or self._times.may_send(connection)
+
     async def _batch(self, lane: Lane, n: int) -> bytes | None:
-        if self._spool.is_recent(lane, n):
-            return self._spool.read(lane, n)
-        return await asyncio.to_thread(self._spool.read, lane, n)
+        recent = self._spool.is_recent(lane, n)
+        batch = self._spool.read(lane, n) if recent else await asyncio.to_thread(self._spool.read, lane, n)
+        return batch if batch is None or self._times is None else self._times.right(lane, n, batch)
 
 
 class _HubSilentError(RuntimeError):

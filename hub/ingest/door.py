@@ -24,7 +24,7 @@ from hub.ingest.rows import RowMaker, Rows
 from hub.ingest.streams import MAX_WAITING, Stream, Streams
 from hub.ingest.writer import Pending, Remake, Writer
 from protocols.link import Connection, Lane, ProtocolViolation, Refusal, Verdict, check_hello
-from protocols.uplink_pb2 import Batch, GatewayMessage, Hello, HubHello, HubMessage, Lost
+from protocols.uplink_pb2 import Batch, ClockAnswer, GatewayMessage, Hello, HubHello, HubMessage, Lost
 from protocols.wire import MAX_RECORDS, MAX_UPLINK_BYTES
 
 if TYPE_CHECKING:
@@ -206,6 +206,10 @@ class UplinkDoor:
                 outbox.append(HubMessage(ack=ack))
             for message in outbox:
                 await context.write(message.SerializeToString())
+            if (answer := stream.clock_answer) is not None:
+                stream.clock_answer = None
+                answer.sent_ns = self._now_ns()
+                await context.write(HubMessage(clock_answer=answer).SerializeToString())
             if stream.ending is not None:
                 raise stream.ending
             if stream.finished and not stream.to_ack:
@@ -228,6 +232,11 @@ class UplinkDoor:
                 )
             elif kind == "resendable":
                 await self._downlink.resends.answered(stream, message.resendable)
+            elif kind == "clock_probe":
+                received_ns = self._now_ns()
+                probe_sent_ns = message.clock_probe.sent_ns
+                stream.clock_answer = ClockAnswer(probe_sent_ns=probe_sent_ns, received_ns=received_ns)
+                stream.wake.set()
             elif kind == "hello":
                 raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
             # None of these: a message of a later version, which this one need not understand.

@@ -226,6 +226,19 @@ def turned(state: AlarmsState, into: Condition, times: Times) -> tuple[AlarmsSta
     return replace(state, seen=state.seen - {ended.id}), ended
 
 
+def stepped(state: AlarmsState, by_ns: int) -> AlarmsState:
+    """The gateway's clock was set forward by `by_ns`: what is counted in seconds goes on as if it had not been."""
+    standing = {
+        key: Standing(
+            replace(one.first, onset_ns=one.first.onset_ns + by_ns, at_ns=one.first.at_ns + by_ns),
+            one.raised,
+            None if one.gone_ns is None else one.gone_ns + by_ns,
+        )
+        for key, one in state.standing.items()
+    }
+    return replace(state, standing=MappingProxyType(standing))
+
+
 def _raised(first: Condition, now: Condition, times: Times) -> AlarmCondition:
     name = f"{first.code}:{first.subject}" if first.subject else first.code
     return AlarmCondition(

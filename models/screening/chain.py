@@ -61,14 +61,19 @@ class Chain:
 
 
 def begin(
-    placement: Placement | None = None, active: tuple[AlarmCondition, ...] = (), trees: "Trees | None" = None
+    placement: Placement | None = None,
+    active: tuple[AlarmCondition, ...] = (),
+    trees: "Trees | None" = None,
+    *,
+    segments: int = 0,
 ) -> Chain:
     """State before the first record.
 
     `active`: alarms of this device that were present or latched when the agent stopped. `trees`: other weights than the
-    product's, for held-out figures.
+    product's, for held-out figures. `segments`: numbers of clock segments up to this one were given to the device before.
     """
-    return Chain(placement or Placement(), trees or _trees(), alarms=alarms.restore(active))
+    restored = alarms.restore(active)
+    return Chain(placement or Placement(), trees or _trees(), AlignState(segments=segments), alarms=restored)
 
 
 def configure(state: Chain, placement: Placement) -> Chain:
@@ -120,6 +125,16 @@ def flood(
     )
     state, changes = _settle(state, (condition,), times)
     return state, tuple(changes)
+
+
+def stepped(state: Chain, by_ns: int) -> Chain:
+    """Go on behind a step of the gateway's own clock, forward by `by_ns`: no delay of an alarm is longer or shorter for it."""
+    return replace(
+        state,
+        align=align.stepped(state.align, by_ns),
+        alarms=alarms.stepped(state.alarms, by_ns),
+        judged=MappingProxyType({series: at_ns + by_ns for series, at_ns in state.judged.items()}),
+    )
 
 
 def arrived(state: Chain, message: "Iterable[Record]") -> tuple[Chain, tuple[Record, ...]]:

@@ -24,6 +24,15 @@ class HubReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockAnswered:
+    """The hub's time: the stamp of the probe, and when the hub received that and sent this, by its clock."""
+
+    probe_sent_ns: int
+    received_ns: int
+    sent_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """The hub has stored more; `position` is a copy of all that it has of the lane."""
 
@@ -118,6 +127,7 @@ LinkEvent: TypeAlias = (
     | SettingsReceived
     | AlarmsAcknowledged
     | ResendAsked
+    | ClockAnswered
     | EpochConflict
     | ProtocolViolation
 )

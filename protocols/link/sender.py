@@ -14,6 +14,7 @@ from protocols.link.events import (
     Acknowledged,
     AlarmsAcknowledged,
     CannotResend,
+    ClockAnswered,
     EpochConflict,
     HubReady,
     LinkEvent,
@@ -225,6 +226,9 @@ class LinkSender:
             events = [PlacementReceived(message.placement)]
         elif kind == "settings":
             events = [SettingsReceived(message.settings)]
+        elif kind == "clock_answer":
+            told = message.clock_answer
+            events = [ClockAnswered(told.probe_sent_ns, told.received_ns, told.sent_ns)]
         elif kind == "alarms_acknowledged":
             events = self._alarms(connection, stream, message.alarms_acknowledged.ids)
         elif kind == "looked_at":

@@ -1,0 +1,136 @@
+"""What the gateway remembers of the time over a restart: the last time that it knew, and which batches were made without one.
+
+A batch that was made while the time was not known holds times that run on from the last known one. It stays on the disk as it is, and is
+put right when it is sent: by what was learned since, or, of a run that ended before, by what is certain (decision 0136).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import cast
+
+import structlog
+
+from edge.durable import replace_file
+from protocols.errors import DecodeError
+from protocols.link import Lane
+from protocols.wire import decode_batch
+from protocols.wire.moved import moved_batch
+
+EARLIEST_NS = 1_735_689_600_000_000_000  # 2025-01-01: no agent ran before
+LATEST_NS = 4_070_908_800_000_000_000  # 2099-01-01
+KEEP_EVERY_S = 60.0
+RUNS_KEPT = 32
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Batches that were made without a known time: of each lane the numbers from `first`, up to `last` when that is over.
+
+    `began_ns`: what the clock showed at their begin. `shift_ns`: what their times are behind; None while nobody knows.
+    """
+
+    epoch: str
+    began_ns: int
+    first: Mapping[str, int]
+    last: Mapping[str, int] | None = None
+    shift_ns: int | None = None
+    uncertainty_ns: int = 0
+
+    def holds(self, epoch: str, lane: Lane, n: int) -> bool:
+        """Whether a batch is one of them."""
+        name = lane.name.lower()
+        return (
+            epoch == self.epoch and n >= self.first.get(name, 1) and (self.last is None or n <= self.last.get(name, 0))
+        )
+
+
+@dataclass(slots=True)
+class _Kept:
+    last_known_ns: int = 0
+    runs: list[Run] = field(default_factory=list[Run])
+
+
+class TimeLedger:
+    """Read once at start; every change is on the disk when its method returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._kept = _read(path)
+
+    @property
+    def last_known_ns(self) -> int:
+        """The last time that was known and kept, no earlier than any agent can have run."""
+        return max(EARLIEST_NS, self._kept.last_known_ns)
+
+    def keep(self, now_ns: int) -> None:
+        """The time is known, and it is this."""
+        self._kept.last_known_ns = now_ns
+        self._write()
+
+    def begin(self, epoch: bytes, newest: Callable[[Lane], int], now_ns: int, *, known: bool) -> None:
+        """A run of the agent begins. What an earlier one left unknown can only be placed between the last known time and now."""
+        self._kept.runs = [
+            run if run.last is not None else replace(run, last=_numbers(newest, 0)) for run in self._kept.runs
+        ]
+        if known:
+            self._settle_earlier(now_ns)
+        else:
+            self._kept.runs.append(Run(epoch.hex(), now_ns, _numbers(newest, 1)))
+        if self._kept.runs:
+            self._kept.runs = self._kept.runs[-RUNS_KEPT:]
+            self._write()
+
+    def learned(self, shift_ns: int, uncertainty_ns: int, newest: Callable[[Lane], int], now_ns: int) -> None:
+        """The time is known: this run's batches are behind it by so much."""
+        if self._kept.runs and self._kept.runs[-1].last is None:
+            run = self._kept.runs[-1]
+            self._settle_earlier(run.began_ns + shift_ns, before=len(self._kept.runs) - 1)
+            done = replace(run, last=_numbers(newest, 0), shift_ns=shift_ns, uncertainty_ns=uncertainty_ns)
+            self._kept.runs[-1] = done
+        self.keep(now_ns)
+
+    def _settle_earlier(self, until_ns: int, before: int | None = None) -> None:
+        """Runs that ended without knowing lie between their begin and `until_ns`: in the middle, with half of that as the doubt."""
+        for i, run in enumerate(self._kept.runs[:before]):
+            if run.shift_ns is None:
+                half_ns = max(0, until_ns - run.began_ns) // 2
+                self._kept.runs[i] = replace(run, shift_ns=half_ns, uncertainty_ns=half_ns)
+
+    def right(self, epoch: bytes, lane: Lane, n: int, batch: bytes) -> bytes:
+        """The batch with its times put right, if it was made without a known time and that is known now."""
+        name = epoch.hex()
+        for run in self._kept.runs:
+            if run.shift_ns is not None and run.holds(name, lane, n):
+                try:
+                    return moved_batch(decode_batch(batch), run.shift_ns, run.uncertainty_ns)
+                except DecodeError as error:
+                    _log.error("batch-not-put-right", lane=lane.name.lower(), n=n, error=str(error))
+                    return batch
+        return batch
+
+    def _write(self) -> None:
+        with self._lock:
+            replace_file(self._path, json.dumps(asdict(self._kept)).encode())
+
+
+def _numbers(newest: Callable[[Lane], int], more: int) -> dict[str, int]:
+    return {lane.name.lower(): newest(lane) + more for lane in Lane}
+
+
+def _read(path: Path) -> _Kept:
+    try:
+        found = cast("dict[str, object]", json.loads(path.read_bytes()))
+        last_known_ns = found["last_known_ns"]
+        runs = [Run(**cast("dict[str, object]", run)) for run in cast("list[object]", found["runs"])]  # pyright: ignore[reportArgumentType]
+    except FileNotFoundError:
+        return _Kept()
+    except (ValueError, KeyError, TypeError):
+        _log.error("time-ledger-damaged", path=str(path), what_to_do="nothing: the next known time is kept anew")
+        return _Kept()
+    return _Kept(last_known_ns if isinstance(last_known_ns, int) and last_known_ns < LATEST_NS else 0, runs)
