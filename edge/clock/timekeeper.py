@@ -14,7 +14,7 @@ import structlog
 
 from edge.clock.clock import GatewayClock, Step
 from edge.clock.hub_clock import Exchange, HubClock, HubTime
-from edge.clock.ledger import KEEP_EVERY_S, TimeLedger
+from edge.clock.ledger import EARLIEST_NS, KEEP_EVERY_S, TimeLedger
 from edge.health.metrics import CLOCK_STEPS
 from protocols.link import Connection, Lane
 from protocols.nomenclature import EVT_CLOCK_STEP
@@ -68,6 +68,8 @@ class Timekeeper:
 
     def answered(self, sent_ns: int, hub_received_ns: int, hub_sent_ns: int, back_ns: int) -> None:
         """Take an exchange of stamps with the hub; sent and back are of the monotonic clock."""
+        if hub_received_ns < EARLIEST_NS:
+            return  # a hub that has no time itself
         told = self._hub.add(Exchange(sent_ns, hub_received_ns, hub_sent_ns, back_ns))
         expected = self._clock.expected(told.offset_ns, told.uncertainty_ns)
         self._begin(expected)

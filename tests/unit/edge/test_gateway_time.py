@@ -1,0 +1,187 @@
+"""The gateway's time: whom it believes, what it remembers over a restart, and what the hub's stamps tell. Clocks are simulated here."""
+
+import random
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from edge.clock import Exchange, GatewayClock, HubClock, TimeLedger
+from edge.clock.ledger import EARLIEST_NS
+from protocols.link import Lane
+from protocols.nomenclature import HEART_RATE, V_FIB
+from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
+    AlarmKind,
+    Gap,
+    Observation,
+    Presence,
+    Priority,
+    Record,
+    SourcePath,
+    Times,
+)
+from protocols.wire import decode_batch, decode_record, encode_batch
+from protocols.wire.moved import TIME_UNCERTAIN
+
+S = NS_PER_S
+NOW = 1_800_000_000 * S
+EPOCH = bytes(16)
+MONITOR = SourcePath("monitor-1")
+
+
+class Machine:
+    """A system's clock and a monotonic one; `set_ns` is what the system's clock is ahead by."""
+
+    def __init__(self, system_ns: int) -> None:
+        self.up_ns, self.set_ns, self.synchronised = 0, system_ns, False
+
+    def clock(self, last_known_ns: int) -> GatewayClock:
+        return GatewayClock(
+            lambda: self.set_ns + self.up_ns,
+            lambda: self.up_ns,
+            not_before_ns=last_known_ns,
+            is_synchronised=lambda: self.synchronised,
+        )
+
+
+def test_a_time_before_the_last_known_one_is_no_time_and_the_clock_runs_on_from_there():
+    machine = Machine(0)
+    clock = machine.clock(NOW)
+    assert not clock.is_known
+    machine.up_ns = 5 * S
+    assert clock.look() is None
+    assert clock.now_ns() == NOW + 5 * S
+    machine.set_ns = NOW + 3600 * S
+    step = clock.look()
+    assert step is not None
+    assert step.learned
+    assert clock.is_known
+    assert clock.now_ns() == NOW + 3605 * S
+
+
+def test_the_hub_tells_the_time_until_something_disciplines_the_systems_clock():
+    machine = Machine(0)
+    clock = machine.clock(NOW)
+    step = clock.follow_hub(NOW + 100 * S, S)
+    assert step is not None
+    assert (step.by_ns, step.learned, step.by_hub) == (100 * S, True, True)
+    machine.up_ns = 60 * S
+    assert clock.look() is None, "the machine still shows 1970"
+    assert clock.now_ns() == NOW + 160 * S
+    machine.set_ns, machine.synchronised = NOW + 103 * S, True
+    step = clock.look()
+    assert step is not None
+    assert not step.learned
+    assert clock.now_ns() == NOW + 163 * S
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "ahead_s", "taken"), [(True, 3600, False), (False, 3600, True), (False, 1, False)]
+)
+def test_a_hub_that_disagrees_is_believed_where_nothing_disciplines_the_machines_clock(
+    synchronised: bool, ahead_s: int, taken: bool
+):
+    machine = Machine(NOW)
+    machine.synchronised = synchronised
+    clock = machine.clock(NOW - S)
+    assert (clock.follow_hub(NOW + ahead_s * S, 10_000_000) is not None) == taken
+    assert clock.now_ns() == NOW + (ahead_s * S if taken else 0)
+
+
+@pytest.mark.parametrize("ppm", [-50, 0, 50])
+def test_what_is_stated_of_the_hubs_clock_holds_and_its_drift_is_learned(ppm: int, seed: random.Random):
+    """Ways of 2 ms and up, now and then of seconds and one-sided: the truth is never outside."""
+    rng = np.random.default_rng(seed.randrange(2**32))
+    hub, at_ns = HubClock(), 0
+    for _ in range(200):
+        at_ns += 15 * S
+        there, back = (
+            round((0.002 + rng.exponential(0.01) + (3.0 if rng.uniform() < 0.1 else 0)) * S) for _ in range(2)
+        )
+        received = NOW + at_ns + there + round((at_ns + there) * ppm * 1e-6)
+        told = hub.add(Exchange(at_ns, received, received + 50_000, at_ns + there + back + 50_000))
+        later_ns = at_ns + round(rng.uniform(5, 15) * S)
+        now = hub.at(later_ns)
+        assert now is not None
+        for moment, known in ((at_ns + there + back, told), (later_ns, now)):
+            assert abs(known.offset_ns - NOW - moment * ppm * 1e-6) <= known.uncertainty_ns
+    assert told.uncertainty_ns < 0.02 * S
+    assert told.drift * 1e6 == pytest.approx(ppm, abs=25)
+    assert hub.steps == 0
+
+
+def test_a_hub_whose_clock_is_set_is_followed_from_the_next_exchange():
+    hub = HubClock()
+    for second in range(20):
+        hub.add(Exchange(second * S, NOW + second * S + 10**6, NOW + second * S + 10**6, second * S + 2 * 10**6))
+    told = hub.add(Exchange(30 * S, NOW + 3630 * S, NOW + 3630 * S, 30 * S + 2 * 10**6))
+    assert abs(told.offset_ns - NOW - 3600 * S) < 2 * 10**6
+    assert hub.steps == 1
+
+
+def batch_of(n: int, lane: Lane, at_ns: int, *records: Record) -> bytes:
+    return encode_batch(lane, n, at_ns, records)
+
+
+def newest(n: int):
+    return lambda _lane: n
+
+
+def test_batches_of_a_run_without_a_time_are_put_right_when_it_is_learned_and_others_are_not(tmp_path: Path):
+    ledger = TimeLedger(tmp_path / "clock.json")
+    ledger.keep(NOW)
+    ledger = TimeLedger(tmp_path / "clock.json")
+    assert ledger.last_known_ns == NOW
+    ledger.begin(EPOCH, newest(7), NOW, known=False)
+    times = Times(NOW + S, NOW - 5, NOW + S - 20, 30, 4)
+    reading = Observation(MONITOR, HEART_RATE, 60.0, "/min", times)
+    hole = Gap(MONITOR, NOW, NOW + S, "link_loss", recoverable=False, times=Times(NOW + S))
+    alarm = AlarmCondition(
+        UUID(int=1), MONITOR, V_FIB, Priority.HIGH, AlarmKind.PHYSIOLOGICAL, Presence.PRESENT, NOW + S, NOW + 2 * S,
+        Times(NOW + 2 * S), ((TIME_UNCERTAIN, True), ("heart_rate", 300)),
+    )  # fmt: skip
+    made = {
+        lane: batch_of(8, lane, NOW + 3 * S, r)
+        for lane, r in ((Lane.NUMERIC, reading), (Lane.EVENT, hole), (Lane.ALARM, alarm))
+    }
+    assert all(ledger.right(EPOCH, lane, 8, data) == data for lane, data in made.items()), "nobody knows yet"
+    ledger.learned(3600 * S, 5, newest(8), NOW + 3610 * S)
+    for reader in (ledger, TimeLedger(tmp_path / "clock.json")):
+        sent = {lane: decode_batch(reader.right(EPOCH, lane, 8, data)) for lane, data in made.items()}
+        assert {b.closed_ns for b in sent.values()} == {NOW + 3603 * S}
+        moved = {lane: decode_record(b.records[0].record) for lane, b in sent.items()}
+        seen = moved[Lane.NUMERIC].times
+        assert (seen.gateway_ns, seen.device_ns, seen.corrected_ns, seen.uncertainty_ns) == (
+            NOW + 3601 * S, NOW - 5, NOW + 3601 * S - 20, 35,
+        )  # fmt: skip
+        gap, told = moved[Lane.EVENT], moved[Lane.ALARM]
+        assert isinstance(gap, Gap)
+        assert (gap.from_ns, gap.to_ns) == (NOW + 3600 * S, NOW + 3601 * S)
+        assert isinstance(told, AlarmCondition)
+        assert (told.id, told.onset_ns, told.params) == (alarm.id, NOW + 3601 * S, (("heart_rate", 300),))
+        for n, epoch in ((7, EPOCH), (9, EPOCH), (8, bytes(15) + b"1")):
+            assert reader.right(epoch, Lane.NUMERIC, n, made[Lane.NUMERIC]) == made[Lane.NUMERIC]
+
+
+def test_a_run_that_ended_without_a_time_lies_between_the_last_known_one_and_the_next(tmp_path: Path):
+    first = TimeLedger(tmp_path / "clock.json")
+    first.begin(EPOCH, newest(0), EARLIEST_NS, known=False)
+    data = batch_of(
+        1, Lane.NUMERIC, EARLIEST_NS + S, Observation(MONITOR, HEART_RATE, 60.0, "/min", Times(EARLIEST_NS))
+    )
+    later = TimeLedger(tmp_path / "clock.json")
+    later.begin(EPOCH, newest(1), NOW, known=True)
+    times = decode_record(decode_batch(later.right(EPOCH, Lane.NUMERIC, 1, data)).records[0].record).times
+    assert times.gateway_ns - times.uncertainty_ns <= EARLIEST_NS
+    assert times.gateway_ns + times.uncertainty_ns >= NOW
+
+
+def test_a_ledger_that_cannot_be_read_is_begun_anew(tmp_path: Path):
+    (tmp_path / "clock.json").write_bytes(b'{"runs": [{"a": 1}]')
+    ledger = TimeLedger(tmp_path / "clock.json")
+    assert ledger.last_known_ns == EARLIEST_NS
+    ledger.keep(NOW)
+    assert TimeLedger(tmp_path / "clock.json").last_known_ns == NOW
