@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
-from typing import cast
 
 import structlog
+from pydantic import TypeAdapter, ValidationError
 
 from edge.durable import replace_file
 from protocols.errors import DecodeError
@@ -53,6 +53,9 @@ class Run:
 class _Kept:
     last_known_ns: int = 0
     runs: list[Run] = field(default_factory=list[Run])
+
+
+_KEPT = TypeAdapter(_Kept)
 
 
 class TimeLedger:
@@ -125,12 +128,12 @@ def _numbers(newest: Callable[[Lane], int], more: int) -> dict[str, int]:
 
 def _read(path: Path) -> _Kept:
     try:
-        found = cast("dict[str, object]", json.loads(path.read_bytes()))
-        last_known_ns = found["last_known_ns"]
-        runs = [Run(**cast("dict[str, object]", run)) for run in cast("list[object]", found["runs"])]  # pyright: ignore[reportArgumentType]
+        found = _KEPT.validate_json(path.read_bytes())
     except FileNotFoundError:
         return _Kept()
-    except (ValueError, KeyError, TypeError):
-        _log.error("time-ledger-damaged", path=str(path), what_to_do="nothing: the next known time is kept anew")
+    except ValidationError as error:
+        _log.error("time-ledger-damaged", error=str(error), what_to_do="nothing: the next known time is kept anew")
         return _Kept()
-    return _Kept(last_known_ns if isinstance(last_known_ns, int) and last_known_ns < LATEST_NS else 0, runs)
+    if found.last_known_ns >= LATEST_NS:
+        found.last_known_ns = 0
+    return found

@@ -1,5 +1,6 @@
 """Putting a device's times right afterwards, against the real database: what moves, what stays, who may, and the way back."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -52,9 +53,8 @@ async def filled(hub: RunningHub, peer: Peer) -> int:
     groups: list[Record] = []
     for i in (0, 1, 4, 5):
         group = strip(125 * i, ahead_ns + i * S // 2)
-        groups.append(
-            type(group)(*_fields(group, Times(begin_ns + i * S // 2, None, ahead_ns + i * S // 2, 2_000_000, 2)))
-        )
+        times = Times(begin_ns + i * S // 2, None, ahead_ns + i * S // 2, 2_000_000, 2)
+        groups.append(replace(group, times=times))
     hole = Gap(
         SOURCE,
         ahead_ns + S,
@@ -68,11 +68,6 @@ async def filled(hub: RunningHub, peer: Peer) -> int:
     await deliver(hub, peer, Lane.WAVEFORM, *groups, hole)
     await deliver(hub, peer, Lane.ALARM, fibrillation(ahead_ns + 10 * S))
     return begin_ns
-
-
-def _fields(group: object, times: Times) -> list[object]:
-    names = ("source", "leads", "fs_hz", "first_sample", "samples", "dtype", "scales")
-    return [*(getattr(group, name) for name in names), times]
 
 
 async def test_a_segment_that_was_an_hour_ahead_is_put_right_and_taken_back(hub: RunningHub, web: RunningWeb):

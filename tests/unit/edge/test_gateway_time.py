@@ -1,6 +1,7 @@
 """The gateway's time: whom it believes, what it remembers over a restart, and what the hub's stamps tell. Clocks are simulated here."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -96,6 +97,7 @@ def test_what_is_stated_of_the_hubs_clock_holds_and_its_drift_is_learned(ppm: in
     """Ways of 2 ms and up, now and then of seconds and one-sided: the truth is never outside."""
     rng = np.random.default_rng(seed.randrange(2**32))
     hub, at_ns = HubClock(), 0
+    told = hub.add(Exchange(0, NOW + 2 * 10**6, NOW + 2 * 10**6, 4 * 10**6))
     for _ in range(200):
         at_ns += 15 * S
         there, back = (
@@ -126,8 +128,11 @@ def batch_of(n: int, lane: Lane, at_ns: int, *records: Record) -> bytes:
     return encode_batch(lane, n, at_ns, records)
 
 
-def newest(n: int):
-    return lambda _lane: n
+def newest(n: int) -> Callable[[Lane], int]:
+    def of(_: Lane) -> int:
+        return n
+
+    return of
 
 
 def test_batches_of_a_run_without_a_time_are_put_right_when_it_is_learned_and_others_are_not(tmp_path: Path):
