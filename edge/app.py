@@ -34,6 +34,7 @@ from edge.health.metrics import (
 )
 from edge.health.status import EVERY_S as STATUS_EVERY_S
 from edge.health.status import Status
+from edge.host.adapter import HostContext, HostedAdapter
 from edge.identity import IdentityError, fall_back, load_identity
 from edge.identity.renewal import Renewal
 from edge.identity.store import utc_now
@@ -54,10 +55,10 @@ from edge.uplink import ClientPapers, Route, Uplink
 from edge.uplink.client import Downlink, EpochConflictError, HubTimes
 from edge.uplink.losses import Losses
 from edge.uplink.renew import ask_to_renew
-from firmware_adapters.adapter import ConfigError, Resume
+from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
-from firmware_adapters.registry import find_adapter
+from firmware_adapters.registry import families, find_adapter, is_built_in
 from protocols.link import RESEND, Connection, Lane, LinkSender
 from protocols.record import SourcePath, Times
 
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from edge.identity import Identity
+    from edge.settings import DeviceSettings
     from protocols.link import CannotResend
     from protocols.uplink_pb2 import Placement
 
@@ -86,6 +88,7 @@ class _Parts:
     losses: Losses
     renewal: Renewal
     pipelines: Mapping[str, DevicePipeline]
+    hosts: Sequence[HostedAdapter]
     doors: Sequence[tuple[DoorPolicy, Door]]
     intake: Intake
     times: Timekeeper
@@ -162,6 +165,7 @@ class Agent:
                     conflict = services.failed.result() if services.failed.done() else None
                 for device in (*parts.pipelines.values(), *parts.intake.visitors().values()):
                     device.end()
+                await asyncio.gather(*(host.end() for host in parts.hosts))
                 await parts.batcher.close_all()
                 await parts.intake.finish()
             if conflict is not None:
@@ -216,7 +220,8 @@ class Agent:
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
         unclaimed = Unclaimed(active)
         sink = Sink(batcher.add, self._clock.now_ns, lambda: times.stepped_ns)
-        pipelines.update(self._pipelines(ends, unclaimed, placements, sink))
+        hosts: list[HostedAdapter] = []
+        pipelines.update(self._pipelines(ends, unclaimed, placements, sink, hosts))
 
         silences, rates = self._settings.silences(), self._settings.door_rates()
 
@@ -240,14 +245,20 @@ class Agent:
             rates=rates,
         )
         devices = Devices(pipelines, intake.visitors, unclaimed, sink)
-        times.join(batcher, devices.clock_stepped, uplink.wake)
+
+        def clock_stepped(by_ns: int) -> None:
+            devices.clock_stepped(by_ns)
+            for host in hosts:
+                host.tell_clock()
+
+        times.join(batcher, clock_stepped, uplink.wake)
         local_page = self._local_page(room, terms, devices)
         renewal = Renewal(
             self._settings.state_dir, lambda present, csr: ask_to_renew(self._hubs(), present, csr), uplink.move
         )
         doors = self._doors()
         return _Parts(
-            identity, spool, link, uplink, batcher, losses, renewal, pipelines, doors, intake, times, local_page
+            identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times, local_page
         )
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:
@@ -274,12 +285,17 @@ class Agent:
         unclaimed: Unclaimed,
         placements: PlacementStore,
         sink: Sink,
+        hosts: list[HostedAdapter],
     ) -> dict[str, DevicePipeline]:
+        """A pipeline a device; adapters in processes of their own are put into `hosts`."""
+        context = HostContext(
+            self._clock.now_ns, os.environ, self._settings.host.limits(), lambda event: sink.add([event])
+        )
         pipelines: dict[str, DevicePipeline] = {}
         for device in self._settings.devices:
             config = device.config()
             try:
-                adapter = find_adapter(config.family)
+                adapter = self._adapter(device, config, context, hosts)
                 adapter.check(config)
             except ConfigError as error:
                 _log.error("device-not-usable", device=device.id, reason=str(error))
@@ -293,6 +309,18 @@ class Agent:
                 active=unclaimed.take(device.id)[0],
             )
         return pipelines
+
+    @staticmethod
+    def _adapter(
+        device: "DeviceSettings", config: DeviceConfig, context: HostContext, hosts: list[HostedAdapter]
+    ) -> Adapter:
+        """Another package's adapter, or one that settings put there, in a process of its own; ConfigError for a family nobody has."""
+        if is_built_in(config.family) and not device.own_process:
+            return find_adapter(config.family)
+        if config.family not in families():
+            return find_adapter(config.family)
+        hosts.append(HostedAdapter(config, context))
+        return hosts[-1]
 
     def _route(self) -> Route:
         return Route(self._hubs, self._papers, lambda: fall_back(self._settings.state_dir))

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from edge.doors import DoorPolicy
 from edge.doors.flood import Rate, Rates
+from edge.host.limits import HostLimits
 from edge.spool import CipherName, KeySource, Limits
 from firmware_adapters.adapter import ConfigError, DeviceConfig, OptionValue
 from firmware_adapters.door import DoorConfig
@@ -31,6 +32,7 @@ class DeviceSettings(BaseModel):
     id: Annotated[str, Field(pattern=r"^[^/|\s]+$", max_length=64)]
     family: str
     url: str
+    own_process: bool = False
     options: dict[str, str | int | float | bool | dict[str, str]] = {}
 
     def config(self) -> DeviceConfig:
@@ -120,6 +122,19 @@ class RatesSettings(BaseModel):
     kib_per_s: Annotated[float, Field(gt=0, le=1 << 20)] = 512.0
 
 
+class HostSettings(BaseModel):
+    """`[host]`: what an adapter in a process of its own may take before it is ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    blocked_s: Annotated[float, Field(ge=0.5, le=3600)] = 10.0
+    memory_mib: Annotated[int, Field(ge=128)] = 512
+
+    def limits(self) -> HostLimits:
+        """The same for the hosts."""
+        return HostLimits(self.blocked_s, self.memory_mib * _MIB)
+
+
 class MetricsSettings(BaseModel):
     """`[metrics]`: where Prometheus may read; port 0 serves nothing."""
 
@@ -171,6 +186,7 @@ class EdgeSettings(BaseSettings):
     doors: list[DoorSettings] = []
     rates: RatesSettings = RatesSettings()
     spool: SpoolSettings = SpoolSettings()
+    host: HostSettings = HostSettings()
     metrics: MetricsSettings = MetricsSettings()
     local_page: LocalPageSettings = LocalPageSettings()
     _folder: Path = PrivateAttr(default_factory=Path)

@@ -25,6 +25,11 @@ def families() -> list[str]:
     return sorted({*_BUILT_IN, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))})
 
 
+def is_built_in(family: str) -> bool:
+    """Whether a family's adapter is ours. Another package's code runs in no process of ours."""
+    return family in _BUILT_IN
+
+
 def find_adapter(family: str) -> Adapter:
     """The adapter of a family; ConfigError when there is none or it was written for another API version."""
     if family in _BUILT_IN:

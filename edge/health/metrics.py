@@ -32,6 +32,9 @@ CERTIFICATE_LEFT = Gauge("edge_certificate_left_seconds", "How long the gateway'
 RENEWALS_FAILED = Counter(
     "edge_certificate_renewals_failed", "Times that the hub could not be asked for the next certificate"
 )
+HOST_RESTARTS = Counter(
+    "edge_host_restarts", "Processes of adapters that crashed, or blocked and were ended", ["device", "reason"]
+)
 TASK_RESTARTS = Counter("edge_task_restarts", "Tasks of the agent that failed and were started again", ["task"])
 PLACEMENT_LIMITS_REFUSED = Counter(
     "edge_placement_limits_refused", "Limits of the hub that no value can be held against", ["device"]

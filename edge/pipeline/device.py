@@ -138,6 +138,7 @@ class DevicePipeline:
 
     async def _connected(self, decoder: Decoder) -> None:
         async with self._adapter.transport(self._config).open() as link:
+            self._silence.change(self._adapter.silence_ns / NS_PER_S)  # an adapter in another process says it only now
             self._event(EVT_CONNECTED)
             self._make_known()
             self._stands(is_open=True)

@@ -56,6 +56,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 "minutes of a Bluetooth strap; a reader that far behind has stopped",
             ),
             Queue(
+                "host-records",
+                64 * 1024,
+                "bytes",
+                WhenFull.WAIT,
+                "edge_link_bytes_total",
+                "what an adapter in a process of its own has decoded; it waits in its own process, and the device's buffers fill",
+            ),
+            Queue(
                 "door",
                 4 * 1024 * 1024,
                 "bytes",

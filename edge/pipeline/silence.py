@@ -30,8 +30,10 @@ class Silence:
             self._expect(max(self._after_s, FIRST_HEARD_S))
 
     def change(self, after_s: float) -> None:
-        """Another `after_s` holds from the next word on."""
+        """Another `after_s` holds from the next word on; with 0 nobody is waited for any more."""
         self._after_s = after_s
+        if not after_s:
+            self.end()
 
     def heard(self) -> None:
         """The device said something."""
