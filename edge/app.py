@@ -4,15 +4,13 @@ Nothing else of the agent opens a connection or knows of all parts. One process,
 """
 
 import asyncio
-import io
 import os
 import signal
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -24,6 +22,8 @@ from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
+from edge.ending import BATCHES_S, end_overdue, leave
+from edge.health.lag import LoopWatch, named_tasks
 from edge.health.metrics import (
     SPOOL_BYTES,
     SPOOL_DAMAGED,
@@ -32,8 +32,10 @@ from edge.health.metrics import (
     SPOOL_WAITING,
     UPLINK_WAITING,
 )
+from edge.health.process import since_start_s
 from edge.health.status import EVERY_S as STATUS_EVERY_S
 from edge.health.status import Status
+from edge.health.systemd import READY, STOPPING, Notifier
 from edge.host.adapter import HostContext, HostedAdapter
 from edge.identity import IdentityError, fall_back, load_identity
 from edge.identity.renewal import Renewal
@@ -43,6 +45,7 @@ from edge.local.room import Room
 from edge.local.service import LocalPage
 from edge.local.serving import Serving
 from edge.local.terms import Terms
+from edge.logs import configure_logging
 from edge.pipeline.batcher import Batcher
 from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.unclaimed import Unclaimed
@@ -60,7 +63,7 @@ from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
 from protocols.link import RESEND, Connection, Lane, LinkSender
-from protocols.record import SourcePath, Times
+from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from protocols.uplink_pb2 import Placement
 
 _LOOK_EVERY_S = 1.0
+_READY_WITHIN_S = 5.0  # systemd is not kept waiting for a device that is switched off
 
 _log = structlog.get_logger()
 
@@ -110,10 +114,14 @@ class Agent:
         self._spool_dir = settings.state_dir / "spool"
         self._limits = settings.spool.limits()
         self._keys = settings.spool.keys(settings.state_dir, os.environ.get("CREDENTIALS_DIRECTORY"))
+        self._notifier = Notifier(os.environ, os.getpid())
+        self._lag = LoopWatch()
+        self._is_first = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """AgentError or IdentityError when it cannot start."""
         self._settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        asyncio.get_running_loop().set_task_factory(named_tasks)
         try:
             with alone(self._settings.state_dir):
                 if self._settings.metrics.port:
@@ -125,6 +133,7 @@ class Agent:
     async def _lives(self, stop: asyncio.Event) -> None:
         await finish_succession(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
         while not await self._life(stop):
+            self._notifier.reloading()
             batches = await succeed(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
             _log.warning("spool-begun-anew", batches_carried_over=batches)
 
@@ -144,6 +153,10 @@ class Agent:
                 services.start("certificate", parts.renewal.run)
                 services.start("losses", parts.losses.run)
                 services.start("watch", lambda: self._watch(parts))
+                services.start("loop-watch", self._lag.run)
+                services.start(
+                    "watchdog", lambda: self._notifier.feed(lambda: [*spool.dead_writers(), *services.dead()])
+                )
                 if parts.local_page is not None:
                     services.start("local-page", parts.local_page.run)
                 async with Supervisor() as devices:
@@ -159,15 +172,20 @@ class Agent:
                         devices=list(parts.pipelines),
                         doors=[p.name for p, _ in parts.doors],
                     )
+                    services.start("readiness", lambda: self._tell_ready(parts, devices))
                     stopping = asyncio.create_task(stop.wait())
                     await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
                     stopping.cancel()
                     conflict = services.failed.result() if services.failed.done() else None
+                    if conflict is None:
+                        _log.info("agent-stopping")
+                        self._notifier.tell(STOPPING)
                 for device in (*parts.pipelines.values(), *parts.intake.visitors().values()):
                     device.end()
                 await asyncio.gather(*(host.end() for host in parts.hosts))
-                await parts.batcher.close_all()
-                await parts.intake.finish()
+                if lost := await parts.batcher.close_all(BATCHES_S):
+                    _log.error("batches-not-durable", batches=lost, what_to_do="look at the disk of the spool")
+                await parts.intake.finish(BATCHES_S / 2)
             if conflict is not None:
                 _log.error("epoch-conflict", reason=str(conflict))
             return conflict is None
@@ -214,7 +232,13 @@ class Agent:
             self._clock.now_ns,
             HubTimes(times.answered, times.may_send, times.right),
         )
-        batcher = Batcher(spool, link, uplink.wake, watch=room.take, mark=times.mark)
+
+        def watch(records: Sequence[Record]) -> None:
+            room.take(records)
+            if self._is_first:
+                self._tell_first(records)
+
+        batcher = Batcher(spool, link, uplink.wake, watch=watch, mark=times.mark)
         losses = Losses(spool, link, batcher.record, uplink.wake)
         spool.on_dropped = losses.dropped
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
@@ -335,6 +359,24 @@ class Agent:
         identity.check(utc_now())
         return ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem)
 
+    async def _tell_ready(self, parts: _Parts, devices: Supervisor) -> None:
+        """Tell systemd once the first device or door is up; one that stays away does not hold the others up."""
+        expected = len(parts.pipelines) + len(parts.doors)
+        until_s = time.monotonic() + _READY_WITHIN_S
+        while True:
+            up = sum(pipeline.is_up for pipeline in parts.pipelines.values())
+            up += sum(devices.is_steady(f"door-{policy.name}") for policy, _ in parts.doors)
+            if up or not expected or time.monotonic() >= until_s:
+                break
+            await asyncio.sleep(0.05)
+        self._notifier.tell(READY)
+        _log.info("agent-ready", up=up, expected=expected, after_s=round(since_start_s(), 2))
+
+    def _tell_first(self, records: Sequence[Record]) -> None:
+        if any(isinstance(record, Observation | WaveformGroup) for record in records):
+            self._is_first = False
+            _log.info("first-data", after_s=round(since_start_s(), 2), processor_s=round(time.process_time(), 2))
+
     async def _watch(self, parts: _Parts) -> None:
         """Look at clock and spool about once a second; tell the hub how the gateway is now and then."""
         status = Status(
@@ -397,32 +439,16 @@ async def run_agent(settings: EdgeSettings) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if not stop.is_set():
+            stop.set()
+            end_overdue(loop)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     await Agent(settings).run(stop)
-
-
-class _StandardError(io.TextIOBase):
-    """Standard error as it is at each write: whoever replaces it for a while does not take the log with it."""
-
-    def write(self, text: str, /) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-
-def configure_logging() -> None:
-    """One JSON object a line on standard error, without identifying data."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _StandardError())),
-    )
+    await leave()
 
 
 def _serve_metrics(host: str, port: int) -> None:

@@ -98,10 +98,10 @@ class Intake:
         """The devices that have come, by name."""
         return MappingProxyType(self._visitors)
 
-    async def finish(self) -> None:
-        """Wait for what is under way, after the last batch was closed."""
+    async def finish(self, within_s: float | None = None) -> None:
+        """Wait for what is under way, after the last batch was closed; what takes longer is not acknowledged, and comes again."""
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=within_s)
 
     async def _take(self, policy: DoorPolicy, by_type: Mapping[str, Reader], message: Message) -> Reply:
         reply = await self._judged(policy, by_type, message)

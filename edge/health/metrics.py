@@ -32,6 +32,12 @@ CERTIFICATE_LEFT = Gauge("edge_certificate_left_seconds", "How long the gateway'
 RENEWALS_FAILED = Counter(
     "edge_certificate_renewals_failed", "Times that the hub could not be asked for the next certificate"
 )
+LOOP_LAG = Histogram(
+    "edge_loop_lag_seconds",
+    "How much later than asked the event loop woke up",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5),
+)
+LOOP_STALLS = Counter("edge_loop_stalls", "Times that a task held the event loop up for more than 200 ms", ["task"])
 HOST_RESTARTS = Counter(
     "edge_host_restarts", "Processes of adapters that crashed, or blocked and were ended", ["device", "reason"]
 )

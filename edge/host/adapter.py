@@ -6,7 +6,6 @@ Gap: an adapter that goes on where the stored samples end says so itself; of one
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ UNKNOWN_SILENCE_NS = (
 FIRST_PAUSE_S, LONGEST_PAUSE_S, CALM_S = 0.2, 60.0, 60.0
 REFUSED_PAUSE_S = 30.0  # for settings that cannot be used: somebody has to change them
 _SOURCES = 256
+_EARLY = 64
 
 _log = structlog.get_logger()
 
@@ -187,7 +187,7 @@ class HostedLink:
     def __init__(self, owner: HostedAdapter, process: HostProcess, session: int) -> None:
         """Made by HostedAdapter.open."""
         self._owner, self._process, self._session = owner, process, session
-        self._early: deque[Chunk] = deque()
+        self._early: list[Chunk] = []
 
     async def opened(self) -> None:
         """Wait until the process has its link; what its decoder gave out behind the last one is kept."""
@@ -195,12 +195,15 @@ class HostedLink:
             kind, body = await self._next()
             if kind is Kind.OPENED:
                 return
+            if len(self._early) >= _EARLY:
+                msg = f"the adapter has sent {_EARLY} packages before its link was open"
+                raise LinkError(msg)
             self._early.append(Chunk(body, kind.name))
 
     async def receive(self) -> Chunk:
         """The next package or fault; LinkError when the device's link or its process is gone."""
         if self._early:
-            return self._early.popleft()
+            return self._early.pop(0)
         kind, body = await self._next()
         return Chunk(body, kind.name)
 

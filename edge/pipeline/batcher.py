@@ -208,11 +208,12 @@ class Batcher:
         for lane in Lane:
             self.close(lane)
 
-    async def close_all(self) -> None:
-        """Close every lane, alarms first, and wait until all are durable."""
+    async def close_all(self, within_s: float | None = None) -> int:
+        """Close every lane, alarms first, and wait until all are durable, or for `within_s`; how many batches are not."""
         self.close_at_once()
         if self._writing:
-            await asyncio.wait(self._writing)
+            await asyncio.wait(self._writing, timeout=within_s)
+        return len(self._writing)
 
     def _durable(self, lane: Lane, future: "asyncio.Future[int]") -> None:
         self._writing.discard(future)

@@ -29,6 +29,7 @@ from protocols.uplink_pb2 import Envelope
 from protocols.wire import Arrival, decode_record, encode_batch, encode_record
 
 _RETIRE_EVERY_S = 60.0
+_HANGS_S = 60.0  # a card that tidies itself up takes seconds
 _BATCH_BYTES = 1024  # that a waiting batch takes beside its payload: a small one is mostly this
 # Together as far below the bound of a batch as the longest names of sources and devices can want.
 _GAPS_OF_A_BATCH = 512
@@ -113,8 +114,8 @@ class Spool:
         """Make durable what waits, write the index, end the threads."""
         for lane in Lane:
             self._tell_given_up(lane)
-        await asyncio.to_thread(self._alarm_writer.stop)
-        await asyncio.to_thread(self._bulk_writer.stop)
+        writers = (self._alarm_writer, self._bulk_writer)
+        await asyncio.gather(*(asyncio.to_thread(writer.stop) for writer in writers))
         await asyncio.to_thread(self._store.close)
 
     @property
@@ -285,6 +286,10 @@ class Spool:
         """Batches that wait for the lane's writer."""
         return self._writer(lane).waiting()
 
+    def dead_writers(self) -> list[str]:
+        """Writer threads that have ended, or hang in the disk."""
+        return [w.name for w in (self._alarm_writer, self._bulk_writer) if not w.is_alive(_HANGS_S)]
+
     # -- the writer threads
 
     def _writer(self, lane: Lane) -> GroupWriter[_Work]:
@@ -319,8 +324,13 @@ class Spool:
         sources = [s for i in group for s in i.sources]
         alarms = [a for i in group for a in i.alarms]
         arrivals = [a for i in group for a in i.arrivals]
+
+        def give_up() -> bool:
+            writer.beat()  # a disk that refuses is no dead thread
+            return writer.stopping
+
         try:
-            self._store.write(key, [i.frame for i in group], sources, alarms, arrivals, lambda: writer.stopping)
+            self._store.write(key, [i.frame for i in group], sources, alarms, arrivals, give_up)
         except OSError as error:
             self._loop.call_soon_threadsafe(self._settle, group, error)
         else:

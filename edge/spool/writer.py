@@ -4,6 +4,7 @@ Alarms and the other lanes each have one, so that an alarm's fdatasync waits for
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -22,6 +23,7 @@ class GroupWriter(Generic[T]):
         self._condition = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._beat_s = time.monotonic()
 
     def start(self) -> None:
         """Begin to write."""
@@ -38,6 +40,19 @@ class GroupWriter(Generic[T]):
         return len(self._items)
 
     @property
+    def name(self) -> str:
+        """Of its thread."""
+        return self._thread.name
+
+    def beat(self) -> None:
+        """The thread goes on, though a commit takes long: it tries again what the disk refused."""
+        self._beat_s = time.monotonic()
+
+    def is_alive(self, within_s: float) -> bool:
+        """Whether the thread is there and has gone on within so long."""
+        return self._thread.is_alive() and time.monotonic() - self._beat_s < within_s
+
+    @property
     def stopping(self) -> bool:
         """Whether `stop` was called: retries should end."""
         return self._stopping
@@ -52,6 +67,7 @@ class GroupWriter(Generic[T]):
 
     def _run(self) -> None:
         while True:
+            self.beat()
             with self._condition:
                 if not self._items and not self._stopping:
                     self._condition.wait(IDLE_S)
