@@ -24,19 +24,13 @@ from edge.doors.known import Known
 from edge.doors.visitor import Visitor
 from edge.ending import BATCHES_S, end_overdue, leave
 from edge.health.lag import LoopWatch, named_tasks
-from edge.health.metrics import (
-    SPOOL_BYTES,
-    SPOOL_DAMAGED,
-    SPOOL_KEY_IN_FILE,
-    SPOOL_OLDER_KEYS,
-    SPOOL_WAITING,
-    UPLINK_WAITING,
-)
+from edge.health.metrics import SPOOL_DAMAGED, SPOOL_KEY_IN_FILE, SPOOL_OLDER_KEYS
 from edge.health.process import since_start_s
-from edge.health.status import EVERY_S as STATUS_EVERY_S
+from edge.health.reporter import Reporter
 from edge.health.status import Status
 from edge.health.systemd import READY, STOPPING, Notifier
-from edge.host.adapter import HostContext, HostedAdapter
+from edge.health.vitals import Vitals
+from edge.host.adapter import HostContext, HostedAdapter, tell_clock
 from edge.identity import IdentityError, fall_back, load_identity
 from edge.identity.renewal import Renewal
 from edge.identity.store import utc_now
@@ -74,7 +68,6 @@ if TYPE_CHECKING:
     from protocols.link import CannotResend
     from protocols.uplink_pb2 import Placement
 
-_LOOK_EVERY_S = 1.0
 _READY_WITHIN_S = 5.0  # systemd is not kept waiting for a device that is switched off
 
 _log = structlog.get_logger()
@@ -97,6 +90,7 @@ class _Parts:
     intake: Intake
     times: Timekeeper
     local_page: Serving | None
+    reporter: Reporter
 
 
 class AgentError(RuntimeError):
@@ -116,6 +110,7 @@ class Agent:
         self._keys = settings.spool.keys(settings.state_dir, os.environ.get("CREDENTIALS_DIRECTORY"))
         self._notifier = Notifier(os.environ, os.getpid())
         self._lag = LoopWatch()
+        self._vitals = Vitals(settings.state_dir)
         self._is_first = True
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -152,7 +147,7 @@ class Agent:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
                 services.start("certificate", parts.renewal.run)
                 services.start("losses", parts.losses.run)
-                services.start("watch", lambda: self._watch(parts))
+                services.start("watch", parts.reporter.run)
                 services.start("loop-watch", self._lag.run)
                 services.start(
                     "watchdog", lambda: self._notifier.feed(lambda: [*spool.dead_writers(), *services.dead()])
@@ -272,24 +267,33 @@ class Agent:
 
         def clock_stepped(by_ns: int) -> None:
             devices.clock_stepped(by_ns)
-            for host in hosts:
-                host.tell_clock()
+            tell_clock(hosts)
 
         times.join(batcher, clock_stepped, uplink.wake)
         local_page = self._local_page(room, terms, devices)
         renewal = Renewal(
             self._settings.state_dir, lambda present, csr: ask_to_renew(self._hubs(), present, csr), uplink.move
         )
+        reporter = Reporter(
+            Status(
+                identity.gateway, _version(), self._clock.now_ns(), identity.not_after_ns(),
+                spool_max_bytes=self._limits.total_bytes, spool_key=spool.key_kept_in,
+            ),
+            self._clock, times, self._vitals, self._lag, spool, link, batcher, renewal,
+            states=lambda: [d.is_up for d in (*pipelines.values(), *intake.visitors().values())],
+            page_url=lambda: "" if local_page is None else local_page.url,
+        )  # fmt: skip
         doors = self._doors()
         return _Parts(
-            identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times, local_page
-        )
+            identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times, local_page,
+            reporter,
+        )  # fmt: skip
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:
         settings = self._settings.local_page
         if not settings.listen:
             return None
-        page = LocalPage(room, terms, load_pages(), devices.acknowledge_here)
+        page = LocalPage(room, terms, load_pages(), devices.acknowledge_here, self._vitals.told)
         return Serving(settings, self._settings.state_dir, page)
 
     def _doors(self) -> list[tuple[DoorPolicy, Door]]:
@@ -376,33 +380,6 @@ class Agent:
         if any(isinstance(record, Observation | WaveformGroup) for record in records):
             self._is_first = False
             _log.info("first-data", after_s=round(since_start_s(), 2), processor_s=round(time.process_time(), 2))
-
-    async def _watch(self, parts: _Parts) -> None:
-        """Look at clock and spool about once a second; tell the hub how the gateway is now and then."""
-        status = Status(
-            parts.identity.gateway, _version(), self._clock.now_ns(), parts.identity.not_after_ns(),
-            spool_max_bytes=self._limits.total_bytes, spool_key=parts.spool.key_kept_in,
-        )  # fmt: skip
-        told_s = -STATUS_EVERY_S
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            await parts.times.look()
-            SPOOL_BYTES.set(parts.spool.allocated_bytes())
-            for lane in Lane:
-                SPOOL_WAITING.labels(lane=lane.name.lower()).set(parts.spool.waiting(lane))
-                UPLINK_WAITING.labels(lane=lane.name.lower()).set(parts.link.waiting(lane))
-            if time.monotonic() - told_s >= STATUS_EVERY_S:
-                told_s = time.monotonic()
-                status.spool_bytes = parts.spool.allocated_bytes()
-                status.local_page = "" if parts.local_page is None else parts.local_page.url
-                status.waiting = {lane.name.lower(): parts.link.waiting(lane) for lane in Lane}
-                status.certificate_not_after_ns = parts.renewal.not_after_ns or status.certificate_not_after_ns
-                status.renewal_failing = bool(parts.renewal.failing)
-                parts.times.tell(status)
-                expected = (*parts.pipelines.values(), *parts.intake.visitors().values())
-                status.devices_up = sum(device.is_up is True for device in expected)
-                status.devices_down = sum(device.is_up is False for device in expected)
-                parts.batcher.add([status.event(self._clock.now_ns())])
 
     def _tell_key(self, spool: Spool) -> None:
         in_file = spool.key_kept_in is KeptIn.FILE

@@ -96,6 +96,7 @@ EVT_GATEWAY_STATUS = "WDL_EVT_GATEWAY_STATUS"
 EVT_THROTTLED = "WDL_EVT_THROTTLED"
 EVT_THROTTLE_ENDED = "WDL_EVT_THROTTLE_ENDED"
 EVT_ADAPTER_LOST = "WDL_EVT_ADAPTER_LOST"
+EVT_GATEWAY_SHORT = "WDL_EVT_GATEWAY_SHORT"
 
 LINK_LOSS = "link_loss"
 DEVICE_RESTART = "device_restart"
@@ -247,6 +248,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
+    yield Term(EVT_GATEWAY_SHORT, event, "The gateway runs short of processor time or memory", "网关处理器或内存不足")
     yield Term(EVT_ADAPTER_LOST, event, "The adapter's program has ended and is started again", "适配程序已终止并重新启动")
     yield from _pace_terms()
 

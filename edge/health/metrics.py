@@ -54,6 +54,7 @@ UPLINK_VIOLATIONS = Counter(
     "Messages of the hub that broke the protocol; their connection was begun anew",
     ["connection"],
 )
+MACHINE = Gauge("edge_machine_percent", "How much of the gateway's machine is in use", ["what"])
 CLOCK_STEPS = Counter("edge_clock_steps", "Steps of the gateway's clock")
 DOOR_MESSAGES = Counter(
     "edge_door_messages", "Messages that came to a door, by what became of them", ["door", "verdict"]

@@ -30,6 +30,7 @@ class Status:
     devices_up: int = 0
     devices_down: int = 0
     renewal_failing: bool = False  # the certificate is due, and the hub could not be asked for the next one
+    machine: dict[str, float | int | str] = field(default_factory=dict[str, float | int | str])  # edge/health/vitals.py
     local_page: str = ""  # address of the gateway's own page
 
     def event(self, now_ns: int) -> DeviceEvent:
@@ -49,6 +50,7 @@ class Status:
             ("devices_up", self.devices_up),
             ("devices_down", self.devices_down),
             *((("certificate_not_renewed", True),) if self.renewal_failing else ()),
+            *self.machine.items(),
             *((("local_page", self.local_page),) if self.local_page else ()),
         )
         return DeviceEvent(SourcePath(self.gateway), EVT_GATEWAY_STATUS, Times(now_ns), params)

@@ -56,8 +56,17 @@ class RefusedError(Exception):
 class LocalPage:
     """The handler. `acknowledge` is the agent's: called with an alarm that nobody has seen, and the ticket."""
 
-    def __init__(self, room: Room, terms: "Terms", pages: "Pages", acknowledge: Acknowledge) -> None:
+    def __init__(
+        self,
+        room: Room,
+        terms: "Terms",
+        pages: "Pages",
+        acknowledge: Acknowledge,
+        machine: Callable[[], Json] = dict,
+    ) -> None:
+        """`machine`: how the gateway's machine is (edge/health/vitals.py)."""
         self._room, self._terms, self._pages, self._acknowledge = room, terms, pages, acknowledge
+        self._machine = machine
 
     async def handle(self, request: Request) -> Answer | Upgrade:
         """Answer one request."""
@@ -148,7 +157,7 @@ class LocalPage:
 
     def _state(self, request: Request, ward: str) -> Answer:
         ticket, _ = self._bearer(request, ward)
-        return _json(ward_json(self._room, ward, ticket.ward_name))
+        return _json({**ward_json(self._room, ward, ticket.ward_name), "gateway": self._machine()})
 
     def _events(self, request: Request, ward: str) -> Answer:
         ticket, _ = self._bearer(request, ward)

@@ -4,6 +4,7 @@ Durable batches are handed to the link in the order of their numbers. Leaves num
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -106,6 +107,7 @@ class Batcher:
         self._open = {lane: _Open() for lane in Lane}
         self._timers: dict[Lane, asyncio.TimerHandle] = {}
         self._writing: set[asyncio.Future[int]] = set()
+        self.closed_s = 0.0  # monotonic, of the last batch
 
     def add(self, records: Iterable[Record]) -> None:
         """Take records; alarms leave at once, and nothing of theirs waits for other lanes."""
@@ -158,6 +160,7 @@ class Batcher:
         closed, self._open[lane] = self._open[lane], _Open()
         if not closed.records:
             return None
+        self.closed_s = time.monotonic()
         parts = self._append(lane, closed.records, closed.arrivals)
         durable = parts[0] if len(parts) == 1 else _all(parts)
         if closed.durable is not None:

@@ -12,6 +12,7 @@ from hub.devices.present import to_ms
 from hub.web.kit import to_sign_in
 
 if TYPE_CHECKING:
+    from hub.core.machine import Machine
     from hub.gateways.domain import GatewayRow
     from hub.gateways.listing import GatewayList
     from hub.web.kit import WebKit
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, object]
 
 
-def add_routes(router: APIRouter, web: "WebKit", gateways: "GatewayList") -> None:
-    """Add the routes."""
+def add_routes(router: APIRouter, web: "WebKit", gateways: "GatewayList", machine: "Machine") -> None:
+    """Add the routes. `machine`: the hub's own."""
 
     @router.get("/gateways")
     @declares("gateway.list")
@@ -42,7 +43,11 @@ def add_routes(router: APIRouter, web: "WebKit", gateways: "GatewayList") -> Non
     @declares("gateway.list")
     async def listed(person: Annotated[Person, Depends(web.signed_in)]) -> Json:
         now = datetime.now(UTC)
-        return {"gateways": [gateway_json(row, now) for row in await gateways.find(person.principal)]}
+        own = {f"{name}_percent": value for name, value in machine.percent.items()}
+        return {
+            "gateways": [gateway_json(row, now) for row in await gateways.find(person.principal)],
+            "hub": {**own, "warnings": machine.warnings},
+        }
 
 
 def gateway_json(row: "GatewayRow", now: datetime) -> Json:
@@ -54,12 +59,12 @@ def gateway_json(row: "GatewayRow", now: datetime) -> Json:
         "certificate_until_ms": to_ms(row.certificate_until),
         "certificate_days": row.certificate_days(now),
         "last_stored_ms": to_ms(row.last_stored_at),
+        "warnings": row.warnings(now),
         "status_ms": to_ms(row.status_at),
         "status": row.status,
         "waiting": row.waiting,
         "clock_off_ms": row.clock_off_ms,
         "devices": row.devices,
-        "warnings": ["spool_key_in_file"] if row.spool_key_in_file else [],
         "throttled_since_ms": to_ms(row.throttled_since),
         "throttled_until_ms": to_ms(row.throttled_until),
     }

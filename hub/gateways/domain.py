@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-HEARD_WITHIN = timedelta(seconds=45)  # three times the period of its status
+# A gateway that has nothing to send tells its state every 2 s (edge/health/reporter.py). With the 3 s in which a page asks again, one that
+# falls silent is a technical alarm within 10 s.
+HEARD_WITHIN = timedelta(seconds=6)
 CERTIFICATE_SOON = timedelta(days=30)
 CLOCK_OFF_MS = 500.0
 
@@ -39,8 +41,23 @@ class GatewayRow:
             return GatewayState.REVOKED
         if self.certificate_until is None:
             return GatewayState.NOT_ENROLLED
-        heard = max((t for t in (self.status_at, self.last_stored_at) if t is not None), default=None)
+        heard = self.heard_at
         return GatewayState.ONLINE if heard is not None and now - heard <= HEARD_WITHIN else GatewayState.AWAY
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When something of it was last stored, by the hub's clock; what it says of the time itself may be wrong."""
+        return self.last_stored_at
+
+    def warnings(self, now: datetime) -> list[str]:
+        """What wants a person: by its own word `cpu` or `memory` while it is not away, and `spool_key_in_file`."""
+        said = str(self.status.get("warnings", "")) if self.state(now) is GatewayState.ONLINE else ""
+        return [*(one for one in said.split(",") if one), *(["spool_key_in_file"] if self.spool_key_in_file else [])]
+
+    def percent(self, what: str) -> float | None:
+        """How much of something is in use there: `cpu`, `memory`, `disk`."""
+        value = self.status.get(f"{what}_percent")
+        return None if value is None else float(value)
 
     def certificate_days(self, now: datetime) -> int | None:
         """Whole days that the certificate is still valid; negative when it has ended."""

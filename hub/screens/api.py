@@ -38,6 +38,12 @@ def add_routes(router: APIRouter, web: "WebKit", screens: "Screens", accounts: "
         await screens.tell(person.principal, ward, screen, body.sound)
         return Response(status_code=204)
 
+    @router.delete("/api/v1/ward/{ward}/screens/{screen}", status_code=204, response_model=None)
+    @declares("screen.tell")
+    async def close(ward: str, screen: UUID, person: Annotated[Person, signed_in]) -> Response:
+        await screens.close(person.principal, ward, screen)
+        return Response(status_code=204)
+
     @router.get("/api/v1/screens", response_model=None)
     @declares("screen.list")
     async def listed(person: Annotated[Person, signed_in]) -> Json:
@@ -53,6 +59,7 @@ def add_routes(router: APIRouter, web: "WebKit", screens: "Screens", accounts: "
                     "sound": one.sound.value,
                     "since_ms": to_us(one.sound_since) // 1000,
                     "seen_ms": to_us(one.seen_at) // 1000,
+                    "silent": one.is_silent,
                 }
                 for one in found
             ]

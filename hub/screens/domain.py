@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# A page tells of itself every 4 s and at each change; one that has not for so long is closed or cut off.
-GONE = timedelta(seconds=15)
+# A page tells of itself every 2 s, at each change and when it is closed. One that has not told for so long is cut off, stands still, or its
+# machine is off: with the 3 s in which an engineers' page asks again, a technical alarm within 10 s.
+SILENT = timedelta(seconds=6)
+# A shift; by then somebody has looked. Sooner when the same person has opened the ward again: a browser that crashed.
+FORGOTTEN = timedelta(hours=8)
 
 
 class SoundState(StrEnum):
@@ -23,7 +26,10 @@ class SoundState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """An open page. `who` as in the audit, `user:12`; `sound_since`: since when its sound is as it is."""
+    """An open page. `who` as in the audit, `user:12`; `sound_since`: since when its sound is as it is.
+
+    `is_silent`: it has not told of itself since `seen_at`, and was not closed.
+    """
 
     screen_id: str
     ward: str
@@ -32,3 +38,4 @@ class Screen:
     sound: SoundState
     sound_since: datetime
     seen_at: datetime
+    is_silent: bool = False

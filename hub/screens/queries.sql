@@ -18,10 +18,17 @@ returning (select sound from before)
 -- name: forget
 delete from screen where tenant_id = %(tenant)s and seen_at < now() - interval '1 day'
 
+-- name: close
+delete from screen where tenant_id = %(tenant)s and screen_id = %(screen)s and who = %(who)s
+
 -- name: open
-select s.screen_id::text, w.slug, w.name, s.who, s.sound, s.sound_since, s.seen_at
+select s.screen_id::text, w.slug, w.name, s.who, s.sound, s.sound_since, s.seen_at,
+       greatest(s.seen_at, %(began)s) <= now() - %(silent)s as is_silent
   from screen s
   join ward w using (ward_id)
- where s.tenant_id = %(tenant)s and s.seen_at > now() - %(gone)s
- order by s.sound = 'on', w.slug, s.sound_since
+ where s.tenant_id = %(tenant)s and s.seen_at > now() - %(forgotten)s
+   and (greatest(s.seen_at, %(began)s) > now() - %(silent)s
+        or not exists (select from screen n
+                        where n.tenant_id = s.tenant_id and n.ward_id = s.ward_id and n.who = s.who and n.opened_at > s.seen_at))
+ order by is_silent desc, s.sound = 'on', w.slug, s.sound_since
  limit 500

@@ -1,12 +1,13 @@
 """What can be done with open ward pages: a page tells of itself, engineers see which cannot sound."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
-from hub.screens.domain import GONE, Screen, SoundState
+from hub.screens.domain import FORGOTTEN, SILENT, Screen, SoundState
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -27,6 +28,7 @@ class Screens:
         self.audit = audit
         self._placement = placement
         self._told = 0
+        self._began = datetime.now(UTC)
 
     @policy("screen.tell")
     async def tell(self, principal: "Principal", slug: str, screen: UUID, sound: SoundState) -> None:
@@ -52,10 +54,23 @@ class Screens:
                 )
         self._told += 1
 
-    @policy("screen.list")
-    async def open(self, principal: "Principal") -> list[Screen]:
-        """The pages that are open now, those that cannot sound first."""
+    @policy("screen.tell")
+    async def close(self, principal: "Principal", slug: str, screen: UUID) -> None:
+        """A page is closed by the person at it: nobody misses it. NotFoundError for the ward."""
+        await self._placement.ward(principal, slug)
         tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
-            rows = await (await connection.execute(_QUERIES["open"], {"tenant": tenant, "gone": GONE})).fetchall()
-        return [Screen(r[0], r[1], r[2], r[3], SoundState(r[4]), r[5], r[6]) for r in rows]
+            values = {"tenant": tenant, "screen": screen, "who": str(principal)}
+            await connection.execute(_QUERIES["close"], values)
+
+    @policy("screen.list")
+    async def open(self, principal: "Principal") -> list[Screen]:
+        """The pages that are open now, those that fell silent first, then those that cannot sound.
+
+        While the hub itself was away no page could tell: silence counts from its start at the earliest.
+        """
+        tenant = tenant_of(principal)
+        values = {"tenant": tenant, "silent": SILENT, "forgotten": FORGOTTEN, "began": self._began}
+        async with self._database.transaction(tenant) as connection:
+            rows = await (await connection.execute(_QUERIES["open"], values)).fetchall()
+        return [Screen(r[0], r[1], r[2], r[3], SoundState(r[4]), r[5], r[6], r[7]) for r in rows]

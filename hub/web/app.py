@@ -32,6 +32,7 @@ from hub.clocks.service import Clocks
 from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.i18n import SharedPages, load_shared_pages
 from hub.core.live_copies import subscribe_all
+from hub.core.machine import Machine
 from hub.core.policy import public
 from hub.devices import api as device_api
 from hub.devices.service import Devices
@@ -94,6 +95,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
             asyncio.create_task(_keep_up("alarms", follower.run)),
             asyncio.create_task(_keep_up("live", lambda: room.run(subscribe_all(services.live_path)))),
             asyncio.create_task(_keep_up("room", room.tend)),
+            asyncio.create_task(machine.watch()),
             asyncio.create_task(_keep_up("notices", lambda: hear(database, follower.look, room.placement_changed))),
         ]
         try:
@@ -105,16 +107,13 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    machine = Machine()
     # No generated pages of the API: they load scripts from elsewhere. docs/reference/http-api.md lists every route.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.room = room
     account_pages.add_routes(app.router, web, accounts)
     preferences.add_routes(app.router, web)
-    views = SavedViews(database, audit)
-    device_api.add_routes(app.router, web, Devices(database, audit), views)
-    clock_api.add_routes(app.router, web, Clocks(database, audit))
-    gateway_api.add_routes(app.router, web, GatewayList(database, audit))
-    quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)
+    _add_ledger(app, web, services, machine)
     alarm_api.add_routes(app.router, web, alarms, placement, accounts)
     beds = Beds(database, audit, placement, alarms, wards, room)
     local_pages = LocalPages(database, audit, services.ticket_key)
@@ -149,6 +148,16 @@ def _stand_before(app: FastAPI, *, secure: bool) -> None:
     app.add_middleware(RequestGuard)
     app.add_middleware(SecurityHeaders, secure=secure)
     app.add_middleware(FunctionTimes)
+
+
+def _add_ledger(app: FastAPI, web: WebKit, services: "Services", machine: Machine) -> None:
+    """What engineers work with: devices and their clocks, gateways, the quarantine."""
+    database, audit = services.database, services.audit
+    views = SavedViews(database, audit)
+    device_api.add_routes(app.router, web, Devices(database, audit), views)
+    clock_api.add_routes(app.router, web, Clocks(database, audit))
+    gateway_api.add_routes(app.router, web, GatewayList(database, audit), machine)
+    quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)
 
 
 def _add_numbers(app: FastAPI, web: WebKit, services: "Services", placement: Placement) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from signal import SIGTERM
 
@@ -16,6 +17,8 @@ import pytest
 from edge.identity import save_identity
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
 from protocols.link import Lane
+from protocols.nomenclature import EVT_GATEWAY_STATUS
+from protocols.record import NS_PER_S, DeviceEvent
 from tests.fixtures.agent import Gateway
 from tests.fixtures.foreign_adapter import install
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
@@ -116,15 +119,33 @@ async def test_the_watchdog_is_fed_while_the_loop_goes_round_and_who_holds_it_up
         systemd.close()
 
 
-async def test_a_device_that_is_switched_off_does_not_keep_systemd_waiting(tmp_path: Path):
-    authority = Authority()
+def states(store: Store) -> list[DeviceEvent]:
+    return [r for r in store.records(Lane.EVENT) if isinstance(r, DeviceEvent) and r.code == EVT_GATEWAY_STATUS]
+
+
+async def test_a_device_that_is_switched_off_keeps_nobody_waiting_and_a_gateway_without_data_tells_that_it_lives(
+    tmp_path: Path,
+):
+    store, authority = Store(), Authority()
     systemd = Systemd(address := str(tmp_path / "notify"))
     try:
-        async with agent_of(tmp_path, 1, authority, amplifier(tmp_path / "none"), {"NOTIFY_SOCKET": address}) as agent:
+        async with (
+            hub_peer(store, authority) as hub,
+            agent_of(tmp_path, hub.port, authority, amplifier(tmp_path / "none"), {"NOTIFY_SOCKET": address}) as agent,
+        ):
             await until(lambda: bool(systemd.times_of("READY=1")))
             [ready] = agent.said("agent-ready")
             assert (ready["up"], ready["expected"]) == (0, 1)
             assert not systemd.times_of("WATCHDOG=1")
+            await until(lambda: len(states(store)) >= 4)
+            closed = sorted(batch.closed_ns for batch in store.batches.values())
+            assert max(b - a for a, b in pairwise(closed)) <= 5 * NS_PER_S, "silent after 6 s (hub/gateways/domain.py)"
+            told = dict(states(store)[-1].params)
+            assert told["devices_down"] == 1
+            assert 0 < float(told["memory_percent"]) < 100
+            assert 0 <= float(told["disk_percent"]) <= 100
+            assert float(told["loop_lag_ms"]) >= 0
+            assert {"agent_version", "uptime_s", "python", "system", "warnings"} <= set(told)
             assert await agent.kill(SIGTERM) == 0
     finally:
         systemd.close()

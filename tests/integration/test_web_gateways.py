@@ -1,5 +1,6 @@
 """The page of gateways: what a gateway says of itself, how long its certificate lasts, who may see it."""
 
+import asyncio
 import time
 
 import pytest
@@ -43,3 +44,35 @@ async def test_the_state_of_a_gateway_is_no_event_of_a_device(hub: RunningHub, w
     await deliver(hub, peer, Lane.EVENT, Status("ward3", "1", 0, 0).event(now_ns()))
     engineer = await web.signed_in("chen", Role.ENGINEER, ())
     assert "ward3" not in {d["name"] for d in (await engineer.get("/api/v1/devices")).json()["devices"]}
+
+
+async def test_a_gateway_that_falls_silent_is_away_within_seconds_and_its_warnings_are_of_then(
+    hub: RunningHub, web: RunningWeb
+):
+    peer = await hub.peer("ward3")
+    status = Status("ward3", "1.2.3", now_ns(), time.time_ns(), machine={"cpu_percent": 91.4, "warnings": "cpu"})
+    status.local_page = "https://ward3"
+    engineer = await web.signed_in("chen", Role.ENGINEER, ())
+
+    async def told() -> dict[str, object]:
+        [one] = [g for g in (await engineer.get("/api/v1/gateways")).json()["gateways"] if g["name"] == "ward3"]
+        return one
+
+    await deliver(hub, peer, Lane.EVENT, status.event(now_ns() + 3600 * 1_000_000_000))  # its clock does not count
+    heard = await told()
+    assert (heard["state"], heard["warnings"]) == ("online", ["cpu"])
+    assert "91 %" in (await engineer.get("/gateways")).text
+    while (now := await told())["state"] == "online":
+        await asyncio.sleep(0.2)
+        assert time.time() * 1000 - float(str(now["last_stored_ms"])) < 7000, (
+            "with the 3 s of an engineers' page within 10 s"
+        )
+    assert (now["state"], now["warnings"]) == ("away", [])
+    assert now["last_stored_ms"] == heard["last_stored_ms"]
+
+
+async def test_the_hub_tells_how_its_own_machine_is(web: RunningWeb):
+    engineer = await web.signed_in("chen", Role.ENGINEER, ())
+    own = (await engineer.get("/api/v1/gateways")).json()["hub"]
+    assert 0 < own["memory_percent"] < 100
+    assert set(own["warnings"]) <= {"cpu", "memory"}

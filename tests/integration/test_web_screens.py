@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from uuid import uuid4
 
 import pytest
@@ -24,8 +25,41 @@ async def test_engineers_see_which_open_page_cannot_sound_and_since_when(web: Ru
     assert first["since_ms"] < first["seen_ms"], "since when it has been so, not when it was told last"
     await nurse.post(mute, json={"sound": "on"})
     assert [one["sound"] for one in (await engineer.get("/api/v1/screens")).json()["screens"]] == ["on", "on"]
-    hub.do("update screen set seen_at = seen_at - interval '16 seconds'")
+    for path in (loud, mute):
+        assert (await nurse.delete(path)).status_code == 204
     assert (await engineer.get("/api/v1/screens")).json()["screens"] == [], "a page that was closed is no alarm"
+
+
+async def test_a_page_that_was_not_closed_is_silent_within_seconds_until_it_tells_again_or_its_person_opens_another(
+    web: RunningWeb, hub: RunningHub
+):
+    nurse, engineer, other = (
+        await web.signed_in(),
+        await web.signed_in("fan.wei", Role.ENGINEER, ()),
+        await web.signed_in("wu.min"),
+    )
+    page = f"/api/v1/ward/7b/screens/{uuid4()}"
+
+    async def listed() -> list[dict[str, object]]:
+        return (await engineer.get("/api/v1/screens")).json()["screens"]
+
+    assert (await nurse.post(page, json={"sound": "on"})).status_code == 204
+    told_s = time.monotonic()
+    assert [one["silent"] for one in await listed()] == [False]
+    while not (await listed())[0]["silent"]:
+        await asyncio.sleep(0.2)
+        assert time.monotonic() - told_s < 7, "with the 3 s of an engineers' page within 10 s"
+    [silent] = await listed()
+    assert (silent["who"], silent["ward"]) == ("Li.Na", {"id": "7b", "name": "Cardiology 7B"})
+    assert (await other.delete(page)).status_code == 204
+    assert len(await listed()) == 1, "nobody closes the page of somebody else"
+    await nurse.post(page, json={"sound": "on"})
+    assert [one["silent"] for one in await listed()] == [False]
+    hub.do("update screen set seen_at = seen_at - interval '1 hour', opened_at = opened_at - interval '1 hour'")
+    await other.post(f"/api/v1/ward/7b/screens/{uuid4()}", json={"sound": "on"})
+    assert len(await listed()) == 2, "what somebody else opens says nothing of it"
+    await nurse.post(f"/api/v1/ward/7b/screens/{uuid4()}", json={"sound": "on"})
+    assert not any(one["silent"] for one in await listed())
 
 
 async def test_the_audit_has_who_and_which_page_fell_mute_and_was_heard_again_and_no_line_for_each_report(

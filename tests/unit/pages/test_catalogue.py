@@ -9,6 +9,7 @@ import pytest
 from hub.beds.posture import Posture
 from hub.devices.domain import Column
 from hub.quarantine.sentences import SENTENCES
+from models.machine import THRESHOLDS
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
@@ -51,6 +52,9 @@ BUILT: dict[str, list[str]] = {
     "admit.sexes.": ["female", "male", "other", "unknown"],
     "admit.paced_is.": ["yes", "no", "unknown"],
     "screens.": ["off", "none"],
+    "gateways.short.": [*THRESHOLDS],
+    "gateways.hub_short.": [*THRESHOLDS],
+    "vitals.short.": [*THRESHOLDS],
     "rail.": ["ward", "devices", "quarantine", "gateways"],
     "theme.to_": ["night", "day"],
     "quarantine.state.": ["held", "releasing", "released", "discarded"],

@@ -81,7 +81,10 @@ export interface Snapshot {
   spelt?: Record<string, string[]>;
   now_ms: number;
   last_event_id: string | number | null;
+  /** On a gateway's own page: how its machine is. */
+  gateway?: Vitals;
 }
+export interface Vitals { cpu_percent?: number; memory_percent?: number; disk_percent?: number; temperature_c?: number; warnings: string[] }
 
 /** An alarm of the past with when its condition was over. */
 export interface Past extends Alarm { condition_ended_ms: number | null }

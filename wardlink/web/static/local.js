@@ -34,6 +34,21 @@ function tool(id, path, label) {
   return h("button", { class: "tool", type: "button", id, "aria-label": label, title: label }, icon(path));
 }
 
+/** How the gateway's machine is: in words when something is short, else where the pointer rests. @param {import("./contract").Vitals} told */
+function vitals(told) {
+  const box = document.getElementById("vitals");
+  if (!box) return;
+  const line = t("vitals.line", { cpu: Math.round(told.cpu_percent ?? 0), memory: Math.round(told.memory_percent ?? 0), disk: Math.round(told.disk_percent ?? 0) });
+  const warmth = told.temperature_c === undefined ? "" : ` · ${t("vitals.temperature", { degrees: Math.round(told.temperature_c) })}`;
+  const short = told.warnings.map((what) => t(`vitals.short.${what}`, { percent: Math.round((what === "cpu" ? told.cpu_percent : told.memory_percent) ?? 0) }));
+  box.title = line + warmth;
+  box.textContent = short.join(" · ");
+  box.hidden = !short.length;
+  const beside = document.getElementById("latency")?.parentElement;
+  if (beside) beside.title = `${t("local.latency_title")} · ${line}${warmth}`;
+}
+document.addEventListener("gateway", (event) => vitals(/** @type {CustomEvent<import("./contract").Vitals>} */ (event).detail));
+
 /** @param {string} why */
 function closed(why) {
   const languages = ["zh_Hans", "en"].map((lang) => h("a", { href: `/lang/${lang}`, lang: lang === "en" ? "en" : "zh-Hans" }, t(`language.${lang}`)));
@@ -55,6 +70,7 @@ function build(told) {
       h("div", { class: "place" }, h("h1", {}, name), h("span", { id: "count" })),
       h("div", { class: "banner", id: "banner" }),
       h("div", { class: "state" },
+        h("span", { class: "fact vitals", id: "vitals", hidden: true }),
         h("span", { class: "fact", title: t("local.latency_title") }, h("span", { class: "dot", id: "hub-dot" }), h("span", { class: "latency-word", id: "latency" })),
         h("button", { class: "tool", type: "button", id: "sound", "aria-live": "polite" }),
         tool("open-find", PATHS.search, t("search.open")), tool("open-menu", "M4 7h16M4 12h16M4 17h16", t("menu.title")), h("time", { class: "clock", id: "clock" }))),

@@ -1,6 +1,6 @@
-/** Tells the hub that this ward page is open and whether it can sound: a mute page is a technical alarm on the engineers' pages. */
+/** Tells the hub that this ward page is open and whether it can sound: one that is mute, or falls silent, is a technical alarm on the engineers' pages. */
 
-const EVERY_MS = 4000;
+const EVERY_MS = 2000;
 
 export class Presence {
   /** @param {import("./hub.js").Hub} hub @param {string} ward */
@@ -11,6 +11,16 @@ export class Presence {
     this.sound = null;
     this.sending = false;
     setInterval(() => void this.send(), EVERY_MS);
+    // Whoever closes the page, or signs out, is no silence. Once signed out it could not be told any more.
+    addEventListener("pagehide", () => this.close());
+    addEventListener("pageshow", (event) => { if (event.persisted) void this.send(); });
+    document.addEventListener("submit", (event) => { if (event.target instanceof HTMLFormElement && event.target.action.endsWith("/sign-out")) this.close(); }, true);
+  }
+
+  /** Outlives the page. */
+  close() {
+    if (this.sound === null || this.hub.signedOut) return;
+    void this.hub.forget(this.path).catch((error) => console.info("page not told of", error));
   }
 
   /** @param {"on" | "off" | "none"} sound */

@@ -172,6 +172,7 @@ export class WardPage {
   /** @param {Snapshot} snapshot */
   take(snapshot) {
     this.spelt = snapshot.spelt ?? {}; // a gateway knows no pinyin
+    if (snapshot.gateway) document.dispatchEvent(new CustomEvent("gateway", { detail: snapshot.gateway }));
     const beds = this.mine(snapshot.beds);
     const ids = beds.map((bed) => bed.id).join();
     if (ids !== [...this.tiles.keys()].join() || !document.documentElement.dataset.ready) this.build(beds);
