@@ -41,22 +41,25 @@ class _Host:
         self._decoder: Decoder
 
     async def run(self) -> int:
+        """The exit status. Whatever foreign code raises is told to the agent by name."""
         beats = asyncio.create_task(self._beat())
-        try:
-            while command := await self._command():
-                await self._do(*command)
-                if self._session is not None and self._session.done():
-                    await self._session
-        except ConfigError as error:
-            await self._send(wire.told(Kind.REFUSED, text=str(error)))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return 0  # the agent has gone
-        except Exception as error:  # noqa: BLE001 - the boundary of foreign code: whatever it raises is told to the agent by name
-            await self._send(wire.told(Kind.FAILED, error=type(error).__name__, text=str(error), where=_frames(error)))
-            return _FAILED
-        finally:
-            beats.cancel()
-        return 0
+        serving = asyncio.create_task(self._serve())
+        await asyncio.wait((serving,))
+        beats.cancel()
+        match serving.exception():
+            case None | ConnectionError() | asyncio.IncompleteReadError():
+                return 0  # the agent has gone
+            case ConfigError() as error:
+                await self._send(wire.told(Kind.REFUSED, text=str(error)))
+                return 0
+            case error:
+                told = wire.told(Kind.FAILED, error=type(error).__name__, text=str(error), where=_frames(error))
+                await self._send(told)
+                return _FAILED
+
+    async def _serve(self) -> None:
+        while command := await self._command():
+            await self._do(*command)
 
     async def _command(self) -> tuple[Kind, bytes] | None:
         """The next command; None at the agent's end. A session that failed is raised meanwhile."""
@@ -165,7 +168,7 @@ class _Host:
         return time.monotonic_ns() + self._offset_ns
 
 
-def _frames(error: Exception) -> list[str]:
+def _frames(error: BaseException) -> list[str]:
     """Where it was raised, innermost first."""
     found = traceback.extract_tb(error.__traceback__)
     return [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in reversed(found[-FRAMES_SHOWN:])]
