@@ -1,6 +1,6 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, clock, cost, heart, hub_rows, lethal, memory, query, spool, wall, waveform_codec
+from tests.figures import alarm_path, clock, cost, edge_rate, heart, hub_rows, lethal, memory, query, spool, wall, waveform_codec
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
@@ -14,6 +14,7 @@ FIGURES: tuple[Figure, ...] = (
     *alarm_path.FIGURES,
     *memory.FIGURES,
     *spool.FIGURES,
+    *edge_rate.FIGURES,
     *wall.FIGURES,
 )
 
