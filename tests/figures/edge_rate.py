@@ -43,6 +43,7 @@ CODES = (
     ("MDC_TTHOR_RESP_RATE", "/min", 12),
 )
 RUNS, WARM_UP_S, SETTLED_S, MEASURED_S, WITHIN_S = 3, 6.0, 3.0, 30.0, 60.0
+LEAST = 0.9  # that of the reference; runs on a busy machine brought 95 of 100
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 # The first thing that it asks its server; without an answer it sends nothing.
@@ -120,15 +121,22 @@ async def _sender(broker: MqttBroker, device: str, topic: str) -> asyncio.subpro
 
 
 async def spent(
-    broker: MqttBroker, topic: str, line: Line, pid: int, arrived: Callable[[], Awaitable[int]], form: Form
+    broker: MqttBroker,
+    topic: str,
+    line: Line,
+    pid: int,
+    arrived: Callable[[], Awaitable[int]],
+    form: Form,
+    least: float = 1.0,
 ) -> float:
-    """Processor seconds a thousand numerics, all of which arrived. Of the warm-up the reference may lose some: it is not counted."""
+    """Processor seconds a thousand numerics that were sent, of which the share `least` has to arrive. The warm-up is not counted."""
     await played(broker, topic, line, WARM_UP_S, 1)
     await asyncio.sleep(SETTLED_S)
     warm = await arrived()
     before_s = cpu_s(pid)
     numerics = await played(broker, topic, line, form.measured_s, 10_000) * len(DEVICES) * len(CODES)
-    await _all_arrived(arrived, warm + numerics)
+    await _all_arrived(arrived, warm + round(least * numerics))
+    await asyncio.sleep(SETTLED_S)
     return (cpu_s(pid) - before_s) / numerics * 1000
 
 
@@ -191,7 +199,7 @@ async def reference_cost(folder: Path, places: Places, form: Form) -> float:
             )  # fmt: skip
         try:
             await _subscribed(folder)
-            return await spent(broker, "reading", flat, process.pid, arrived, form)
+            return await spent(broker, "reading", flat, process.pid, arrived, form, LEAST)
         finally:
             process.kill()
             await process.wait()
