@@ -190,6 +190,7 @@ def test_an_agent_that_is_killed_leaves_exactly_the_gaps_that_it_reports(
         time.sleep(seed.uniform(0.0, 1.5))
         bed.processes.kill("agent")
         spools.append(shutil.copytree(bed.edge_state / "spool", tmp_path / f"spool-{turn}"))
+        shutil.copy2(bed.edge_state / "spool.key", tmp_path)  # where a spool has its key unless it is told otherwise
         time.sleep(seed.uniform(0.0, 1.5))
         bed.start_agent()
     assert spools
