@@ -1,6 +1,19 @@
 """Every figure that the harness knows. Add a module's `FIGURES` here."""
 
-from tests.figures import alarm_path, clock, cost, edge_rate, heart, hub_rows, lethal, memory, query, spool, wall, waveform_codec
+from tests.figures import (
+    alarm_path,
+    clock,
+    cost,
+    edge_rate,
+    heart,
+    hub_rows,
+    lethal,
+    memory,
+    query,
+    spool,
+    wall,
+    waveform_codec,
+)
 from tests.figures.entry import Figure
 
 FIGURES: tuple[Figure, ...] = (
