@@ -42,6 +42,8 @@ EXCEPTIONS = {
     "hub.worker:purge_secrets": OWN_TASK,
     "hub.ingest.identity:identify": "finds who a certificate is of: the principal that the door then checks",
     "hub.ingest.streams:Streams.link": BEHIND_THE_UPLINK,
+    "hub.ingest.streams:Streams.positions": BEHIND_THE_UPLINK,
+    "hub.ingest.resend:Resends.*": "carries out what somebody asked for through GatewayService, which checked and wrote it",
     "hub.ingest.writer:Writer.*": BEHIND_THE_UPLINK,
     "hub.ingest.catalog:GatewayCatalog.*": BEHIND_THE_UPLINK,
     "hub.ingest.downlink:Downlink.*": BEHIND_THE_UPLINK,
