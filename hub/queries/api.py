@@ -151,18 +151,20 @@ def add_routes(router: APIRouter, web: "WebKit", asking: "Asking") -> None:
 
 
 async def _answers(asking: "Asking", person: Person, queries: list[Question]) -> AsyncGenerator[bytes]:
-    """A line a question, _AT_ONCE at a time in their order; what cannot be answered is a line with its problem."""
+    """A line a question, _AT_ONCE at a time in their order; what cannot be answered is a line with its problem, and the others go on."""
     for at in range(0, len(queries), _AT_ONCE):
         some = queries[at : at + _AT_ONCE]
-        for asked, line in zip(some, await asyncio.gather(*(_line(asking, person, one) for one in some)), strict=True):
-            yield (json.dumps({"id": asked.id, **line}, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+        found = await asyncio.gather(*(_answer(asking, person, one) for one in some), return_exceptions=True)
+        for asked, one in zip(some, found, strict=True):
+            yield (json.dumps(_line(asked.id, one), ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 
-async def _line(asking: "Asking", person: Person, asked: Question) -> "Json":
-    try:
-        return {"result": await _answer(asking, person, asked)}
-    except Exception as error:  # noqa: BLE001  the other questions are answered; what it was is in the line, and ours are in the log
-        return {"problem": domain_error(error).problem()}
+def _line(asked: str, found: "Json | BaseException") -> "Json":
+    if isinstance(found, Exception):
+        return {"id": asked, "problem": domain_error(found).problem()}
+    if isinstance(found, BaseException):
+        raise found
+    return {"id": asked, "result": found}
 
 
 async def _answer(asking: "Asking", person: Person, asked: Question) -> "Json":
