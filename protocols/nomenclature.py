@@ -248,11 +248,16 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
+    yield from _gateway_terms()
+    yield from _pace_terms()
+
+
+def _gateway_terms() -> "Iterable[Term]":
+    event = TermKind.EVENT
     yield Term(EVT_GATEWAY_SHORT, event, "The gateway runs short of processor time or memory", "网关处理器或内存不足")
     yield Term(
         EVT_ADAPTER_LOST, event, "The adapter's program has ended and is started again", "适配程序已终止并重新启动"
     )
-    yield from _pace_terms()
 
 
 def _pace_terms() -> "Iterable[Term]":

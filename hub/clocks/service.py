@@ -97,7 +97,9 @@ class Clocks:
         async with self._database.transaction(tenant) as connection:
             await _segment(connection, tenant, device_id, segment_id)
             await connection.execute(_QUERIES["lock_device"], {"device": device_id})
-            segment = await _segment(connection, tenant, device_id, segment_id)  # as it is now that nobody else moves it
+            segment = await _segment(
+                connection, tenant, device_id, segment_id
+            )  # as it is now that nobody else moves it
             if not segment.observations and not segment.waveforms:
                 raise ConflictError("The segment has no rows.", "Choose one that has.", reason="empty")
             correction = await _correction(connection, segment, shift_s, drift_ppm)
