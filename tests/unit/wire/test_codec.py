@@ -74,8 +74,11 @@ def test_a_changed_byte_is_other_samples_or_a_decode_error(at: int, value: int):
     try:
         back = codec.decode(number, bytes(changed), leads=1, n=500, dtype="<i4")
     except DecodeError:
+        with pytest.raises(DecodeError):
+            codec.check(number, bytes(changed), leads=1, n=500, dtype="<i4")
         return
     assert back.shape == (1, 500)
+    codec.check(number, bytes(changed), leads=1, n=500, dtype="<i4")
 
 
 @pytest.mark.parametrize(
@@ -91,9 +94,10 @@ def test_a_changed_byte_is_other_samples_or_a_decode_error(at: int, value: int):
     ],
 )
 def test_counts_that_are_not_those_of_the_data_are_refused(leads: int, n: int, data: bytes, found: str):
-    with pytest.raises(DecodeError) as caught:
-        codec.decode(codec.DELTA_DEFLATE, data, leads=leads, n=n, dtype="<i2")
-    assert found in caught.value.found
+    for reads in (codec.decode, codec.check):
+        with pytest.raises(DecodeError) as caught:
+            reads(codec.DELTA_DEFLATE, data, leads=leads, n=n, dtype="<i2")
+        assert found in caught.value.found
 
 
 def test_samples_of_another_type_are_refused_before_anything_is_written():
