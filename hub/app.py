@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hub.devices.service import Devices
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
+    from hub.store.retention import Retention
     from hub.traces.service import Traces
     from hub.upstream.service import SharingRules
     from hub.worker import AuditVerification
@@ -165,6 +166,16 @@ async def audit_verification(settings: HubSettings) -> AsyncGenerator["AuditVeri
 
     async with Database(required(settings.worker_url, "worker_url"), "wardlink command", max_size=2) as database:
         yield AuditVerification(database, AuditLog(database, instance()))
+
+
+@asynccontextmanager
+async def retention(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Retention", int]]:
+    """Open what the commands about retention need, with the rights of the role worker; and which tenant was named."""
+    from hub.gateways.service import tenant_id_of
+    from hub.store.retention import Retention
+
+    async with Database(required(settings.worker_url, "worker_url"), "wardlink command", max_size=2) as database:
+        yield Retention(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
 
 
 @dataclass(frozen=True, slots=True)

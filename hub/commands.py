@@ -1,4 +1,4 @@
-"""The command `wardlink hub`: run, migrate, gateways, devices, accounts, audit, settings. Prints what a person does next; leaves the work to services."""
+"""The command `wardlink hub`: run, migrate, gateways, devices, accounts, audit, retention, settings. Prints what a person does next; leaves the work to services."""
 
 import asyncio
 import sys
@@ -27,6 +27,7 @@ from hub.core import principal
 from hub.core.errors import DomainError
 from hub.placement.commands import seed
 from hub.settings import HubSettings
+from hub.store.commands import app as retention
 from hub.upstream.commands import app as sharing
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ app.add_typer(clocks, name="clock")
 app.add_typer(accounts, name="account")
 audit = typer.Typer(help="The audit: verify.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit, name="audit")
+app.add_typer(retention, name="retention")
 app.add_typer(sharing, name="sharing")
 app.command()(seed)
 

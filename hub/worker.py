@@ -4,7 +4,7 @@ Each job is short, may run twice, and takes its database from the composition ro
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import procrastinate
@@ -17,6 +17,9 @@ from hub.core.functions import timed
 from hub.core.policy import policy
 from hub.core.sql import load_queries
 from hub.operations.domain import KEPT as MEASURED_KEPT
+from hub.store import sealing
+from hub.store.retention import Retention
+from hub.store.rollups import roll_up
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -28,6 +31,8 @@ _QUERIES = load_queries("hub", "worker.sql")
 
 # Who asks why a link or a token did not work is told "used" or "expired" for this long, and "unknown" after it.
 SECRET_KEPT = timedelta(days=30)
+
+DONE_JOBS_KEPT_H = 24  # one that runs each minute leaves 1440 rows a day
 
 _BREAKS = Gauge("hub_audit_breaks", "Writers whose audit chain does not hold")
 _VERIFIED = Gauge("hub_audit_verified_timestamp_seconds", "When the audit was last verified")
@@ -61,12 +66,14 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
     app = procrastinate.App(connector=connector)
     log = structlog.get_logger()
     verification = AuditVerification(database, audit)
+    retention = Retention(database, audit)
 
     @app.periodic(cron="7 * * * *")
     @app.task(name="secrets.purge", queueing_lock="secrets.purge", pass_context=False)
     async def purge(timestamp: int) -> None:
         with timed("worker:secrets.purge:job"):
             log.info("secrets-purged", scheduled=timestamp, **await purge_secrets(database))
+            await app.job_manager.delete_old_jobs(nb_hours=DONE_JOBS_KEPT_H)
 
     @app.periodic(cron="23 3 * * *")
     @app.task(name="audit.verify", queueing_lock="audit.verify", pass_context=False)
@@ -75,7 +82,42 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
             checked = await verification.verify(principal.system(audit_check.ACTION))
         log.info("audit-verified", breaks=len(checked.breaks), digest=checked.digest, scheduled=timestamp)
 
+    @app.periodic(cron="* * * * *")
+    @app.task(name="store.roll-up", queueing_lock="store.roll-up", pass_context=False)
+    async def make_rollups(timestamp: int) -> None:
+        with timed("worker:store.roll-up:job"):
+            marks = await roll_up(database)
+        log.debug("rolled-up", marks=marks, scheduled=timestamp)
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(name="store.seal", queueing_lock="store.seal", pass_context=False)
+    async def seal(timestamp: int) -> None:
+        with timed("worker:store.seal:job"):
+            log.info("store-sealed", scheduled=timestamp, **await seal_store(database, datetime.now(UTC)))
+
+    @app.periodic(cron="47 2 * * *")
+    @app.task(name="store.destroy", queueing_lock="store.destroy", pass_context=False)
+    async def destroy(timestamp: int) -> None:
+        with timed("worker:store.destroy:job"):
+            gone = await retention.destroy(principal.system("retention.destroy"))
+        log.info("retention-done", scheduled=timestamp, pieces=len(gone), rows=sum(one.rows for one in gone))
+
     return app
+
+
+async def seal_store(database: "Database", now: datetime) -> dict[str, int]:
+    """Seal what is old enough at `now`, and drop what that leaves empty; returns what was done."""
+    waveforms_before, readings_before = now - sealing.HOT_WAVEFORMS, now - sealing.HOT_READINGS
+    waveforms = await sealing.seal_waveforms(database, waveforms_before)
+    readings = await sealing.seal_readings(database, readings_before)
+    chunks = await sealing.drop_empty_chunks(database, waveforms_before, readings_before)
+    return {
+        "slots": waveforms.slots,
+        "groups": waveforms.rows,
+        "hours": readings.slots,
+        "readings": readings.rows,
+        "chunks": chunks,
+    }
 
 
 async def purge_secrets(database: "Database") -> dict[str, int]:

@@ -23,16 +23,6 @@ select s.path, s.device_id, g.from_time, g.to_time, g.reason
  order by g.from_time
  limit 2000
 
--- name: waveforms
-select stream_id, start, n, first_sample, codec, samples
-  from read_waveforms(%(streams)s, %(from)s, %(to)s)
- order by start, stream_id
-
--- name: felt
-select stream_id, start, n, first_sample, codec, samples
-  from sample_waveforms(%(streams)s, %(from)s, %(to)s, make_interval(secs => %(step_s)s))
- order by stream_id, start
-
 -- name: notes
 select note_id, at, written_at, who, text
   from note

@@ -12,6 +12,7 @@ from hub.beds.posture import BODY_AXES, STIR_G, Turn, Vector, axes_of, turns
 from hub.core.db import Connection
 from hub.core.sql import load_queries
 from hub.placement.domain import Span, Stay
+from hub.store.reading import read_groups, sample_groups
 from hub.wards.domain import Bed, Stream
 from hub.wards.store import group_frames, stored_group
 from protocols.live_frame import Frame, gap_frame
@@ -68,7 +69,8 @@ async def read_holes(connection: Connection, tenant: int, stay: Stay) -> list[Ho
     """The gaps that were told in a stay, cut to its stretches."""
     if not stay.spans:
         return []
-    values = {"tenant": tenant, "devices": _devices(stay), **_bounds(stay.spans)}
+    begin, end = _bounds(stay.spans)
+    values = {"tenant": tenant, "devices": _devices(stay), "from": begin, "to": end}
     rows = await (await connection.execute(_QUERIES["holes"], values)).fetchall()
     return [
         Hole(path, to_ms(max(start, span.start)), to_ms(min(end, span.end)), reason)
@@ -86,14 +88,14 @@ async def read_frames(
     if not by_id or not stay.spans:
         return []
     frames: list[Frame] = []
-    values = {"streams": list(by_id), **_bounds(stay.spans)}
-    rows = await (await connection.execute(_QUERIES["waveforms"], values)).fetchall()
-    for at, (stream_id, start, n, first_sample, codec, samples) in enumerate(rows):
-        stream = by_id[stream_id]
+    begin, end = _bounds(stay.spans)
+    for at, stored in enumerate(await read_groups(connection, by_id, begin, end)):
+        stream = by_id[stored.stream_id]
+        start = stored.start
         # A group is in when any of it is: the first of a stretch begins before it.
-        end = start + timedelta(seconds=n / stream.fs_hz)
-        if any(s.device_id == stream.device_id and start < s.end and end > s.start for s in stay.spans):
-            group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
+        stop = start + timedelta(seconds=stored.n / stream.fs_hz)
+        if any(s.device_id == stream.device_id and start < s.end and stop > s.start for s in stay.spans):
+            group = stored_group(stream, to_us(start), stored.n, stored.first_sample, stored.codec, stored.samples)
             frames += group_frames(bed, group)
         if at % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)
@@ -108,16 +110,16 @@ async def read_turns(connection: Connection, stay: Stay, streams: Sequence[Strea
     by_id = {s.stream_id: (s, axes) for s in streams if (axes := axes_of(s.leads)) is not None}
     if not by_id or not stay.spans:
         return []
-    bounds = _bounds(stay.spans)
+    end = _bounds(stay.spans)[1]
     # the same moments whenever it is asked: a turn keeps its time
     begin = datetime.fromtimestamp(-(-min(s.start for s in stay.spans).timestamp() // step_s) * step_s, UTC)
-    values = {**bounds, "streams": list(by_id), "step_s": step_s, "from": begin}
     felt: dict[tuple[str, tuple[str, ...]], list[tuple[int, Vector]]] = {}
-    rows = await (await connection.execute(_QUERIES["felt"], values)).fetchall()
-    for at, (stream_id, start, n, first_sample, codec, samples) in enumerate(rows):
-        stream, axes = by_id[stream_id]
+    sensors = {stream_id: stream for stream_id, (stream, _) in by_id.items()}
+    for at, stored in enumerate(await sample_groups(connection, sensors, begin, end, step_s)):
+        stream, axes = by_id[stored.stream_id]
+        start = stored.start
         if any(s.device_id == stream.device_id and s.start <= start < s.end for s in stay.spans):
-            group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
+            group = stored_group(stream, to_us(start), stored.n, stored.first_sample, stored.codec, stored.samples)
             along = group.physical()[[stream.leads.index(code) for code in axes]]
             if np.ptp(along, axis=1).max() < STIR_G:
                 x, y, z = (float(mean) for mean in along.mean(axis=1))
@@ -170,5 +172,5 @@ def _devices(stay: Stay) -> list[int]:
     return sorted({span.device_id for span in stay.spans})
 
 
-def _bounds(spans: Sequence[Span]) -> dict[str, object]:
-    return {"from": min(span.start for span in spans), "to": max(span.end for span in spans)}
+def _bounds(spans: Sequence[Span]) -> tuple[datetime, datetime]:
+    return min(span.start for span in spans), max(span.end for span in spans)

@@ -5,14 +5,15 @@ What cannot be stored is a RejectedError. Leaves the rare kinds to `told`, and w
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from hub.ingest import pgcopy
 from hub.ingest.checks import checked, moment
 from hub.ingest.quarantined import RejectedError
+from hub.store.rollups import MINUTE_NS, Minute
 from protocols import device_package_pb2 as wire
-from protocols.codec import decode
+from protocols.codec import check
 from protocols.errors import DecodeError
 from protocols.record import SourcePath, is_recorded
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _MAX_BIGINT = 2**63 - 1
 _DTYPES = {wire.DTYPE_INT16: "<i2", wire.DTYPE_INT32: "<i4"}
+_QUALITIES = bytes(range(1, 8))
+_LAST_KEPT = 10_000  # sources whose last group is remembered
 _COMPARATORS = frozenset({"", "<", "<=", ">=", ">"})
 
 
@@ -80,6 +83,17 @@ class NewSegment:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What the last group of a source was like."""
+
+    fs_hz: float
+    dtype: str
+    leads: list[str]
+    scales: list[wire.Scale]
+    stream_id: int
+
+
 New: TypeAlias = NewSeries | NewStream | NewSegment
 
 
@@ -88,9 +102,12 @@ class Measured:
     """Makes rows of one gateway's observations and waveforms; of what the catalogue has no id for, says so: `learn` it, and ask again."""
 
     catalog: "GatewayCatalog"
+    last: "dict[str, _Last]" = field(default_factory=dict[str, "_Last"])
 
-    def observation(self, origin: Origin, times: wire.Times, reading: wire.Observation, best_ns: int) -> bytes | New:
-        """A row of `observation`."""
+    def observation(
+        self, origin: Origin, times: wire.Times, reading: wire.Observation, best_ns: int, touched: set[Minute]
+    ) -> bytes | New:
+        """A row of `observation`; of a number, its minute is added to `touched`."""
         held = reading.WhichOneof("value")
         if held == "number":
             value, text, kind = reading.number, None, "number"
@@ -117,6 +134,8 @@ class Measured:
             segment = self.catalog.segments.get((origin.device, origin.epoch, number))
             if segment is None:
                 return NewSegment(origin.device, origin.epoch, number)
+        if text is None:
+            touched.add((series_id, best_ns // MINUTE_NS))
         return pgcopy.observation(
             best_ns,
             series_id,
@@ -155,30 +174,25 @@ class Measured:
         dtype = _DTYPES.get(group.dtype)
         if dtype is None:
             raise RejectedError("dtype", "dtype", found=group.dtype)
-        leads, scales, quality = tuple(group.leads), group.scales, bytes(group.quality)
-        if not leads or len(scales) != len(leads) or (quality and len(quality) != len(leads)):
-            raise RejectedError("shape", "shape", leads=len(leads), scales=len(scales), qualities=len(quality))
-        if any(not 1 <= q <= 7 for q in quality):
-            raise RejectedError("quality", "quality", found=list(quality))
+        leads = len(group.leads)
+        if not leads or len(group.scales) != leads or (group.quality and len(group.quality) != leads):
+            raise RejectedError("shape", "shape", leads=leads, scales=len(group.scales), qualities=len(group.quality))
         try:
-            # Decoded to see that readers will be able to; stored as it came.
-            decode(group.codec, group.samples, leads=len(leads), n=group.n, dtype=dtype)
+            quality = bytes(group.quality)
+        except ValueError:  # a number that is no byte
+            quality = b"\xff"
+        if quality.translate(None, _QUALITIES):
+            raise RejectedError("quality", "quality", found=list(group.quality))
+        try:
+            # Checked so far that readers will be able to decode it; stored as it came.
+            check(group.codec, group.samples, leads=leads, n=group.n, dtype=dtype)
         except DecodeError as error:
             raise RejectedError(
                 "samples", "form", where=error.where, expected=error.expected, found=error.found
             ) from error
-        key = (
-            origin.path,
-            leads,
-            group.fs_hz,
-            dtype,
-            tuple(s.gain for s in scales),
-            tuple(s.offset for s in scales),
-            tuple(s.unit for s in scales),
-        )
-        stream_id = self.catalog.streams.get(key)
-        if stream_id is None:
-            return NewStream(key)
+        stream_id = self._stream_id(origin.path, group, dtype)
+        if not isinstance(stream_id, int):
+            return stream_id
         segment: int | None = None
         if number := times.clock_segment:
             segment = self.catalog.segments.get((origin.device, origin.epoch, number))
@@ -197,6 +211,28 @@ class Measured:
             (times.device_ns - best_ns) / 1e6 if times.HasField("device_ns") else None,
             segment,
         )
+
+    def _stream_id(self, path: str, group: wire.WaveformGroup, dtype: str) -> int | NewStream:
+        """The stream of a group: mostly that of the source's last one, which costs a comparison instead of a key of tuples."""
+        last = self.last.get(path)
+        if (
+            last is not None
+            and last.fs_hz == group.fs_hz
+            and last.dtype == dtype
+            and group.leads == last.leads
+            and group.scales == last.scales
+        ):
+            return last.stream_id
+        leads, scales = list(group.leads), list(group.scales)
+        gains, offsets = tuple(s.gain for s in scales), tuple(s.offset for s in scales)
+        key = (path, tuple(leads), group.fs_hz, dtype, gains, offsets, tuple(s.unit for s in scales))
+        stream_id = self.catalog.streams.get(key)
+        if stream_id is None:
+            return NewStream(key)
+        if len(self.last) >= _LAST_KEPT:
+            self.last.clear()
+        self.last[path] = _Last(group.fs_hz, dtype, leads, scales, stream_id)
+        return stream_id
 
     async def _new_stream(self, key: "StreamKey") -> None:
         path, leads, fs_hz, _, gains, offsets, units = key

@@ -125,6 +125,9 @@ select clock_segment_id from clock_segment
  where device_id = %(device)s and gateway_id = %(gateway)s and epoch = %(epoch)s and number = %(number)s
  limit 1
 
+-- name: touch_rollups
+select touch_rollups(%(series)s::int[], %(from)s::bigint[], %(to)s::bigint[])
+
 -- name: gap
 insert into gap (tenant_id, source_id, gateway_id, from_time, to_time, from_sample, to_sample, reason, recoverable)
 values (%(tenant)s, %(source)s, %(gateway)s, %(from_time)s, %(to_time)s, %(from_sample)s, %(to_sample)s, %(reason)s, %(recoverable)s)

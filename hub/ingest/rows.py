@@ -16,6 +16,7 @@ from hub.ingest.checks import is_time, moment, read, shown
 from hub.ingest.measured import Measured, New, Origin, battery
 from hub.ingest.quarantined import MAX_HELD, NOT_ADMITTED, Held, RejectedError, held_record
 from hub.ingest.told import Insert, Told
+from hub.store.rollups import Minute
 from protocols import device_package_pb2 as wire
 from protocols.link.lane import EPOCH_BYTES
 from protocols.nomenclature import BATTERY_CHARGE
@@ -54,6 +55,7 @@ class Rows:
     )  # what the ledger learns of devices; each names its `device`
     alarms: list[AlarmChange] = field(default_factory=list[AlarmChange])
     held: list[Held] = field(default_factory=list[Held])
+    touched: set[Minute] = field(default_factory=set[Minute])  # minutes of series whose rollups it changes
     live: list[LiveMessage] = field(default_factory=list[LiveMessage])
     newest: dict[str, int] = field(
         default_factory=dict[str, int]
@@ -186,7 +188,7 @@ class RowMaker:
             rows.waveforms.append(row)
             return None
         reading = record.observation
-        row = self._measured.observation(origin, times, reading, best_ns)
+        row = self._measured.observation(origin, times, reading, best_ns, rows.touched)
         if not isinstance(row, bytes):
             return row
         rows.observations.append(row)

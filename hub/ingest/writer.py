@@ -5,6 +5,7 @@ quarantine; when the database itself fails, nothing is settled, and the gateways
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from hub.ingest import pgcopy
 from hub.ingest.again import insert_missing, is_there
 from hub.ingest.quarantined import Held, RejectedError, held_record
 from hub.ingest.rows import Rows
+from hub.store.rollups import Minute, stretches
 from hub.upstream import intake as outbox
 from protocols.link import Lane, Position, Ranges
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _QUERIES = load_queries("hub.ingest")
 
+_BUSY_S = 0.1  # a writer that ended a transaction so lately has more to come
 MAX_GROUP = 128  # batches in one transaction: 2 MB at the 16 KB of a batch
 
 _BATCHES = Counter("hub_ingest_batches_total", "Batches by what became of them", ["result"])
@@ -93,8 +96,13 @@ class Writer:
         publish: Callable[[LiveMessage], None],
         checkpoint: Callable[[str], Awaitable[None]] | None = None,
         audit: "AuditLog | None" = None,
+        gather_s: float = 0.0,
     ) -> None:
-        """`audit`: where acknowledgements that were given at gateways are written; a writer without one takes no alarms."""
+        """`audit`: where acknowledgements that were given at gateways are written; a writer without one takes no alarms.
+
+        `gather_s`: how long a transaction waits for more batches while they come one behind the other (decision 0145).
+        """
+        self._gather_s = gather_s
         self._audit = audit
         self._database = database
         self._name = name
@@ -111,13 +119,17 @@ class Writer:
     async def run(self) -> None:
         """Store groups until cancelled; what then waits is settled with an error."""
         group: list[Pending] = []
+        ended_s = -_BUSY_S
         try:
             while True:
                 group = [await self._queue.get()]
+                if self._gather_s and time.monotonic() - ended_s < _BUSY_S:
+                    await asyncio.sleep(self._gather_s)
                 while len(group) < MAX_GROUP and not self._queue.empty():
                     group.append(self._queue.get_nowait())
                 await self._store_group(group)
                 group = []
+                ended_s = time.monotonic()
         finally:
             while not self._queue.empty():
                 group.append(self._queue.get_nowait())
@@ -284,6 +296,11 @@ async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
             async with connection.cursor() as cursor, cursor.copy(statement) as copy:
                 await copy.write(pgcopy.stream(rows))
     await insert_missing(connection, [p.rows for p in group if p.again])
+    touched: set[Minute] = set[Minute]().union(*(p.rows.touched for p in group))
+    if touched:
+        series, from_minutes, to_minutes = stretches(touched)
+        values = {"series": series, "from": from_minutes, "to": to_minutes}
+        await connection.execute(_QUERIES["touch_rollups"], values)
     for p in group:
         for query, values in p.rows.inserts:
             given = {**values, "tenant": p.tenant_id, "gateway": p.gateway_id}
@@ -371,6 +388,7 @@ def _append(rows: Rows, more: Rows) -> None:
     rows.ledger += more.ledger
     rows.alarms += more.alarms
     rows.held += more.held
+    rows.touched |= more.touched
     rows.live += more.live
     rows.newest.update(more.newest)
     for device, records in more.refused.items():

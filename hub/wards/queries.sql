@@ -11,11 +11,6 @@ select s.stream_id, s.source_id, d.device_id, so.path, s.leads, s.fs_hz, s.dtype
 -- name: last_waveforms
 select stream_id, start from last_waveforms(%(streams)s)
 
--- name: waveforms
-select stream_id, start, n, first_sample, codec, quality, samples
-  from read_waveforms(%(streams)s, %(from)s, %(to)s)
- order by start, stream_id
-
 -- name: numerics
 select so.device_id, so.path, s.code, s.unit, s.averaging_ns, o.time, o.value, o.quality
   from series s

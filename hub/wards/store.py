@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hub.core.db import Connection
 from hub.core.sql import load_queries
+from hub.store.reading import read_groups, to_us
 from hub.wards.domain import QUALITIES, Bed, Numeric, Reading, Stream, preferred, reading
 from protocols import device_package_pb2 as pb
 from protocols.live_frame import Frame, gap_frame, samples_frame
@@ -15,14 +16,8 @@ from protocols.wire import decode_record
 from protocols.wire.tables import CODEC
 
 _QUERIES = load_queries("hub.wards")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 NUMERIC_AGE = timedelta(days=1)
-
-
-def to_us(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+_LONGEST = timedelta(seconds=10)  # a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +64,22 @@ async def read_numerics(connection: Connection, tenant: int, beds: Sequence[Bed]
 async def read_strips(connection: Connection, tenant: int, bed: Bed, seconds: float) -> list[Stored]:
     """The last `seconds` that there are of each stream of a bed, in order of time, however long ago they were."""
     found: list[Stored] = []
+    window = timedelta(seconds=seconds)
     for stream in bed.streams:
-        # Groups are at most 10 s long; a stream may have gone on, or begun, since `newest` was read.
+        # A stream may have gone on, or begun, since `newest` was read.
         last = await (await connection.execute(_QUERIES["last_waveforms"], {"streams": [stream.stream_id]})).fetchone()
         newest = last[1] if last else stream.newest
         if newest is None:
             continue
-        values: dict[str, object] = {
-            "streams": [stream.stream_id],
-            "from": newest - timedelta(seconds=seconds),
-            "to": newest + timedelta(seconds=10),
-        }
-        rows = await (await connection.execute(_QUERIES["waveforms"], values)).fetchall()
         mine: list[Stored] = []
-        for _, start, n, first_sample, codec, _, samples in rows:
-            group = stored_group(stream, to_us(start), n, first_sample, codec, bytes(samples))
-            mine.append(
-                Stored(stream.source, first_sample, to_us(start), n, stream.fs_hz, tuple(group_frames(bed, group)))
-            )
+        for stored in await read_groups(connection, {stream.stream_id: stream}, newest - window, newest + _LONGEST):
+            start_us = to_us(stored.start)
+            group = stored_group(stream, start_us, stored.n, stored.first_sample, stored.codec, stored.samples)
+            frames = tuple(group_frames(bed, group))
+            mine.append(Stored(stream.source, stored.first_sample, start_us, stored.n, stream.fs_hz, frames))
         end_us = max((_end_us(stored) for stored in mine), default=0)
         found += [stored for stored in mine if _end_us(stored) > end_us - seconds * 1e6]
-        found += await _gaps(connection, tenant, bed, stream, values)
+        found += await _gaps(connection, tenant, bed, stream, newest - window, newest + _LONGEST)
     found.sort(key=lambda stored: stored.start_us)
     return found
 
@@ -99,9 +89,9 @@ def _end_us(stored: Stored) -> float:
 
 
 async def _gaps(
-    connection: Connection, tenant: int, bed: Bed, stream: Stream, window: dict[str, object]
+    connection: Connection, tenant: int, bed: Bed, stream: Stream, from_time: datetime, to_time: datetime
 ) -> list[Stored]:
-    values = {"tenant": tenant, "sources": [stream.source], "from": window["from"], "to": window["to"]}
+    values = {"tenant": tenant, "sources": [stream.source], "from": from_time, "to": to_time}
     rows = await (await connection.execute(_QUERIES["gaps"], values)).fetchall()
     return [
         Stored(
