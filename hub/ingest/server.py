@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hub.gateways.service import GatewayService
 
 _LOOK_S = 0.25
+_GATHER_S = 0.01  # of the 250 ms in which a batch closes
 _GRACE_S = 2.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", TRANSPORT_BYTES),
@@ -91,7 +92,8 @@ class IngestServer:
         self._watch = LinkWatch()
         self._live = LivePublisher(parts.live_path, self._links_now)
         self._data = [
-            Writer(parts.database, f"data-{i}", self._live.publish, parts.checkpoint) for i in range(parts.data_writers)
+            Writer(parts.database, f"data-{i}", self._live.publish, parts.checkpoint, gather_s=_GATHER_S)
+            for i in range(parts.data_writers)
         ]
         self._alarms = Writer(parts.alarm_database, "alarm", self._live.publish, parts.checkpoint, parts.audit)
         terms = parts.local_pages

@@ -6,19 +6,22 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
 import psycopg
 
+from hub.core.db import Database as HubDatabase
 from hub.ingest import pgcopy
 from hub.migrations.runner import migrate
+from hub.store.sealing import seal_readings
 from protocols import device_package_pb2 as wire
 from protocols.link import Connection, Lane
+from tests.figures.cpu import cpu_of, server_cpu
 from tests.figures.entry import Entry, Figure
 from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import running_hub
@@ -29,32 +32,21 @@ from wardlink.local.places import default_places
 BATCHES, RECORDS = 600, 250  # 150,000 rows in batches of 16 KB
 RUNS = 3
 SERIES = 20
-_TICKS = os.sysconf("SC_CLK_TCK")
 CODES = ("MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE", "MDC_TTHOR_RESP_RATE")
 
 
 def measure(_: Path) -> Sequence[Entry]:
     """Median of three runs of each, alternating, on one server; CPU of hub and server processes, none of the gateway's."""
-    folder = Path(tempfile.mkdtemp(prefix="wl-"))
-    folder.chmod(0o755)
-    places = replace(default_places(os.environ, None), data=folder)
     ours: list[float] = []
+    sizes = ""
     copies: list[float] = []
-    try:
-        database = stack_up(places, lambda _: None)
+    with server() as (database, folder):
         for run in range(RUNS):
-            target = create_database(database, f"figure_{run}")
-            migrate(target.url_for("wardlink_owner"))
-            with closing(target.connect_admin()) as admin:
-                admin.execute(
-                    "update tenant set admission = 'open'"
-                )  # what waits for its admission is held, not stored
+            target = new_hub(database, f"figure_{run}")
             rate, groups = asyncio.run(_ours(target, folder / f"state{run}"))
             ours.append(rate)
             copies.append(_copy(target, groups))
-    finally:
-        stack_down(places, lambda _: None)
-        shutil.rmtree(folder, ignore_errors=True)
+            sizes = asyncio.run(_sizes(target))
     ratios = [a / b for a, b in zip(ours, copies, strict=True)]
     return [
         Entry(
@@ -65,9 +57,32 @@ def measure(_: Path) -> Sequence[Entry]:
                 "rows a CPU second, hub": round(median(ours)),
                 "rows a CPU second, COPY": round(median(copies)),
                 "rows": BATCHES * RECORDS,
+                "bytes a row, hot and sealed": sizes,
             },
         )
     ]  # fmt: skip
+
+
+@contextmanager
+def server() -> Generator[tuple[Database, Path]]:
+    """An embedded server of its own, with fsync, and a folder beside it."""
+    folder = Path(tempfile.mkdtemp(prefix="wl-"))
+    folder.chmod(0o755)
+    places = replace(default_places(os.environ, None), data=folder)
+    try:
+        yield stack_up(places, lambda _: None), folder
+    finally:
+        stack_down(places, lambda _: None)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_hub(database: Database, name: str) -> Database:
+    """A migrated database of this name in which devices need no admission: what waits for one is held, not stored."""
+    target = create_database(database, name)
+    migrate(target.url_for("wardlink_owner"))
+    with closing(target.connect_admin()) as admin:
+        admin.execute("update tenant set admission = 'open'")
+    return target
 
 
 async def _ours(target: Database, state: Path) -> tuple[float, list[int]]:
@@ -84,9 +99,11 @@ async def _ours(target: Database, state: Path) -> tuple[float, list[int]]:
             if n == 0:
                 with closing(target.connect_admin()) as admin:
                     admin.execute("truncate observation")
-        before = _server_cpu(target) + _cpu(process.process.pid)
+                    # as if rollups were closed up to now: each of these minutes is late, and marked
+                    admin.execute("update rollup_state set closed_until = now()")
+        before = server_cpu(target) + cpu_of(process.process.pid)
         await peer.deliver(process.uplink, Connection.DATA, 120)
-        spent = _server_cpu(target) + _cpu(process.process.pid) - before
+        spent = server_cpu(target) + cpu_of(process.process.pid) - before
     finally:
         process.kill()
     with closing(target.connect_admin()) as admin:
@@ -105,7 +122,7 @@ def _copy(target: Database, groups: list[int]) -> float:
     assert isinstance(rows[0][0], datetime)
     types = ("timestamptz", "int4", "int2", "float8", "float4", "float8", "float8", "int4", "text", "text")
     with psycopg.connect(target.url_for("wardlink_ingest")) as connection:
-        before = _server_cpu(target) + time.process_time()
+        before = server_cpu(target) + time.process_time()
         at = 0
         for size in groups:
             with connection.transaction(), connection.cursor() as cursor, cursor.copy(pgcopy.COPY_OBSERVATION) as copy:
@@ -113,8 +130,23 @@ def _copy(target: Database, groups: list[int]) -> float:
                 for row in rows[at : at + size]:
                     copy.write_row(row)
             at += size
-        spent = _server_cpu(target) + time.process_time() - before
+        spent = server_cpu(target) + time.process_time() - before
     return len(rows) / spent
+
+
+async def _sizes(target: Database) -> str:
+    """Bytes a reading on disk, with indexes, hot and then sealed."""
+    hot = size_of(target, "observation")
+    async with HubDatabase(target.url_for("wardlink_worker"), "figure", max_size=2) as worker:
+        sealed = await seal_readings(worker, datetime.now(UTC) + timedelta(hours=2))
+    return f"{hot / sealed.rows:.0f} and {size_of(target, 'observation_block') / sealed.rows:.1f}"
+
+
+def size_of(target: Database, table: str) -> int:
+    """Bytes of a hypertable with its indexes."""
+    with closing(target.connect_admin()) as admin:
+        row = admin.execute("select hypertable_size(%s::text::regclass)", (table,)).fetchone()
+    return int(str(row[0])) if row else 0
 
 
 def _reading(start_ns: int, i: int) -> wire.Record:
@@ -132,37 +164,6 @@ def _reading(start_ns: int, i: int) -> wire.Record:
             code=CODES[i % len(CODES)], number=60.0 + i % 40, unit="/min", quality=wire.QUALITY_GOOD
         ),
     )
-
-
-def _server_cpu(target: Database) -> float:
-    """CPU seconds of the server and all that it has started, ended ones too."""
-    with closing(target.connect_admin()) as admin:
-        row = admin.execute("select pg_backend_pid()").fetchone()
-        assert row is not None
-        postmaster = _stat(int(str(row[0])))[1]
-        total = sum(_times(postmaster, children=True))
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if _stat(int(entry.name))[1] == postmaster:
-                        total += sum(_times(int(entry.name), children=True))
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
-    return total / _TICKS
-
-
-def _cpu(pid: int) -> float:
-    return sum(_times(pid, children=False)) / _TICKS
-
-
-def _times(pid: int, *, children: bool) -> list[int]:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return [int(x) for x in fields[11 : 15 if children else 13]]
-
-
-def _stat(pid: int) -> tuple[int, int]:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return pid, int(fields[1])
 
 
 FIGURES = (

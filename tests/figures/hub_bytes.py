@@ -1,0 +1,186 @@
+"""Figure `hub-bytes`: live 12-lead streams at 500 Hz that a core of the hub keeps up with, and against binary COPY of the same groups."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import psycopg
+
+from hub.core.db import Database as HubDatabase
+from hub.ingest import pgcopy
+from hub.store.sealing import seal_waveforms
+from protocols import device_package_pb2 as wire
+from protocols.codec import encode
+from protocols.ecgfile.wfdb import read_record
+from protocols.link import Connection, Lane
+from tests.figures.cpu import cpu_of, server_cpu
+from tests.figures.entry import Entry, Figure
+from tests.figures.hub_rows import new_hub, server, size_of
+from tests.fixtures.gateway_peer import Peer
+from tests.fixtures.hub import running_hub
+from tests.fixtures.hub_process import start_hub
+from wardlink.local.database import Database
+
+DEVICES, SECONDS, WARM_UP_S = 40, 60, 3
+FS_HZ = 500
+BATCH_BYTES = 16 * 1024  # where the uplink closes a batch
+RUNS = 3
+LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
+TYPES = ("timestamptz", "int4", "int4", "int8", "int2", "float8", "float4", "float8", "int4", "bytea", "bytea")
+
+
+def measure(data: Path) -> Sequence[Entry]:
+    """Median of three runs of each, alternating, on one server; CPU of hub and server processes, none of the gateways'."""
+    signals = _signals(data)
+    ours: list[float] = []
+    sizes = ""
+    copies: list[float] = []
+    with server() as (database, folder):
+        for run in range(RUNS):
+            target = new_hub(database, f"bytes_{run}")
+            rate, groups = asyncio.run(_ours(target, folder / f"state{run}", signals))
+            ours.append(rate)
+            copies.append(_copy(target, groups))
+            sizes = asyncio.run(_sizes(target))
+    ratios = [a / b for a, b in zip(ours, copies, strict=True)]
+    details: dict[str, object] = {
+        "streams a core, hub": round(median(ours)),
+        "streams a core, COPY": round(median(copies)),
+        "groups": DEVICES * SECONDS,
+        "MB a stream-hour, hot and sealed": sizes,
+    }
+    reference = "psycopg 3 binary COPY, write_row: same table, index and groups a transaction"
+    return [
+        Entry(
+            id="hub-bytes", group="hub", value=round(median(ratios), 3), unit="of binary COPY", gate=0.3, goal=0.7,
+            reference=reference, higher_is_better=True, n=RUNS, interval=(min(ratios), max(ratios)), details=details,
+        ),
+        Entry(
+            id="hub-bytes-streams", group="hub", value=round(median(ours)), unit="live streams a core", gate=100, goal=400,
+            reference="", higher_is_better=True, n=RUNS, interval=(min(ours), max(ours)), details={},
+        ),
+    ]  # fmt: skip
+
+
+def _signals(data: Path) -> list[list[tuple[int, bytes]]]:
+    """Ten seconds of each of some recordings as packed groups of a second: (codec, samples)."""
+    found: list[list[tuple[int, bytes]]] = []
+    for header in sorted((data / "ludb").rglob("*.hea"))[:10]:
+        raw = read_record(header.with_suffix("")).raw.astype("<i2")
+        found.append([encode(np.ascontiguousarray(raw[:, s * FS_HZ : (s + 1) * FS_HZ])) for s in range(10)])
+    return found
+
+
+def _records(signals: list[list[tuple[int, bytes]]], start_ns: int, from_s: int, to_s: int) -> Iterator[wire.Record]:
+    for second in range(from_s, to_s):
+        for device in range(DEVICES):
+            own = signals[device % len(signals)]
+            codec, samples = own[second % len(own)]
+            at_ns = start_ns + second * 10**9 + device * 1_000_000
+            yield wire.Record(
+                source=f"cart-{device}/ecg",
+                times=wire.Times(
+                    gateway_ns=at_ns + 2_000_000, corrected_ns=at_ns, uncertainty_ns=4_000_000, clock_segment=1
+                ),
+                waveform=wire.WaveformGroup(
+                    leads=[f"MDC_ECG_LEAD_{lead}" for lead in LEADS],
+                    fs_hz=FS_HZ,
+                    first_sample=second * FS_HZ,
+                    dtype=wire.DTYPE_INT16,
+                    codec=codec,  # pyright: ignore[reportArgumentType]
+                    n=FS_HZ,
+                    samples=samples,
+                    scales=[wire.Scale(gain=1.0, offset=0.0, unit="uV")] * len(LEADS),
+                    quality=[wire.QUALITY_GOOD] * len(LEADS),
+                ),
+            )
+
+
+async def _ours(target: Database, state: Path, signals: list[list[tuple[int, bytes]]]) -> tuple[float, list[int]]:
+    """Seconds of streams a CPU second through the hub, and the groups of each of its transactions."""
+    async with running_hub(target, state) as hub:
+        peer = Peer((await hub.peer()).credentials, secrets.token_bytes(16))
+    start_ns = time.time_ns() - SECONDS * 10**9
+    process = start_hub(target, state)
+    try:
+        for batch in batched_records(signals, start_ns, -WARM_UP_S, 0):
+            peer.batch(Lane.WAVEFORM, batch)
+        await peer.deliver(process.uplink, Connection.DATA, 60)
+        with closing(target.connect_admin()) as admin:
+            admin.execute("truncate waveform")
+        for batch in batched_records(signals, start_ns, 0, SECONDS):
+            peer.batch(Lane.WAVEFORM, batch)
+        before = server_cpu(target) + cpu_of(process.process.pid)
+        await peer.deliver(process.uplink, Connection.DATA, 120)
+        spent = server_cpu(target) + cpu_of(process.process.pid) - before
+    finally:
+        process.kill()
+    with closing(target.connect_admin()) as admin:
+        rows = admin.execute("select count(*) from waveform group by xmin::text order by min(start)").fetchall()
+    groups = [int(str(row[0])) for row in rows]
+    assert sum(groups) == DEVICES * SECONDS
+    return DEVICES * SECONDS / spent, groups
+
+
+def batched_records(
+    signals: list[list[tuple[int, bytes]]], start_ns: int, from_s: int, to_s: int
+) -> Iterator[list[wire.Record]]:
+    """The records of a stretch in batches."""
+    some: list[wire.Record] = []
+    size = 0
+    for record in _records(signals, start_ns, from_s, to_s):
+        some.append(record)
+        size += record.ByteSize()
+        if size >= BATCH_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _copy(target: Database, groups: list[int]) -> float:
+    """Seconds of streams a CPU second of psycopg's own binary COPY of what the hub stored, in transactions of the same size."""
+    with psycopg.connect(target.admin_url) as admin:
+        rows = admin.execute(
+            f"select {pgcopy.WAVEFORM_COLUMNS} from waveform order by start".encode(), binary=True
+        ).fetchall()
+        admin.execute("truncate waveform")
+    with psycopg.connect(target.url_for("wardlink_ingest")) as connection:
+        before = server_cpu(target) + time.process_time()
+        at = 0
+        for size in groups:
+            with connection.transaction(), connection.cursor() as cursor, cursor.copy(pgcopy.COPY_WAVEFORM) as copy:
+                copy.set_types(TYPES)
+                for row in rows[at : at + size]:
+                    copy.write_row(row)
+            at += size
+        spent = server_cpu(target) + time.process_time() - before
+    return len(rows) / spent
+
+
+async def _sizes(target: Database) -> str:
+    """What an hour of a stream takes on disk, with indexes, hot and then sealed, from the minute that is there."""
+    hours = DEVICES * SECONDS / 3600
+    hot = size_of(target, "waveform")
+    async with HubDatabase(target.url_for("wardlink_worker"), "figure", max_size=2) as worker:
+        await seal_waveforms(worker, datetime.now(UTC) + timedelta(hours=1))
+    return f"{hot / hours / 1e6:.1f} and {size_of(target, 'waveform_block') / hours / 1e6:.1f}"
+
+
+FIGURES = (
+    Figure(
+        "hub-bytes",
+        "hub",
+        measure,
+        data=("ludb",),
+        code=("hub", "protocols", "tests/figures", "tests/fixtures"),
+        cached=False,
+        yields=("hub-bytes", "hub-bytes-streams"),
+    ),
+)
