@@ -93,7 +93,7 @@ def _records(signals: list[list[tuple[int, bytes]]], start_ns: int, from_s: int,
                     fs_hz=FS_HZ,
                     first_sample=second * FS_HZ,
                     dtype=wire.DTYPE_INT16,
-                    codec=codec,  # pyright: ignore[reportArgumentType]
+                    codec=wire.CODEC_RAW if codec == wire.CODEC_RAW else wire.CODEC_DELTA_DEFLATE,
                     n=FS_HZ,
                     samples=samples,
                     scales=[wire.Scale(gain=1.0, offset=0.0, unit="uV")] * len(LEADS),

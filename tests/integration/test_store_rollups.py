@@ -24,6 +24,10 @@ from wardlink.local.database import Database as Local
 pytestmark = pytest.mark.integration
 
 CODES = ("MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2")
+QUALITIES = (
+    *(wire.QUALITY_GOOD, wire.QUALITY_GOOD, wire.QUALITY_GOOD),
+    *(wire.QUALITY_QUESTIONABLE, wire.QUALITY_LEAD_OFF, wire.QUALITY_UNUSABLE),
+)
 TABLES = ("rollup_1m", "rollup_1h")
 COLUMNS = "bucket, series_id, lowest, highest, total, n, first, last, qualities"
 Bits = tuple[object, ...]
@@ -113,12 +117,13 @@ class Played:
     def record(self, chance: random.Random, from_s: float, to_s: float) -> wire.Record:
         code = chance.choice(CODES)
         us = round((self.base_s + chance.uniform(from_s, to_s)) * 1e6)
-        reading = Reading(us, chance.choice((72.0, chance.gauss(80, 20), -0.0)), chance.choice((1, 1, 1, 2, 3, 7)))
+        quality = chance.choice(QUALITIES)
+        reading = Reading(us, chance.choice((72.0, chance.gauss(80, 20), -0.0)), int(quality))
         self.sent.setdefault(code, []).append(Reading(us, reading.value + 0.0, reading.quality))
         return wire.Record(
             source="monitor-1/x",
             times=wire.Times(gateway_ns=us * 1000 + 3_000_000, corrected_ns=us * 1000, uncertainty_ns=500_000),
-            observation=wire.Observation(code=code, number=reading.value, unit="/min", quality=reading.quality),  # pyright: ignore[reportArgumentType]
+            observation=wire.Observation(code=code, number=reading.value, unit="/min", quality=quality),
         )
 
     def series(self) -> dict[str, int]:
@@ -135,7 +140,8 @@ class Played:
                 for row in rolled(number, [r for r in self.sent[code] if r.us < end_us], minutes)
             ]
             end = datetime.fromtimestamp(end_us / 1e6, UTC)
-            assert [row for row in stored(self.hub.database, table) if row[0] < end] == wanted  # pyright: ignore[reportOperatorIssue]
+            found = stored(self.hub.database, table)
+            assert [row for row in found if isinstance(row[0], datetime) and row[0] < end] == wanted
 
     def check_trends(self, chance: random.Random, until_s: float) -> None:
         """Trends are those of what was sent, at any moment: however much of it is rolled up, marked or sealed."""
