@@ -104,6 +104,11 @@ class Processes:
         """The process id of one that runs."""
         return self._running[name].pid
 
+    def ended(self, name: str) -> int | None:
+        """The exit status of one that was started and has ended by itself; None for any other."""
+        process = self._running.get(name)
+        return None if process is None else process.poll()
+
     def log(self, name: str) -> Path:
         """Where a process writes."""
         return self._logs / f"{name}.log"

@@ -1,6 +1,7 @@
 """`python -m firmware_adapters.simulate RECORD PORT`: play a WFDB record as a Cyton board on a pseudo-terminal."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,18 +70,21 @@ def main() -> int:
     )
     parser.add_argument("--wait-for", type=Path, default=None, help="hold the board silent until this file exists")
     parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--measured", type=Path, default=None, help="write every packet to the end of this file too")
     given = parser.parse_args()
     pause = None if given.loop_pause_s is None else round(given.loop_pause_s * RATE_HZ)
     microvolt, away = _programme(given)
     switches = Switches(FAULTS)
-    player = PtyPlayer(
-        Board(microvolt, loop_pause_samples=pause, away=away),
-        given.port,
-        rate_hz=RATE_HZ,
-        speed=given.speed,
-        faults=switches,
-    )
-    play(player, switches, given.wait_for)
+    with (given.measured or Path(os.devnull)).open("ab", buffering=0) as note:
+        player = PtyPlayer(
+            Board(microvolt, loop_pause_samples=pause, away=away),
+            given.port,
+            rate_hz=RATE_HZ,
+            speed=given.speed,
+            faults=switches,
+            measured=note.write,
+        )
+        play(player, switches, given.wait_for)
     return 0
 
 

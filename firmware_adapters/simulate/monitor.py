@@ -6,6 +6,7 @@ input makes something go wrong: for so many seconds, or until the same line come
 """
 
 import argparse
+import os
 import queue
 import signal
 import sys
@@ -23,7 +24,7 @@ from firmware_adapters.simulate.monitor_signals import NUMBERS, RAIL, Played, fr
 from protocols import device_package_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LASTING = ("pull-lead", "silent", "wrong-clock")
 FAULTS = (*LASTING, "drop-link", "garbage", "lose")
@@ -150,7 +151,12 @@ def order(line: str) -> tuple[str, int | None]:
 
 
 def _play(
-    monitor: Monitor, sender: Sender, orders: "queue.SimpleQueue[str]", stopped: threading.Event, speed: float
+    monitor: Monitor,
+    sender: Sender,
+    orders: "queue.SimpleQueue[str]",
+    stopped: threading.Event,
+    speed: float,
+    measured: "Callable[[bytes], object]",
 ) -> None:
     due_s = time.monotonic() + 1.0 / speed  # a second is sent when it is over
     while not stopped.wait(max(0.0, due_s - time.monotonic())):
@@ -167,6 +173,8 @@ def _play(
         if garbage := monitor.next_garbage():
             sender.send_raw(garbage)
         if package := monitor.next_package():
+            packed = package.SerializeToString()
+            measured(len(packed).to_bytes(4, "little") + packed)
             sender.send(package)
         due_s += 1.0 / speed
 
@@ -191,6 +199,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop-pause-s", type=float, default=LOOP_PAUSE_S, help="silence before it begins again")
     parser.add_argument("--wait-for", type=Path, default=None, help="stay silent until this file exists")
     parser.add_argument("--speed", type=float, default=1.0, help="how fast it plays; its clock runs as fast")
+    parser.add_argument(
+        "--measured",
+        type=Path,
+        default=None,
+        help="write every package to the end of this file too, behind its length in four bytes",
+    )
     return parser
 
 
@@ -220,7 +234,8 @@ def main() -> int:
     else:
         sender = HttpSender(given.url, given.device, given.ca, given.key)
     monitor = Monitor(given.device, played, time.time_ns(), given.serial, round(given.loop_pause_s))
-    _play(monitor, sender, orders, stopped, given.speed)
+    with (given.measured or Path(os.devnull)).open("ab", buffering=0) as note:
+        _play(monitor, sender, orders, stopped, given.speed, note.write)
     sender.close()
     return 0
 

@@ -55,10 +55,12 @@ class PtyPlayer:
         rate_hz: float,
         speed: float = 1.0,
         faults: Switches | None = None,
+        measured: Callable[[bytes], object] = lambda _packet: None,
     ) -> None:
-        """Create the terminal and point `port` at it."""
+        """Create the terminal and point `port` at it. `measured` gets every packet, also one that the line loses."""
         self._board, self._period_s = board, 1 / (rate_hz * speed)
         self._faults = Switches(FAULTS) if faults is None else faults
+        self._measured = measured
         self.port = port
         self.sent = 0
         self.dropped = 0
@@ -75,7 +77,9 @@ class PtyPlayer:
             if not self._board.streaming:
                 due_s = now_s
             while self._board.streaming and due_s <= now_s:
-                self._write(self._board.next_packet())
+                packet = self._board.next_packet()
+                self._measured(packet)
+                self._write(packet)
                 due_s += self._period_s
             select.select([] if self._ends is None else [self._ends[0]], [], [], _TICK_S)
 

@@ -30,6 +30,7 @@ class _MonitorRig(Plain):
     numbers: Path | None = None
     signals: bool = True
     port: int = field(default_factory=free_port)
+    more: tuple[str, ...] = ()  # further words for the simulator
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -47,6 +48,7 @@ class _MonitorRig(Plain):
             str(ground.switched_on),
             "--speed",
             str(ground.speed),
+            *self.more,
         ]
         return (
             words
@@ -90,14 +92,22 @@ id = {json.dumps(self.name)}
 
     def start(self, ground: Ground, processes: "Processes", environment: Mapping[str, str]) -> None:
         """Start the broker and the monitor."""
-        papers, broker = self._papers(ground), find_or_unpack("mosquitto", ground.places, lambda _line: None)
-        settings = papers.folder / "mosquitto.conf"
-        processes.start(
-            f"{self.name}-broker", [str(broker.executable), "-c", str(settings)], {**environment, **broker.env}
-        )
+        self.start_broker(ground, processes, environment)
+        papers = self._papers(ground)
         certificate, key = papers.of(self.name)
         words = self._play(f"mqtts://127.0.0.1:{self.port}/bedside", papers.ca, key, ground)
         processes.start(self.name, [*words, "--certificate", str(certificate)], environment, listens=True)
+
+    @property
+    def broker(self) -> str:
+        """The broker's process."""
+        return f"{self.name}-broker"
+
+    def start_broker(self, ground: Ground, processes: "Processes", environment: Mapping[str, str]) -> None:
+        """Start the broker alone: the first time, or when it has ended."""
+        program = find_or_unpack("mosquitto", ground.places, lambda _line: None)
+        settings = self._papers(ground).folder / "mosquitto.conf"
+        processes.start(self.broker, [str(program.executable), "-c", str(settings)], {**environment, **program.env})
 
     def is_plugged_in(self, ground: Ground) -> bool:
         """Whether the broker answers."""

@@ -1,0 +1,60 @@
+"""Disks that are full or lie: file systems of their own below the gateway's state and the database, and bytes that change in the spool."""
+
+import os
+import random
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.faults.ward import FaultWard
+from wardlink.local.database import stack_up
+from wardlink.local.database.liveness import postmaster_pid
+
+_BALLAST = "ballast"
+_BLOCK = b"\xff" * 65536
+
+
+def edge_full(ward: FaultWard, chance: random.Random) -> None:
+    """The file system of the gateway's state is full for 6 to 12 s."""
+    with _full(ward.edge_state):
+        time.sleep(chance.uniform(6.0, 12.0))
+
+
+def hub_full(ward: FaultWard, chance: random.Random) -> None:
+    """The file system of the database is full for 6 to 12 s; a server that ended is started again."""
+    with _full(ward.places.data):
+        time.sleep(chance.uniform(6.0, 12.0))
+    until_s = time.monotonic() + 60
+    while postmaster_pid(ward.database.layout.data) is None and time.monotonic() < until_s:
+        with suppress(Exception):
+            stack_up(ward.places, ward.quiet)
+    stack_up(ward.places, ward.quiet)
+
+
+def corrupted(ward: FaultWard, chance: random.Random) -> None:
+    """Some bytes of waveforms that the hub has not got are others when the agent starts again."""
+    ward.network.cut()
+    time.sleep(chance.uniform(4.0, 6.0))
+    ward.processes.kill("agent")
+    newest = max((ward.edge_state / "spool" / "waveform").glob("*.seg"), key=lambda path: path.stat().st_mtime_ns)
+    data = bytearray(newest.read_bytes())
+    used = len(data.rstrip(b"\0"))
+    for _ in range(chance.randrange(1, 6)):
+        data[chance.randrange(max(0, used - 20_000), used)] ^= 1 << chance.randrange(8)
+    newest.write_bytes(data)
+    ward.start_agent()
+    ward.network.heal()
+
+
+@contextmanager
+def _full(folder: Path) -> Generator[None]:
+    ballast = folder / _BALLAST
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(_BLOCK) == len(_BLOCK):
+            pass
+    try:
+        yield
+    finally:
+        ballast.unlink()
+        os.sync()

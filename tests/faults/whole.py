@@ -1,0 +1,170 @@
+"""Whether what the devices measured is at the hub: each sample once and unchanged, or in one gap that says why.
+
+The only place of this package that knows the hub's tables.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protocols import codec
+from tests.faults.sent import Measured, Reading, Row
+
+if TYPE_CHECKING:
+    import psycopg
+
+_GROUPS = """
+select p.path, w.first_sample, w.n, w.codec, w.samples, cardinality(s.leads), s.dtype
+  from waveform w join stream s using (stream_id) join source p using (source_id)
+ where p.path = %s and w.first_sample + w.n > %s and w.first_sample < %s"""
+_STRETCHES = """
+select w.first_sample, w.first_sample + w.n
+  from waveform w join stream s using (stream_id) join source p using (source_id)
+ where p.path = %s and w.first_sample + w.n > %s and w.first_sample < %s"""
+_GAPS = """
+select from_sample, to_sample, reason from gap join source p using (source_id)
+ where p.path = %s and from_sample is not null and to_sample > %s and from_sample < %s"""
+_READINGS = """
+select p.path, e.code, round(extract(epoch from o.time) * 1000 + coalesce(o.device_offset_ms, 0)), o.value
+  from observation o join series e using (series_id) join source p using (source_id)
+ where p.path like any(%(paths)s)
+   and extract(epoch from o.time) * 1000 + coalesce(o.device_offset_ms, 0) <= %(until_ms)s"""
+_HELD = "select reason, count(*) from quarantine group by 1"
+
+
+@dataclass
+class Found:
+    """What a comparison came to. `lost`: samples by the reason of their gap; `wrong`: sentences, empty when all is well."""
+
+    sent: int = 0
+    lost: Counter[str] = field(default_factory=Counter[str])
+    wrong: list[str] = field(default_factory=list[str])
+
+
+def uncovered(
+    connection: "psycopg.Connection[tuple[object, ...]]", marks: Mapping[str, tuple[int, int]]
+) -> dict[str, list[tuple[int, int]]]:
+    """By source path, the stretches of `marks` (first number, end exclusive) that are neither stored nor in a gap; {} when all are."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for path, (first, end) in marks.items():
+        stretches = [
+            (int(str(a)), int(str(b)))
+            for query in (_STRETCHES, _GAPS)
+            for a, b, *_ in connection.execute(query.encode(), (path, first, end))
+        ]
+        at = first
+        for a, b in [*sorted(stretches), (end, end)]:
+            if a > at:
+                found.setdefault(path, []).append((at, min(a, end)))
+            at = max(at, b)
+    return found
+
+
+def compare(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+    measured: Measured,
+    marks: Mapping[str, tuple[int, int]],
+    may_lose: Mapping[str, frozenset[str]],
+) -> Found:
+    """Compare by hash what was measured between `marks` with what is stored; `may_lose`: by source path the reasons of allowed gaps."""
+    found = Found()
+    for path, (first, end) in marks.items():
+        sent = {n: row for n, row in measured.samples[path].items() if first <= n < end}
+        found.sent += len(sent)
+        stored, twice = _stored(connection, path, first, end)
+        missing = dict[int, str]()
+        for a, b, reason in connection.execute(_GAPS.encode(), (path, first, end)):
+            missing |= dict.fromkeys(range(max(first, int(str(a))), min(end, int(str(b)))), str(reason))
+        if twice:
+            found.wrong.append(f"{path}: {len(twice)} samples are stored twice, the first {min(twice)}")
+        if more := stored.keys() - sent.keys():
+            found.wrong.append(f"{path}: {len(more)} samples are stored that were never sent, the first {min(more)}")
+        if both := stored.keys() & missing.keys():
+            found.wrong.append(f"{path}: {len(both)} samples are stored and in a gap, the first {min(both)}")
+        if silent := sent.keys() - stored.keys() - missing.keys():
+            found.wrong.append(
+                f"{path}: {len(silent)} samples are neither stored nor in a gap, the first {min(silent)}"
+            )
+        kept = sorted(stored.keys() & sent.keys())
+        if digest(sent[n] for n in kept) != digest(stored[n] for n in kept):
+            other = next(n for n in kept if sent[n] != stored[n])
+            found.wrong.append(f"{path}: sample {other} was sent as {sent[other]}, stored as {stored[other]}")
+        lost = Counter(reason for n, reason in missing.items() if n in sent)
+        found.lost += lost
+        for reason in lost.keys() - may_lose.get(path, frozenset()):
+            found.wrong.append(
+                f"{path}: {lost[reason]} samples were given up as {reason}, which this fault does not allow"
+            )
+    return found
+
+
+def first_stored(connection: "psycopg.Connection[tuple[object, ...]]", path: str, most: int) -> tuple[int, list[Row]]:
+    """The number of the first stored sample of a source, and up to `most` from there on without a hole; (0, []) for none."""
+    row = connection.execute(
+        "select min(w.first_sample) from waveform w join stream s using (stream_id) join source p using (source_id)"
+        " where p.path = %s",
+        (path,),
+    ).fetchone()
+    if row is None or row[0] is None:
+        return 0, []
+    first = int(str(row[0]))
+    samples, _ = _stored(connection, path, first, first + most)
+    rows: list[Row] = []
+    while first + len(rows) in samples:
+        rows.append(samples[first + len(rows)])
+    return first, rows
+
+
+def digest(rows: Iterable[Row]) -> str:
+    """SHA-256 of samples in their order, each as 32 bits a lead."""
+    return hashlib.sha256(np.array(list(rows), dtype="<i4").tobytes()).hexdigest()
+
+
+def compare_readings(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+    measured: Iterable[Reading],
+    devices: Iterable[str],
+    until_ms: int,
+) -> list[str]:
+    """Sentences on readings of `devices` until that time of their clock that are missing or stored twice.
+
+    What the gateway derives from the devices' signals stands in the same table; it was never sent, and is not asked for here.
+    """
+    sent = Counter(measured)
+    rows = connection.execute(
+        _READINGS.encode(), {"paths": [f"{device}/%" for device in devices], "until_ms": until_ms + 0.5}
+    )
+    stored = Counter(
+        (str(path), str(code), int(float(str(at_ms))), float(str(value))) for path, code, at_ms, value in rows
+    )
+    wrong: list[str] = []
+    again = Counter({reading: n for reading, n in (stored - sent).items() if reading in sent})
+    for what, rest in (("missing", sent - stored), ("stored more often than sent", again)):
+        if rest:
+            wrong.append(f"{rest.total()} readings are {what}, one of them {min(rest)}")
+    return wrong
+
+
+def held(connection: "psycopg.Connection[tuple[object, ...]]") -> list[str]:
+    """Sentences on what lies in quarantine: a device of these tests sends nothing that has to."""
+    return [f"{n} records are in quarantine: {reason}" for reason, n in connection.execute(_HELD.encode())]
+
+
+def _stored(
+    connection: "psycopg.Connection[tuple[object, ...]]", path: str, first: int, end: int
+) -> tuple[dict[int, Row], set[int]]:
+    samples: dict[int, Row] = {}
+    twice: set[int] = set()
+    for _, at, n, number, data, leads, dtype in connection.execute(_GROUPS.encode(), (path, first, end)):
+        assert isinstance(data, bytes)
+        plain = codec.decode(int(str(number)), data, leads=int(str(leads)), n=int(str(n)), dtype=str(dtype))
+        for i, row in enumerate(plain.T.tolist()):
+            sample = int(str(at)) + i
+            if first <= sample < end:
+                twice |= {sample} & samples.keys()
+                samples[sample] = tuple(row)
+    return samples, twice
