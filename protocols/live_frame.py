@@ -52,3 +52,27 @@ def gap_frame(bed: int, lead: int, from_ms: float, to_ms: float, reason: str) ->
     raw = reason.encode()
     rest = _REST.pack(bed, 0.0, 0.0, len(raw), from_ms, 0.0, to_ms) + raw
     return Frame(bed, lead, from_ms, to_ms, _HEAD.pack(VERSION, GAP, lead), rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a frame says of itself; `end_ms` of samples is the time behind the last one."""
+
+    kind: int
+    bed: int
+    lead: int
+    number: int
+    n: int
+    t0_ms: float
+    end_ms: float
+
+
+def read_head(frame: bytes) -> Head:
+    """Read a frame's header; ValueError for fewer bytes or another version."""
+    if len(frame) < HEADER_BYTES or frame[0] != VERSION:
+        msg = f"frame of {len(frame)} bytes that begins with {frame[:1].hex()}: expected version {VERSION} and {HEADER_BYTES} bytes"
+        raise ValueError(msg)
+    _, kind, lead = _HEAD.unpack_from(frame)
+    (number,) = _NUMBER.unpack_from(frame, _HEAD.size)
+    bed, fs_hz, _, n, t0_ms, _, end_ms = _REST.unpack_from(frame, _HEAD.size + _NUMBER.size)
+    return Head(kind, bed, lead, number, n, t0_ms, t0_ms + n * 1000 / fs_hz if kind == SAMPLES else end_ms)

@@ -34,6 +34,11 @@ TABLE: dict[str, SubCommand] = {
     ),
     "trace": SubCommand("hub.traces.commands:app", "Follow one message of a device, hop by hop.", "hub"),
     "edge": SubCommand("edge.commands:app", "The agent on a gateway: enrol, run, status.", "edge"),
+    "load": SubCommand(
+        "wardlink.load.commands:app",
+        "Many simulated gateways at a test hub: delays, rates, what is missing.",
+        "edge,hub",
+    ),
     "recordings": SubCommand(
         "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "recordings"
     ),

@@ -70,7 +70,12 @@ def main() -> int:
     )
     parser.add_argument("--wait-for", type=Path, default=None, help="hold the board silent until this file exists")
     parser.add_argument("--speed", type=float, default=1.0)
-    parser.add_argument("--measured", type=Path, default=None, help="write every packet to the end of this file too")
+    parser.add_argument(
+        "--measured",
+        type=Path,
+        default=None,
+        help="write every packet to the end of this file too, and behind it 1, or 0 when the line took less than all of it",
+    )
     given = parser.parse_args()
     pause = None if given.loop_pause_s is None else round(given.loop_pause_s * RATE_HZ)
     microvolt, away = _programme(given)
@@ -82,7 +87,7 @@ def main() -> int:
             rate_hz=RATE_HZ,
             speed=given.speed,
             faults=switches,
-            measured=note.write,
+            measured=lambda packet, written: note.write(packet + bytes([written])),
         )
         play(player, switches, given.wait_for)
     return 0

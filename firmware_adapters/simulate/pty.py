@@ -55,9 +55,9 @@ class PtyPlayer:
         rate_hz: float,
         speed: float = 1.0,
         faults: Switches | None = None,
-        measured: Callable[[bytes], object] = lambda _packet: None,
+        measured: Callable[[bytes, bool], object] = lambda _packet, _written: None,
     ) -> None:
-        """Create the terminal and point `port` at it. `measured` gets every packet, also one that the line loses."""
+        """Create the terminal and point `port` at it. `measured` gets every packet, and whether the line took all of it."""
         self._board, self._period_s = board, 1 / (rate_hz * speed)
         self._faults = Switches(FAULTS) if faults is None else faults
         self._measured = measured
@@ -78,8 +78,7 @@ class PtyPlayer:
                 due_s = now_s
             while self._board.streaming and due_s <= now_s:
                 packet = self._board.next_packet()
-                self._measured(packet)
-                self._write(packet)
+                self._measured(packet, self._write(packet))
                 due_s += self._period_s
             select.select([] if self._ends is None else [self._ends[0]], [], [], _TICK_S)
 
@@ -120,10 +119,10 @@ class PtyPlayer:
         if answer:
             self._write(answer, is_packet=False)
 
-    def _write(self, data: bytes, *, is_packet: bool = True) -> None:
-        """A terminal takes all of a packet or the rest of it is lost, as on a line without flow control."""
+    def _write(self, data: bytes, *, is_packet: bool = True) -> bool:
+        """Whether the terminal takes all of it: what it does not take is lost, as on a line without flow control."""
         if not data or self._faults.holds("hang"):
-            return
+            return False
         written = 0
         if self._ends is not None:
             with suppress(BlockingIOError):
@@ -131,6 +130,7 @@ class PtyPlayer:
         if is_packet:
             self.sent += written == len(data)
             self.dropped += written != len(data)
+        return written == len(data)
 
 
 def play(player: PtyPlayer, switches: Switches, wait_for: Path | None) -> None:

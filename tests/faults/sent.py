@@ -1,7 +1,7 @@
 """What the devices measured, by their own notes: nothing of the product's decoders is used here.
 
 An amplifier's note is its packets one behind the other (33 bytes; eight channels of 24 bits, most significant byte first, behind two
-bytes), a monitor's its packages, each behind its length.
+bytes), each with a byte that says whether the line took it; a monitor's its packages, each behind its length.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,8 @@ import numpy as np
 
 from protocols.device_package_pb2 import DevicePackage
 
-_PACKET_BYTES = 33
+_PACKET_BYTES = 34
+_NEAR = 2  # a packet of which the line took a part may cost its neighbours
 _LEADS = 2
 
 Row = tuple[int, ...]
@@ -21,9 +22,10 @@ Reading = tuple[str, str, int, float]
 
 @dataclass
 class Measured:
-    """By source path: running number to sample; and all readings."""
+    """By source path: running number to sample, and the numbers that a line did not take or that stand beside one; and all readings."""
 
     samples: dict[str, dict[int, Row]] = field(default_factory=dict[str, dict[int, Row]])
+    untaken: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     readings: list[Reading] = field(default_factory=list[Reading])
 
     def ends(self) -> dict[str, int]:
@@ -38,7 +40,7 @@ class Notes:
         """Files by name of the device; they need not be there yet."""
         self._amplifiers, self._monitors = amplifiers, monitors
         self._at: dict[Path, int] = {}
-        self.all = Measured({f"{name}/ecg": {} for name in amplifiers}, [])
+        self.all = Measured({f"{name}/ecg": {} for name in amplifiers}, {f"{name}/ecg": set() for name in amplifiers})
 
     def read(self) -> Measured:
         """Everything that was measured until now."""
@@ -46,6 +48,8 @@ class Notes:
             rows = self.all.samples[f"{name}/ecg"]
             following = max(rows, default=-1) + 1
             for n, packet in enumerate(self._packets(path), following):
+                if not packet[-1]:
+                    self.all.untaken[f"{name}/ecg"] |= set(range(n - _NEAR, n + _NEAR + 1))
                 rows[n] = tuple(
                     int.from_bytes(packet[2 + 3 * i : 5 + 3 * i], "big", signed=True) for i in range(_LEADS)
                 )
@@ -64,6 +68,7 @@ class Notes:
         for at in range(first % 256, len(measured) - len(rows) + 1, 256):
             if measured[at : at + len(rows)] == rows:
                 self.all.samples[path] = {first - at + i: row for i, row in enumerate(measured)}
+                self.all.untaken[path] = {first - at + n for n in self.all.untaken[path]}
                 return True
         return False
 

@@ -187,7 +187,7 @@ class FaultWard(Installation):
         allowed = dict.fromkeys(marks, may_lose)
         with closing(self.connect()) as connection:
             found = compare(connection, measured, marks, allowed)
-            found.wrong += held(connection)
+            found.wrong += held(connection, overrun=any(measured.untaken.values()))
         return found
 
     def compare_readings(self) -> list[str]:
