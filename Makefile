@@ -3,15 +3,18 @@ PYTHON ?= python3
 PY := .venv/bin/python
 UV := sh .ci/uv
 STEP := sh .ci/step
+MINUTES ?= 60
+KILLS ?= 50
 RUN := .venv/.stamps/run
 DEV := .venv/.stamps/dev
 PROTO := .venv/.stamps/protobuf
 NPM := wardlink/web/static/vendor/uplot.js
 
-.PHONY: help setup demo test figures docs pictures lock clean
+.PHONY: help setup demo test soak figures docs pictures lock clean
 help:
 	@echo "make demo     a ward from recorded signals to the nurse's page (ARGS=... are passed on)"
 	@echo "make test     everything CI runs"
+	@echo "make soak     faults injected for an hour, with load, into build/soak.log (MINUTES=60 KILLS=50 ARGS=...)"
 	@echo "make figures  what the product measures (ONLY=id,... LONG=1)"
 	@echo "make docs     the documentation as pages, in build/docs"
 	@echo "make pictures those of the docs anew, as the browser tests have taken them last"
@@ -25,6 +28,10 @@ demo: $(RUN) $(PROTO) $(NPM)
 
 test: setup
 	@$(PY) -m tests.checks $(ARGS)
+
+soak: setup
+	@mkdir -p build
+	@bash -o pipefail -c '$(PY) -m tests.faults --minutes $(MINUTES) --kills $(KILLS) --load $(ARGS) 2>&1 | tee build/soak.log'
 
 figures: setup
 	@$(PY) -m tests.figures $(if $(ONLY),--only $(ONLY)) $(if $(LONG),--long)

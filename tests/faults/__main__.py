@@ -1,12 +1,14 @@
 """`python -m tests.faults [--only NAME,...] [--kills N] [--minutes M] [--seed N]`: a line an injection, build/faults.json for machines.
 
-With --minutes it plays over and over until then, and ends with the last that it began. --table writes the table of the docs.
+With --minutes it plays the catalogue over and over until so much time has gone, and ends with the round that it began; the kills are
+in the first round. --table writes the table of the docs.
 """
 
 import argparse
 import os
 import random
 import secrets
+import signal
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 from tests.faults.catalogue import FAULTS
 from tests.faults.run import plan, run
 from tests.faults.table import commit, save, summary, write_page
+from wardlink.processes import ENDING, end_by_signal
 
 if TYPE_CHECKING:
     from tests.faults.entry import Result
@@ -29,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=None, help="of a run before [default: WARDLINK_SEED, else a new one]"
     )
+    parser.add_argument("--load", action="store_true", help="load the hub meanwhile by two further gateways")
     parser.add_argument("--table", action="store_true", help="write docs/reference/faults.md")
     given = parser.parse_args(arguments)
     names = {name for name in given.only.split(",") if name}
@@ -37,19 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
     seed = int(os.environ.get("WARDLINK_SEED") or secrets.randbits(32)) if given.seed is None else given.seed
     chance = random.Random(seed)
+    for number in ENDING:
+        signal.signal(number, end_by_signal)  # a ward leaves no process behind
     print(f"commit {commit()}, seed {seed} (again: WARDLINK_SEED={seed})", flush=True)
     began_s = time.monotonic()
-    until_s = began_s + given.minutes * 60 if given.minutes else float("inf")
+    until_s = began_s + given.minutes * 60
 
     def tell(line: str) -> None:
         print(f"{time.monotonic() - began_s:7.1f} s  {line}", flush=True)
 
     results: list[Result] = []
-    while not results or (given.minutes and time.monotonic() < until_s):
-        turns = [turn for turn in plan(chosen, chance, given.kills) if given.phase in turn[1]]
-        results += run(turns, chance, tell, until_s)
+    while not results or time.monotonic() < until_s:
+        turns = [turn for turn in plan(chosen, chance, 0 if results else given.kills) if given.phase in turn[1]]
+        results += run(turns, chance, tell, load=given.load)
         save(results, seed)
-    print(summary(results), flush=True)
+    wrong = sum(bool(result.wrong) for result in results)
+    kills = sum(result.fault.endswith("-kill") for result in results)
+    print(f"\n{summary(results)}\n")
+    print(f"commit {commit()}, seed {seed}, {(time.monotonic() - began_s) / 60:.0f} minutes: {len(results)} injections, {kills} of them kills; {wrong} wrong", flush=True)  # fmt: skip
     if given.table:
         write_page(results)
     return int(any(result.wrong for result in results))

@@ -4,8 +4,6 @@ from tests.faults import certificates, clocks, databases, disks, kills, links, l
 from tests.faults.entry import DOWNTIME, FULL_DISK, MEDIUM, Fault
 from tests.faults.ward import Form
 
-_TEST = "tests/integration/test_faults.py"
-
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "agent-kill", "kill -9 of the agent", "SIGKILL to its process group; started again",
@@ -24,7 +22,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "web-kill", "kill -9 of the role web", "SIGKILL to its process group; started again",
-        {"any moment": kills.role_any("web"), "while it starts": kills.role_starting("web")}, touches_page=True, in_test=_TEST,
+        {"any moment": kills.role_any("web"), "while it starts": kills.role_starting("web")}, touches_page=True, in_test="tests/integration/test_kills_on_the_whole_path.py",
     ),
     Fault(
         "database-kill", "kill -9 of the database", "SIGKILL to the postmaster or to a backend of ingest",
@@ -33,11 +31,11 @@ FAULTS: tuple[Fault, ...] = (
             "postmaster, behind its recovery": kills.postmaster_recovering,
             "a backend of ingest": kills.backend,
         },
-        in_test=_TEST,
+        in_test="tests/integration/test_ingest_killed.py",
     ),
     Fault(
         "broker-kill", "kill -9 of the MQTT broker", "SIGKILL to mosquitto; started again",
-        {"any moment": kills.broker_any, "while all reconnect": kills.broker_reconnecting}, in_test=_TEST,
+        {"any moment": kills.broker_any, "while all reconnect": kills.broker_reconnecting}, in_test="tests/integration/test_mqtt_door.py",
     ),
     Fault("network-cut", "network cut", "the proxy aborts all connections and makes none for 2 to 8 s", {"live": links.cut}),
     Fault("network-half-open", "half-open connections", "the proxy keeps them and brings nothing for 4 to 18 s", {"live": links.half_open}),

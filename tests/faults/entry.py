@@ -9,6 +9,7 @@ from tests.faults.ward import USUAL, FaultWard, Form
 
 Inject = Callable[[FaultWard, random.Random], None]
 
+LOAD = "load in the background"
 NOTHING: frozenset[str] = frozenset()
 # The agent's own downtime, on a device that cannot send again: the reasons by which a gap tells of it.
 DOWNTIME = frozenset({AGENT_RESTART, LINK_LOSS})

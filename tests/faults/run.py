@@ -10,16 +10,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from tests.faults.background import loaded
 from tests.faults.clocks import faked
-from tests.faults.entry import Fault, Result
+from tests.faults.entry import LOAD, Fault, Result
 from tests.faults.possible import NotPossibleError
 from tests.faults.versions import code_of, released
-from tests.faults.ward import FaultWard, Form
+from tests.faults.ward import USUAL, FaultWard, Form
+from tests.faults.whole import OVERRUN
 from wardlink.demo.installation import DemoError
 from wardlink.local.errors import StackError
 from wardlink.local.places import default_places
 from wardlink.processes import ProcessError
 
+_MOST_OVERRUN = 1000  # samples: four seconds in which the agent did not read
 Tell = Callable[[str], None]
 _BROKEN = (TimeoutError, AssertionError, ProcessError, DemoError, StackError, OSError)
 
@@ -64,6 +67,11 @@ def play(ward: FaultWard, fault: Fault, phase: str, seed: int) -> Result:
         return Result(fault.name, phase, seed, 0.0, 0.0, 0, {}, not_run=str(error))
     except _BROKEN as error:
         wrong.append(f"{type(error).__name__}: {error}")
+    if lost.get(OVERRUN, 0) > _MOST_OVERRUN and not fault.may_lose:
+        return Result(
+            fault.name, phase, seed, 0.0, 0.0, sent, lost,
+            not_run=f"the machine was too busy: {lost[OVERRUN]} samples overran the amplifier's line",
+        )  # fmt: skip
     took_s = time.monotonic() - began_s
     return Result(
         fault.name, phase, seed, round(took_s, 1), round(normal_s, 2), sent, lost, wrong, ward.tended.restarts.copy()
@@ -92,25 +100,29 @@ def told(result: Result) -> str:
     return "\n    WRONG: ".join([words, *result.wrong])
 
 
-def run(
-    turns: Sequence[tuple[Fault, str]], chance: random.Random, tell: Tell, until_s: float = float("inf")
-) -> list[Result]:
-    """Play all turns, those of one form of ward together; a ward in which something was wrong is not used again."""
+def run(turns: Sequence[tuple[Fault, str]], chance: random.Random, tell: Tell, *, load: bool = False) -> list[Result]:
+    """Play all turns, those of one form of ward together; a ward in which something was wrong is not used again.
+
+    `load`: two further gateways load the hub of the usual ward meanwhile.
+    """
     results: list[Result] = []
     for form in dict.fromkeys(fault.form for fault, _ in turns):
         waiting = [turn for turn in turns if turn[0].form == form]
-        while waiting and time.monotonic() < until_s:
-            results += _on_one_ward(form, waiting, chance, tell, until_s)
+        while waiting:
+            results += _on_one_ward(form, waiting, chance, tell, load=load and form == USUAL)
     return results
 
 
 def _on_one_ward(
-    form: Form, waiting: list[tuple[Fault, str]], chance: random.Random, tell: Tell, until_s: float
+    form: Form, waiting: list[tuple[Fault, str]], chance: random.Random, tell: Tell, *, load: bool
 ) -> list[Result]:
     results: list[Result] = []
+    background = None
     try:
-        with ward_of(form) as ward:
-            while waiting and time.monotonic() < until_s:
+        with ward_of(form) as ward, ExitStack() as opened:
+            if load:
+                background = opened.enter_context(loaded(ward, ward.ground.folder))
+            while waiting:
                 fault, phase = waiting.pop(0)
                 results.append(play(ward, fault, phase, chance.getrandbits(32)))
                 tell(told(results[-1]))
@@ -121,6 +133,14 @@ def _on_one_ward(
         results += [Result(fault.name, phase, 0, 0.0, 0.0, 0, {}, not_run=str(error)) for fault, phase in waiting]
         waiting.clear()
         tell(f"{form}: not run: {error}")
+    except _BROKEN as error:  # the ward did not come up, or did not end
+        results.append(Result("ward", "", 0, 0.0, 0.0, 0, {}, [f"{type(error).__name__}: {error}"]))
+        tell(told(results[-1]))
+        if not results[:-1] and waiting:
+            waiting.pop(0)
+    if background is not None:
+        results.append(Result(LOAD, "", 0, 0.0, 0.0, 0, {}, background.wrong))
+        tell(f"{LOAD}: {background.wrong or 'whole'}\n{background.said}")
     return results
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.faults.catalogue import FAULTS
-from tests.faults.entry import Result
+from tests.faults.entry import LOAD, Result
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "faults.md"
@@ -53,6 +53,10 @@ def rows(results: Sequence[Result]) -> list[tuple[str, str, str, str, str, str]]
                 fault.what, phase, str(len(ran)), f"{words} of {sent:,}", f"{median(times):.1f} / {max(times):.1f} s",
                 f"WRONG {bad} times" if bad else "whole",
             ))  # fmt: skip
+    beside = [result for result in results if result.fault == LOAD]
+    if beside:
+        bad = sum(bool(result.wrong) for result in beside)
+        found.append((LOAD, "", str(len(beside)), "0", "", f"WRONG {bad} times" if bad else "whole"))
     return found
 
 

@@ -95,9 +95,12 @@ def compare(
             other = next(n for n in kept if sent[n] != stored[n])
             found.wrong.append(f"{path}: sample {other} was sent as {sent[other]}, stored as {stored[other]}")
         untaken = measured.untaken.get(path, set[int]())
-        lost = Counter(OVERRUN if n in untaken else reason for n, reason in missing.items() if n in sent)
+        allowed = may_lose.get(path, frozenset[str]())
+        lost = Counter(
+            OVERRUN if n in untaken and reason not in allowed else reason for n, reason in missing.items() if n in sent
+        )
         found.lost += lost
-        for reason in lost.keys() - may_lose.get(path, frozenset()) - {OVERRUN}:
+        for reason in lost.keys() - allowed - {OVERRUN}:
             found.wrong.append(
                 f"{path}: {lost[reason]} samples were given up as {reason}, which this fault does not allow"
             )

@@ -39,7 +39,10 @@ def delay(counts: Mapping[int, int]) -> Delay | None:
 
 @dataclass(frozen=True)
 class Report:
-    """`stored`: None where the hub's tables cannot be asked; `wrong`: sentences, empty when all is well."""
+    """`stored`: None where the hub's tables cannot be asked; `wrong`: sentences, empty when all is well.
+
+    `sources`: what was sent, by device: samples, their SHA-256, readings.
+    """
 
     gateways: int
     beds: int
@@ -53,6 +56,7 @@ class Report:
     cpu_percent: dict[str, float] = field(default_factory=dict[str, float])
     stored: bool | None = None
     wrong: list[str] = field(default_factory=list[str])
+    sources: dict[str, tuple[int, str, int]] = field(default_factory=dict[str, tuple[int, str, int]])
 
     @property
     def is_whole(self) -> bool:
@@ -96,6 +100,7 @@ def report(
         {name: round(100 * taken / seconds, 1) for name, taken in cpu_s.items()},
         None if missing is None else not missing,
         wrong,
+        {device: of for one in sent for device, of in one.sources.items()},
     )
 
 
