@@ -34,16 +34,20 @@ def loaded(ward: FaultWard, folder: Path) -> Generator[Background]:
     (folder / "tokens").write_text("\n".join(tokens))
     words = ["--gateways", str(_GATEWAYS), "--beds", str(_BEDS), "--minutes", str(_LONGEST_MINUTES), "--processes", "1"]
     words += ["--tokens", str(folder / "tokens"), "--json", str(folder / "load.json")]
-    process = subprocess.Popen(
-        command("load", *words), env=plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    log = folder / "load.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command("load", *words), env=plain_environment(), stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     background = Background()
     try:
         yield background
         process.send_signal(signal.SIGINT)
         background.said, _ = process.communicate(timeout=_ENDS_WITHIN_S)
         if process.returncode:
-            background.wrong.append(f"wardlink load ended with {process.returncode}: {background.said}")
+            background.wrong.append(
+                f"wardlink load ended with {process.returncode}: {background.said}{log.read_text()[-2000:]}"
+            )
         else:
             sources = json.loads((folder / "load.json").read_text())["sources"]
             until_s = time.monotonic() + _ENDS_WITHIN_S

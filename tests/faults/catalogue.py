@@ -62,7 +62,7 @@ FAULTS: tuple[Fault, ...] = (
         {"a backlog": disks.corrupted}, DOWNTIME | MEDIUM,
     ),
     Fault(
-        "clock-step", "the gateway's clock is set", "libfaketime gives the agent another system clock for 4 to 8 s; its monotonic clock goes on",
+        "clock-step", "the gateway's clock is set", "the agent's process is told another system time for 4 to 8 s; its monotonic clock goes on",
         {"an hour ahead": clocks.set_by(3600), "ten minutes back": clocks.set_by(-600), "1970": clocks.set_to(1970), "2099": clocks.set_to(2099)},
         form=Form(faked_clock=True),
     ),

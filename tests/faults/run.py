@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.background import loaded
-from tests.faults.clocks import faked
 from tests.faults.entry import LOAD, Fault, Result
 from tests.faults.possible import NotPossibleError
 from tests.faults.versions import code_of, released
@@ -39,9 +38,7 @@ def ward_of(form: Form) -> Generator[FaultWard]:
             for side, wanted in (("hub", form.old_hub), ("edge", form.old_edge)):
                 if wanted:
                     old[side] = opened.enter_context(code_of(released(), folder / f"{side}-code"))
-            environment = faked(places, folder / "clock") if form.faked_clock else {}
-            ward = FaultWard(places, folder / "ward", form=form, code=old, environment=environment)
-            opened.enter_context(ward)
+            ward = opened.enter_context(FaultWard(places, folder / "ward", form=form, code=old))
             ward.until_flowing()
             yield ward
     finally:

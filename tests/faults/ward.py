@@ -34,6 +34,7 @@ RESENDING = (BROKERED, POSTING)
 NORMAL_WITHIN_S = 120.0
 _LOOK_AGAIN_S = 0.25
 READINGS_WITHIN_S = 30.0
+HELD_S = 10.0  # what is in quarantine does not leave it by itself
 _ALIKE = 100  # samples that stand nowhere else in a recording
 _NUMBERS = CAPTURES / "bidmc-11-desaturation.numerics.csv"
 
@@ -54,7 +55,7 @@ USUAL = Form()
 
 
 class FaultWard(Installation):
-    """`with FaultWard(...) as ward:` brings it up; the devices are on. `environment`: what the agent has besides."""
+    """`with FaultWard(...) as ward:` brings it up; the devices are on."""
 
     def __init__(
         self,
@@ -64,11 +65,10 @@ class FaultWard(Installation):
         database: Database | None = None,
         form: Form = USUAL,
         code: Mapping[str, Path] | None = None,
-        environment: Mapping[str, str] | None = None,
         progress: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.form, self.places, self._code = form, places, dict(code or {})
-        self.environment = dict(environment or {})
+        self.clock = folder / "clock"  # by how many nanoseconds the agent's system clock is wrong
         self.network = Network()
         self._notes_at = {name: folder / f"{name}.measured" for name in (AMPLIFIER, *RESENDING)}
         self.notes = Notes({AMPLIFIER: self._notes_at[AMPLIFIER]}, {name: self._notes_at[name] for name in RESENDING})
@@ -106,12 +106,16 @@ class FaultWard(Installation):
 
     def start_agent(self) -> None:
         """With the proxy instead of the hub."""
-        environment = plain_environment() | self._python_path("edge") | self.environment
+        self.clock.touch()
+        if not self.clock.stat().st_size:
+            self.clock.write_bytes(bytes(8))
+        environment = plain_environment() | self._python_path("edge")
         environment["WARDLINK_EDGE_HUB"] = f"127.0.0.1:{self.network.port}"
         environment["WARDLINK_EDGE_SPOOL__MAX_MIB"] = str(self.form.spool_mb)
-        self.processes.start(
-            "agent", command("edge", "run", "--config", str(self.ground.folder / "edge.toml")), environment
-        )
+        words = command("edge", "run", "--config", str(self.ground.folder / "edge.toml"))
+        if self.form.faked_clock:
+            words[2:3] = ["tests.faults.stepped", str(self.clock)]
+        self.processes.start("agent", words, environment)
 
     def run(self, *arguments: str, env: Mapping[str, str]) -> str:
         return super().run(*arguments, env={**env, **(self._python_path("edge") if arguments[0] == "edge" else {})})
@@ -175,6 +179,10 @@ class FaultWard(Installation):
             try:
                 with closing(self.connect()) as connection:
                     while missing := uncovered(connection, marks):
+                        stopped = held(connection, overrun=any(self.notes.all.untaken.values()))
+                        if stopped and time.monotonic() - began_s > HELD_S:
+                            msg = f"{'; '.join(stopped)}; of {marks} still missing: {missing}"
+                            raise TimeoutError(msg)
                         self._tick(began_s + NORMAL_WITHIN_S, f"of {marks} still missing: {missing}")
                     return time.monotonic() - began_s
             except psycopg.OperationalError:

@@ -1,6 +1,6 @@
 """Brings the small programs that doors stand on or are tested by, from packages of the machine's own suite.
 
-One table: a bus daemon, an MQTT broker and its clients, a web server, CoAP clients, a packet filter, another clock. An installed program is taken first; else its packages
+One table: a bus daemon, an MQTT broker and its clients, a web server, CoAP clients, a packet filter. An installed program is taken first; else its packages
 are unpacked into the cache and find their libraries by LD_LIBRARY_PATH (ld.so(8)), as Chromium does in `wardlink.local.debs`.
 """
 
@@ -66,7 +66,6 @@ _ROWS: Final = (
     Part("nginx", ("nginx",), "usr/sbin/nginx", ("-v",), "nginx version"),
     Part("coap-client-openssl", ("libcoap3-bin",), "usr/bin/coap-client-openssl", (), "coap-client"),
     Part("nft", ("nftables",), "usr/sbin/nft", ("--version",), "nftables v"),
-    Part("faketime", ("faketime",), "usr/bin/faketime", ("--version",), "faketime: Version"),
     Part("coap-client-gnutls", ("libcoap3-bin",), "usr/bin/coap-client-gnutls", (), "coap-client"),
 )
 PARTS: "Final[Mapping[str, Part]]" = MappingProxyType({part.program: part for part in _ROWS})
