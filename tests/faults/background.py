@@ -16,6 +16,8 @@ from wardlink.load.hub import missing
 _GATEWAYS, _BEDS = 2, 4
 _LONGEST_MINUTES = 7 * 24 * 60
 _ENDS_WITHIN_S = 120.0
+_BEGINS_WITHIN_S = 60.0
+_PLAYING = "gateways play"
 
 
 @dataclass
@@ -41,6 +43,9 @@ def loaded(ward: FaultWard, folder: Path) -> Generator[Background]:
         )
     background = Background()
     try:
+        until_s = time.monotonic() + _BEGINS_WITHIN_S
+        while _PLAYING not in log.read_text() and process.poll() is None and time.monotonic() < until_s:
+            time.sleep(0.2)  # they enrol at a hub that is well
         yield background
         process.send_signal(signal.SIGINT)
         background.said, _ = process.communicate(timeout=_ENDS_WITHIN_S)
