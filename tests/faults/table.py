@@ -5,6 +5,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -16,8 +17,9 @@ PAGE = ROOT / "docs" / "reference" / "faults.md"
 BEGIN, END = "<!-- begin: written by `python -m tests.faults --table` -->", "<!-- end -->"
 
 
+@cache
 def commit() -> str:
-    """The commit under test, with a word when the tree has more than it."""
+    """The commit under test when it was first asked for, with a word when the tree has more than it."""
     git = ["git", "-C", str(ROOT)]
     said = subprocess.run([*git, "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=False).stdout
     more = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False).stdout
