@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from hub.beds.posture import Posture
-from hub.devices.domain import Column
+from hub.core.policy import ACTIONS
+from hub.devices.domain import Column, DeviceState
+from hub.operations.domain import Span
 from hub.quarantine.sentences import SENTENCES
 from models.machine import THRESHOLDS
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
@@ -55,7 +57,7 @@ BUILT: dict[str, list[str]] = {
     "gateways.short.": [*THRESHOLDS],
     "gateways.hub_short.": [*THRESHOLDS],
     "vitals.short.": [*THRESHOLDS],
-    "rail.": ["ward", "devices", "quarantine", "gateways"],
+    "rail.": ["ward", "devices", "quarantine", "gateways", "operations"],
     "theme.to_": ["night", "day"],
     "quarantine.state.": ["held", "releasing", "released", "discarded"],
     "quarantine.said.": [*SENTENCES],
@@ -72,7 +74,17 @@ BUILT: dict[str, list[str]] = {
     ],
     "gateways.state.": ["online", "away", "not_enrolled", "revoked"],
     "devices.column.": [*Column],
-    "devices.state.": ["waiting", "retired", "live", "silent", "never"],
+    "devices.state.": [*DeviceState],
+    "operations.action.": [
+        *(action.replace(".", "_") for action in ACTIONS),
+        "public",
+        "uplink_store",
+        "secrets_purge",
+    ],
+    "operations.card.": ["stored", "read", "write", "query", "delay", "alarm_delay", "ratio"],
+    "operations.role.": ["ingest", "web", "worker"],
+    "operations.span.": [*Span],
+    "operations.stored.": ["observation", "waveform"],
     "devices.door.": ["serial", "bluetooth", "mqtt", "coap", "http", "folder"],
     "devices.life_of.": ["placed", "first_seen", "admitted"],
     "why.": [],
