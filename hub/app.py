@@ -149,6 +149,17 @@ async def tracing(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["T
         yield Traces(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
 
 
+async def open_sealed(settings: HubSettings, segment_id: int) -> None:
+    """Put the sealed samples of a clock segment back among the hot ones, with the rights of the role worker."""
+    from hub.store.sealing import open_segment
+
+    async with (
+        Database(required(settings.worker_url, "worker_url"), "wardlink command", max_size=2) as database,
+        database.transaction() as connection,
+    ):
+        await open_segment(connection, segment_id)
+
+
 @asynccontextmanager
 async def device_clocks(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Clocks", int]]:
     """Open what the commands about clocks need, with the rights of the role web; and which tenant was named."""

@@ -4,7 +4,6 @@ Of an exchange the truth lies within half of its way there and back, whatever th
 and drift is what lies between short ones. Pure; times are nanoseconds.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 EXCHANGES = 64
@@ -45,16 +44,16 @@ class HubClock:
     """`add` each exchange; `at` says what is known at a moment."""
 
     def __init__(self) -> None:
-        self._kept: deque[Exchange] = deque(maxlen=EXCHANGES)
+        self._kept: list[Exchange] = []  # the newest
         self.steps = 0
 
     def add(self, exchange: Exchange) -> HubTime:
         """Take an exchange; one that what is known rules out means that a clock was set, and begins anew."""
         known = self.at(exchange.back_ns)
         if known is not None and abs(exchange.offset_ns - known.offset_ns) > exchange.half_ns + known.uncertainty_ns:
-            self._kept.clear()
+            self._kept = []
             self.steps += 1
-        self._kept.append(exchange)
+        self._kept = [*self._kept, exchange][-EXCHANGES:]
         now = self.at(exchange.back_ns)
         return HubTime(exchange.offset_ns, exchange.half_ns, 0.0) if now is None else now
 

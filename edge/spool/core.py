@@ -6,13 +6,14 @@ architecture). Two writer threads do the work of store.py, so that an alarm neve
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from edge.health.metrics import SPOOL_GIVEN_UP, SPOOL_WAITING_BYTES
+from edge.health.metrics import SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WAITING_BYTES
 from edge.spool.frame import Frame, FrameError
 from edge.spool.gaps import gaps_of, records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
@@ -352,12 +353,15 @@ class Spool:
 
     def _idle_alarms(self) -> None:
         self._store.keep_spare(ALARM_LOG)
-        self._retire(ALARM_LOG, (ALARM_LOG,))
+        with _later():
+            self._retire(ALARM_LOG, (ALARM_LOG,))
 
     def _idle_bulk(self) -> None:
-        self._store.flush_if_due()
+        with _later():
+            self._store.flush_if_due()
         self._store.keep_spare(RECORD_LOG)
-        self._retire(WAVEFORM_LOG, (RECORD_LOG, WAVEFORM_LOG))
+        with _later():
+            self._retire(WAVEFORM_LOG, (RECORD_LOG, WAVEFORM_LOG))
 
     def _retire(self, clock: int, keys: Sequence[int]) -> None:
         now = time.monotonic()
@@ -370,3 +374,12 @@ class Spool:
 
     def _call_dropped(self, lane: Lane, first: int, last: int) -> None:
         self.on_dropped(lane, first, last)
+
+
+@contextmanager
+def _later() -> Generator[None]:
+    """Housekeeping that a disk refuses is done when it takes it again: the thread has batches to write."""
+    try:
+        yield
+    except OSError:
+        SPOOL_DISK_ERRORS.inc()

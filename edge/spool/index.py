@@ -8,7 +8,8 @@ It is written behind the segments, so that no append waits for it. One writing t
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -78,6 +79,21 @@ class ArrivalRow:
     n: int
 
 
+class IndexRefusedError(OSError):
+    """The disk does not take what is to be written to the index: it is full, or damaged."""
+
+
+@contextmanager
+def _writing(lock: threading.Lock, database: sqlite3.Connection) -> Generator[sqlite3.Connection]:
+    """One transaction of the thread that writes; IndexRefusedError, and nothing of it is in the index."""
+    try:
+        with lock, database:
+            yield database
+    except sqlite3.OperationalError as error:
+        msg = f"the spool's index: {error}"
+        raise IndexRefusedError(msg) from error
+
+
 class Index:
     """The index file. A file that SQLite cannot read, or of another version, is begun anew (`fresh`)."""
 
@@ -130,7 +146,7 @@ class Index:
         `acknowledged` replaces the ranges of its lanes.
         """
         rows = [(e.lane, e.n, e.last, e.closed_ns, e.log, *_where(e.location)) for e in entries]
-        with self._lock, self._db:
+        with _writing(self._lock, self._db):
             execute = self._db.executemany
             execute("INSERT OR REPLACE INTO batch VALUES (?,?,?,?,?,?,?,?)", (r for r in rows if not r[2]))
             execute("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?,?,?,?)", (r for r in rows if r[2]))
@@ -150,7 +166,7 @@ class Index:
 
     def forget(self, log: int, segment: int) -> None:
         """A segment was deleted."""
-        with self._lock, self._db:
+        with _writing(self._lock, self._db):
             self._db.execute("DELETE FROM batch WHERE log = ? AND segment = ?", (log, segment))
             self._db.execute("DELETE FROM hole WHERE log = ? AND segment = ?", (log, segment))
 
@@ -165,7 +181,7 @@ class Index:
 
     def remove(self, lane: int, first: int, last: int) -> None:
         """These batches cannot be read any more."""
-        with self._lock, self._db:
+        with _writing(self._lock, self._db):
             self._db.execute("DELETE FROM batch WHERE lane = ? AND n BETWEEN ? AND ?", (lane, first, last))
 
     def held(self, lane: int) -> list[tuple[int, int]]:

@@ -49,6 +49,17 @@ class _Behind:
     arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
     positions: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
 
+    def with_later(self, later: "_Behind") -> "_Behind":
+        """Both, as if the index had not been written between them."""
+        return _Behind(
+            self.since_ns or later.since_ns,
+            self.entries | later.entries,
+            self.sources | later.sources,
+            self.alarms + later.alarms,
+            self.arrivals + later.arrivals,
+            self.positions | later.positions,
+        )
+
 
 def _spare(key: int, limits: Limits) -> Spare:
     """Alarms take theirs first, so that none waits for an allocation; the holes of what goes need one on a full disk."""
@@ -173,22 +184,32 @@ class Store:
         return self.index.closed_between(lane, from_ns, to_ns), self.index.kept_from_ns(lane)
 
     def flush(self) -> None:
-        """Bring the index up to what is durable."""
+        """Bring the index up to what is durable; OSError when the disk does not take it, which is tried again with what comes later."""
         with self._flushing:
             with self._lock:
                 behind, self._behind = self._behind, _Behind()
                 self._flushed = behind.entries  # until they can be found in the index
             entries = list(behind.entries.values())
             ends = {e.log: (e.log, e.location.segment, e.location.offset + e.location.size) for e in entries}
-            self.index.write(
-                entries, ends.values(), behind.sources.values(), behind.alarms, behind.arrivals, behind.positions
-            )
-            with self._lock:
-                self._flushed = {}
+            try:
+                self.index.write(
+                    entries, ends.values(), behind.sources.values(), behind.alarms, behind.arrivals, behind.positions
+                )
+            except OSError:
+                # A later write says how far the index goes: it may not pass over what this one did not take.
+                with self._lock:
+                    self._behind = behind.with_later(self._behind)
+                raise
+            finally:
+                with self._lock:
+                    self._flushed = {}
 
     def close(self) -> None:
-        """Flush and close the files; the writers have ended."""
-        self.flush()
+        """Flush and close the files; the writers have ended. What the index does not take is read from the segments at the next start."""
+        try:
+            self.flush()
+        except OSError:
+            SPOOL_DISK_ERRORS.inc()
         self.index.close()
         for log in self._logs.values():
             log.seal()

@@ -1,13 +1,21 @@
 """The commands `wardlink hub clock`: the segments of a device's clock, put the times of one right, take that back."""
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hub.app import device_clocks
+from hub.app import device_clocks, open_sealed
 from hub.clocks.domain import Correction, Preview, Retiming, Segment
+from hub.clocks.service import SealedError
 from hub.command_line import ConfigOption, TenantOption, run, settings_of
 from hub.core import principal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+_TRIES = 3
 
 app = typer.Typer(help="Clocks of devices: segments, retime, undo.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -56,7 +64,8 @@ def retime(
             seen = await clocks.preview(operator, device_id, segment, shift_s, drift_ppm)
             if not apply:
                 return seen, None
-            return seen, await clocks.retime(operator, device_id, segment, shift_s, drift_ppm, reason=reason)
+            move = partial(clocks.retime, operator, device_id, segment, shift_s, drift_ppm, reason=reason)
+            return seen, await _opened(config, move)
 
     seen, done = run(work())
     print(_segment_line(seen.segment))
@@ -75,10 +84,21 @@ def undo(move: int, reason: ReasonOption, tenant: TenantOption = "default", conf
 
     async def work() -> Retiming:
         async with device_clocks(settings_of(config), tenant) as (clocks, tenant_id):
-            return await clocks.undo(principal.operator("clock undo", tenant_id), move, reason=reason)
+            undone = partial(clocks.undo, principal.operator("clock undo", tenant_id), move, reason=reason)
+            return await _opened(config, undone)
 
     run(work())
     print(f"Move {move} is taken back.")
+
+
+async def _opened(config: "Path | None", move: "Callable[[], Awaitable[Retiming]]") -> Retiming:
+    """Move, behind opening what is sealed; the worker may just be sealing it again, so more than once."""
+    for _ in range(_TRIES):
+        try:
+            return await move()
+        except SealedError as sealed:
+            await open_sealed(settings_of(config), sealed.segment_id)
+    return await move()
 
 
 def _segment_line(one: Segment) -> str:

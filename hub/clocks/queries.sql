@@ -18,7 +18,10 @@ select c.clock_segment_id, g.name, c.number, c.first_seen, c.moved_from, x.obser
  limit %(limit)s
 
 -- name: lock_device
-select pg_advisory_xact_lock(1465011274, %(device)s)
+select pg_advisory_xact_lock(1465011278, %(device)s)
+
+-- name: open_segment
+select open_segment(%(segment)s)
 
 -- name: clocks
 select gateway_time, device_behind_ms, corrected_by_ms from segment_clocks(%(segment)s, %(most)s)

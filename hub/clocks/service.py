@@ -38,6 +38,18 @@ _QUERIES = load_queries("hub.clocks")
 _ROWS = 20  # of segments: those of each are counted
 
 
+class SealedError(ConflictError):
+    """Samples of the segment lie in blocks, which only the role worker may open (`hub.store.sealing.open_segment`)."""
+
+    def __init__(self, segment_id: int, blocks: int) -> None:
+        super().__init__(
+            f"{blocks} blocks of samples of the segment are sealed.",
+            "Use the command `wardlink hub clock` at the hub's machine: it opens them first.",
+            reason="sealed",
+        )
+        self.segment_id = segment_id
+
+
 class Clocks:
     """The clocks of a tenant's devices."""
 
@@ -202,7 +214,10 @@ async def _alarms(connection: "Connection", tenant: int, device_id: int, segment
 
 
 async def _move(connection: "Connection", values: "Mapping[str, object]") -> dict[str, int]:
-    """Move the rows; what is kept of observations hears of where they were and where they are."""
+    """Move the rows; what is kept of observations hears of where they were and where they are. SealedError."""
+    row = await (await connection.execute(_QUERIES["open_segment"], values)).fetchone()
+    if row is not None and row[0]:
+        raise SealedError(int(str(values["segment"])), row[0])
     await _tell_touched(connection, values["segment"])
     row = await (await connection.execute(_QUERIES["move"], values)).fetchone()
     await _tell_touched(connection, values["into"])

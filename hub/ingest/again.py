@@ -9,28 +9,31 @@ from typing import TYPE_CHECKING
 
 from hub.core.sql import load_queries
 from hub.ingest import pgcopy
+from hub.store.sealing import open_waveforms
 
 if TYPE_CHECKING:
     from hub.core.db import Connection
     from hub.ingest.rows import Rows
 
 _QUERIES = load_queries("hub.ingest")
-_SERIES = (
-    (pgcopy.COPY_OBSERVATION_AGAIN, "missing_observations", "forget_observations_again"),
-    (pgcopy.COPY_WAVEFORM_AGAIN, "missing_waveforms", "forget_waveforms_again"),
-)
+_READINGS = (pgcopy.COPY_OBSERVATION_AGAIN, "missing_observations", "forget_observations_again")
+_GROUPS = (pgcopy.COPY_WAVEFORM_AGAIN, "missing_waveforms", "forget_waveforms_again")
 
 
 async def insert_missing(connection: "Connection", group: "Sequence[Rows]") -> None:
-    """Write the readings and waveforms of batches that are not there, inside the caller's transaction."""
+    """Write the readings and waveforms of batches that are not there, hot or sealed, inside the caller's transaction."""
     observations = [row for rows in group for row in rows.observations]
     waveforms = [row for rows in group for row in rows.waveforms]
-    for (copied, missing, forgotten), rows in zip(_SERIES, (observations, waveforms), strict=True):
-        if rows:
-            async with connection.cursor() as cursor, cursor.copy(copied) as copy:
-                await copy.write(pgcopy.stream(rows))
-            await connection.execute(_QUERIES[missing])
-            await connection.execute(_QUERIES[forgotten])
+    for (copied, missing, forgotten), rows in ((_READINGS, observations), (_GROUPS, waveforms)):
+        if not rows:
+            continue
+        async with connection.cursor() as cursor, cursor.copy(copied) as copy:
+            await copy.write(pgcopy.stream(rows))
+        if copied is pgcopy.COPY_WAVEFORM_AGAIN:
+            for stream, first, last in await (await connection.execute(_QUERIES["streams_again"])).fetchall():
+                await open_waveforms(connection, [stream], first, last)
+        await connection.execute(_QUERIES[missing])
+        await connection.execute(_QUERIES[forgotten])
 
 
 async def is_there(connection: "Connection", query: str, values: Mapping[str, object]) -> bool:

@@ -47,6 +47,13 @@ select time, series_id, quality, gateway_offset_ms, uncertainty_ms, value, devic
     select from observation o
      where o.series_id = a.series_id and o.time = a.time and o.value is not distinct from a.value
        and o.text_value is not distinct from a.text_value and o.comparator is not distinct from a.comparator)
+   and not exists (
+    select from observation_block b cross join lateral opened(b) o
+     where b.series_id = a.series_id and b.hour = date_trunc('hour', a.time, 'UTC') and o.time = a.time and o.value is not distinct from a.value
+       and o.text_value is not distinct from a.text_value and o.comparator is not distinct from a.comparator)
+
+-- name: streams_again
+select stream_id, min(start), max(start) + interval '1 microsecond' from waveform_again group by stream_id order by stream_id
 
 -- name: missing_waveforms
 insert into waveform (start, stream_id, n, first_sample, codec, gateway_offset_ms, uncertainty_ms, device_offset_ms, clock_segment_id, quality, samples)

@@ -16,7 +16,8 @@ create table waveform_block (
     n          int not null,
     codec      smallint not null,
     marks      bytea not null,
-    samples    bytea not null
+    samples    bytea not null,
+    clock_segment_ids int[] not null   -- of its groups, each once
 );
 alter table waveform_block alter column samples set storage external;
 select create_hypertable('waveform_block', by_range('slot', interval '1 day'), create_default_indexes => false);
@@ -246,6 +247,9 @@ end $$;
 revoke execute on function eldest_waveforms, eldest_observations, drop_empty_chunks from public;
 grant execute on function open_observations, seal_observations, eldest_waveforms, eldest_observations, drop_empty_chunks to wardlink_worker;
 grant select, insert, delete on waveform_block, observation_block to wardlink_worker;
+-- What a gateway is asked for again is compared with what is there: sealed readings as they lie, sealed groups among the hot ones.
+grant select on observation_block to wardlink_ingest;
+grant select, delete on waveform_block to wardlink_ingest;
 
 -- Rollups. total / n is the mean; what its device called unusable (quality above 2) is counted in `qualities` (by quality, from 1), and in
 -- nothing else. Sums are taken in order of time, then value, so that the same readings give the same bits, whenever they came.

@@ -35,24 +35,59 @@ alter table alarm_event add constraint alarm_event_kind_check check (kind in ('d
 
 -- Called in the transaction of a move, once for where rows of a series were and once for where they are. What is made of observations
 -- and kept (rollups) is made anew for that range; trends that are computed when they are asked for need nothing.
-create function observations_moved(series int[], from_time timestamptz, to_time timestamptz) returns void language sql
-return null;
+create function observations_moved(series int[], from_time timestamptz, to_time timestamptz) returns void
+language sql volatile security definer set search_path = public, pg_temp
+begin atomic
+    select mark_dirty(series, from_time, to_time + interval '1 microsecond');
+end;
+
+-- Readies a segment for a move, until the end of the transaction: nothing of its device is sealed meanwhile, and its sealed readings are
+-- among the hot ones. Returns how many blocks of samples still hold groups of it: these are opened by hub/store/sealing.py.
+create function open_segment(segment int) returns bigint
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    owner  int;
+    series int[];
+    rates  int[];
+begin
+    select c.device_id into strict owner from clock_segment c
+     where c.clock_segment_id = segment and c.tenant_id = current_tenant();
+    select coalesce(array_agg(e.series_id order by e.series_id), '{}') into series
+      from source s join series e using (source_id) where s.device_id = owner;
+    select coalesce(array_agg(e.stream_id order by e.stream_id), '{}') into rates
+      from source s join stream e using (source_id) where s.device_id = owner;
+    perform pg_advisory_xact_lock(1465011276, one) from unnest(series) as one;
+    perform pg_advisory_xact_lock(1465011277, one) from unnest(rates) as one;
+    perform open_observations(b.series_id, b.hour) from observation_block b
+      where b.series_id = any (series) and segment = any (b.clock_segment_ids);
+    return (select count(*) from waveform_block b where b.stream_id = any (rates) and segment = any (b.clock_segment_ids));
+end $$;
 
 -- The series and streams of a device. Rows are found through these: an index by segment would cost each row for a rare act.
 create function segment_rows(segment int)
 returns table (waveform boolean, id int, rows bigint, from_time timestamptz, to_time timestamptz)
 language sql stable security definer set search_path = public, pg_temp as $$
-    select false, o.series_id, count(*), min(o.time), max(o.time)
+    select false, e.series_id, count(*), min(o.time), max(o.time)
       from clock_segment c join source s using (device_id) join series e using (source_id)
-      join observation o on o.series_id = e.series_id and o.clock_segment_id = segment
+      join lateral (
+        select h.time from observation h where h.series_id = e.series_id and h.clock_segment_id = segment
+        union all
+        select h.time from observation_block b cross join lateral opened(b) h
+         where b.series_id = e.series_id and segment = any (b.clock_segment_ids) and h.clock_segment_id = segment) as o on true
      where c.clock_segment_id = segment and c.tenant_id = current_tenant()
-     group by o.series_id
+     group by e.series_id
     union all
-    select true, w.stream_id, count(*), min(w.start), max(w.start + make_interval(secs => w.n / e.fs_hz))
+    -- A block that the clock was set in counts as a whole.
+    select true, e.stream_id, sum(w.groups), min(w.from_time), max(w.to_time)
       from clock_segment c join source s using (device_id) join stream e using (source_id)
-      join waveform w on w.stream_id = e.stream_id and w.clock_segment_id = segment
+      join lateral (
+        select 1 as groups, h.start as from_time, h.start + make_interval(secs => h.n / e.fs_hz) as to_time
+          from waveform h where h.stream_id = e.stream_id and h.clock_segment_id = segment
+        union all
+        select b.groups, b.start, b.until from waveform_block b
+         where b.stream_id = e.stream_id and segment = any (b.clock_segment_ids)) as w on true
      where c.clock_segment_id = segment and c.tenant_id = current_tenant()
-     group by w.stream_id
+     group by e.stream_id
 $$;
 
 -- Readings of a segment as both clocks showed them, the newest `most`: for learning what the device's clock was worth.
@@ -63,7 +98,11 @@ language sql stable security definer set search_path = public, pg_temp as $$
         select o.time + o.gateway_offset_ms * interval '1 millisecond' as at,
                o.gateway_offset_ms - o.device_offset_ms as behind, -o.device_offset_ms as by
           from clock_segment c join source s using (device_id) join series e using (source_id)
-          join observation o on o.series_id = e.series_id and o.clock_segment_id = segment
+          join lateral (
+            select h.* from observation h where h.series_id = e.series_id and h.clock_segment_id = segment
+            union all
+            select h.* from observation_block b cross join lateral opened(b) h
+             where b.series_id = e.series_id and segment = any (b.clock_segment_ids) and h.clock_segment_id = segment) as o on true
          where c.clock_segment_id = segment and c.tenant_id = current_tenant() and o.device_offset_ms is not null
          order by 1 desc limit most) as t
      order by 1
@@ -132,8 +171,8 @@ begin
     return moved;
 end $$;
 
-revoke execute on function observations_moved, segment_rows, segment_clocks, move_segment, move_gaps from public;
-grant execute on function observations_moved, segment_rows, segment_clocks, move_segment, move_gaps to wardlink_web;
+revoke execute on function observations_moved, open_segment, segment_rows, segment_clocks, move_segment, move_gaps from public;
+grant execute on function observations_moved, open_segment, segment_rows, segment_clocks, move_segment, move_gaps to wardlink_web;
 grant insert on clock_segment to wardlink_web;
 grant select, insert, update (observations, waveforms, gaps, from_time, to_time, undone_at, undone_by, undone_reason) on retiming to wardlink_web;
 grant select on retiming to wardlink_ingest, wardlink_worker, wardlink_reporting;

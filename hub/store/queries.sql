@@ -33,8 +33,17 @@ delete from waveform where stream_id = %(stream)s and start >= %(slot)s and star
 returning start, n, first_sample, codec, quality, samples, device_offset_ms, gateway_offset_ms, uncertainty_ms, clock_segment_id
 
 -- name: write_block
-insert into waveform_block (slot, stream_id, part, start, last_start, until, groups, n, codec, marks, samples)
-values (%(slot)s, %(stream)s, %(part)s, %(start)s, %(last_start)s, %(until)s, %(groups)s, %(n)s, %(codec)s, %(marks)s, %(samples)s)
+insert into waveform_block (slot, stream_id, part, start, last_start, until, groups, n, codec, marks, samples, clock_segment_ids)
+values (%(slot)s, %(stream)s, %(part)s, %(start)s, %(last_start)s, %(until)s, %(groups)s, %(n)s, %(codec)s, %(marks)s, %(samples)s, %(segments)s)
+
+-- name: blocks_of_segment
+select b.stream_id, min(b.slot), max(b.slot)
+  from clock_segment c
+  join source s on s.device_id = c.device_id
+  join stream e on e.source_id = s.source_id
+  join waveform_block b on b.stream_id = e.stream_id and %(segment)s = any (b.clock_segment_ids)
+ where c.clock_segment_id = %(segment)s
+ group by b.stream_id
 
 -- name: write_group
 insert into waveform (start, stream_id, n, first_sample, codec, quality, samples, device_offset_ms, gateway_offset_ms, uncertainty_ms, clock_segment_id)

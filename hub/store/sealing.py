@@ -114,6 +114,7 @@ async def _seal_slot(
             "codec": block.codec,
             "marks": block.marks,
             "samples": block.samples,
+            "segments": sorted({g.clock_segment_id for g in some if g.clock_segment_id is not None}),
         }
         await connection.execute(_QUERIES["write_block"], written, binary=True)
     if checkpoint is not None:
@@ -170,6 +171,12 @@ async def open_waveforms(
                 await cursor.executemany(_QUERIES["write_group"], [_row(stream_id, group) for group in groups])
             opened += len(groups)
     return opened
+
+
+async def open_segment(connection: "Connection", segment_id: int) -> int:
+    """Put the sealed groups of a clock segment back among the hot ones, in the caller's transaction; returns how many groups."""
+    found = await (await connection.execute(_QUERIES["blocks_of_segment"], {"segment": segment_id})).fetchall()
+    return sum([await open_waveforms(connection, [stream], first, last + SLOT) for stream, first, last in found])
 
 
 def _row(stream_id: int, group: Group) -> dict[str, object]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from edge.identity import Identity, enrol, load_identity, parse_token, save_identity
 from edge.pipeline.batcher import Batcher
 from edge.spool import Limits, Spool
-from edge.uplink import ClientPapers, Uplink, make_channel
+from edge.uplink import ClientPapers, Route, Uplink
 from edge.uplink.client import Downlink
 from edge.uplink.losses import Losses
 from protocols.link import CannotResend, Connection, Lane, LinkSender
 from protocols.link.ranges import Position
 from protocols.record import Record, WaveformGroup
-from protocols.uplink_pb2 import Placement, Settings
+from protocols.uplink_pb2 import Envelope, Placement, Settings
 from protocols.wire import Arrival
 from wardlink.load.signals import GROUPS_A_S, Bed
 
@@ -46,10 +46,12 @@ class Watched(Spool):
         self._acknowledged = dict.fromkeys(Lane, 0)
         self._news = asyncio.Event()
 
-    def append(self, lane: Lane, records: Iterable[Record], arrivals: Sequence[Arrival] = ()) -> "asyncio.Future[int]":
+    def append(
+        self, lane: Lane, records: Iterable[Record | Envelope], arrivals: Sequence[Arrival] = ()
+    ) -> "asyncio.Future[int]":
         """As `Spool.append`; the batcher has had the records for up to its 250 ms, which the time of a record tells."""
         records = list(records)
-        came = [_came_s(record) for record in records]
+        came = [_came_s(record) for record in records if not isinstance(record, Envelope)]
         durable = super().append(lane, records, arrivals)
         self._came[lane, self.newest(lane)] = came
         self.tally.batches += 1
@@ -145,7 +147,7 @@ async def gateway(folder: Path, token: str, beds: Sequence[Bed], tally: Tally) -
 
     papers = ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem)
     downlink = Downlink(placed, cannot_resend, lambda _: None, settings)
-    uplink = Uplink(link, spool, lambda: make_channel(identity.uplink, papers), downlink)
+    uplink = Uplink(link, spool, lambda: Route(lambda: [identity.uplink], lambda: papers), downlink)
     batcher = Batcher(spool, link, uplink.wake)
     losses = Losses(spool, link, batcher.record, uplink.wake)
     spool.on_dropped = losses.dropped

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from edge.alone import alone
-from edge.health.status import EVERY_S, Status
+from edge.health.reporter import QUIET_S
+from edge.health.status import Status
 from edge.identity import IdentityError, fall_back, load_identity
 from edge.identity.renewal import Renewal
 from edge.identity.store import utc_now
@@ -152,13 +153,13 @@ class _Life:
 
 
 async def _tell(status: Status, spool: Spool, link: LinkSender, uplink: Uplink, batcher: Batcher) -> None:
-    """Tell the hub above how the way up is, every few seconds."""
+    """Tell the hub above how the way up is, so often that it is not taken for away."""
     while True:
         status.spool_bytes = spool.allocated_bytes()
         status.waiting = {lane.name.lower(): link.waiting(lane) for lane in Lane}
         status.hub_ahead_ns = uplink.hub_ahead_ns
         batcher.add([status.event(time.time_ns())])
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(QUIET_S)
 
 
 async def _placed(*_: object) -> bool:
