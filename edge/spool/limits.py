@@ -13,6 +13,7 @@ class Limits:
     segment_bytes: int = 16 << 20
     alarm_segment_bytes: int = 1 << 20
     keep_ns: int = DAY_NS
+    index_every_batches: int = 4096  # so many may be read from the segments at a start
     queue_batches: int = 256  # waveforms that wait for the disk
     queue_bytes: int = 8 << 20  # of events that wait for it, and as many of numerics
     waveform_bytes: int | None = None  # unless given, all

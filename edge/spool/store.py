@@ -34,7 +34,6 @@ LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LO
 _RETRY_S = 1.0
 _NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
 _INDEX_EVERY_NS = 30_000_000_000  # how far the index may be behind; a start reads that much of the segments
-_INDEX_EVERY_BATCHES = 4096
 _SPARE_BYTES = 1 << 20  # for the holes of what goes when the disk is full
 
 
@@ -174,7 +173,7 @@ class Store:
         """Bring the index up to what is durable, when it is far enough behind that it is worth the pages."""
         with self._lock:
             behind_ns = abs(self._clock() - self._behind.since_ns) if self._behind.since_ns else 0
-            due = behind_ns >= _INDEX_EVERY_NS or len(self._behind.entries) >= _INDEX_EVERY_BATCHES
+            due = behind_ns >= _INDEX_EVERY_NS or len(self._behind.entries) >= self.limits.index_every_batches
         if due:
             self.flush()
 

@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from edge.identity import Identity, save_identity
 from hub.core import principal
+from hub.core.db import Database
 from hub.core.errors import DomainError
 from hub.gateways.service import ResendAnswer
+from hub.store.sealing import seal_readings, seal_waveforms
 from protocols.link import Lane
 from protocols.nomenclature import EVT_CONNECTED, SPOOL_FULL
 from protocols.record import DeviceEvent, Gap, Times
@@ -95,6 +97,25 @@ async def test_rows_that_the_hub_has_lost_come_again_and_those_that_are_there_st
         "select principal, target, outcome from audit where action = 'gateway.resend' and body like '%\"lane\"%'"
     )
     assert asked == [("system:test", "gateway:gateway-1", "done")] * 3
+
+
+async def test_what_has_been_sealed_meanwhile_is_known_again(hub: RunningHub, tmp_path: Path):
+    begun_s = time.time()
+    async with gateway(hub, tmp_path) as agent:
+        later = datetime.now(UTC) + timedelta(days=1)
+        async with Database(hub.database.url_for("wardlink_worker"), "test worker", max_size=2) as worker:
+            await seal_waveforms(worker, later)
+            await seal_readings(worker, later)
+        assert counts(hub)[:2] == [0, 0]
+        for lane in ("waveform", "numeric"):
+            await ask(hub, lane, begun_s - 1, time.time() + 1)
+            await until(
+                lambda: agent.all_acknowledged() and not hub.rows("select 1 from lane_position where reopened <> '{}'")
+            )
+    hot = "select count(*) from waveform union all select coalesce(sum(groups), 0) from waveform_block"
+    assert sum(int(str(n)) for (n,) in hub.rows(hot)) == N
+    readings = "select count(*) from observation union all select coalesce(sum(n), 0) from observation_block"
+    assert sum(int(str(n)) for (n,) in hub.rows(readings)) == 2 * N
 
 
 async def test_a_part_of_the_time_costs_a_part_of_the_batches_and_a_time_without_any_costs_nothing(

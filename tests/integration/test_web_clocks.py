@@ -1,12 +1,18 @@
 """Putting a device's times right afterwards, against the real database: what moves, what stays, who may, and the way back."""
 
+import asyncio
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from hub.core.db import Database
 from hub.core.principal import Role
+from hub.store.sealing import seal_readings, seal_waveforms
 from protocols.link import Lane
 from protocols.nomenclature import HEART_RATE, LINK_LOSS
 from protocols.record import Gap, Observation, Record, SourcePath, Times
@@ -120,6 +126,44 @@ async def test_a_segment_that_was_an_hour_ahead_is_put_right_and_taken_back(hub:
         a for (a,) in hub.rows("select action from audit where action like 'clock.%%' and outcome = 'done' order by at")
     ]
     assert [a for a in acts if a != "clock.read"] == ["clock.retime", "clock.undo"]
+
+
+async def test_what_is_sealed_is_moved_too_by_the_command_and_the_page_says_so(hub: RunningHub, web: RunningWeb):
+    peer = await hub.peer("ward3")
+    await filled(hub, peer)
+    engineer = await web.signed_in("chen", Role.ENGINEER, ())
+    [(device,)] = hub.rows("select device_id from device where name = 'cyton-1'")
+    before = hub.rows(_ROWS)
+    later = datetime.now(UTC) + timedelta(days=1)
+    worker_url, web_url = (hub.database.url_for(f"wardlink_{role}") for role in ("worker", "web"))
+    async with Database(worker_url, "test worker", max_size=2) as worker:
+        await seal_waveforms(worker, later)
+        await seal_readings(worker, later)
+    assert [r for r in hub.rows(_ROWS) if r[0] != "g"] == []
+    told = (await engineer.get(f"/api/v1/devices/{device}/clock")).json()
+    [wrong] = [s for s in told["segments"] if s["number"] == 2]
+    assert (wrong["observations"], wrong["waveforms"]) == (40, 4)
+    asked = {"segment": wrong["id"], "shift_s": -OFF_S, "reason": "an hour off"}
+    refused = await engineer.post(f"/api/v1/devices/{device}/clock/retime", json=asked)
+    assert (refused.status_code, "wardlink hub clock" in refused.json()["what_to_do"]) == (409, True)
+    command = [sys.executable, "-m", "wardlink", "hub", "clock"]
+    environment = {**os.environ, "HUB_STATE_DIR": str(hub.state), "HUB_WEB_URL": web_url, "HUB_WORKER_URL": worker_url}
+
+    async def does(*words: str) -> str:
+        done = await asyncio.to_thread(
+            subprocess.run, [*command, *words], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    segment = ("--segment", str(wrong["id"]), "--shift-s", str(-OFF_S), "--reason", "an hour off", "--apply")
+    assert "40 readings, 4 groups" in await does("retime", "cyton-1", *segment)
+    assert (wrong["id"] not in {r[-1] for r in hub.rows(_ROWS)}, len(hub.rows(_ROWS))) == (True, 40 + 4 + 1)
+    [(move,)] = hub.rows("select retiming_id from retiming")
+    async with Database(worker_url, "test worker", max_size=2) as worker:
+        await seal_waveforms(worker, later)
+    await does("undo", str(move), "--reason", "it was right")
+    assert [r for r in before if r[-1] == wrong["id"]] == [r for r in hub.rows(_ROWS) if r[-1] == wrong["id"]]
 
 
 async def test_a_segments_readings_tell_their_own_correction(hub: RunningHub, web: RunningWeb):

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from hashlib import shake_256
 from itertools import pairwise
 from pathlib import Path
@@ -348,6 +349,23 @@ async def test_numerics_and_events_that_a_disk_refuses_become_gaps_at_their_boun
             assert given_up(lane, QUEUE_OVERFLOW) - before[lane] == 200 - len(whole) > 0
             assert await spool.append(lane, [heart_rate(60) if lane is Lane.NUMERIC else fault(T0_NS)]) == len(kept) + 1
         assert (told("edge_spool_waiting_bytes", lane="numeric"), given_up(Lane.ALARM, QUEUE_OVERFLOW)) == (0, 0)
+
+
+async def test_an_index_that_cannot_be_written_ends_no_writer_and_loses_nothing(tmp_path: Path):
+    before = told("edge_spool_disk_errors_total")
+    limits = Limits(index_every_batches=1)
+    async with opened(tmp_path, limits) as spool:
+        await spool.append(Lane.NUMERIC, [heart_rate(60)])
+        with closing(sqlite3.connect(tmp_path / "index.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # as long as it holds, SQLite refuses every write, as on a full disk
+            for rate in range(61, 70):
+                await spool.append(Lane.NUMERIC, [heart_rate(rate)])
+            await until(lambda: told("edge_spool_disk_errors_total") > before)
+            assert await spool.append(Lane.NUMERIC, [heart_rate(70)]) == 11
+            other.execute("ROLLBACK")
+        assert await spool.append(Lane.NUMERIC, [heart_rate(71)]) == 12
+    async with opened(tmp_path, limits) as spool:
+        assert [records(spool, Lane.NUMERIC, n)[0] for n in range(1, 13)] == [heart_rate(60 + i) for i in range(12)]
 
 
 async def test_a_spool_that_is_closed_tells_what_it_gave_up_before(tmp_path: Path):
