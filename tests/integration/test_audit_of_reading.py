@@ -13,7 +13,7 @@ from tests.fixtures.stored_ecg import hand_over, newest, place, written
 from tests.fixtures.web import RunningWeb, deliver, fibrillation, heart_rate, now_ns
 
 pytestmark = pytest.mark.integration
-ENGINEERS = ("device", "gateway", "quarantine", "screen")
+ENGINEERS = ("device", "gateway", "quarantine", "screen", "clock", "operations")
 # Open pages ask these again and again.
 POLLED = {
     "/api/v1/ward/{ward}",

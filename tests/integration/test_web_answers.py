@@ -26,7 +26,7 @@ async def test_each_route_declares_its_policy_and_stands_in_the_reference(web: R
     routes = list(flat_routes(web.app.routes))
     assert len(routes) >= 15
     assert undeclared_routes(web.app.routes) == []
-    documented = set(re.findall(r"`((?:GET|POST|WS|MOUNT) /[^`]*)`", API_PAGE.read_text(encoding="utf-8")))
+    documented = set(re.findall(r"`((?:GET|POST|DELETE|WS|MOUNT) /[^`]*)`", API_PAGE.read_text(encoding="utf-8")))
     assert set().union(*(name_of(route) for route in routes)) == documented
 
 

@@ -76,7 +76,10 @@ async def test_secrets_go_when_they_have_been_of_no_use_for_their_time_and_not_b
         hub.do("update enrolment_token set expires_at = now() - %s where gateway_id = 1", age)
         hub.do("update account_invitation set expires_at = now() - %s where account_id = 1", age)
         hub.do("update account_session set ended_at = now() - %s where account_id = 1", age)
-        assert await purge_secrets(worker) == {"tokens": gone, "invitations": gone, "sessions": gone, "failures": 0}
+        assert await purge_secrets(worker) == {
+            **{"tokens": gone, "invitations": gone, "sessions": gone, "failures": 0},
+            **{"operation_process": 0, "operation_function": 0, "traces": 0},
+        }
     left = {
         "tokens": "enrolment_token where gateway_id = 2",
         "invitations": "account_invitation where account_id in (2, 3)",
