@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from edge.alone import InUseError, alone
 from edge.clock import GatewayClock, TimeLedger
 from edge.clock.system import is_synchronised
 from edge.clock.timekeeper import Timekeeper
+from edge.configuration import ConfigurationStore, Keeper, Life
 from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
@@ -27,6 +29,7 @@ from edge.health.lag import LoopWatch, named_tasks
 from edge.health.metrics import SPOOL_DAMAGED, SPOOL_KEY_IN_FILE, SPOOL_OLDER_KEYS
 from edge.health.process import since_start_s
 from edge.health.reporter import Reporter
+from edge.health.serving import MetricsDoor
 from edge.health.status import Status
 from edge.health.systemd import READY, STOPPING, Notifier
 from edge.health.vitals import Vitals
@@ -56,7 +59,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
-from protocols.link import RESEND, Connection, Lane, LinkSender
+from protocols.link import CONFIGURATION, RESEND, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -93,6 +96,14 @@ class _Parts:
     reporter: Reporter
 
 
+class _End(Enum):
+    """Why a life ended."""
+
+    STOPPED = "the agent is to stop"
+    SPOOL = "the spool has to be begun anew"
+    SETTINGS = "the settings are others"
+
+
 class AgentError(RuntimeError):
     """The agent cannot start: says why and what to do."""
 
@@ -112,6 +123,7 @@ class Agent:
         self._lag = LoopWatch()
         self._vitals = Vitals(settings.state_dir)
         self._is_first = True
+        self._metrics = MetricsDoor()
 
     async def run(self, stop: asyncio.Event) -> None:
         """AgentError or IdentityError when it cannot start."""
@@ -119,21 +131,34 @@ class Agent:
         asyncio.get_running_loop().set_task_factory(named_tasks)
         try:
             with alone(self._settings.state_dir):
-                if self._settings.metrics.port:
-                    _serve_metrics(self._settings.metrics.host, self._settings.metrics.port)
                 await self._lives(stop)
         except (InUseError, SpoolKeyError) as error:
             raise AgentError(str(error)) from error
 
     async def _lives(self, stop: asyncio.Event) -> None:
+        store = ConfigurationStore(self._settings.state_dir / "configuration.json")
+        keeper = Keeper(self._settings, store, self._clock.now_ns)
+        await keeper.start()
         await finish_succession(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
-        while not await self._life(stop):
+        while True:
+            self._settings, self._limits = keeper.settings, keeper.settings.spool.limits()
+            keeper.again.clear()
+            try:
+                end = await self._life(stop, keeper)
+            except (OSError, RuntimeError, ValueError) as error:
+                if stop.is_set() or not await keeper.fell(error):
+                    raise
+                end = _End.SETTINGS
+            if end is _End.STOPPED:
+                return
             self._notifier.reloading()
-            batches = await succeed(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
-            _log.warning("spool-begun-anew", batches_carried_over=batches)
+            if end is _End.SPOOL:
+                batches = await succeed(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
+                _log.warning("spool-begun-anew", batches_carried_over=batches)
 
-    async def _life(self, stop: asyncio.Event) -> bool:
-        """One spool's life; False when it has to be begun anew."""
+    async def _life(self, stop: asyncio.Event, keeper: Keeper) -> _End:
+        """One life of the spool, with the settings of this moment."""
+        await self._metrics.serve(self._settings.metrics.host, self._settings.metrics.port)
         identity = load_identity(self._settings.state_dir)
         spool = await Spool.open(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
         try:
@@ -141,7 +166,7 @@ class Agent:
             self._tell_key(spool)
             self._ledger.begin(spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known)
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
-            parts = self._join(identity, spool, placements)
+            parts = self._join(identity, spool, placements, keeper)
             async with Supervisor(fatal=(EpochConflictError,)) as services:
                 for connection in Connection:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
@@ -155,6 +180,7 @@ class Agent:
                 if parts.local_page is not None:
                     services.start("local-page", parts.local_page.run)
                 async with Supervisor() as devices:
+                    services.start("configuration", lambda: keeper.run(_looked_at(parts, services, devices)))
                     for name, pipeline in parts.pipelines.items():
                         devices.start(f"device-{name}", pipeline.run)
                     parts.intake.expect(self._settings.silences())
@@ -169,10 +195,12 @@ class Agent:
                     )
                     services.start("readiness", lambda: self._tell_ready(parts, devices))
                     stopping = asyncio.create_task(stop.wait())
-                    await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
+                    changed = asyncio.create_task(keeper.again.wait())
+                    await asyncio.wait((stopping, changed, services.failed), return_when=asyncio.FIRST_COMPLETED)
                     stopping.cancel()
+                    changed.cancel()
                     conflict = services.failed.result() if services.failed.done() else None
-                    if conflict is None:
+                    if stop.is_set() and conflict is None:
                         _log.info("agent-stopping")
                         self._notifier.tell(STOPPING)
                 for device in (*parts.pipelines.values(), *parts.intake.visitors().values()):
@@ -183,13 +211,15 @@ class Agent:
                 await parts.intake.finish(BATCHES_S / 2)
             if conflict is not None:
                 _log.error("epoch-conflict", reason=str(conflict))
-            return conflict is None
+                return _End.SPOOL
+            return _End.STOPPED if stop.is_set() else _End.SETTINGS
         finally:
             await spool.close()
             _log.info("agent-stopped")
 
-    def _join(self, identity: "Identity", spool: Spool, placements: PlacementStore) -> _Parts:
-        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=(RESEND,))
+    def _join(self, identity: "Identity", spool: Spool, placements: PlacementStore, keeper: Keeper) -> _Parts:
+        features = (RESEND, CONFIGURATION)
+        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
         for lane in Lane:
             link.spool_opened(lane, spool.held(lane), spool.newest(lane))
         pipelines: dict[str, DevicePipeline] = {}
@@ -223,7 +253,7 @@ class Agent:
             link,
             spool,
             self._route,
-            Downlink(placed, cannot_resend, acknowledged, terms.save),
+            Downlink(placed, cannot_resend, acknowledged, terms.save, keeper.received),
             self._clock.now_ns,
             HubTimes(times.answered, times.may_send, times.right),
         )
@@ -412,6 +442,15 @@ def _machine_clock(not_before_ns: int) -> GatewayClock:
     return GatewayClock(not_before_ns=not_before_ns, is_synchronised=is_synchronised)
 
 
+def _looked_at(parts: _Parts, services: Supervisor, devices: Supervisor) -> Life:
+    return Life(
+        devices=lambda: {name: pipeline.is_up for name, pipeline in parts.pipelines.items()},
+        is_greeted=lambda: parts.uplink.is_greeted(Connection.DATA),
+        failing=lambda: services.failing() | devices.failing(),
+        tell=parts.uplink.answer,
+    )
+
+
 async def run_agent(settings: EdgeSettings) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -426,12 +465,6 @@ async def run_agent(settings: EdgeSettings) -> None:
         loop.add_signal_handler(number, end)
     await Agent(settings).run(stop)
     await leave()
-
-
-def _serve_metrics(host: str, port: int) -> None:
-    from prometheus_client import start_http_server  # noqa: PLC0415 - only where metrics are served
-
-    start_http_server(port, host)
 
 
 def _version() -> str:

@@ -1,7 +1,7 @@
 """The settings of the agent: a TOML file, with environment variables `WARDLINK_EDGE_...` above it (docs/reference/edge-config.md)."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from edge.doors import DoorPolicy
 from edge.doors.flood import Rate, Rates
 from edge.host.limits import HostLimits
+from edge.overlay import OverlayError, laid_over
 from edge.spool import CipherName, KeySource, Limits
 from firmware_adapters.adapter import ConfigError, DeviceConfig, OptionValue
 from firmware_adapters.door import DoorConfig
@@ -172,6 +173,14 @@ class LocalPageSettings(BaseModel):
         return self
 
 
+class ConfigurationSettings(BaseModel):
+    """`[configuration]`: how long what the hub sets may take until the agent is up with it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    healthy_within_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
+
+
 HubAddress = Annotated[str, Field(pattern=r"^(|[^/\s,]+:\d{1,5})$")]
 
 
@@ -189,7 +198,9 @@ class EdgeSettings(BaseSettings):
     host: HostSettings = HostSettings()
     metrics: MetricsSettings = MetricsSettings()
     local_page: LocalPageSettings = LocalPageSettings()
+    configuration: ConfigurationSettings = ConfigurationSettings()
     _folder: Path = PrivateAttr(default_factory=Path)
+    _file: tuple[Path, Mapping[str, object]] | None = PrivateAttr(default=None)
 
     @property
     def folder(self) -> Path:
@@ -219,6 +230,25 @@ class EdgeSettings(BaseSettings):
         """The file with these settings lies there: relative names count from it."""
         self._folder = folder
         self.state_dir = folder / self.state_dir
+
+    def read_from(self, path: Path, values: Mapping[str, object]) -> None:
+        """They are those of this file, which holds `values`."""
+        self._file = path, values
+        self.lie_in(path.parent)
+
+    def overlaid(self, toml: str) -> "EdgeSettings":
+        """Those of the same file with an overlay above it, by the same rules; SettingsError names what cannot be used."""
+        if self._file is None:
+            msg = "this agent has no settings file to lay anything over"
+            raise SettingsError(msg)
+        path, values = self._file
+        try:
+            together = laid_over(values, tomllib.loads(toml))
+        except (tomllib.TOMLDecodeError, OverlayError) as error:
+            raise SettingsError(str(error)) from error
+        overlaid = _validated(together, "")
+        overlaid.lie_in(path.parent)
+        return overlaid
 
     @field_validator("devices")
     @classmethod
@@ -266,11 +296,15 @@ def load_settings(path: Path) -> EdgeSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path} is no TOML: {error}"
         raise SettingsError(msg) from error
+    settings = _validated(values, f"{path}: ")
+    settings.read_from(path, values)
+    return settings
+
+
+def _validated(values: Mapping[str, object], where: str) -> EdgeSettings:
     try:
-        settings = EdgeSettings(**values)
+        return EdgeSettings.model_validate(values)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'settings'}: {e['msg']}" for e in error.errors())
-        msg = f"{path}: {wrong}"
+        msg = f"{where}{wrong}"
         raise SettingsError(msg) from error
-    settings.lie_in(path.parent)
-    return settings

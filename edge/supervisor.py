@@ -13,6 +13,7 @@ from edge.health.metrics import TASK_RESTARTS
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 _STEADY_S = 0.5
+_HOLDS_S = 2.0  # a task that failed and has run so long again does not count as failing
 _CALM_S = 60.0  # a task that ran so long begins with the short pause again
 
 _log = structlog.get_logger()
@@ -26,6 +27,7 @@ class Supervisor:
         self._fatal = fatal
         self._tasks: list[asyncio.Task[None]] = []
         self._began_s: dict[str, float] = {}
+        self._failures: dict[str, tuple[str, float]] = {}
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
@@ -48,6 +50,11 @@ class Supervisor:
         """Whether a task has run for a moment without failing."""
         return time.monotonic() - self._began_s.get(name, time.monotonic()) >= _STEADY_S
 
+    def failing(self) -> dict[str, str]:
+        """Why each task failed that waits to begin again or has only just begun."""
+        now_s = time.monotonic()
+        return {name: why for name, (why, again_s) in self._failures.items() if now_s < again_s + _HOLDS_S}
+
     async def stop(self) -> None:
         """Cancel all tasks, the last one first, and wait for their ends; for a task that does not end, no longer than LINKS_S."""
         tasks, self._tasks = self._tasks[::-1], []
@@ -68,9 +75,11 @@ class Supervisor:
                 _log.exception("task-failed", task=name, error=str(error), again_in_s=pause_s)
                 TASK_RESTARTS.labels(task=name).inc()
                 self._began_s.pop(name, None)
+                reason = str(error) or type(error).__name__
             else:
                 return
             if time.monotonic() - began_s > _CALM_S:
                 pause_s = FIRST_PAUSE_S
+            self._failures[name] = (reason, time.monotonic() + pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)

@@ -25,6 +25,7 @@ from hub.command_line import ConfigOption, TenantOption, fail, settings_of
 from hub.command_line import run as run_work
 from hub.core import principal
 from hub.core.errors import DomainError
+from hub.gateways.commands import configuration, configure
 from hub.placement.commands import seed
 from hub.settings import HubSettings
 from hub.store.commands import app as retention
@@ -44,9 +45,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 gateways = typer.Typer(
-    help="Gateways: add, list, certificates, resend, revoke.", no_args_is_help=True, rich_markup_mode=None
+    help="Gateways: add, list, certificates, configure, resend, revoke.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(gateways, name="gateway")
+gateways.command()(configure)
+gateways.command()(configuration)
 devices = typer.Typer(help="Devices: admit one, or all as they come.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(devices, name="device")
 app.add_typer(clocks, name="clock")

@@ -26,6 +26,7 @@ from protocols.link import (
     AlarmsAcknowledged,
     CannotResend,
     ClockAnswered,
+    ConfigurationReceived,
     Connection,
     EpochConflict,
     HubReady,
@@ -41,6 +42,7 @@ from protocols.link import (
 )
 from protocols.uplink_pb2 import (
     ClockProbe,
+    ConfigurationAnswer,
     GatewayMessage,
     HubMessage,
     Placement,
@@ -83,6 +85,10 @@ class HubTimes:
     right: Callable[[Lane, int, bytes], bytes]
 
 
+def _not_configured(_: ConfigurationReceived) -> None:
+    """Who does not name the feature is sent none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Downlink:
     """What the agent does with what the hub sends.
@@ -94,6 +100,7 @@ class Downlink:
     cannot_resend: Callable[[CannotResend], Awaitable[None]]
     alarms_acknowledged: Callable[[Collection[UUID]], None]
     settings: Callable[[Settings], Awaitable[None]]
+    configuration: Callable[[ConfigurationReceived], None] = _not_configured
 
 
 class Uplink:
@@ -119,7 +126,17 @@ class Uplink:
         self._writing = {connection: asyncio.Lock() for connection in Connection}
         self._leaving: set[Connection] = set()
         self._now_ns = now_ns
+        self._answer: ConfigurationAnswer | None = None
         self.hub_ahead_ns: int | None = None
+
+    def is_greeted(self, connection: Connection) -> bool:
+        """Whether the hub has said hello on the connection that is up."""
+        return self._greeted[connection].is_set()
+
+    def answer(self, answer: ConfigurationAnswer) -> None:
+        """Tell the hub what became of its newest configuration; it asks again on the next connection if this does not reach it."""
+        self._answer = answer
+        self.wake(Connection.DATA)
 
     def wake(self, connection: Connection) -> None:
         """There is something new to send."""
@@ -361,23 +378,36 @@ class Uplink:
                 if self._times is not None:
                     back_ns = time.monotonic_ns()
                     self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
-            case AlarmsAcknowledged():
-                _log.info("alarms-acknowledged", n=len(event.alarms), first=str(next(iter(event.alarms), "")))
-                self._downlink.alarms_acknowledged(event.alarms)
-            case SettingsReceived():
-                _log.info("settings-received", version=event.settings.version)
-                await self._downlink.settings(event.settings)
+            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived():
+                await self._decided(event)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
                 raise EpochConflictError(msg)
             case PlacementReceived() | ResendAsked() | ProtocolViolation():  # `_read` has dealt with them
                 return
 
+    async def _decided(self, event: AlarmsAcknowledged | SettingsReceived | ConfigurationReceived) -> None:
+        """What people at the hub have done."""
+        match event:
+            case AlarmsAcknowledged():
+                _log.info("alarms-acknowledged", n=len(event.alarms), first=str(next(iter(event.alarms), "")))
+                self._downlink.alarms_acknowledged(event.alarms)
+            case SettingsReceived():
+                _log.info("settings-received", version=event.settings.version)
+                await self._downlink.settings(event.settings)
+            case ConfigurationReceived():
+                _log.info("configuration-received", version=event.version)
+                self._downlink.configuration(event)
+
     async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         news = self._news[connection]
         gauge = UPLINK_IN_FLIGHT.labels(connection=connection.name.lower())
         while True:
             news.clear()
+            if self._may_answer(connection):
+                answer, self._answer = self._answer, None
+                message = GatewayMessage(configuration_answer=answer)
+                await self._write(connection, call, message.SerializeToString())
             while self._may_send(connection) and (send := self._link.next(connection)) is not None:
                 if isinstance(send, SendBatch):
                     batch = await self._batch(send.lane, send.n)
@@ -417,6 +447,10 @@ class Uplink:
             async with self._writing[connection]:
                 probe = ClockProbe(sent_ns=time.monotonic_ns())
                 await call.write(GatewayMessage(clock_probe=probe).SerializeToString())
+
+    def _may_answer(self, connection: Connection) -> bool:
+        is_there = connection is Connection.DATA and connection not in self._leaving
+        return is_there and self._answer is not None and self._greeted[connection].is_set()
 
     def _may_send(self, connection: Connection) -> bool:
         if connection in self._leaving:

@@ -25,6 +25,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         "uplink.connect": frozenset({Role.GATEWAY}),
         "gateway.resend": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
+        "gateway.configure": frozenset({Role.ENGINEER, Role.OPERATOR}),
         "gateway.renew": frozenset({Role.GATEWAY}),
         "gateway.list": _SEES_ASSETS,
         "gateway.add": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),

@@ -67,4 +67,11 @@ def gateway_json(row: "GatewayRow", now: datetime) -> Json:
         "devices": row.devices,
         "throttled_since_ms": to_ms(row.throttled_since),
         "throttled_until_ms": to_ms(row.throttled_until),
+        "configuration": None
+        if row.configuration is None
+        else {
+            "version": row.configuration,
+            "state": row.configuration_state,
+            "reason": row.configuration_reason,
+        },
     }

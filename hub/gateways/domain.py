@@ -34,6 +34,9 @@ class GatewayRow:
     devices: int = 0
     throttled_since: datetime | None = None  # the hub holds it back: it sends more than it may
     throttled_until: datetime | None = None  # when that ended for the last time
+    configuration: int | None = None  # the newest version that it was given, and what became of it
+    configuration_state: str | None = None
+    configuration_reason: str | None = None
 
     def state(self, now: datetime) -> GatewayState:
         """Its state at `now`."""
@@ -73,6 +76,11 @@ class GatewayRow:
     def not_renewed(self) -> bool:
         """Whether the agent has tried to renew its certificate, and could not."""
         return bool(self.status.get("certificate_not_renewed"))
+
+    @property
+    def configuration_tone(self) -> str:
+        """How its tag looks."""
+        return {"applied": "good", "refused": "bad", "rolled_back": "bad"}.get(self.configuration_state or "", "warn")
 
     @property
     def waiting(self) -> int:

@@ -27,8 +27,12 @@ select g.name, g.created_at, g.revoked_at,
        (select max(c.not_after) from gateway_certificate c where c.gateway_id = g.gateway_id and c.revoked_at is null),
        (select max(p.updated_at) from lane_position p where p.gateway_id = g.gateway_id), g.status, g.status_at,
        (select count(*) from device d where d.gateway_id = g.gateway_id and d.name <> g.name and d.admission <> 'retired'),
-       g.throttled_since, g.throttled_until
-  from gateway g where g.tenant_id = %(tenant)s order by g.name
+       g.throttled_since, g.throttled_until, c.version, c.state, c.reason
+  from gateway g
+  left join lateral (
+    select n.version, n.state, n.reason from gateway_configuration_now n
+     where n.gateway_id = g.gateway_id order by n.version desc limit 1) c on true
+ where g.tenant_id = %(tenant)s order by g.name
 
 -- name: revoke
 update gateway set revoked_at = now(), revoked_reason = %(reason)s
@@ -90,3 +94,21 @@ returning resend_request_id
 
 -- name: asked_again
 select answered_at, batches, kept_from from resend_request where resend_request_id = %(request)s
+
+-- name: configurable
+select gateway_id from gateway
+ where tenant_id = %(tenant)s and name = %(name)s and revoked_at is null and not forwards
+   for update
+
+-- name: configure
+insert into gateway_configuration (tenant_id, gateway_id, version, toml, made_by)
+select %(tenant)s, %(gateway)s, coalesce(max(version), 0) + 1, %(toml)s, %(by)s from gateway_configuration
+ where gateway_id = %(gateway)s
+returning version
+
+-- name: configuration_versions
+select c.version, c.toml, c.made_by, c.made_at, c.state, c.reason, c.state_at
+  from gateway_configuration_now c
+  join gateway g using (gateway_id)
+ where g.tenant_id = %(tenant)s and g.name = %(name)s
+ order by c.version desc

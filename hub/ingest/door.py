@@ -237,6 +237,8 @@ class UplinkDoor:
                 probe_sent_ns = message.clock_probe.sent_ns
                 stream.clock_answer = ClockAnswer(probe_sent_ns=probe_sent_ns, received_ns=received_ns)
                 stream.wake.set()
+            elif kind == "configuration_answer":
+                await self._downlink.configurations.answered(stream, message.configuration_answer)
             elif kind == "hello":
                 raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
             # None of these: a message of a later version, which this one need not understand.

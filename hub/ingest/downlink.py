@@ -1,4 +1,4 @@
-"""What the hub tells gateways: placement, settings, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
+"""What the hub tells gateways: placement, settings, configuration, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
 
 import asyncio
 import base64
@@ -12,6 +12,7 @@ import structlog
 from hub.core.errors import UnavailableError
 from hub.core.sql import load_queries
 from hub.ingest.acknowledged import acknowledged_alarms, messages
+from hub.ingest.configurations import Configurations
 from hub.ingest.identity import fallen_from, unknown
 from hub.ingest.placement import placement_of
 from hub.ingest.resend import Resends
@@ -47,6 +48,7 @@ class Downlink:
         self._looked_at: dict[
             int, float
         ] = {}  # gateway to the time until which its past is looked at, on the steady clock
+        self.configurations = Configurations(database, streams)
 
     async def greet(self, stream: "Stream") -> None:
         """Put behind the hello what a gateway that was away has missed."""
@@ -59,6 +61,7 @@ class Downlink:
             if identity.gateway_id in self._looked_at:
                 stream.send(_looked_at(yes=True))
             await self.resends.ask(identity.gateway_id)
+            await self.configurations.send(identity.gateway_id)
         else:
             await self.alarms_changed(identity.tenant_id)
 

@@ -40,6 +40,25 @@ update resend_request set answered_at = now(), batches = %(batches)s, kept_from 
  where resend_request_id = %(request)s and gateway_id = %(gateway)s and lane = %(lane)s and answered_at is null
 returning true
 
+-- name: configurations
+select distinct on (c.gateway_id) c.gateway_configuration_id, c.gateway_id, c.version, c.toml, c.state
+  from gateway_configuration_now c
+ where c.gateway_id = any(%(gateways)s) and c.state not in ('refused', 'rolled_back')
+   and (c.state = 'applied'
+        or c.version = (select max(n.version) from gateway_configuration n where n.gateway_id = c.gateway_id))
+ order by c.gateway_id, c.version desc
+
+-- name: configuration_state
+insert into gateway_configuration_event (tenant_id, gateway_configuration_id, state, reason)
+select tenant_id, gateway_configuration_id, %(state)s, %(reason)s from gateway_configuration
+ where gateway_configuration_id = %(configuration)s
+
+-- name: configuration_answered
+insert into gateway_configuration_event (tenant_id, gateway_configuration_id, state, reason)
+select c.tenant_id, c.gateway_configuration_id, %(state)s, %(reason)s from gateway_configuration_now c
+ where c.gateway_id = %(gateway)s and c.version = %(version)s and c.state <> %(state)s
+returning true
+
 -- name: missing_observations
 insert into observation (time, series_id, quality, gateway_offset_ms, uncertainty_ms, value, device_offset_ms, clock_segment_id, comparator, text_value)
 select time, series_id, quality, gateway_offset_ms, uncertainty_ms, value, device_offset_ms, clock_segment_id, comparator, text_value from observation_again a

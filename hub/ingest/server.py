@@ -147,6 +147,7 @@ class IngestServer:
             "admission": self._admission_changed,
             "looked_at": self._downlink.looked_at,
             "resend": self._downlink.resends.ask,
+            "configuration": self._downlink.configurations.send,
             "quarantine": self._releaser.look,
             "sharing": self._sharing.read,
             "trace": self._tracer.look,

@@ -8,6 +8,7 @@ from protocols.link.events import (
     AlarmsAcknowledged,
     CannotResend,
     ClockAnswered,
+    ConfigurationReceived,
     EpochConflict,
     HubReady,
     LinkEvent,
@@ -23,8 +24,10 @@ from protocols.link.events import (
     Verdict,
 )
 from protocols.link.lane import (
+    CONFIGURATION,
     EPOCH_BYTES,
     MAX_ALARMS_TOLD,
+    MAX_CONFIGURATION_BYTES,
     MAX_RESENDABLE,
     PAGE_ORIGIN,
     RESEND,
@@ -39,8 +42,10 @@ from protocols.link.receiver import LinkReceiver, check_hello
 from protocols.link.sender import LinkSender
 
 __all__ = [
+    "CONFIGURATION",
     "EPOCH_BYTES",
     "MAX_ALARMS_TOLD",
+    "MAX_CONFIGURATION_BYTES",
     "MAX_N",
     "MAX_RANGES",
     "MAX_RESENDABLE",
@@ -52,6 +57,7 @@ __all__ = [
     "AlarmsAcknowledged",
     "CannotResend",
     "ClockAnswered",
+    "ConfigurationReceived",
     "Connection",
     "EpochConflict",
     "HubReady",

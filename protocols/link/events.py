@@ -94,6 +94,14 @@ class ResendAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationReceived:
+    """Settings that are to lie above the file's. The agent answers ConfigurationAnswer when it knows what became of them."""
+
+    version: int
+    toml: str
+
+
+@dataclass(frozen=True, slots=True)
 class EpochConflict:
     """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
 
@@ -128,6 +136,7 @@ LinkEvent: TypeAlias = (
     | AlarmsAcknowledged
     | ResendAsked
     | ClockAnswered
+    | ConfigurationReceived
     | EpochConflict
     | ProtocolViolation
 )

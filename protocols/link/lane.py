@@ -14,6 +14,8 @@ VERSION = 1
 EPOCH_BYTES = 16
 ALARM_ID_BYTES = 16
 RESEND = "resend"  # the feature of a gateway that answers Resend
+CONFIGURATION = "configuration"  # the feature of a gateway that answers Configuration
+MAX_CONFIGURATION_BYTES = 65_536
 MAX_RESENDABLE = 64  # ranges in an answer
 MAX_ALARMS_TOLD = 1000  # ids in one message of acknowledged alarms
 

@@ -15,6 +15,7 @@ from protocols.link.events import (
     AlarmsAcknowledged,
     CannotResend,
     ClockAnswered,
+    ConfigurationReceived,
     EpochConflict,
     HubReady,
     LinkEvent,
@@ -27,7 +28,15 @@ from protocols.link.events import (
     SendLost,
     SettingsReceived,
 )
-from protocols.link.lane import ALARM_ID_BYTES, EPOCH_BYTES, MAX_ALARMS_TOLD, VERSION, Connection, Lane
+from protocols.link.lane import (
+    ALARM_ID_BYTES,
+    EPOCH_BYTES,
+    MAX_ALARMS_TOLD,
+    MAX_CONFIGURATION_BYTES,
+    VERSION,
+    Connection,
+    Lane,
+)
 from protocols.link.ranges import Position, Ranges
 from protocols.link.window import Window
 from protocols.uplink_pb2 import GatewayMessage, Hello
@@ -35,7 +44,7 @@ from protocols.uplink_pb2 import GatewayMessage, Hello
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from protocols.uplink_pb2 import Ack, HubHello, HubMessage, Resend
+    from protocols.uplink_pb2 import Ack, Configuration, HubHello, HubMessage, Resend
 
 # The newest batches of a lane count as live: 40 of 250 ms are the 10 s that a page shows after a reconnection.
 LIVE_BATCHES = 40
@@ -235,6 +244,8 @@ class LinkSender:
             stream.looked_at = message.looked_at.looked_at
         elif kind == "resend":
             events = self._resend(connection, stream, message.resend)
+        elif kind == "configuration":
+            events = self._configuration(connection, stream, message.configuration)
         return events  # none for a later hub's message, which this version need not understand
 
     def _hello(self, connection: Connection, stream: _Stream, hello: "HubHello") -> list[LinkEvent]:
@@ -322,6 +333,16 @@ class LinkSender:
             expected = "a lane of the data connection"
             return self._broken(stream, ProtocolViolation("resend", expected, f"lane {asked.lane}"))
         return [ResendAsked(asked.request, Lane(asked.lane), asked.from_ns, asked.to_ns)]
+
+    def _configuration(self, connection: Connection, stream: _Stream, sent: "Configuration") -> list[LinkEvent]:
+        if connection is not Connection.DATA:
+            found = f"connection {connection.name.lower()}"
+            return self._broken(stream, ProtocolViolation("configuration", "the data connection", found))
+        size = len(sent.toml.encode())
+        if not sent.version or size > MAX_CONFIGURATION_BYTES:
+            expected = f"a version from 1 and at most {MAX_CONFIGURATION_BYTES} bytes"
+            return self._broken(stream, ProtocolViolation("configuration", expected, f"{sent.version}, {size} bytes"))
+        return [ConfigurationReceived(sent.version, sent.toml)]
 
     def _broken(self, stream: _Stream, violation: ProtocolViolation) -> list[LinkEvent]:
         stream.broken = True

@@ -115,3 +115,35 @@ def test_an_option_of_a_device_that_no_door_can_have_is_named(tmp_path: Path):
     (door,) = load_settings(write(tmp_path, DOOR.replace('"monitor-5.pub.pem"', "[1]"))).doors
     with pytest.raises(ConfigError, match="device 'monitor-5', public_key"):
         door.config(tmp_path, lambda: 5)
+
+
+def test_an_overlay_changes_what_it_names_and_keeps_what_could_lock_the_agent_out(tmp_path: Path):
+    path = tmp_path / "edge.toml"
+    path.write_text(FULL)
+    settings = load_settings(path)
+    overlaid = settings.overlaid(
+        '[[devices]]\nid = "cyton-1"\noptions = { gain = 12 }\n[[devices]]\nid = "amp-2"\nfamily = "cyton"\nurl = "/dev/b"\n'
+        "[metrics]\nport = 0\n"
+    )
+    first, second = overlaid.devices
+    assert (first.url, first.options) == ("/dev/ttyUSB0", {"channels": {"1": "II", "2": "V1"}, "gain": 12})
+    assert (second.id, overlaid.metrics.port, overlaid.spool.max_mib) == ("amp-2", 0, 512)
+    assert overlaid.state_dir == settings.state_dir == tmp_path / "state"
+    assert (settings.devices[0].options["gain"], settings.metrics.port) == (24, 9101), "the file's stay as they are"
+    assert settings.overlaid('[[devices]]\nid = "cyton-1"\nremove = true\n').devices == []
+    assert settings.overlaid("").model_dump() == settings.model_dump()
+    for toml, said in (
+        ('state_dir = "x"', "state_dir"),
+        ('hub = "a:1"', "hub"),
+        ('[spool]\nkey_file = "x"', "spool.key_file"),
+        ("[configuration]\nhealthy_within_s = 9", "configuration"),
+        ('[[devices]]\nid = "other"\nremove = true', "no 'other'"),
+        ('[[devices]]\nurl = "x"', "devices: each entry needs its id"),
+        ('[[devices]]\nid = "a"\n[[devices]]\nid = "a"', "twice"),
+        ('devices = ["a"]', "needs its id"),
+        ('[[devices]]\nid = "new"\nfamily = "cyton"', "url"),
+        ("metrics = 3", "metrics"),
+        ("= 3", "line 1"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            settings.overlaid(toml)

@@ -50,6 +50,7 @@ EXCEPTIONS = {
     "hub.ingest.writer:Writer.*": BEHIND_THE_UPLINK,
     "hub.ingest.catalog:GatewayCatalog.*": BEHIND_THE_UPLINK,
     "hub.ingest.downlink:Downlink.*": BEHIND_THE_UPLINK,
+    "hub.ingest.configurations:Configurations.*": BEHIND_THE_UPLINK,
     "hub.ingest.placement:placement_of": BEHIND_THE_UPLINK,
     "hub.ingest.acknowledged:acknowledged_alarms": BEHIND_THE_UPLINK,
     "hub.ingest.throttled:Throttled.*": BEHIND_THE_UPLINK,

@@ -72,6 +72,7 @@ BUILT: dict[str, list[str]] = {
         "database",
         "other",
     ],
+    "gateways.configuration.": ["waiting", "sent", "applied", "refused", "rolled_back"],
     "gateways.state.": ["online", "away", "not_enrolled", "revoked"],
     "devices.column.": [*Column],
     "devices.state.": [*DeviceState],

@@ -1,0 +1,207 @@
+"""The hub gives a gateway settings: the agent, as its own process with a board at a line, applies them, refuses them or goes back by itself."""
+
+import asyncio
+import socket
+import urllib.request
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.identity import Identity, save_identity
+from firmware_adapters.simulate.cyton import RATE_HZ, Board
+from hub.core import principal
+from hub.core.audit import AuditLog
+from hub.core.db import Database
+from hub.core.errors import DomainError
+from hub.core.principal import Principal, PrincipalKind, Role
+from hub.gateways.configuration import ConfigurationRow, GatewayConfigurations
+from protocols.link import Lane
+from tests.fixtures.agent import Gateway
+from tests.fixtures.gateway_peer import Peer
+from tests.fixtures.hub import RunningHub
+from tests.fixtures.hub_peer import write_config
+from tests.fixtures.waiting import until, until_asked
+from tests.fixtures.web import deliver, heart_rate, now_ns
+
+pytestmark = pytest.mark.integration
+OPERATOR = principal.operator("test", 1)
+NAME = "gateway-1"
+ECG = "source_id = (select source_id from source where path like '%/amp/ecg')"
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(np.arange(120 * RATE_HZ, dtype=np.float64)[None, :])
+
+
+@asynccontextmanager
+async def services(hub: RunningHub) -> AsyncGenerator[GatewayConfigurations]:
+    async with Database(hub.database.url_for("wardlink_web"), "test web", max_size=2) as pool:
+        yield GatewayConfigurations(pool, AuditLog(pool))
+
+
+@asynccontextmanager
+async def gateway(hub: RunningHub, folder: Path, port: Path, within_s: float) -> AsyncGenerator[Gateway]:
+    papers = await hub.enrol(NAME)
+    identity = (papers.tenant, papers.gateway, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
+    save_identity(folder / "state", Identity(*identity))
+    device = (
+        f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[devices.options]\nchannels = {{ "1" = "II" }}\n'
+        f"[configuration]\nhealthy_within_s = {within_s}\n"
+    )
+    agent = Gateway(write_config(folder, device))
+    await agent.start()
+    try:
+        await until(lambda: samples(hub) > 100, 30)
+        yield agent
+    except BaseException:
+        print(*agent.log, sep="\n")
+        raise
+    finally:
+        await agent.kill()
+
+
+def samples(hub: RunningHub) -> int:
+    return int(str(hub.rows("select coalesce(sum(n), 0) from waveform")[0][0]))
+
+
+async def became(
+    service: GatewayConfigurations, version: int, within_s: float = 45, *, but: str = "sent"
+) -> ConfigurationRow:
+    """What became of a version, when that is known."""
+
+    async def row() -> ConfigurationRow:
+        return next(r for r in await service.versions(OPERATOR, NAME) if r.version == version)
+
+    async def known() -> bool:
+        return (await row()).state not in {"waiting", but}
+
+    await until_asked(known, within_s)
+    return await row()
+
+
+def taken() -> socket.socket:
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.listen()
+    return held
+
+
+def free() -> int:
+    with taken() as held:
+        return int(held.getsockname()[1])
+
+
+def scraped(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return b"edge_spool_bytes" in answer.read()
+    except OSError:
+        return False
+
+
+def holes(hub: RunningHub) -> tuple[list[tuple[int, int]], list[tuple[int, int]], set[str]]:
+    """Samples that are not there between those that are; those that gaps tell; the reasons of these."""
+    missing: list[tuple[int, int]] = []
+    end = 0
+    rows = hub.rows(
+        f"select first_sample, n from waveform join stream using (stream_id) where {ECG} order by first_sample"
+    )
+    for first, n in rows:
+        assert int(first) >= end, "a sample is stored twice"
+        if int(first) > end:
+            missing.append((end, int(first)))
+        end = int(first) + int(n)
+    gaps = hub.rows(
+        f"select from_sample, to_sample, reason from gap where to_sample > from_sample and {ECG} order by from_sample"
+    )
+    return missing, [(int(a), int(b)) for a, b, _ in gaps], {str(reason) for *_, reason in gaps}
+
+
+@pytest.mark.req("IOT-6.3e", surface="protocol")
+async def test_settings_are_refused_with_the_reason_or_applied_or_rolled_back_and_no_sample_goes_untold(
+    hub: RunningHub, tmp_path: Path, port: Path
+):
+    async with services(hub) as service, gateway(hub, tmp_path, port, 30) as agent:
+        for toml, reason in (
+            ("[metrics]\nbort = 1\n", "metrics.bort"),
+            ("[metrics]\nport = 70000\n", "less than or equal to 65535"),
+            ('state_dir = "/tmp"\n', "state_dir: only the gateway's own file may set it"),
+            ('[[devices]]\nid = "new"\nfamily = "nobodys"\nurl = "x"\n', "nobodys"),
+        ):
+            row = await became(service, await service.configure(OPERATOR, NAME, toml))
+            assert (row.state, reason in row.reason) == ("refused", True), row
+        assert len(agent.said("agent-started")) == 1, "what is refused restarts nothing"
+
+        metrics = free()
+        applied = await service.configure(OPERATOR, NAME, f"[metrics]\nport = {metrics}\n")
+        assert (await became(service, applied)).state == "applied"
+        assert await asyncio.to_thread(scraped, metrics)
+
+        with taken() as held:
+            number = held.getsockname()[1]
+            tried = await service.configure(OPERATOR, NAME, f"[metrics]\nport = {number}\n")
+            row = await became(service, tried)
+        assert (row.state, "Address already in use" in row.reason) == ("rolled_back", True), row
+        assert await asyncio.to_thread(scraped, metrics), "what was applied before holds again"
+        assert [r.state for r in await service.versions(OPERATOR, NAME)] == ["rolled_back", "applied", *["refused"] * 4]
+
+        # A start of the agent's own keeps what was applied, and nothing is tried again.
+        await agent.kill()
+        before = samples(hub)
+        await agent.start()
+        await until(lambda: samples(hub) > before + 100, 30)
+        assert await asyncio.to_thread(scraped, metrics)
+        assert len(agent.said("configuration-tried")) == 2
+        missing, told, reasons = holes(hub)
+    assert told == missing
+    assert reasons <= {"agent_restart"}
+    written = hub.rows(
+        "select principal, target, outcome from audit where action = 'gateway.configure' and body like '%version%'"
+    )
+    assert written == [("system:test", f"gateway:{NAME}", "done")] * 6
+
+
+@pytest.mark.req("IOT-6.3e", surface="protocol")
+async def test_a_device_that_does_not_come_up_again_and_a_kill_in_the_trial_both_lead_back(
+    hub: RunningHub, tmp_path: Path, port: Path
+):
+    lost = f'[[devices]]\nid = "amp"\nurl = "{tmp_path / "nowhere"}"\n'
+    async with services(hub) as service, gateway(hub, tmp_path, port, 6) as agent:
+        row = await became(service, await service.configure(OPERATOR, NAME, lost))
+        assert row.state == "rolled_back"
+        assert "device amp is not up" in row.reason
+        before = samples(hub)
+        await until(lambda: samples(hub) > before + 100, 30)
+
+        killed = await service.configure(OPERATOR, NAME, lost)
+        await until(lambda: len(agent.said("agent-started")) >= 4, 30)
+        await agent.kill()
+        await agent.start()
+        row = await became(service, killed)
+        assert (row.state, row.reason) == ("rolled_back", "the agent ended before the trial was over")
+        before = samples(hub)
+        await until(lambda: samples(hub) > before + 100, 30)
+        missing, told, _ = holes(hub)
+    assert told == missing
+
+
+async def test_a_gateway_that_is_away_and_an_older_one_are_not_bothered_and_others_may_not_configure(hub: RunningHub):
+    old = await hub.peer("old")
+    assert isinstance(old, Peer)
+    async with services(hub) as service:
+        version = await service.configure(OPERATOR, "old", "[metrics]\nport = 0\n")
+        await deliver(hub, old, Lane.NUMERIC, heart_rate(61, now_ns()))  # its hello names no feature
+        assert [(r.version, r.state) for r in await service.versions(OPERATOR, "old")] == [(version, "waiting")]
+        for who, name, toml in (
+            (Principal(PrincipalKind.USER, "7", 1, frozenset({Role.NURSE, Role.ADMINISTRATOR})), "old", ""),
+            (OPERATOR, "nobody", ""),
+            (OPERATOR, "old", "= no toml"),
+            (OPERATOR, "old", "#" * 65_537),
+        ):
+            with pytest.raises(DomainError):
+                await service.configure(who, name, toml)
+    assert hub.rows("select count(*) from gateway_configuration") == [(1,)]
