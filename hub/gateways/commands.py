@@ -58,7 +58,9 @@ def configure(
 
 def configuration(
     name: str,
-    version: Annotated[int, typer.Option("--version", metavar="N", help="Print the text of this version.", min=1)] = 0,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", help="Print the text of this version.", min=1)
+    ] = None,
     tenant: TenantOption = "default",
     config: ConfigOption = None,
 ) -> None:
@@ -71,7 +73,7 @@ def configuration(
     for row in run(work()):
         if row.version == version:
             print(row.toml, end="")
-        if not version:
+        if version is None:
             print(f"{row.version:5}  {row.made_at:%Y-%m-%d %H:%M:%S}  {row.made_by:28} {_told(row)}")
 
 

@@ -73,6 +73,15 @@ def test_a_gateway_is_added_listed_and_revoked_by_command(installation: Installa
         token = installation.command("gateway", "add", "ward-3").stdout.strip()
         assert token.startswith("wl1.")
         assert installation.command("gateway", "list").stdout.split()[:3] == ["ward-3", "not", "enrolled"]
+        overlay = installation.state / "overlay.toml"
+        overlay.write_text("[metrics]\nport = 9101\n")
+        given = installation.command("gateway", "configure", "ward-3", "--file", str(overlay), "--wait", "0")
+        assert (given.returncode, given.stdout) == (0, "Version 1 of ward-3: waiting\n")
+        assert "gets it when it connects" in given.stderr
+        listed = installation.command("gateway", "configuration", "ward-3").stdout.split()
+        assert (listed[0], listed[-3:]) == ("1", ["system:gateway", "configure", "waiting"])
+        text = installation.command("gateway", "configuration", "ward-3", "--version", "1").stdout
+        assert text == "[metrics]\nport = 9101\n"
         assert installation.command("gateway", "revoke", "ward-3", "--reason", "lost").returncode == 0
         assert installation.command("gateway", "list").stdout.split()[:2] == ["ward-3", "revoked"]
         assert installation.command("gateway", "certificates", "ward-3").stdout == ""

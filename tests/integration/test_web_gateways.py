@@ -23,6 +23,15 @@ async def test_a_gateway_tells_its_queues_clock_and_certificate(hub: RunningHub,
     status.spool_key = "file"
     status.waiting, status.hub_ahead_ns = {"alarm": 0, "numeric": 2, "waveform": 5}, -700_000_000
     await deliver(hub, peer, Lane.EVENT, status.event(now_ns()))
+    hub.do(
+        "insert into gateway_configuration (tenant_id, gateway_id, version, toml, made_by)"
+        " select tenant_id, gateway_id, v, '', 'system:test' from gateway, generate_series(1, 2) v where name = 'ward3'"
+    )
+    hub.do(
+        "insert into gateway_configuration_event (tenant_id, gateway_configuration_id, state, reason)"
+        " select tenant_id, gateway_configuration_id, 'rolled_back', 'device <amp> is not up'"
+        " from gateway_configuration where version = 2"
+    )
     bureau = await web.signed_in("bureau", Role.BUREAU, ())
     told = {g["name"]: g for g in (await bureau.get("/api/v1/gateways")).json()["gateways"]}
     assert told["never-enrolled"]["state"] == "not_enrolled"
@@ -31,7 +40,10 @@ async def test_a_gateway_tells_its_queues_clock_and_certificate(hub: RunningHub,
     assert ward3["devices"] == 1
     assert ward3["status"]["agent_version"] == "1.2.3"
     assert ward3["certificate_days"] > 0, "as the hub issued it, not as the gateway says"
+    tried = {"version": 2, "state": "rolled_back", "reason": "device <amp> is not up"}
+    assert (ward3["configuration"], told["never-enrolled"]["configuration"]) == (tried, None)
     page = (await bureau.get("/gateways")).text
+    assert 'title="device &lt;amp&gt; is not up">rolled back</span>' in page
     assert "25 %" in page
     assert "-700 ms" in page
     assert (ward3["warnings"], told["never-enrolled"]["warnings"]) == (["spool_key_in_file"], [])

@@ -10,6 +10,7 @@ from protocols.link import (
     Acknowledged,
     AlarmsAcknowledged,
     CannotResend,
+    ConfigurationReceived,
     Connection,
     EpochConflict,
     HubReady,
@@ -29,6 +30,7 @@ from protocols.link.window import MAX_BYTES, MIN_BYTES, START_BYTES
 from protocols.uplink_pb2 import (
     Ack,
     Batch,
+    Configuration,
     Hello,
     HubHello,
     HubMessage,
@@ -279,7 +281,12 @@ def test_placement_and_settings_are_handed_on():
     (settings,) = sender.receive(DATA, HubMessage(settings=Settings(version=1, settings=[Setting(key="a")])), 0)
     assert placement.placement.version == 3  # type: ignore[union-attr]
     assert settings.settings.settings[0].key == "a"  # type: ignore[union-attr]
+    configured = HubMessage(configuration=Configuration(version=7, toml="[metrics]"))
+    assert sender.receive(DATA, configured, 0) == [ConfigurationReceived(7, "[metrics]")]
     assert sender.receive(DATA, HubMessage(), 0) == [], "a message of a later hub"
+    say_hello(sender, ALARM)
+    (violation,) = sender.receive(ALARM, configured, 0)
+    assert isinstance(violation, ProtocolViolation), "settings have no business between alarms"
 
 
 @pytest.mark.parametrize(
@@ -293,6 +300,8 @@ def test_placement_and_settings_are_handed_on():
             HubMessage(ack=Ack(position=LanePosition(lane=Lane.EVENT.wire, stored=[Range(first=1, last=2)]))),
             "position of",
         ),
+        (HubMessage(configuration=Configuration(toml="")), "configuration"),
+        (HubMessage(configuration=Configuration(version=1, toml="#" * 65_537)), "configuration"),
     ],
 )
 def test_a_hub_that_breaks_the_protocol_is_not_listened_to_any_more(message: HubMessage, where: str):
