@@ -137,9 +137,11 @@ async def test_settings_are_refused_with_the_reason_or_applied_or_rolled_back_an
         assert len(agent.said("agent-started")) == 1, "what is refused restarts nothing"
 
         metrics = free()
-        applied = await service.configure(OPERATOR, NAME, f"[metrics]\nport = {metrics}\n")
+        late = f'[[devices]]\nid = "late"\nfamily = "cyton"\nurl = "{tmp_path / "not-there-yet"}"\n'
+        applied = await service.configure(OPERATOR, NAME, f"{late}[metrics]\nport = {metrics}\n")
         assert (await became(service, applied)).state == "applied"
         assert await asyncio.to_thread(scraped, metrics)
+        assert agent.said("agent-started")[-1]["devices"] == ["amp", "late"]
 
         with taken() as held:
             number = held.getsockname()[1]
@@ -147,6 +149,7 @@ async def test_settings_are_refused_with_the_reason_or_applied_or_rolled_back_an
             row = await became(service, tried)
         assert (row.state, "Address already in use" in row.reason) == ("rolled_back", True), row
         assert await asyncio.to_thread(scraped, metrics), "what was applied before holds again"
+        assert agent.said("agent-started")[-1]["devices"] == ["amp", "late"]
         assert [r.state for r in await service.versions(OPERATOR, NAME)] == ["rolled_back", "applied", *["refused"] * 4]
 
         # A start of the agent's own keeps what was applied, and nothing is tried again.
