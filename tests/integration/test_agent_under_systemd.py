@@ -2,7 +2,6 @@
 
 import asyncio
 import resource
-import socket
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from protocols.record import NS_PER_S, DeviceEvent
 from tests.fixtures.agent import Gateway
 from tests.fixtures.foreign_adapter import install
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
+from tests.fixtures.systemd import Systemd
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -32,27 +32,6 @@ STOP_S = 5.0  # what the unit gives it
 @pytest.fixture
 def board() -> Board:
     return Board(np.zeros((1, 120 * RATE_HZ)))
-
-
-class Systemd:
-    """The other end of $NOTIFY_SOCKET: every message with the time of its arrival."""
-
-    def __init__(self, address: str) -> None:
-        self.messages: list[tuple[float, str]] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._take)
-
-    def _take(self) -> None:
-        self.messages.append((time.monotonic(), self._socket.recv(4096).decode()))
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        self._socket.close()
-
-    def times_of(self, message: str) -> list[float]:
-        return [at for at, text in self.messages if message in text.splitlines()]
 
 
 @asynccontextmanager

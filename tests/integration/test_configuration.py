@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 import urllib.request
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -20,15 +21,18 @@ from hub.core.principal import Principal, PrincipalKind, Role
 from hub.gateways.configuration import ConfigurationRow, GatewayConfigurations
 from protocols.link import Lane
 from tests.fixtures.agent import Gateway
+from tests.fixtures.foreign_adapter import install
 from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import write_config
+from tests.fixtures.systemd import Systemd
 from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import deliver, heart_rate, now_ns
 
 pytestmark = pytest.mark.integration
 OPERATOR = principal.operator("test", 1)
 NAME = "gateway-1"
+_STATES = {"READY=1", "RELOADING=1", "STOPPING=1"}
 ECG = "source_id = (select source_id from source where path like '%/amp/ecg')"
 
 
@@ -44,7 +48,9 @@ async def services(hub: RunningHub) -> AsyncGenerator[GatewayConfigurations]:
 
 
 @asynccontextmanager
-async def gateway(hub: RunningHub, folder: Path, port: Path, within_s: float) -> AsyncGenerator[Gateway]:
+async def gateway(
+    hub: RunningHub, folder: Path, port: Path, within_s: float, **environment: str
+) -> AsyncGenerator[Gateway]:
     papers = await hub.enrol(NAME)
     identity = (papers.tenant, papers.gateway, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
     save_identity(folder / "state", Identity(*identity))
@@ -52,7 +58,7 @@ async def gateway(hub: RunningHub, folder: Path, port: Path, within_s: float) ->
         f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[devices.options]\nchannels = {{ "1" = "II" }}\n'
         f"[configuration]\nhealthy_within_s = {within_s}\n"
     )
-    agent = Gateway(write_config(folder, device))
+    agent = Gateway(write_config(folder, device), environment=environment)
     await agent.start()
     try:
         await until(lambda: samples(hub) > 100, 30)
@@ -125,7 +131,8 @@ def holes(hub: RunningHub) -> tuple[list[tuple[int, int]], list[tuple[int, int]]
 async def test_settings_are_refused_with_the_reason_or_applied_or_rolled_back_and_no_sample_goes_untold(
     hub: RunningHub, tmp_path: Path, port: Path
 ):
-    async with services(hub) as service, gateway(hub, tmp_path, port, 30) as agent:
+    packages = str(install(tmp_path / "packages"))
+    async with services(hub) as service, gateway(hub, tmp_path, port, 30, PYTHONPATH=packages) as agent:
         for toml, reason in (
             ("[metrics]\nbort = 1\n", "metrics.bort"),
             ("[metrics]\nport = 70000\n", "less than or equal to 65535"),
@@ -138,10 +145,12 @@ async def test_settings_are_refused_with_the_reason_or_applied_or_rolled_back_an
 
         metrics = free()
         late = f'[[devices]]\nid = "late"\nfamily = "cyton"\nurl = "{tmp_path / "not-there-yet"}"\n'
-        applied = await service.configure(OPERATOR, NAME, f"{late}[metrics]\nport = {metrics}\n")
+        # Another maker's adapter would refuse this url; it says so in its own process only, which is begun in the trial.
+        foreign = '[[devices]]\nid = "foreign"\nfamily = "third"\nurl = "nowhere"\n'
+        applied = await service.configure(OPERATOR, NAME, f"{late}{foreign}[metrics]\nport = {metrics}\n")
         assert (await became(service, applied)).state == "applied"
         assert await asyncio.to_thread(scraped, metrics)
-        assert agent.said("agent-started")[-1]["devices"] == ["amp", "late"]
+        assert agent.said("agent-started")[-1]["devices"] == ["amp", "late", "foreign"]
 
         with taken() as held:
             number = held.getsockname()[1]
@@ -149,7 +158,7 @@ async def test_settings_are_refused_with_the_reason_or_applied_or_rolled_back_an
             row = await became(service, tried)
         assert (row.state, "Address already in use" in row.reason) == ("rolled_back", True), row
         assert await asyncio.to_thread(scraped, metrics), "what was applied before holds again"
-        assert agent.said("agent-started")[-1]["devices"] == ["amp", "late"]
+        assert agent.said("agent-started")[-1]["devices"] == ["amp", "late", "foreign"]
         assert [r.state for r in await service.versions(OPERATOR, NAME)] == ["rolled_back", "applied", *["refused"] * 4]
 
         # A start of the agent's own keeps what was applied, and nothing is tried again.
@@ -172,13 +181,17 @@ async def test_settings_are_refused_with_the_reason_or_applied_or_rolled_back_an
 async def test_a_device_that_does_not_come_up_again_and_a_kill_in_the_trial_both_lead_back(
     hub: RunningHub, tmp_path: Path, port: Path
 ):
+    systemd = Systemd(address := f"@wardlink-test-{tmp_path.name}-{time.monotonic_ns()}")
     lost = f'[[devices]]\nid = "amp"\nurl = "{tmp_path / "nowhere"}"\n'
-    async with services(hub) as service, gateway(hub, tmp_path, port, 6) as agent:
+    async with services(hub) as service, gateway(hub, tmp_path, port, 6, NOTIFY_SOCKET=address) as agent:
         row = await became(service, await service.configure(OPERATOR, NAME, lost))
         assert row.state == "rolled_back"
         assert "device amp is not up" in row.reason
         before = samples(hub)
         await until(lambda: samples(hub) > before + 100, 30)
+        told_systemd = [line for _, text in systemd.messages for line in text.splitlines() if line in _STATES]
+        assert told_systemd == ["READY=1", "RELOADING=1", "READY=1", "RELOADING=1", "READY=1"]
+        systemd.close()
 
         killed = await service.configure(OPERATOR, NAME, lost)
         await until(lambda: len(agent.said("agent-started")) >= 4, 30)
