@@ -22,6 +22,9 @@ settings.load_profile("wardlink")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A server is started as its user, for which Python forks; gRPC's handlers of forks have crashed the child of a process with a hub in it.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"  # read when gRPC is loaded
+
 # As its programs do: unless it is told, structlog paints each traceback for half a second.
 structlog.configure(
     processors=[

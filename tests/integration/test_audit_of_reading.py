@@ -49,13 +49,21 @@ async def filled(web: RunningWeb, hub: RunningHub) -> dict[str, str]:
             "device_id": str(device), "quarantine_id": str(held)}  # fmt: skip
 
 
-async def look(web: RunningWeb, client: httpx.AsyncClient, path: str) -> None:
-    """Ask for it as a page does, and go."""
+async def look(web: RunningWeb, client: httpx.AsyncClient, path: str, bed: str) -> None:
+    """Ask for it as a page does, and go. `bed`: the key of one."""
     if path.startswith("/ws/"):
         cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         async with connect(f"ws://{web.address}{path}", additional_headers={"Cookie": cookie}):
             return
-    parameters = {"code": HEART_RATE} if path.endswith("/trends") else None
+    now_ms = now_ns() // 1_000_000
+    hour = {"from_ms": str(now_ms - 3_600_000), "to_ms": str(now_ms)}
+    asked = {
+        "trends": {"code": HEART_RATE},
+        "latest": {"bed": bed},
+        "range": {"bed": bed, **hour},
+        "search": {"q": "7b"},
+    }
+    parameters = asked.get(path.rsplit("/", 1)[-1])
     async with client.stream("GET", path, params=parameters) as answer:
         assert answer.status_code == 200, (path, await answer.aread())
 
@@ -77,7 +85,7 @@ async def test_every_route_that_reads_leaves_an_entry_and_those_that_are_polled_
         )
         found: list[int] = []
         for _ in range(2):
-            await look(web, client, route.format(**filled))
+            await look(web, client, route.format(**filled), filled["key"])
             found.append(len(hub.rows(entries, f"reader.{number}")))
         if found[0] == 0 or (route in POLLED and found[1] != found[0]):
             wrong.append((route, found))

@@ -77,8 +77,13 @@ async def test_secrets_go_when_they_have_been_of_no_use_for_their_time_and_not_b
         hub.do("update account_invitation set expires_at = now() - %s where account_id = 1", age)
         hub.do("update account_session set ended_at = now() - %s where account_id = 1", age)
         assert await purge_secrets(worker) == {
-            **{"tokens": gone, "invitations": gone, "sessions": gone, "failures": 0},
-            **{"operation_process": 0, "operation_function": 0, "traces": 0},
+            "tokens": gone,
+            "invitations": gone,
+            "sessions": gone,
+            "failures": 0,
+            "operation_process": 0,
+            "operation_function": 0,
+            "traces": 0,
         }
     left = {
         "tokens": "enrolment_token where gateway_id = 2",
