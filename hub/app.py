@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from prometheus_client import start_http_server
@@ -50,6 +50,8 @@ TLS13_ONLY = {"GRPC_SSL_CIPHER_SUITES": "ECDHE-RSA-AES256-GCM-SHA384"}
 
 # Read when pypinyin is loaded. Names are searched for character by character: its dictionary of phrases would take 45 MB more.
 PINYIN_OF_CHARACTERS = {"PYPINYIN_NO_PHRASES": "true", "PYPINYIN_NO_DICT_COPY": "true"}
+
+ServiceT = TypeVar("ServiceT")
 
 DOORS = "doors.json"
 UPSTREAM = "upstream"  # what runs beside the roles where this hub is a gateway of another
@@ -120,33 +122,37 @@ async def gateway_service(settings: HubSettings, url: str) -> AsyncGenerator["Ga
 
 
 @asynccontextmanager
-async def device_ledger(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Devices", int]]:
+async def _named(
+    url: str, tenant: str, make: Callable[[Database, AuditLog], ServiceT]
+) -> AsyncGenerator[tuple[ServiceT, int]]:
+    """Open a service for a command, with the rights of `url`; and which tenant was named. NotFoundError for one that is not there."""
+    from hub.gateways.service import tenant_id_of
+
+    async with Database(url, "wardlink command", max_size=2) as database:
+        yield make(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+
+
+def device_ledger(settings: HubSettings, tenant: str) -> contextlib.AbstractAsyncContextManager[tuple["Devices", int]]:
     """Open what the commands about devices need, with the rights of the role web; and which tenant was named."""
     from hub.devices.service import Devices
-    from hub.gateways.service import tenant_id_of
 
-    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
-        yield Devices(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+    return _named(required(settings.web_url, "web_url"), tenant, Devices)
 
 
-@asynccontextmanager
-async def sharing_rules(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["SharingRules", int]]:
+def sharing_rules(
+    settings: HubSettings, tenant: str
+) -> contextlib.AbstractAsyncContextManager[tuple["SharingRules", int]]:
     """Open what the commands about sharing need, with the rights of the role web; and which tenant was named."""
-    from hub.gateways.service import tenant_id_of
     from hub.upstream.service import SharingRules
 
-    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
-        yield SharingRules(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+    return _named(required(settings.web_url, "web_url"), tenant, SharingRules)
 
 
-@asynccontextmanager
-async def tracing(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Traces", int]]:
+def tracing(settings: HubSettings, tenant: str) -> contextlib.AbstractAsyncContextManager[tuple["Traces", int]]:
     """Open what the command trace needs, with the rights of the role web; and which tenant was named."""
-    from hub.gateways.service import tenant_id_of
     from hub.traces.service import Traces
 
-    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
-        yield Traces(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+    return _named(required(settings.web_url, "web_url"), tenant, Traces)
 
 
 async def open_sealed(settings: HubSettings, segment_id: int) -> None:
@@ -160,14 +166,11 @@ async def open_sealed(settings: HubSettings, segment_id: int) -> None:
         await open_segment(connection, segment_id)
 
 
-@asynccontextmanager
-async def device_clocks(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Clocks", int]]:
+def device_clocks(settings: HubSettings, tenant: str) -> contextlib.AbstractAsyncContextManager[tuple["Clocks", int]]:
     """Open what the commands about clocks need, with the rights of the role web; and which tenant was named."""
     from hub.clocks.service import Clocks
-    from hub.gateways.service import tenant_id_of
 
-    async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
-        yield Clocks(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+    return _named(required(settings.web_url, "web_url"), tenant, Clocks)
 
 
 @asynccontextmanager
@@ -179,14 +182,11 @@ async def audit_verification(settings: HubSettings) -> AsyncGenerator["AuditVeri
         yield AuditVerification(database, AuditLog(database, instance()))
 
 
-@asynccontextmanager
-async def retention(settings: HubSettings, tenant: str) -> AsyncGenerator[tuple["Retention", int]]:
+def retention(settings: HubSettings, tenant: str) -> contextlib.AbstractAsyncContextManager[tuple["Retention", int]]:
     """Open what the commands about retention need, with the rights of the role worker; and which tenant was named."""
-    from hub.gateways.service import tenant_id_of
     from hub.store.retention import Retention
 
-    async with Database(required(settings.worker_url, "worker_url"), "wardlink command", max_size=2) as database:
-        yield Retention(database, AuditLog(database, instance())), await tenant_id_of(database, tenant)
+    return _named(required(settings.worker_url, "worker_url"), tenant, Retention)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Reporter:
             for lane in Lane:
                 SPOOL_WAITING.labels(lane=lane.name.lower()).set(self.spool.waiting(lane))
                 UPLINK_WAITING.labels(lane=lane.name.lower()).set(self.link.waiting(lane))
-            changed = self._look_at_machine()
+            changed = self._look_at_machine() or self.page_url() != self.status.local_page
             now_s = time.monotonic()
             is_quiet = now_s - self.batcher.closed_s >= QUIET_S - LOOK_EVERY_S / 2
             if changed or is_quiet or now_s - told_s >= EVERY_S:

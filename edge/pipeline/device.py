@@ -7,7 +7,7 @@ port is open and brings nothing or noise, cannot be opened, or its decoder fails
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,23 @@ class Sink:
     def segments(self) -> int:
         """Where the numbers of clock segments go on: by seconds, so that no run of the agent gives one of another's."""
         return max(0, self.now_ns() // NS_PER_S - SEGMENTS_SINCE_S)
+
+
+class _Ends(Mapping[SourcePath, Resume]):
+    """Where the stored samples of each source end at the moment of asking, by the clock that decoders are told."""
+
+    def __init__(self, ends: Mapping[SourcePath, Resume], stepped_ns: Callable[[], int]) -> None:
+        self._ends, self._stepped_ns = ends, stepped_ns
+
+    def __getitem__(self, source: SourcePath) -> Resume:
+        end = self._ends[source]
+        return Resume(end.end_sample, end.end_ns - self._stepped_ns())
+
+    def __iter__(self) -> Iterator[SourcePath]:
+        return iter(self._ends)
+
+    def __len__(self) -> int:
+        return len(self._ends)
 
 
 class DevicePipeline:
@@ -101,17 +118,13 @@ class DevicePipeline:
         self._heard_ns = self._heard_ns or self._sink.now_ns()
         self._silence.watch()
         try:
-            decoder = self._adapter.decoder(self._config, self._ends())
+            decoder = self._adapter.decoder(self._config, _Ends(self._resume, self._sink.stepped_ns))
             await self._keep_open(decoder)
         except asyncio.CancelledError:
             self._silence.end()
             raise
         finally:
             self._stands(is_open=False)
-
-    def _ends(self) -> dict[SourcePath, Resume]:
-        by_ns = self._sink.stepped_ns()
-        return {source: Resume(end.end_sample, end.end_ns - by_ns) for source, end in self._resume.items()}
 
     async def _keep_open(self, decoder: Decoder) -> None:
         pause_s, said = FIRST_PAUSE_S, ""

@@ -60,7 +60,7 @@ async def test_engineers_are_told_speeds_delays_compression_and_the_response_tim
         peer = await hub.peer()
         await deliver(hub, peer, Lane.NUMERIC, *(heart_rate(70.0 + n, now_ns()) for n in range(100)))
         await deliver(hub, peer, Lane.WAVEFORM, strip(0, now_ns() - 10**9))
-        await deliver(hub, peer, Lane.ALARM, fibrillation(now_ns() - 6 * 10**9, evidence=False))
+        await deliver(hub, peer, Lane.ALARM, fibrillation(now_ns() - 10**9, evidence=False))
         for address in (
             "/api/v1/latest?device=cyton-1",
             "/api/v1/search?q=cyton",

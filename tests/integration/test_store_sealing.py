@@ -180,7 +180,7 @@ async def test_a_group_that_cannot_be_read_stays_hot_and_holds_up_no_other(
     rows = make_groups(stream, BEGIN, 700, seed, plain=True)
     with closing(hub_database.connect_admin()) as admin:
         put(admin, rows)
-        admin.execute("update waveform set samples = 'x' where first_sample = 20 * 50")
+        admin.execute("update waveform set samples = 'x' where start = %s", [BEGIN + timedelta(seconds=20)])
     sealed = await seal_waveforms(worker, LATER)
     assert sealed.rows == 600
     assert ask(hub_database, "select count(*) from waveform") == (100,)
