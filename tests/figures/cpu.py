@@ -1,8 +1,12 @@
-"""CPU seconds of processes, from /proc: of one, or of a database server with everything it started."""
+"""CPU seconds of processes, from /proc: of one, of a database server with everything it started, and of a COPY as the reference."""
 
 import os
+import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+
+import psycopg
 
 from wardlink.local.database import Database
 
@@ -29,6 +33,22 @@ def server_cpu(target: Database) -> float:
 def cpu_of(pid: int) -> float:
     """CPU seconds of a process, user and system, without its children."""
     return sum(_times(pid, children=False)) / _TICKS
+
+
+def copy_cpu_s(
+    target: Database, statement: bytes, types: Sequence[str], rows: Sequence[Sequence[object]], groups: Sequence[int]
+) -> float:
+    """CPU seconds, of this process and the server, of psycopg's own binary COPY as the role ingest; `groups`: rows of each transaction."""
+    with psycopg.connect(target.url_for("wardlink_ingest")) as connection:
+        before = server_cpu(target) + time.process_time()
+        at = 0
+        for size in groups:
+            with connection.transaction(), connection.cursor() as cursor, cursor.copy(statement) as copy:
+                copy.set_types(types)
+                for row in rows[at : at + size]:
+                    copy.write_row(row)
+            at += size
+        return server_cpu(target) + time.process_time() - before
 
 
 def _times(pid: int, *, children: bool) -> list[int]:

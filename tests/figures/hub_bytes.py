@@ -19,7 +19,7 @@ from protocols import device_package_pb2 as wire
 from protocols.codec import encode
 from protocols.ecgfile.wfdb import read_record
 from protocols.link import Connection, Lane
-from tests.figures.cpu import cpu_of, server_cpu
+from tests.figures.cpu import copy_cpu_s, cpu_of, server_cpu
 from tests.figures.entry import Entry, Figure
 from tests.figures.hub_rows import new_hub, server, size_of
 from tests.fixtures.gateway_peer import Peer
@@ -151,17 +151,7 @@ def _copy(target: Database, groups: list[int]) -> float:
             f"select {pgcopy.WAVEFORM_COLUMNS} from waveform order by start".encode(), binary=True
         ).fetchall()
         admin.execute("truncate waveform")
-    with psycopg.connect(target.url_for("wardlink_ingest")) as connection:
-        before = server_cpu(target) + time.process_time()
-        at = 0
-        for size in groups:
-            with connection.transaction(), connection.cursor() as cursor, cursor.copy(pgcopy.COPY_WAVEFORM) as copy:
-                copy.set_types(TYPES)
-                for row in rows[at : at + size]:
-                    copy.write_row(row)
-            at += size
-        spent = server_cpu(target) + time.process_time() - before
-    return len(rows) / spent
+    return len(rows) / copy_cpu_s(target, pgcopy.COPY_WAVEFORM, TYPES, rows, groups)
 
 
 async def _sizes(target: Database) -> str:

@@ -21,7 +21,7 @@ from hub.migrations.runner import migrate
 from hub.store.sealing import seal_readings
 from protocols import device_package_pb2 as wire
 from protocols.link import Connection, Lane
-from tests.figures.cpu import cpu_of, server_cpu
+from tests.figures.cpu import copy_cpu_s, cpu_of, server_cpu
 from tests.figures.entry import Entry, Figure
 from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import running_hub
@@ -121,17 +121,7 @@ def _copy(target: Database, groups: list[int]) -> float:
         admin.execute("truncate observation")
     assert isinstance(rows[0][0], datetime)
     types = ("timestamptz", "int4", "int2", "float8", "float4", "float8", "float8", "int4", "text", "text")
-    with psycopg.connect(target.url_for("wardlink_ingest")) as connection:
-        before = server_cpu(target) + time.process_time()
-        at = 0
-        for size in groups:
-            with connection.transaction(), connection.cursor() as cursor, cursor.copy(pgcopy.COPY_OBSERVATION) as copy:
-                copy.set_types(types)
-                for row in rows[at : at + size]:
-                    copy.write_row(row)
-            at += size
-        spent = server_cpu(target) + time.process_time() - before
-    return len(rows) / spent
+    return len(rows) / copy_cpu_s(target, pgcopy.COPY_OBSERVATION, types, rows, groups)
 
 
 async def _sizes(target: Database) -> str:

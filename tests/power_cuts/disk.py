@@ -120,7 +120,7 @@ class Disk:
                     self.operations.append(Name(name, self._inodes))
                 elif flags & os.O_TRUNC:
                     msg = f"{name}: the replay knows no truncated file"
-                    raise NotImplementedError(msg)
+                    raise ValueError(msg)
                 self._open[fd] = self._names[name]
                 return fd
 
