@@ -42,9 +42,20 @@ select function, count(*)
  group by function
 
 -- name: storage
-select hypertable_size('observation'), approximate_row_count('observation'), hypertable_size('waveform'), approximate_row_count('waveform')
+select hypertable_size('observation') + hypertable_size('observation_block') as reading_bytes,
+       approximate_row_count('observation') + (select coalesce(sum(n), 0) from observation_block) as readings,
+       hypertable_size('waveform') + hypertable_size('waveform_block') as wave_bytes,
+       approximate_row_count('waveform') as hot_groups,
+       (select coalesce(sum(b.n::bigint * cardinality(t.leads) * case t.dtype when '<i2' then 2 else 4 end), 0)
+          from waveform_block b join stream t using (stream_id)) as sealed_bytes
 
 -- name: samples
-select coalesce(sum(w.n::bigint * cardinality(t.leads) * case t.dtype when '<i2' then 2 else 4 end), 0), coalesce(sum(length(w.samples)), 0), count(*)
-  from (select stream_id, n, samples from waveform where start > now() - interval '1 hour' and start <= now() order by start desc limit 2000) as w
-  join stream t using (stream_id)
+select coalesce(sum(h.raw) filter (where h.is_hot), 0), count(*) filter (where h.is_hot), coalesce(sum(h.raw), 0), coalesce(sum(h.stored), 0)
+  from (select true as is_hot, w.n::bigint * cardinality(t.leads) * case t.dtype when '<i2' then 2 else 4 end as raw, length(w.samples) as stored
+          from (select stream_id, n, samples from waveform where start > now() - interval '1 hour' and start <= now() order by start desc limit 2000) as w
+          join stream t using (stream_id)
+         union all
+        select false, b.n::bigint * cardinality(t.leads) * case t.dtype when '<i2' then 2 else 4 end, length(b.samples) + length(b.marks)
+          from (select stream_id, n, samples, marks from waveform_block
+                 where slot > now() - interval '1 hour' and slot <= now() order by slot desc limit 2000) as b
+          join stream t using (stream_id)) as h

@@ -1,6 +1,6 @@
 """How large the store is and how much smaller than what it holds; measured by the worker, which may read time series.
 
-Counted as raw: 16 bytes a reading (time and value), and each sample at its own width.
+Hot and sealed together. Counted as raw: 16 bytes a reading (time and value), and each sample at its own width.
 """
 
 import time
@@ -43,15 +43,16 @@ class Storage:
             samples = await (await connection.execute(_QUERIES["samples"])).fetchone()
         assert size is not None
         assert samples is not None
-        reading_bytes, readings, wave_bytes, groups = (float(part or 0) for part in size)
-        raw, stored, count = (float(part) for part in samples)
+        reading_bytes, readings, wave_bytes, hot_groups, sealed_bytes = (float(part or 0) for part in size)
+        hot_raw, hot_seen, raw, stored = (float(part) for part in samples)
         told = {"observation_bytes": reading_bytes, "waveform_bytes": wave_bytes}
         if readings and reading_bytes:
             told["observation_ratio"] = readings * READING_BYTES / reading_bytes
         if stored:
             told["samples_ratio"] = raw / stored
-        if count and groups and wave_bytes:
-            told["waveform_ratio"] = groups * raw / count / wave_bytes
+        whole = sealed_bytes + (hot_groups * hot_raw / hot_seen if hot_seen else 0.0)
+        if whole and wave_bytes:
+            told["waveform_ratio"] = whole / wave_bytes
         for name, value in told.items():
             what, _, kind = name.rpartition("_")
             (_BYTES if kind == "bytes" else _RATIO).labels(what).set(value)

@@ -15,6 +15,7 @@ from hub.core.principal import Role
 from hub.operations.domain import percentile_s
 from hub.operations.recorder import Recorder
 from hub.operations.storage import Storage
+from hub.store.sealing import seal_waveforms
 from hub.web.times import function_of
 from protocols.link import Lane
 from tests.fixtures.hub import RunningHub
@@ -153,3 +154,20 @@ def web_words() -> dict[str, dict[str, str]]:
     """The names of functions by language."""
     folder = Path(__file__).parents[2] / "wardlink" / "web" / "locale"
     return {p.stem: json.loads(p.read_text("utf-8"))["operations"]["action"] for p in folder.glob("*.json")}
+
+
+@pytest.mark.req("IOT-7.4a", surface="api")
+async def test_what_is_sealed_counts_in_sizes_and_ratios_as_what_is_hot_does(hub: RunningHub):
+    peer = await hub.peer()
+    began_ns = now_ns() - 30 * 60 * 10**9
+    await deliver(hub, peer, Lane.WAVEFORM, *(strip(250 * n, began_ns + n * 10**9, 250) for n in range(60)))
+    async with Database(hub.database.url_for("wardlink_worker"), "test", max_size=1) as worker:
+        hub.do("analyze waveform")  # the number of rows is that of the last look
+        hot = await Storage(worker, every_s=0).figures()
+        assert (await seal_waveforms(worker, datetime.now(UTC) - timedelta(minutes=10))).rows == 60
+        hub.do("vacuum analyze waveform")
+        sealed = await Storage(worker, every_s=0).figures()
+    raw_bytes = 60 * 250 * 2 * 4  # two leads, four bytes a sample
+    assert hot["waveform_ratio"] * hot["waveform_bytes"] == pytest.approx(raw_bytes, rel=0.05)
+    assert sealed["waveform_ratio"] * sealed["waveform_bytes"] == pytest.approx(raw_bytes, rel=0.05)
+    assert sealed["samples_ratio"] > 0
