@@ -359,22 +359,26 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 @asynccontextmanager
 async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     from hub.core.loop import watch_loop
+    from hub.operations.availability import Availability
     from hub.operations.recorder import Recorder
     from hub.operations.storage import Storage
-    from hub.worker import build_jobs
+    from hub.worker import build_jobs, work_off
 
     url = required(settings.worker_url, "worker_url")
-    async with Database(url, "wardlink worker", max_size=3) as database:
+    async with Database(url, "wardlink worker", max_size=5) as database:
         jobs = build_jobs(url, database, AuditLog(database, instance()))
         async with jobs.open_async():
             lag = asyncio.create_task(watch_loop())
-            storage = Storage(database)
-            recording = asyncio.create_task(
-                Recorder(database, HubRole.WORKER, _process(), figures=storage.figures).run()
-            )
+            storage, availability = Storage(database), Availability(database)
+
+            async def figures() -> "Mapping[str, float]":
+                await availability.tell()
+                return await storage.figures()
+
+            recording = asyncio.create_task(Recorder(database, HubRole.WORKER, _process(), figures=figures).run())
             _ready(HubRole.WORKER)
             try:
-                yield jobs.run_worker_async(install_signal_handlers=False, shutdown_graceful_timeout=_STOP_S)
+                yield work_off(jobs, _STOP_S)
             finally:
                 await _ended(recording)
                 lag.cancel()

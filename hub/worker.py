@@ -3,8 +3,10 @@
 Each job is short, may run twice, and takes its database from the composition root.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import procrastinate
@@ -58,6 +60,13 @@ PURGES = (
 )
 
 
+class Queue(StrEnum):
+    """Each is worked off one job after the other, beside the others: what takes long holds up nothing that is due each minute."""
+
+    MINUTE = "minute"
+    LONG = "long"
+
+
 def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> procrastinate.App:
     """Build the application with its periodic jobs; open it before use."""
     connector = procrastinate.PsycopgConnector(
@@ -69,40 +78,52 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
     retention = Retention(database, audit)
 
     @app.periodic(cron="7 * * * *")
-    @app.task(name="secrets.purge", queueing_lock="secrets.purge", pass_context=False)
+    @app.task(name="secrets.purge", queue=Queue.LONG, queueing_lock="secrets.purge", pass_context=False)
     async def purge(timestamp: int) -> None:
         with timed("worker:secrets.purge:job"):
             log.info("secrets-purged", scheduled=timestamp, **await purge_secrets(database))
             await app.job_manager.delete_old_jobs(nb_hours=DONE_JOBS_KEPT_H)
 
     @app.periodic(cron="23 3 * * *")
-    @app.task(name="audit.verify", queueing_lock="audit.verify", pass_context=False)
+    @app.task(name="audit.verify", queue=Queue.LONG, queueing_lock="audit.verify", pass_context=False)
     async def verify_audit(timestamp: int) -> None:
         with timed("worker:audit.verify:job"):
             checked = await verification.verify(principal.system(audit_check.ACTION))
         log.info("audit-verified", breaks=len(checked.breaks), digest=checked.digest, scheduled=timestamp)
 
     @app.periodic(cron="* * * * *")
-    @app.task(name="store.roll-up", queueing_lock="store.roll-up", pass_context=False)
+    @app.task(name="store.roll-up", queue=Queue.MINUTE, queueing_lock="store.roll-up", pass_context=False)
     async def make_rollups(timestamp: int) -> None:
         with timed("worker:store.roll-up:job"):
             marks = await roll_up(database)
         log.debug("rolled-up", marks=marks, scheduled=timestamp)
 
     @app.periodic(cron="*/5 * * * *")
-    @app.task(name="store.seal", queueing_lock="store.seal", pass_context=False)
+    @app.task(name="store.seal", queue=Queue.LONG, queueing_lock="store.seal", pass_context=False)
     async def seal(timestamp: int) -> None:
         with timed("worker:store.seal:job"):
             log.info("store-sealed", scheduled=timestamp, **await seal_store(database, datetime.now(UTC)))
 
     @app.periodic(cron="47 2 * * *")
-    @app.task(name="store.destroy", queueing_lock="store.destroy", pass_context=False)
+    @app.task(name="store.destroy", queue=Queue.LONG, queueing_lock="store.destroy", pass_context=False)
     async def destroy(timestamp: int) -> None:
         with timed("worker:store.destroy:job"):
             gone = await retention.destroy(principal.system("retention.destroy"))
         log.info("retention-done", scheduled=timestamp, pieces=len(gone), rows=sum(one.rows for one in gone))
 
     return app
+
+
+async def work_off(jobs: procrastinate.App, stop_within_s: float) -> None:
+    """Work on every queue until cancelled; a job that runs then has `stop_within_s` to end."""
+    await asyncio.gather(
+        *(
+            jobs.run_worker_async(
+                queues=[queue], install_signal_handlers=False, shutdown_graceful_timeout=stop_within_s
+            )
+            for queue in Queue
+        )
+    )
 
 
 async def seal_store(database: "Database", now: datetime) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from hub.core.functions import BOUNDS_S
 from hub.core.policy import policy
 from hub.core.sql import load_queries
 from hub.operations.domain import AVAILABILITY_OVER, HALF_UP_S, FunctionTold, RoleTold, Span, Told
@@ -36,6 +37,7 @@ async def read_told(connection: "Connection", span: Span, now: datetime) -> Told
     to = now.replace(second=0, microsecond=0)
     long = {"from": to - AVAILABILITY_OVER, "to": to, "half": HALF_UP_S}
     short = {"from": to - span.length, "to": to}
+    nobody = (0,) * (len(BOUNDS_S) + 1)
     roles = tuple(RoleTold(*row) for row in await (await connection.execute(_QUERIES["roles"], long)).fetchall())
     rows = await (await connection.execute(_QUERIES["functions"], short)).fetchall()
     failing = dict(await (await connection.execute(_QUERIES["failing"], long)).fetchall())
@@ -45,5 +47,6 @@ async def read_told(connection: "Connection", span: Span, now: datetime) -> Told
         role = of.get(str(function).partition(":")[0])
         minutes, up = (role.minutes, role.up_minutes) if role else (0, 0)
         down = minutes - up + int(failing.get(function, 0))
-        functions.append(FunctionTold(function, int(calls), int(failed), tuple(map(int, buckets)), minutes, down))
+        counted = tuple(map(int, buckets)) or nobody
+        functions.append(FunctionTold(function, int(calls), int(failed), counted, minutes, down))
     return Told(span, roles, tuple(functions))

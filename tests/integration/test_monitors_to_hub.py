@@ -108,7 +108,9 @@ async def test_twelve_leads_over_mqtt_are_the_recordings_samples_and_where_it_be
         assert (joined(groups[:4]) == counts_of(TWELVE, 21, 4)).all()
         assert (joined(groups[4:6]) == counts_of(TWELVE, 21, 2)).all()
         again = [(LINK_LOSS, 2000 + n * 3000, 3000 + n * 3000) for n in range(max(1, len(gaps)))]
-        assert [(g.reason, g.from_sample, g.to_sample) for g in gaps] == again, "each time it begins again, and nothing else"
+        assert [(g.reason, g.from_sample, g.to_sample) for g in gaps] == again, (
+            "each time it begins again, and nothing else"
+        )
         assert gaps[0].to_ns - gaps[0].from_ns == pytest.approx(2 * NS_PER_S, abs=NS_PER_S)
         await until(lambda: len(spo2(bed)) >= 4 and bool(bed.at.events("monitor-3", EVT_DEVICE_SEEN)))
         assert spo2(bed)[:4] == [row["SpO2"] for row in numbers_of(TABLE, start_s=21)[:4]]

@@ -12,6 +12,7 @@ from hub.core.db import Database
 from hub.core.functions import BOUNDS_S
 from hub.core.policy import ACTIONS, flat_routes
 from hub.core.principal import Role
+from hub.operations.availability import Availability
 from hub.operations.domain import percentile_s
 from hub.operations.recorder import Recorder
 from hub.operations.storage import Storage
@@ -126,13 +127,35 @@ async def test_a_minute_without_its_process_or_with_failing_calls_is_down(hub: R
         hub.do(function, at, "web:ward.read:GET /ward/{ward}", 10, failed, buckets)
         hub.do(function, at, "web:alarm.read:GET /api/v1/alarms/{alarm_id}", 10, 0, buckets)
     hub.do(process, now - timedelta(minutes=48), "2", 60.0)  # a copy besides changes nothing
+    hub.do(function, now - timedelta(minutes=49), "web:ward.read:GET /other", 10, 10, buckets)  # down already
+    hub.do(function, now - timedelta(days=3), "web:search:GET /api/v1/search", 10, 0, buckets)
     told = (await engineer.get("/api/v1/operations?span=day")).json()
-    functions = {one["function"].split(":")[1]: one for one in told["functions"]}
+    functions = {one["function"].split(":")[1]: one for one in told["functions"] if "other" not in one["function"]}
+    (other,) = (one for one in told["functions"] if "other" in one["function"])
+    assert other["down_minutes"] == 3, "a minute counts once, whether the process or the call failed"
     assert (functions["ward.read"]["minutes"], functions["ward.read"]["down_minutes"]) == (99, 4)
     assert functions["ward.read"]["available"] == pytest.approx(95 / 99)
     assert functions["alarm.read"]["down_minutes"] == 3
+    assert functions["search"]["calls"] == 0, "nobody called it today, and it was up"
+    assert functions["search"]["p95_ms"] is None
+    assert functions["search"]["available"] == pytest.approx(96 / 99)
     (role,) = told["roles"]
     assert (role["minutes"], role["up_minutes"], role["up"]) == (99, 96, True)
+    async with Database(hub.database.url_for("wardlink_worker"), "test", max_size=1) as worker:
+        await Availability(worker).tell()
+    ward = {"function": "web:ward.read:GET /ward/{ward}"}
+    assert REGISTRY.get_sample_value("hub_function_available_ratio", ward) == pytest.approx(95 / 99)
+
+
+async def test_copies_of_a_role_count_together_and_what_they_see_of_one_store_once(hub: RunningHub, web: RunningWeb):
+    engineer = await web.signed_in("engineer", Role.ENGINEER)
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
+    process = "insert into operation_process values (%s, %s, %s, 60, %s)"
+    for copy in ("1", "2"):
+        hub.do(process, minute, "ingest", copy, '{"records": 600}')
+        hub.do(process, minute, "worker", copy, '{"waveform_bytes": 4096, "waveform_ratio": 2.5}')
+    told = {role["role"]: role["figures"] for role in (await engineer.get("/api/v1/operations")).json()["roles"]}
+    assert told == {"ingest": {"records": 1200}, "worker": {"waveform_bytes": 4096, "waveform_ratio": 2.5}}
 
 
 def test_each_function_has_a_name_in_both_languages(web_words: dict[str, dict[str, str]]):

@@ -21,7 +21,7 @@ from hub.core.audit_check import Checked
 from hub.core.db import Database
 from hub.core.errors import ForbiddenError
 from hub.core.principal import Principal, PrincipalKind, Role, operator, system
-from hub.worker import PURGES, AuditVerification, build_jobs, purge_secrets
+from hub.worker import PURGES, AuditVerification, build_jobs, purge_secrets, work_off
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_roles import ROLES, Installation
 from tests.fixtures.migrated_database import MigratedDatabases
@@ -274,6 +274,24 @@ def test_every_job_stands_in_the_reference_with_its_time(hub_database: Local):
     for purge in PURGES:
         hours = purge.kept / timedelta(hours=1)
         assert f"| {purge.what} | {f'{purge.kept.days} days' if purge.kept.days else f'{hours:.0f} h'} |" in told_of
+
+
+async def test_a_job_that_takes_long_holds_up_nothing_that_is_due_each_minute(hub_database: Local):
+    url = hub_database.url_for("wardlink_worker")
+    async with Database(url, "test worker", max_size=3) as database:
+        jobs = build_jobs(url, database, AuditLog(database))
+        async with jobs.open_async():
+            long, short = [
+                await jobs.configure_task(name).defer_async(timestamp=0) for name in ("audit.verify", "store.roll-up")
+            ]
+            with psycopg.connect(hub_database.admin_url) as admin:
+                admin.execute("lock table audit in access exclusive mode")  # the check waits for it
+                working = asyncio.create_task(work_off(jobs, 1))
+                await until(lambda: _done(hub_database, [long, short]) == {"store.roll-up"})
+                admin.rollback()
+            await until(lambda: _done(hub_database, [long]) == {"audit.verify"})
+            working.cancel()
+            await asyncio.wait((working,))
 
 
 async def test_a_deferred_job_is_done_by_the_worker_process_which_tells_the_lag_of_its_loop(
