@@ -1,11 +1,12 @@
 """How busy a machine is, from the kernel's own texts, and when that is worth a warning. Pure: text in, numbers out.
 
-Gateway and hub read the same files and warn by the same rule: processor at 80 %, memory at 85 %.
+Gateway and hub read the same files and warn by the same rule: processor at 80 %, memory at 85 %, disk at 80 %.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Protocol
 
 _IDLE = (3, 4)  # idle and iowait among the times of the line `cpu` of /proc/stat (proc(5))
 
@@ -20,7 +21,9 @@ class Threshold:
 
 
 # Percent. A peak of a few seconds is no shortage: a processor must be busy for three looks, and memory is not given back by chance.
-THRESHOLDS: Mapping[str, Threshold] = MappingProxyType({"cpu": Threshold(80, 70, 3), "memory": Threshold(85, 80, 2)})
+THRESHOLDS: Mapping[str, Threshold] = MappingProxyType(
+    {"cpu": Threshold(80, 70, 3), "memory": Threshold(85, 80, 2), "disk": Threshold(80, 75, 2)}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +81,28 @@ def memory_percent(meminfo: str) -> float:
     except (KeyError, ZeroDivisionError) as error:
         msg = f"/proc/meminfo: expected MemTotal and MemAvailable, found {', '.join(sorted(sizes))}"
         raise ValueError(msg) from error
+
+
+class FileSystem(Protocol):
+    """What `os.statvfs` tells; in blocks."""
+
+    @property
+    def f_blocks(self) -> int:
+        """All."""
+        ...
+
+    @property
+    def f_bfree(self) -> int:
+        """Free, with those that only root may take."""
+        ...
+
+    @property
+    def f_bavail(self) -> int:
+        """Free for anybody."""
+        ...
+
+
+def disk_percent(system: FileSystem) -> float:
+    """How full a disk is for one who is not root, as df tells it; 0 of a file system without blocks."""
+    used = system.f_blocks - system.f_bfree
+    return 100 * used / (used + system.f_bavail) if used + system.f_bavail else 0.0

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from models.machine import Processor, Warnings, memory_percent, processor
+from models.machine import THRESHOLDS, Processor, Warnings, disk_percent, memory_percent, processor
 
 LOOK_EVERY_S = 5.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -31,7 +31,7 @@ class Vitals:
 
     @property
     def warnings(self) -> list[str]:
-        """What is short now: `cpu`, `memory`."""
+        """What is short now: `cpu`, `memory`, `disk`."""
         return sorted(self._warnings.holds)
 
     def percent(self, what: str) -> float:
@@ -55,7 +55,7 @@ class Vitals:
             self.params["temperature_c"] = temperature
         before = self._warnings
         self._warnings = before.after(
-            {name: found[f"{name}_percent"] for name in ("cpu", "memory") if f"{name}_percent" in found}
+            {name: found[f"{name}_percent"] for name in THRESHOLDS if f"{name}_percent" in found}
         )
         return [
             *((name, True) for name in sorted(self._warnings.holds - before.holds)),
@@ -80,8 +80,7 @@ class Vitals:
             pages = int((self._proc / "self/statm").read_text(encoding="ascii").split()[1])
             found["agent_memory_bytes"] = pages * _PAGE_BYTES
         with suppress(OSError):
-            disk = os.statvfs(self._state_dir)
-            found["disk_percent"] = round(100 * (1 - disk.f_bavail / disk.f_blocks), 1) if disk.f_blocks else 0.0
+            found["disk_percent"] = round(disk_percent(os.statvfs(self._state_dir)), 1)
         with suppress(OSError, ValueError):
             found["machine_uptime_s"] = int(float((self._proc / "uptime").read_text(encoding="ascii").split()[0]))
         return found

@@ -1,13 +1,14 @@
 """How the hub's own machine is: read every few seconds, a metric, a line in the log when something becomes short. The rule is `models.machine`'s."""
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 from prometheus_client import Gauge
 
-from models.machine import Processor, Warnings, memory_percent, processor
+from models.machine import Processor, Warnings, disk_percent, memory_percent, processor
 
 LOOK_EVERY_S = 5.0
 _PERCENT = Gauge("hub_machine_percent", "How much of the hub's machine is in use", ["what"])
@@ -16,18 +17,18 @@ _log = structlog.get_logger()
 
 
 class Machine:
-    """`percent` of cpu and memory, and `warnings`: what is short now."""
+    """`percent` of cpu, memory and the disk of `folder`, and `warnings`: what is short now."""
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = Path("/proc"), folder: Path = Path("/")) -> None:
         """`proc`: where the kernel's files are."""
-        self._proc = proc
+        self._proc, self._folder = proc, folder
         self._before: Processor | None = None
         self._state = Warnings()
         self.percent: dict[str, float] = {}
 
     @property
     def warnings(self) -> list[str]:
-        """`cpu`, `memory`."""
+        """`cpu`, `memory`, `disk`."""
         return sorted(self._state.holds)
 
     async def watch(self) -> None:
@@ -46,6 +47,8 @@ class Machine:
                 self.percent["cpu"] = round(busy, 1)
         with suppress(OSError, ValueError):
             self.percent["memory"] = round(memory_percent((self._proc / "meminfo").read_text(encoding="ascii")), 1)
+        with suppress(OSError):
+            self.percent["disk"] = round(disk_percent(os.statvfs(self._folder)), 1)
         for name, value in self.percent.items():
             _PERCENT.labels(what=name).set(value)
         before, self._state = self._state, self._state.after(self.percent)

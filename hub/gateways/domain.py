@@ -53,7 +53,7 @@ class GatewayRow:
         return self.last_stored_at
 
     def warnings(self, now: datetime) -> list[str]:
-        """What wants a person: by its own word `cpu` or `memory` while it is not away, and `spool_key_in_file`."""
+        """What wants a person: by its own word `cpu`, `memory` or `disk` while it is not away, and `spool_key_in_file`."""
         said = str(self.status.get("warnings", "")) if self.state(now) is GatewayState.ONLINE else ""
         return [*(one for one in said.split(",") if one), *(["spool_key_in_file"] if self.spool_key_in_file else [])]
 

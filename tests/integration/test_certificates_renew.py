@@ -58,7 +58,7 @@ async def short_lived(database: Database, state: Path) -> AsyncGenerator[Running
         yield hub
 
 
-@pytest.mark.req("IOT-9.1a", surface="protocol")
+@pytest.mark.req("IOT-9.1a", "MDP-7.3.2a", surface="protocol")
 async def test_certificates_of_both_sides_end_while_data_stream_and_nothing_comes_twice_or_late(
     hub_database: Database, short_folder: Callable[[], Path], tmp_path: Path
 ):

@@ -51,6 +51,7 @@ def streams_at(hub: RunningHub) -> int:
     return len(tuple(hub.server.streams))
 
 
+@pytest.mark.req("AIQ-7.3d", surface="protocol")
 async def test_a_gateway_goes_to_the_next_address_and_back_to_the_first_with_nothing_twice_or_missing(
     hub_database: Database, short_folder: Callable[[], Path], tmp_path: Path
 ):

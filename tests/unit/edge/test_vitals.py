@@ -1,5 +1,6 @@
 """How the gateway's machine is, from the kernel's files, and when that is a warning."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,15 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     zone.mkdir(parents=True)
     (zone / "temp").write_text("61500\n")
     write(tmp_path, busy=0, free=1_000_000)
+    fill(monkeypatch, 50)
     return tmp_path
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, percent: int) -> None:
+    """The disk of a machine: of 1000 blocks 200 are kept for root, so many of the others are used."""
+    used = 8 * percent
+    told = os.statvfs_result((4096, 4096, 1000, 1000 - used, 800 - used, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _path: told)
 
 
 def write(folder: Path, *, busy: int, free: int, before: tuple[int, int] = (1000, 9000)) -> tuple[int, int]:
@@ -79,6 +88,16 @@ def test_the_gateway_tells_its_processor_memory_disk_temperature_and_versions_an
     assert params["python"]
     write(machine, busy=100, free=1_000_000, before=counts)
     assert told.look() == [("cpu", False), ("memory", False)]
+
+
+def test_a_disk_warns_at_80_of_what_anybody_but_root_may_fill(machine: Path, monkeypatch: pytest.MonkeyPatch):
+    told = Vitals(machine, machine, machine / "thermal")
+    changes: list[tuple[str, bool]] = []
+    for percent in (79, 80, 81, 76, 74):
+        fill(monkeypatch, percent)
+        changes += told.look()
+        assert told.percent("disk") == percent
+    assert changes == [("disk", True), ("disk", False)]
 
 
 def test_a_machine_without_these_files_says_nothing_of_them(tmp_path: Path):

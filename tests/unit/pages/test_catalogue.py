@@ -54,7 +54,7 @@ BUILT: dict[str, list[str]] = {
     "admit.sexes.": ["female", "male", "other", "unknown"],
     "admit.paced_is.": ["yes", "no", "unknown"],
     "screens.": ["off", "none"],
-    "gateways.short.": [*THRESHOLDS],
+    "gateways.short.": [*THRESHOLDS, "spool_key_in_file"],
     "gateways.hub_short.": [*THRESHOLDS],
     "vitals.short.": [*THRESHOLDS],
     "rail.": ["ward", "devices", "quarantine", "gateways", "operations"],

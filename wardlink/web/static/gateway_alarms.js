@@ -1,4 +1,4 @@
-/** On every engineers' page: which gateways fell silent or run short of processor time or memory, and the hub itself; asked every few seconds. */
+/** On every engineers' page: which gateways fell silent or run short of processor time, memory or disk, and the hub itself; asked every few seconds. */
 import { glyph } from "./alarms.js";
 import { h } from "./dom.js";
 import { age, clock, speak, t } from "./words.js";
@@ -6,14 +6,14 @@ import { age, clock, speak, t } from "./words.js";
 const EVERY_MS = 3000;
 
 /**
- * @typedef {{cpu_percent?: number, memory_percent?: number}} Machine
+ * @typedef {{cpu_percent?: number, memory_percent?: number, disk_percent?: number}} Machine
  * @typedef {{name: string, state: string, last_stored_ms: number | null, warnings: string[], status: Machine}} Gateway
  * @typedef {Machine & {warnings: string[]}} OwnMachine
  */
 
 /** @param {string} what @param {Machine} machine */
 function percent(what, machine) {
-  return Math.round((what === "cpu" ? machine.cpu_percent : machine.memory_percent) ?? 0);
+  return Math.round({ cpu: machine.cpu_percent, memory: machine.memory_percent, disk: machine.disk_percent }[what] ?? 0);
 }
 
 /** @param {Gateway[]} gateways @param {OwnMachine} hub @returns {{key: string, title: string, how: string, since: string}[]} */
@@ -23,7 +23,7 @@ function troubles(gateways, hub) {
     since: one.last_stored_ms === null ? "" : t("gateways.alarm.since", { time: clock(one.last_stored_ms), age: age(Date.now() - one.last_stored_ms) }),
   }));
   const short = gateways.flatMap((one) => one.warnings.map((what) => ({
-    key: `${one.name} ${what}`, title: t(`gateways.short.${what}`, { name: one.name, percent: percent(what, one.status) }), how: t("gateways.alarm.short_how"), since: "",
+    key: `${one.name} ${what}`, title: t(`gateways.short.${what}`, { name: one.name, percent: percent(what, one.status) }), how: t(what === "spool_key_in_file" ? "gateways.key_in_file_how" : "gateways.alarm.short_how"), since: "",
   })));
   const own = hub.warnings.map((what) => ({
     key: `hub ${what}`, title: t(`gateways.hub_short.${what}`, { percent: percent(what, hub) }), how: t("gateways.alarm.hub_how"), since: "",

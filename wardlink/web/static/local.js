@@ -40,7 +40,7 @@ function vitals(told) {
   if (!box) return;
   const line = t("vitals.line", { cpu: Math.round(told.cpu_percent ?? 0), memory: Math.round(told.memory_percent ?? 0), disk: Math.round(told.disk_percent ?? 0) });
   const warmth = told.temperature_c === undefined ? "" : ` · ${t("vitals.temperature", { degrees: Math.round(told.temperature_c) })}`;
-  const short = told.warnings.map((what) => t(`vitals.short.${what}`, { percent: Math.round((what === "cpu" ? told.cpu_percent : told.memory_percent) ?? 0) }));
+  const short = told.warnings.map((what) => t(`vitals.short.${what}`, { percent: Math.round({ cpu: told.cpu_percent, memory: told.memory_percent, disk: told.disk_percent }[what] ?? 0) }));
   box.title = line + warmth;
   box.textContent = short.join(" · ");
   box.hidden = !short.length;
