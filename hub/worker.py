@@ -22,6 +22,7 @@ from hub.operations.domain import KEPT as MEASURED_KEPT
 from hub.store import sealing
 from hub.store.retention import Retention
 from hub.store.rollups import roll_up
+from hub.upstream.bound import hold_bound
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
@@ -60,8 +61,8 @@ PURGES = (
 )
 
 
-class Queue(StrEnum):
-    """Each is worked off one job after the other, beside the others: what takes long holds up nothing that is due each minute."""
+class Turn(StrEnum):
+    """In each queue one job is done after the other, beside those of the others: what takes long holds up nothing that is due each minute."""
 
     MINUTE = "minute"
     LONG = "long"
@@ -78,34 +79,41 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
     retention = Retention(database, audit)
 
     @app.periodic(cron="7 * * * *")
-    @app.task(name="secrets.purge", queue=Queue.LONG, queueing_lock="secrets.purge", pass_context=False)
+    @app.task(name="secrets.purge", queue=Turn.LONG, queueing_lock="secrets.purge", pass_context=False)
     async def purge(timestamp: int) -> None:
         with timed("worker:secrets.purge:job"):
             log.info("secrets-purged", scheduled=timestamp, **await purge_secrets(database))
             await app.job_manager.delete_old_jobs(nb_hours=DONE_JOBS_KEPT_H)
 
     @app.periodic(cron="23 3 * * *")
-    @app.task(name="audit.verify", queue=Queue.LONG, queueing_lock="audit.verify", pass_context=False)
+    @app.task(name="audit.verify", queue=Turn.LONG, queueing_lock="audit.verify", pass_context=False)
     async def verify_audit(timestamp: int) -> None:
         with timed("worker:audit.verify:job"):
             checked = await verification.verify(principal.system(audit_check.ACTION))
         log.info("audit-verified", breaks=len(checked.breaks), digest=checked.digest, scheduled=timestamp)
 
     @app.periodic(cron="* * * * *")
-    @app.task(name="store.roll-up", queue=Queue.MINUTE, queueing_lock="store.roll-up", pass_context=False)
+    @app.task(name="store.roll-up", queue=Turn.MINUTE, queueing_lock="store.roll-up", pass_context=False)
     async def make_rollups(timestamp: int) -> None:
         with timed("worker:store.roll-up:job"):
             marks = await roll_up(database)
         log.debug("rolled-up", marks=marks, scheduled=timestamp)
 
     @app.periodic(cron="*/5 * * * *")
-    @app.task(name="store.seal", queue=Queue.LONG, queueing_lock="store.seal", pass_context=False)
+    @app.task(name="store.seal", queue=Turn.LONG, queueing_lock="store.seal", pass_context=False)
     async def seal(timestamp: int) -> None:
         with timed("worker:store.seal:job"):
             log.info("store-sealed", scheduled=timestamp, **await seal_store(database, datetime.now(UTC)))
 
+    @app.periodic(cron="* * * * *")
+    @app.task(name="upstream.bound", queue=Turn.MINUTE, queueing_lock="upstream.bound", pass_context=False)
+    async def bound_outbox(timestamp: int) -> None:
+        with timed("worker:upstream.bound:job"):
+            waits = await hold_bound(database)
+        log.debug("outbox-looked-at", size_bytes=waits.size_bytes, scheduled=timestamp)
+
     @app.periodic(cron="47 2 * * *")
-    @app.task(name="store.destroy", queue=Queue.LONG, queueing_lock="store.destroy", pass_context=False)
+    @app.task(name="store.destroy", queue=Turn.LONG, queueing_lock="store.destroy", pass_context=False)
     async def destroy(timestamp: int) -> None:
         with timed("worker:store.destroy:job"):
             gone = await retention.destroy(principal.system("retention.destroy"))
@@ -118,10 +126,8 @@ async def work_off(jobs: procrastinate.App, stop_within_s: float) -> None:
     """Work on every queue until cancelled; a job that runs then has `stop_within_s` to end."""
     await asyncio.gather(
         *(
-            jobs.run_worker_async(
-                queues=[queue], install_signal_handlers=False, shutdown_graceful_timeout=stop_within_s
-            )
-            for queue in Queue
+            jobs.run_worker_async(queues=[turn], install_signal_handlers=False, shutdown_graceful_timeout=stop_within_s)
+            for turn in Turn
         )
     )
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from edge.health.metrics import SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WAITING_BYTES
 from edge.spool.frame import Frame, FrameError
-from edge.spool.gaps import gaps_of, records_of, source_ends
+from edge.spool.held import records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
 from edge.spool.keyring import KeptIn, KeySource
 from edge.spool.limits import Limits
@@ -23,6 +23,7 @@ from edge.spool.recovery import Recovered, alarm_rows
 from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
 from edge.spool.writer import GroupWriter
 from protocols.device_package_pb2 import Record as WireRecord
+from protocols.gaps import gaps_of
 from protocols.link import Lane, Position
 from protocols.nomenclature import QUEUE_OVERFLOW
 from protocols.record import AlarmCondition, Gap, Record

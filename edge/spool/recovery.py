@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from google.protobuf.message import DecodeError as ProtobufError
 
 from edge.spool.frame import HEADER_BYTES, Damage, Found
-from edge.spool.gaps import arrivals_of, records_of, source_ends
+from edge.spool.held import arrivals_of, records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
 from edge.spool.log import Location, SegmentLog
 from protocols.device_package_pb2 import PRESENCE_ENDED

@@ -13,7 +13,7 @@ from pathlib import Path
 from edge.durable import make_folder
 from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WRITTEN
 from edge.spool.frame import Damage, Found, Frame, FrameError, sealed_bytes
-from edge.spool.gaps import gaps_between, gaps_of, records_of
+from edge.spool.held import records_of
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
@@ -22,6 +22,7 @@ from edge.spool.opening import plain_until, spool_epoch, survey
 from edge.spool.recent import Recent
 from edge.spool.recovery import recover
 from protocols.device_package_pb2 import Record as WireRecord
+from protocols.gaps import gaps_between, gaps_of
 from protocols.link import Lane, Position, Ranges
 from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
 from protocols.record import Gap

@@ -336,6 +336,10 @@ class Uplink:
     ) -> None:
         ranges, kept_from_ns = await self._spool.closed_between(asked.lane, asked.from_ns, asked.to_ns)
         _log.info("resend-asked", lane=asked.lane.name.lower(), batches=sum(b - a + 1 for a, b in ranges))
+        if len(ranges) > MAX_RESENDABLE:
+            _log.warning(
+                "resend-cut", ranges=len(ranges), most=MAX_RESENDABLE, what_to_do="ask again for the time before"
+            )
         answer = Resendable(
             request=asked.request,
             lane=asked.lane.wire,

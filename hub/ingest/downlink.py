@@ -54,6 +54,8 @@ class Downlink:
         """Put behind the hello what a gateway that was away has missed."""
         identity = stream.link.identity
         if identity.forwards:
+            if stream.connection is Connection.DATA:
+                await self.resends.ask(identity.gateway_id)
             return
         if stream.connection is Connection.DATA:
             stream.send(await self._placement(identity))

@@ -33,7 +33,7 @@ class Resends:
 
     async def ask(self, gateway_id: int | None) -> None:
         """Ask a gateway (all, when None) for what nobody has answered yet; a gateway that is away is asked when it comes."""
-        streams = {s.link.identity.gateway_id: s for s in self._streams.greeted(Connection.DATA, None)}
+        streams = {s.link.identity.gateway_id: s for s in self._streams.greeted(Connection.DATA, None, hubs=True)}
         if gateway_id is not None:
             streams = {one: stream for one, stream in streams.items() if one == gateway_id}
         if not streams:

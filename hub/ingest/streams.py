@@ -93,15 +93,15 @@ class Streams:
         """The links of the streams that are up, and of those whose batches are still being written."""
         return iter(tuple(self._links.values()))
 
-    def greeted(self, connection: Connection, tenant_id: int | None) -> list[Stream]:
-        """The streams of a tenant (of all tenants, when None) that may be told something: a hub decides for itself."""
+    def greeted(self, connection: Connection, tenant_id: int | None, *, hubs: bool = False) -> list[Stream]:
+        """The streams of a tenant (of all tenants, when None) that may be told something; `hubs`: those of hubs too, which decide for themselves."""
         return [
             stream
             for stream in self._streams
             if stream.greeted
             and stream.connection is connection
             and tenant_id in {None, stream.link.identity.tenant_id}
-            and not stream.link.identity.forwards
+            and (hubs or not stream.link.identity.forwards)
         ]
 
     async def link(self, identity: GatewayIdentity, epoch: bytes) -> Link:

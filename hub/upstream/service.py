@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from hub.core.errors import InvalidError, NotFoundError
+from hub.core.errors import ConflictError, InvalidError, NotFoundError
 from hub.core.policy import policy
 from hub.core.principal import Principal, tenant_of
 from hub.core.sql import load_queries
@@ -39,6 +39,14 @@ class SharingRules:
             raise InvalidError("A document has no code.", "Leave the code out.")
         tenant_id = tenant_of(principal)
         async with self.database.transaction(tenant_id) as connection:
+            await connection.execute(_QUERIES["lock_rules"])
+            others = await (await connection.execute(_QUERIES["another_tenant_shares"])).fetchone()
+            if rule.share and others is not None and others[0]:
+                raise ConflictError(
+                    "Another tenant of this hub shares already.",
+                    "One tenant's records go up: at the hub above they belong to one tenant, and devices of the same name would become one.",
+                    reason="another-tenant-shares",
+                )
             values = {"tenant": tenant_id, "class": rule.record_class, "code": rule.code}
             await connection.execute(_QUERIES["set_rule"], values | {"share": rule.share})
             await self.audit.write(connection, principal, "sharing.change", _target(rule), {"share": rule.share})

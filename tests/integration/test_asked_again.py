@@ -151,6 +151,19 @@ async def test_a_gateway_that_is_away_is_asked_when_it_comes_and_one_of_an_earli
     assert counts(hub)[1] == 2 * N
 
 
+async def test_a_hub_below_is_asked_as_a_gateway_is(hub: RunningHub, tmp_path: Path):
+    begun_s = time.time()
+    async with gateway(hub, tmp_path):
+        pass
+    hub.do("update gateway set forwards = true")
+    hub.do("delete from waveform")
+    moments = (datetime.fromtimestamp(s, UTC) for s in (begun_s - 1, time.time() + 1))
+    request = await hub.gateways.ask_again(OPERATOR, "gateway-1", "waveform", *moments)
+    async with sender(tmp_path, route_of(tmp_path, [hub.uplink])) as agent:
+        await until_asked(lambda: answered(hub, request), 10)
+        await until(lambda: counts(hub)[0] == N and agent.all_acknowledged())
+
+
 @pytest.mark.parametrize(
     ("lane", "seconds", "named"), [("alarm", 60, "event, numeric, waveform"), ("numeric", 0, "earlier time first")]
 )

@@ -13,15 +13,17 @@ import psycopg
 import structlog
 
 from edge.doors.known import Known
+from edge.pipeline.fitting import fitted
 from hub.core.errors import DomainError
 from hub.upstream.intake import NO_NUMBER
+from protocols.errors import DecodeError
 from protocols.link import Connection, Lane, LinkSender, connection_of
-from protocols.wire import Arrival, TooLargeError
+from protocols.uplink_pb2 import Envelope
+from protocols.wire import Arrival, TooLargeError, decode_record, encode_record, lane_of
 
 if TYPE_CHECKING:
     from edge.spool import Spool
     from hub.upstream.outbox import Outbox, Waiting
-    from protocols.uplink_pb2 import Envelope
     from wardlink.upstream.passed import Passed
 
 LOOK_EVERY_S: Final = 0.1
@@ -80,12 +82,16 @@ class Forwarder:
         try:
             durable = self._spool.append(lane, envelopes, arrivals)
         except TooLargeError:
-            half = len(envelopes) // 2
-            if not half:
-                raise
+            if len(envelopes) == 1:
+                parts = _smaller(envelopes[0])
+            else:
+                half = len(envelopes) // 2
+                parts = [(lane, envelopes[:half]), (lane, envelopes[half:])]
+            marks = [() for _ in parts[1:]] + [arrivals]
             return [
-                *self._append_parts(lane, envelopes[:half], ()),
-                *self._append_parts(lane, envelopes[half:], arrivals),
+                future
+                for (where, part), mark in zip(parts, marks, strict=False)
+                for future in self._append_parts(where, part, mark)
             ]
         durable.add_done_callback(lambda future: self._durable(lane, arrivals, future))
         return [durable]
@@ -97,6 +103,16 @@ class Forwarder:
             self._known.note(lane, arrival)
         self._link.batch_ready(lane, future.result())
         self._wake(connection_of(lane))
+
+
+def _smaller(envelope: "Envelope") -> "list[tuple[Lane, Sequence[Envelope]]]":
+    """What stands for a record that its origin makes too large for any batch; nothing for one that is damaged, which the log tells."""
+    try:
+        records = fitted(decode_record(envelope.record))
+    except DecodeError as error:
+        _log.error("outbox-record-damaged", reason=str(error), what_to_do="it is in this hub's quarantine")
+        return []
+    return [(lane_of(one), [Envelope(record=encode_record(one), origin=envelope.origin)]) for one in records]
 
 
 def _mark(row: "Waiting") -> bytes:

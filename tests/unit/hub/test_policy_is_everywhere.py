@@ -56,6 +56,8 @@ EXCEPTIONS = {
     "hub.ingest.throttled:Throttled.*": BEHIND_THE_UPLINK,
     "hub.operations.recorder:Recorder.*": OWN_TASK,
     "hub.operations.storage:Storage.*": OWN_TASK,
+    "hub.operations.availability:Availability.*": OWN_TASK,
+    "hub.upstream.bound:hold_bound": OWN_TASK,
     "hub.ingest.traced:Tracer.*": BEHIND_THE_UPLINK,
     "hub.ingest.release:Releaser.*": "carries out what an engineer decided through Quarantine, which checked and wrote it",
     "hub.upstream.intake:Sharing.read": "reads the rules of every tenant for the process that stores; who changed one stands in the audit",
