@@ -117,7 +117,7 @@ async def test_beyond_its_bound_the_oldest_samples_become_gaps_and_alarms_and_nu
     assert sum(sizes) * 0.4 < seen.size_bytes <= sum(sizes) * 0.45
     rows = waiting(hub_database)
     assert [lane for lane, _ in rows] == [Lane.ALARM, *[Lane.WAVEFORM] * 20, Lane.NUMERIC]
-    assert [record.code for record in rows[-1][1]] == [HEART_RATE]
+    assert [getattr(record, "code", "") for record in rows[-1][1]] == [HEART_RATE]
     assert len(rows[0][1]) == 1
     for n, (_, records) in enumerate(rows[1:-1]):
         if n < seen.given_up:
