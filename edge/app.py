@@ -20,6 +20,7 @@ from edge.clock import GatewayClock, TimeLedger
 from edge.clock.system import is_synchronised
 from edge.clock.timekeeper import Timekeeper
 from edge.configuration import ConfigurationStore, Keeper, Life
+from edge.device_commands import Commander, CommandLedger
 from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
@@ -59,7 +60,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
-from protocols.link import CONFIGURATION, RESEND, Connection, Lane, LinkSender
+from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class _Parts:
     times: Timekeeper
     local_page: Serving | None
     reporter: Reporter
+    commander: Commander
 
 
 class _End(Enum):
@@ -172,6 +174,7 @@ class Agent:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
                 services.start("certificate", parts.renewal.run)
                 services.start("losses", parts.losses.run)
+                services.start("device-commands", parts.commander.run)
                 services.start("watch", parts.reporter.run)
                 services.start("loop-watch", self._lag.run)
                 services.start(
@@ -218,8 +221,10 @@ class Agent:
             _log.info("agent-stopped")
 
     def _join(self, identity: "Identity", spool: Spool, placements: PlacementStore, keeper: Keeper) -> _Parts:
-        features = (RESEND, CONFIGURATION)
-        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
+        link = LinkSender(
+            identity.tenant, identity.gateway, spool.epoch,
+            agent_version=_version(), features=(RESEND, CONFIGURATION, DEVICE_COMMANDS),
+        )  # fmt: skip
         for lane in Lane:
             link.spool_opened(lane, spool.held(lane), spool.newest(lane))
         pipelines: dict[str, DevicePipeline] = {}
@@ -248,12 +253,15 @@ class Agent:
             room.acknowledged_at_hub(alarms)
             devices.acknowledge(alarms)
 
+        commander = Commander(CommandLedger(self._settings.state_dir / "commands.json"), pipelines)
         times = Timekeeper(self._clock, self._ledger, spool, SourcePath(identity.gateway))
         uplink = Uplink(
             link,
             spool,
             self._route,
-            Downlink(placed, cannot_resend, acknowledged, terms.save, keeper.received),
+            Downlink(
+                placed, cannot_resend, acknowledged, terms.save, keeper.received, commander.received, commander.greeted
+            ),
             self._clock.now_ns,
             HubTimes(times.answered, times.may_send, times.right),
         )
@@ -293,6 +301,7 @@ class Agent:
             is_slow=lambda: spool.waiting(Lane.WAVEFORM) > self._limits.queue_batches // 2,
             rates=rates,
         )
+        commander.join(intake.visitors, uplink.tell)
         devices = Devices(pipelines, intake.visitors, unclaimed, sink)
 
         def clock_stepped(by_ns: int) -> None:
@@ -316,7 +325,7 @@ class Agent:
         doors = self._doors()
         return _Parts(
             identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times, local_page,
-            reporter,
+            reporter, commander,
         )  # fmt: skip
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:

@@ -5,9 +5,12 @@ The decoder is `protocols.cyton`; this file knows the serial line and how the se
 
 from collections.abc import Mapping, Sequence
 
+from firmware_adapters import cyton_commands
 from firmware_adapters.adapter import API_VERSION, ConfigError, Decoder, DeviceConfig, Family, Resume, Transport
+from firmware_adapters.commanding import Exchange
 from firmware_adapters.transport.serial import SerialTransport
 from protocols import cyton, nomenclature
+from protocols.device_command import Command, Value
 from protocols.record import NS_PER_S, SourcePath
 
 BAUD = 115200
@@ -55,6 +58,15 @@ class CytonAdapter:
         gain = self._gain(config)
         settings = (cyton.channel_settings(c, gain=gain) for c in self._channels(config))
         return (cyton.COMMAND_STOP, *settings, cyton.COMMAND_START)
+
+    def commands(self, config: DeviceConfig) -> Sequence[Command]:
+        """Every board has the same."""
+        del config
+        return cyton_commands.COMMANDS
+
+    def command(self, config: DeviceConfig, code: str, values: Mapping[str, Value]) -> Exchange:
+        """RefusedError for a channel that carries a lead of the settings."""
+        return cyton_commands.begun(config, code, values, self._channels(config), self.wake(config))
 
     def _channels(self, config: DeviceConfig) -> dict[int, str]:
         given = config.options.get("channels", DEFAULT_CHANNELS)

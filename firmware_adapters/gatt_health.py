@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from firmware_adapters import gatt_commands
 from firmware_adapters.adapter import API_VERSION, ConfigError, Decoder, DeviceConfig, Family, Resume, Transport
+from firmware_adapters.commanding import Exchange
 from firmware_adapters.transport.ble import BleTransport, GattPlan, target
+from protocols.device_command import Command, Value
 from protocols.gatt import battery, blood_pressure, health, thermometer
 from protocols.gatt.device import ABOUT
 from protocols.record import NS_PER_S, SourcePath
@@ -27,6 +30,7 @@ class _Standard:
 
     api_version = API_VERSION
     plan: GattPlan
+    offers: Sequence[Command]
 
     def check(self, config: DeviceConfig) -> None:
         """Raise ConfigError naming the option that cannot be used."""
@@ -47,6 +51,16 @@ class _Standard:
         del config
         return ()
 
+    def commands(self, config: DeviceConfig) -> Sequence[Command]:
+        """Those of the services; a device that has not got one of them refuses its command."""
+        del config
+        return self.offers
+
+    def command(self, config: DeviceConfig, code: str, values: Mapping[str, Value]) -> Exchange:
+        """None is refused before the device is asked."""
+        del config
+        return gatt_commands.begun(code, values)
+
     @staticmethod
     def _zone(config: DeviceConfig) -> tzinfo:
         name = config.options.get("zone", "")
@@ -61,6 +75,7 @@ class SpotAdapter(_Standard):
     """Thermometers, cuffs, scales, and oximeters that are put on for a check."""
 
     silence_ns = 0
+    offers = gatt_commands.SPOT_COMMANDS
     plan = GattPlan(
         read=(*ABOUT, thermometer.TYPE),
         notify=(),
@@ -92,6 +107,7 @@ class ContinuousAdapter(_Standard):
     """Oximeters and heart rate straps that stay on."""
 
     silence_ns = 5 * NS_PER_S
+    offers = gatt_commands.CONTINUOUS_COMMANDS
     plan = GattPlan(
         read=ABOUT,
         notify=(),

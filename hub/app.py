@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hub.accounts.service import Accounts
     from hub.clocks.service import Clocks
     from hub.core.live_copies import Place
+    from hub.device_commands.service import DeviceCommands
     from hub.devices.service import Devices
     from hub.gateways.service import GatewayService
     from hub.placement.service import Placement
@@ -137,6 +138,15 @@ def device_ledger(settings: HubSettings, tenant: str) -> contextlib.AbstractAsyn
     from hub.devices.service import Devices
 
     return _named(required(settings.web_url, "web_url"), tenant, Devices)
+
+
+def device_commands(
+    settings: HubSettings, tenant: str
+) -> contextlib.AbstractAsyncContextManager[tuple["DeviceCommands", int]]:
+    """Open what the commands to devices need, with the rights of the role web; and which tenant was named."""
+    from hub.device_commands.service import DeviceCommands
+
+    return _named(required(settings.web_url, "web_url"), tenant, DeviceCommands)
 
 
 def sharing_rules(

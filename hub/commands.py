@@ -25,6 +25,7 @@ from hub.command_line import ConfigOption, TenantOption, fail, settings_of
 from hub.command_line import run as run_work
 from hub.core import principal
 from hub.core.errors import DomainError
+from hub.device_commands.commands import app as device_commands
 from hub.gateways.commands import configuration, configure
 from hub.placement.commands import seed
 from hub.settings import HubSettings
@@ -52,6 +53,7 @@ gateways.command()(configure)
 gateways.command()(configuration)
 devices = typer.Typer(help="Devices: admit one, or all as they come.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(devices, name="device")
+app.add_typer(device_commands, name="command")
 app.add_typer(clocks, name="clock")
 app.add_typer(accounts, name="account")
 audit = typer.Typer(help="The audit: verify.", no_args_is_help=True, rich_markup_mode=None)

@@ -195,8 +195,11 @@ class CytonDecoder:
         if self._skipped.endswith(_TEXT_END):
             text = self._skipped[: -len(_TEXT_END)].decode("ascii", "replace").strip()
             self._skipped.clear()
-            out.append(DeviceEvent(self._device, EVT_FIRMWARE, Times(at), text=text))
-            if "OpenBCI" in text:  # the banner: the board was reset and its counter begins again
+            is_banner = "OpenBCI" in text
+            # what it answers to a command is no version of it
+            params = () if is_banner else (("answer", True),)
+            out.append(DeviceEvent(self._device, EVT_FIRMWARE, Times(at), params, text))
+            if is_banner:  # the board was reset and its counter begins again
                 self._reason, self._by_time, self._last_board_ms = DEVICE_RESTART, self._next is not None, None
         elif len(self._skipped) >= _SKIP_LIMIT:
             self._end_skip(out, at)

@@ -13,15 +13,35 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from edge.exchange import Exchanging
 from edge.health.metrics import LINK_BYTES, LINK_UP
 from edge.pipeline.screened import Screened, is_word
 from edge.pipeline.silence import Silence
 from edge.pipeline.steady import moved
 from firmware_adapters.adapter import Adapter, Decoder, DeviceConfig, Link, LinkError, Resume
+from firmware_adapters.commanding import Commanded
 from models.screening.placement import Placement
+from protocols.device_command import Command, Reason, RefusedError, Result, Value, fitting
 from protocols.errors import Fault
-from protocols.nomenclature import EVT_CONNECTED, EVT_DEVICE_SEEN, EVT_DISCONNECTED, EVT_HEARD_AGAIN, EVT_SILENT
-from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
+from protocols.nomenclature import (
+    DEVICE_RESTART,
+    EVT_CONNECTED,
+    EVT_DEVICE_SEEN,
+    EVT_DISCONNECTED,
+    EVT_HEARD_AGAIN,
+    EVT_SILENT,
+)
+from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
+    DeviceEvent,
+    Gap,
+    Params,
+    Record,
+    SourcePath,
+    Times,
+    WaveformGroup,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +103,9 @@ class DevicePipeline:
         self._source = SourcePath(config.device)
         self._resume = dict(resume)
         self._is_open = False
+        self._exchanging: Exchanging | None = None
+        self._decoder: Decoder | None = None
+        self._interrupted: dict[SourcePath, int] = {}  # sources that a command has stopped, and where each ended, ns
         self._heard_ns = 0
         self._silence = Silence(adapter.silence_ns / NS_PER_S, self._fell_silent, self._heard_again)
         self._screened = Screened(config.device, placement, active, segments=sink.segments())
@@ -108,6 +131,42 @@ class DevicePipeline:
     def acknowledge(self, alarm: "UUID") -> None:
         """Somebody at the hub has acknowledged an alarm of this device."""
         self._sink.add(self._screened.acknowledge(alarm, Times(self._sink.now_ns())))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the link is open."""
+        return self._exchanging is not None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what the device can be told to do: an adapter in a process of its own says it when it is loaded."""
+        return bool(getattr(self._adapter, "is_ready", True))
+
+    @property
+    def commands(self) -> "Sequence[Command]":
+        """What the device can be told to do."""
+        return self._adapter.commands(self._config) if isinstance(self._adapter, Commanded) else ()
+
+    def fitted(self, code: str, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The values of a command as its adapter takes them; RefusedError when the device cannot, or must not, do that."""
+        offered = {command.code: command for command in self.commands}
+        if not isinstance(self._adapter, Commanded) or not offered:
+            raise RefusedError(Reason.NO_COMMANDS, f"devices of the family {self._config.family} take no commands")
+        if code not in offered:
+            raise RefusedError(Reason.COMMAND_UNKNOWN, f"{code!r}: expected one of {', '.join(offered)}")
+        fit = fitting(offered[code], values)
+        self._adapter.command(self._config, code, fit)
+        return fit
+
+    async def perform(self, code: str, values: Mapping[str, Value], *, only_read: bool) -> Result:
+        """Tell the device; LinkError when it is not there, or goes before it is known what became of it. `values` as `fitted` gave them."""
+        exchanging = self._exchanging
+        if exchanging is None or not isinstance(self._adapter, Commanded):
+            msg = f"device {self._config.device} is not connected"
+            raise LinkError(msg)
+        exchange = self._adapter.command(self._config, code, values)
+        interrupts = any(command.code == code and command.interrupts for command in self.commands)
+        return await exchanging.play(exchange, only_read=only_read, quiet=self._paused if interrupts else None)
 
     async def run(self) -> None:
         """Until cancelled; then what was pending has been handed on.
@@ -155,13 +214,17 @@ class DevicePipeline:
             self._event(EVT_CONNECTED)
             self._make_known()
             self._stands(is_open=True)
+            self._exchanging = exchanging = Exchanging(link)
+            self._decoder = decoder
             try:
-                await self._read(link, decoder)
+                await self._read(link, decoder, exchanging)
             finally:
+                self._exchanging = None
+                exchanging.lost()
                 self._take(self._flushed(decoder))
                 self._event(EVT_DISCONNECTED)
 
-    async def _read(self, link: Link, decoder: Decoder) -> None:
+    async def _read(self, link: Link, decoder: Decoder, exchanging: Exchanging) -> None:
         patience_s = WAKE_AFTER_S
         while True:
             try:
@@ -169,6 +232,8 @@ class DevicePipeline:
                 async with asyncio.timeout(patience_s or None):
                     chunk = await link.receive()
             except TimeoutError:
+                if exchanging.is_busy:  # it is a command that keeps the device silent
+                    continue
                 self._take(self._flushed(decoder))
                 for command in self._adapter.wake(self._config):
                     await link.send(command)
@@ -176,6 +241,7 @@ class DevicePipeline:
                 continue
             patience_s = self._adapter.silence_ns / NS_PER_S
             LINK_BYTES.labels(device=self._config.device).inc(len(chunk.data))
+            exchanging.heard(chunk.data, chunk.channel)
             at_ns = self._sink.now_ns()
             decoded = self._decoded(decoder.feed(chunk.data, at_ns - self._sink.stepped_ns(), chunk.channel))
             if is_word(decoded):
@@ -210,12 +276,35 @@ class DevicePipeline:
         LINK_UP.labels(device=self._config.device).set(self.is_up)
 
     def _take(self, decoded: Iterable[Record | Fault]) -> None:
+        if self._interrupted:
+            decoded = list(self._with_gaps(decoded))
         out = self._screened.step(decoded)
         for record in out:
             if isinstance(record, WaveformGroup):
                 end_ns = record.time_of(record.end_sample)
                 self._resume[record.source] = Resume(record.end_sample, end_ns)
         self._sink.add(out)
+
+    def _paused(self) -> None:
+        """A command has kept the device from measuring, and it is about to go on: what comes does not join what was."""
+        if self._decoder is not None:
+            self._take(self._flushed(self._decoder))
+        self._interrupted = {source: end.end_ns for source, end in self._resume.items()}
+
+    def _with_gaps(self, decoded: Iterable[Record | Fault]) -> "Iterator[Record | Fault]":
+        """What was not measured during a command is told by a Gap, unless the decoder tells of one itself."""
+        for record in decoded:
+            if isinstance(record, Gap):
+                self._interrupted.pop(record.source, None)
+            elif isinstance(record, WaveformGroup):
+                end_ns = self._interrupted.get(record.source)
+                if end_ns is not None:
+                    del self._interrupted[record.source]
+                    times = Times(record.times.gateway_ns)
+                    yield Gap(
+                        record.source, end_ns, record.times.best_ns, DEVICE_RESTART, recoverable=False, times=times
+                    )
+            yield record
 
     def _make_known(self) -> None:
         """Tell the ledger what this device is; the device itself may say more. Settings name it, so it needs no admission."""

@@ -144,6 +144,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 "of alarms, for pages that come back",
             ),
             Queue(
+                "device-commands",
+                32,
+                "commands",
+                WhenFull.REFUSE,
+                "edge_device_commands_total",
+                "of the hub to devices: a person waits for each; one more is refused, and who asked hears it",
+            ),
+            Queue(
                 "in-flight",
                 256 * 1024,
                 "bytes",

@@ -26,6 +26,7 @@ from protocols.link import (
     AlarmsAcknowledged,
     CannotResend,
     ClockAnswered,
+    CommandReceived,
     ConfigurationReceived,
     Connection,
     EpochConflict,
@@ -43,6 +44,7 @@ from protocols.link import (
 from protocols.uplink_pb2 import (
     ClockProbe,
     ConfigurationAnswer,
+    DeviceCommand,
     GatewayMessage,
     HubMessage,
     Placement,
@@ -60,6 +62,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 _CONNECT_S = 5.0
 _LEAVE_S = 3.0  # for what is in flight, half a second of the rate
 _MOVE_S = 15.0
+MAX_TOLD = 128  # messages that wait for the connection; the eldest are asked for again
 _BATCH_TAG = 0x12  # field 2 of GatewayMessage, length-delimited: a batch goes out as it lies in the spool
 
 _log = structlog.get_logger()
@@ -89,11 +92,20 @@ def _not_configured(_: ConfigurationReceived) -> None:
     """Who does not name the feature is sent none."""
 
 
+def _not_commanded(_: DeviceCommand) -> None:
+    """Who does not name the feature is sent none."""
+
+
+def _nothing_to_say() -> None:
+    """Who has nothing to tell behind the hello."""
+
+
 @dataclass(frozen=True, slots=True)
 class Downlink:
     """What the agent does with what the hub sends.
 
-    `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk.
+    `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk. `greeted`: the hub has said
+    hello on the data connection.
     """
 
     placed: Callable[[Placement, bool], Awaitable[bool]]
@@ -101,6 +113,8 @@ class Downlink:
     alarms_acknowledged: Callable[[Collection[UUID]], None]
     settings: Callable[[Settings], Awaitable[None]]
     configuration: Callable[[ConfigurationReceived], None] = _not_configured
+    device_command: Callable[[DeviceCommand], None] = _not_commanded
+    greeted: Callable[[], None] = _nothing_to_say
 
 
 class Uplink:
@@ -127,6 +141,7 @@ class Uplink:
         self._leaving: set[Connection] = set()
         self._now_ns = now_ns
         self._answer: ConfigurationAnswer | None = None
+        self._to_tell: list[GatewayMessage] = []
         self.hub_ahead_ns: int | None = None
 
     def is_greeted(self, connection: Connection) -> bool:
@@ -136,6 +151,11 @@ class Uplink:
     def answer(self, answer: ConfigurationAnswer) -> None:
         """Tell the hub what became of its newest configuration; it asks again on the next connection if this does not reach it."""
         self._answer = answer
+        self.wake(Connection.DATA)
+
+    def tell(self, message: GatewayMessage) -> None:
+        """Send the hub a message that needs no place in the spool: it asks again for what did not reach it."""
+        self._to_tell = [*self._to_tell[1 - MAX_TOLD :], message]
         self.wake(Connection.DATA)
 
     def wake(self, connection: Connection) -> None:
@@ -360,6 +380,8 @@ class Uplink:
                     sent_ns = self._hello_sent_ns[event.connection]
                     self._times.answered(sent_ns, event.hub_ns, event.hub_ns, time.monotonic_ns())
                 self.hub_ahead_ns = event.hub_ns - self._now_ns()
+                if connection is Connection.DATA:
+                    self._downlink.greeted()
                 UPLINK_UP.labels(connection=connection.name.lower()).set(1)
                 _log.info(
                     "uplink-up",
@@ -382,7 +404,7 @@ class Uplink:
                 if self._times is not None:
                     back_ns = time.monotonic_ns()
                     self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
-            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived():
+            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived() | CommandReceived():
                 await self._decided(event)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
@@ -390,7 +412,9 @@ class Uplink:
             case PlacementReceived() | ResendAsked() | ProtocolViolation():  # `_read` has dealt with them
                 return
 
-    async def _decided(self, event: AlarmsAcknowledged | SettingsReceived | ConfigurationReceived) -> None:
+    async def _decided(
+        self, event: AlarmsAcknowledged | SettingsReceived | ConfigurationReceived | CommandReceived
+    ) -> None:
         """What people at the hub have done."""
         match event:
             case AlarmsAcknowledged():
@@ -402,6 +426,9 @@ class Uplink:
             case ConfigurationReceived():
                 _log.info("configuration-received", version=event.version)
                 self._downlink.configuration(event)
+            case CommandReceived():
+                _log.info("device-command-received", device=event.command.device, code=event.command.code)
+                self._downlink.device_command(event.command)
 
     async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         news = self._news[connection]
@@ -410,8 +437,10 @@ class Uplink:
             news.clear()
             if self._may_answer(connection):
                 answer, self._answer = self._answer, None
-                message = GatewayMessage(configuration_answer=answer)
-                await self._write(connection, call, message.SerializeToString())
+                told, self._to_tell = self._to_tell, []
+                answers = () if answer is None else (GatewayMessage(configuration_answer=answer),)
+                for message in (*answers, *told):
+                    await self._write(connection, call, message.SerializeToString())
             while self._may_send(connection) and (send := self._link.next(connection)) is not None:
                 if isinstance(send, SendBatch):
                     batch = await self._batch(send.lane, send.n)
@@ -454,7 +483,8 @@ class Uplink:
 
     def _may_answer(self, connection: Connection) -> bool:
         is_there = connection is Connection.DATA and connection not in self._leaving
-        return is_there and self._answer is not None and self._greeted[connection].is_set()
+        has_any = self._answer is not None or bool(self._to_tell)
+        return is_there and has_any and self._greeted[connection].is_set()
 
     def _may_send(self, connection: Connection) -> bool:
         if connection in self._leaving:

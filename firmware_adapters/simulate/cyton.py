@@ -31,9 +31,16 @@ _SETTING_BYTES = 9  # x CH POWER GAIN INPUT BIAS SRB2 SRB1 X
 _SETTING, _START, _STOP, _RESET, _DEFAULTS = b"xbsvd"
 _OFF, _ON = b"12345678", b"!@#$%^&*"
 _STAMPS_ON, _STAMPS_OFF = b"<>"
+_QUERY = ord("?")
+# Registers of the amplifier beside those of its channels, as they are after a start; the channels' begin at 5.
+_BEFORE_CHANNELS = (("ADS_ID", 0x3E), ("CONFIG1", 0x96), ("CONFIG2", 0xC0), ("CONFIG3", 0xEC), ("LOFF", 0x02))
+_BEHIND_CHANNELS = (
+    ("BIAS_SENSP", 0xFF), ("BIAS_SENSN", 0xFF), ("LOFF_SENSP", 0), ("LOFF_SENSN", 0), ("LOFF_FLIP", 0), ("LOFF_STATP", 0),
+    ("LOFF_STATN", 0), ("GPIO", 0x0F), ("MISC1", 0), ("MISC2", 0), ("CONFIG4", 0),
+)  # fmt: skip
+_ACCELEROMETER = ((0x0F, 0x33), (0x20, 0x08), (0x23, 0x18), (0x2F, 0x20))  # registers of the LIS3DH that are not 0
 _ANSWERS = {
     _RESET: BANNER,
-    ord("?"): b"ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0$$$",
     _DEFAULTS: b"updating channel settings to default$$$",
 }
 
@@ -64,6 +71,9 @@ class Board:
         self._loop_pause, self._away = loop_pause_samples, tuple(away)
         self._command = bytearray()
         self._powered = np.ones(_CHANNEL_COUNT, dtype=bool)
+        self._gain_codes = ["6"] * _CHANNEL_COUNT
+        self.resets = 0
+        self.switched = 0  # how often a channel was told to be on or off
         self._set_defaults()
         self._stamps = self._stamp_is_new = False
         self.streaming = False
@@ -89,11 +99,15 @@ class Board:
             self.streaming = False
         elif byte == _RESET:
             self.streaming, self.sample, self._stamps = False, 0, False
+            self.resets += 1
             self._set_defaults()
         elif byte == _DEFAULTS:
             self._set_defaults()
         elif byte in _OFF or byte in _ON:
             self._powered[(_ON if byte in _ON else _OFF).index(byte)] = byte in _ON
+            self.switched += 1
+        elif byte == _QUERY:
+            return b"" if self.streaming else self._registers()
         elif byte in (_STAMPS_ON, _STAMPS_OFF):
             self._stamps = self._stamp_is_new = byte == _STAMPS_ON
         elif byte not in _ANSWERS:
@@ -106,6 +120,7 @@ class Board:
         known = channel in "12345678" and power in _POWER_BY_CODE and gain in _GAIN_BY_CODE and end == "X"
         if known:
             self._powered[int(channel) - 1] = _POWER_BY_CODE[power]
+            self._gain_codes[int(channel) - 1] = gain
             self._amplify(int(channel) - 1, _GAIN_BY_CODE[gain])
         if self.streaming:
             return b""
@@ -113,8 +128,21 @@ class Board:
 
     def _set_defaults(self) -> None:
         self._powered[:] = True
+        self._gain_codes[:] = ["6"] * _CHANNEL_COUNT
         for column in range(_CHANNEL_COUNT):
             self._amplify(column, _DEFAULT_GAIN)
+
+    def _registers(self) -> bytes:
+        """Both chips, a register a line: name, address, value, bits. A channel: powered down, gain, SRB2 joined, normal input."""
+        channels = [
+            (f"CH{n}SET", (0 if on else 128) + 16 * int(code) + 8)
+            for n, (on, code) in enumerate(zip(self._powered, self._gain_codes, strict=True), start=1)
+        ]
+        lines = ["", "Board ADS Registers"]
+        for address, (name, value) in enumerate((*_BEFORE_CHANNELS, *channels, *_BEHIND_CHANNELS)):
+            lines.append(f"{name}, {address:02X}, {value:02X}, {', '.join(f'{value:08b}')}")
+        lines += ["", "LIS3DH Registers", *(f"0x{address:02X} {value:02X}" for address, value in _ACCELEROMETER)]
+        return "\n".join(lines).encode() + b"\n$$$"
 
     def _amplify(self, column: int, gain: int) -> None:
         counts = np.rint(self._microvolt[:, column] * gain / _UV_PER_COUNT_AT_1)

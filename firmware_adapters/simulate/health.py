@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from firmware_adapters.simulate.bluez import Bluez, Characteristic, Peripheral
+from firmware_adapters.simulate.bluez import Bluez, Characteristic, Peripheral, RefusedError
 
 THERMOMETER, OXIMETER, CUFF, SCALE, HEART_RATE = KINDS = "thermometer", "oximeter", "cuff", "scale", "heart-rate"
 
@@ -33,6 +33,7 @@ def _uuid(number: int) -> str:
 
 
 TEMPERATURE, SPOT, CONTINUOUS, RATE = _uuid(0x2A1C), _uuid(0x2A5E), _uuid(0x2A5F), _uuid(0x2A37)
+INTERVAL, HEART_CONTROL = _uuid(0x2A21), _uuid(0x2A39)
 PRESSURE, WEIGHT, BATTERY = _uuid(0x2A35), _uuid(0x2A9D), _uuid(0x2A19)
 
 
@@ -125,6 +126,8 @@ class HealthDevice:
         """`kind`: one of KINDS."""
         service, characteristics = _SERVICES[kind]
         self.kind, self.battery = kind, 74
+        self.interval_s, self.energy_kj = 60, 250
+        self.written: list[tuple[str, bytes]] = []
         self.waiting: deque[tuple[str, bytes]] = deque()
 
         def text(number: int, value: str) -> Characteristic:
@@ -137,9 +140,40 @@ class HealthDevice:
             {
                 _uuid(0x180A): about,
                 _uuid(0x180F): [Characteristic(BATTERY, ("read", "notify"), read=lambda: bytes([self.battery]))],
-                _uuid(service): [Characteristic(uuid, (flag,)) for uuid, flag in characteristics],
+                _uuid(service): [
+                    *(Characteristic(uuid, (flag,)) for uuid, flag in characteristics),
+                    *self._controls(),
+                ],
             },
         )
+
+    def _controls(self) -> list[Characteristic]:
+        """What a client may write. The interval: seconds, valid from 5 to 3600; the control point: 1 clears the energy expended."""
+        if self.kind == THERMOMETER:
+            return [
+                Characteristic(
+                    INTERVAL,
+                    ("read", "write"),
+                    read=lambda: self.interval_s.to_bytes(2, "little"),
+                    write=self._set_interval,
+                )
+            ]
+        return [Characteristic(HEART_CONTROL, ("write",), write=self._control)] if self.kind == HEART_RATE else []
+
+    def _set_interval(self, value: bytes) -> None:
+        self.written.append((INTERVAL, value))
+        seconds = int.from_bytes(value, "little")
+        if len(value) != 2 or not 5 <= seconds <= 3600:
+            name, text = "Failed", "Operation failed with ATT error: 0x80"  # Out of Range
+            raise RefusedError(name, text)
+        self.interval_s = seconds
+
+    def _control(self, value: bytes) -> None:
+        self.written.append((HEART_CONTROL, value))
+        if value != b"\x01":
+            name, text = "Failed", "Operation failed with ATT error: 0x80"  # Control Point Not Supported
+            raise RefusedError(name, text)
+        self.energy_kj = 0
 
     def measure(self, said: Mapping[str, str | float]) -> None:
         """Measure what is told, by the names of this module's functions and their arguments; ValueError for what cannot be sent.

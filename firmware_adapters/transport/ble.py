@@ -18,6 +18,7 @@ from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakError
 
 from firmware_adapters.adapter import Chunk, ConfigError, LinkError
+from firmware_adapters.commanding import NotTakenError
 
 if TYPE_CHECKING:
     from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -103,6 +104,16 @@ class BleLink:
             "a command was not taken", lambda: self._client.write_gatt_char(self._plan.commands, data, response=True)
         )
 
+    async def write(self, channel: str, data: bytes) -> None:
+        """Write a characteristic and wait until the device has it."""
+        await self._request(
+            f"{channel} cannot be written", lambda: self._client.write_gatt_char(channel, data, response=True)
+        )
+
+    async def read(self, channel: str) -> bytes:
+        """The value of a characteristic."""
+        return bytes(await self._request(f"{channel} cannot be read", lambda: self._client.read_gatt_char(channel)))
+
     async def begin(self) -> None:
         """Read once, subscribe, start."""
         has = {c.uuid for service in self._client.services for c in service.characteristics}
@@ -150,6 +161,15 @@ class BleLink:
         except _ERRORS as error:
             msg = f"{self._url}: {failed}: {error}"
             raise LinkError(msg) from error
+
+    async def _request(self, failed: str, request: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask a device that may refuse: NotTakenError while it is still connected."""
+        try:
+            return await self._ask(failed, request)
+        except LinkError as error:
+            if isinstance(error.__cause__, BleakError) and self._client.is_connected and not self._lost:
+                raise NotTakenError(str(error)) from error
+            raise
 
     def _put(self, chunk: Chunk) -> None:
         if len(self._values) >= QUEUE:

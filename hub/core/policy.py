@@ -32,6 +32,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "gateway.revoke": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "device.list": _SEES_ASSETS,
         "device.admit": frozenset({Role.ENGINEER, Role.OPERATOR}),
+        "device.command": frozenset({Role.ENGINEER, Role.OPERATOR}),
         "device.policy": frozenset({Role.OPERATOR}),
         "clock.read": frozenset({Role.ENGINEER, Role.ADMINISTRATOR, Role.OPERATOR}),
         "clock.retime": frozenset({Role.ENGINEER, Role.OPERATOR}),

@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
@@ -11,12 +12,14 @@ from starlette.responses import RedirectResponse, Response
 
 from hub.accounts.domain import Person
 from hub.core.policy import allowed, declares
+from hub.device_commands.present import COMMANDS, PARAMETERS
 from hub.devices.domain import PAGE_ROWS, Column, Device, DeviceState, Door, Filters, columns_of
 from hub.devices.present import detail_json, device_json, head_of, listing_json, row_of
 from hub.views.api import add_view_routes
 from hub.web.kit import to_sign_in
 
 if TYPE_CHECKING:
+    from hub.device_commands.service import DeviceCommands
     from hub.devices.present import Json
     from hub.devices.service import Devices
     from hub.views.service import SavedViews
@@ -40,10 +43,12 @@ def _filters(
 Asked = Annotated[Filters, Depends(_filters)]
 
 
-def add_routes(router: APIRouter, web: "WebKit", devices: "Devices", views: "SavedViews") -> None:
+def add_routes(
+    router: APIRouter, web: "WebKit", devices: "Devices", views: "SavedViews", commands: "DeviceCommands"
+) -> None:
     """Add the routes."""
     add_view_routes(router, web, views, "devices", "device.list", _filters)
-    _pages(router, web, devices, views)
+    _pages(router, web, devices, views, commands)
     signed_in = Depends(web.signed_in)
 
     @router.get("/api/v1/devices", response_model=None)
@@ -69,7 +74,9 @@ def add_routes(router: APIRouter, web: "WebKit", devices: "Devices", views: "Sav
         return device_json((await devices.get(person.principal, device_id)).device, datetime.now(UTC))
 
 
-def _pages(router: APIRouter, web: "WebKit", devices: "Devices", views: "SavedViews") -> None:
+def _pages(
+    router: APIRouter, web: "WebKit", devices: "Devices", views: "SavedViews", commands: "DeviceCommands"
+) -> None:
     signed_in = Depends(web.signed_in)
 
     @router.get("/devices")
@@ -103,6 +110,11 @@ def _pages(router: APIRouter, web: "WebKit", devices: "Devices", views: "SavedVi
             shelf=await views.shelf(person.principal, "devices", undo),
             listing=listing,
             detail=detail,
+            told=None if device_id is None else await commands.of(person.principal, device_id),
+            may_command=allowed(person.principal, "device.command"),
+            new_id=uuid4,
+            command_words=COMMANDS,
+            parameter_words=PARAMETERS,
             now=datetime.now(UTC),
             states=list(DeviceState),
             doors=list(Door),

@@ -239,6 +239,10 @@ class UplinkDoor:
                 stream.wake.set()
             elif kind == "configuration_answer":
                 await self._downlink.configurations.answered(stream, message.configuration_answer)
+            elif kind == "commands_offered":
+                await self._downlink.device_commands.offered(stream, message.commands_offered)
+            elif kind == "device_command_answer":
+                await self._downlink.device_commands.answered(stream, message.device_command_answer)
             elif kind == "hello":
                 raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
             # None of these: a message of a later version, which this one need not understand.

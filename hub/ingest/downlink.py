@@ -13,6 +13,7 @@ from hub.core.errors import UnavailableError
 from hub.core.sql import load_queries
 from hub.ingest.acknowledged import acknowledged_alarms, messages
 from hub.ingest.configurations import Configurations
+from hub.ingest.device_commands import GatewayCommands
 from hub.ingest.identity import fallen_from, unknown
 from hub.ingest.placement import placement_of
 from hub.ingest.resend import Resends
@@ -20,6 +21,7 @@ from protocols.link import PAGE_ORIGIN, TICKET_KEY, Connection
 from protocols.uplink_pb2 import HubMessage, LookedAt, Setting, Settings
 
 if TYPE_CHECKING:
+    from hub.core.audit import AuditLog
     from hub.core.db import Database
     from hub.ingest.identity import GatewayIdentity
     from hub.ingest.streams import Stream, Streams
@@ -41,7 +43,9 @@ class LocalPageTerms:
 class Downlink:
     """For the streams of this process."""
 
-    def __init__(self, database: "Database", streams: "Streams", terms: LocalPageTerms | None = None) -> None:
+    def __init__(
+        self, database: "Database", audit: "AuditLog", streams: "Streams", terms: LocalPageTerms | None = None
+    ) -> None:
         """`terms`: None: no gateway lets anybody in."""
         self._database, self._streams, self._terms = database, streams, terms
         self.resends = Resends(database, streams)
@@ -49,6 +53,7 @@ class Downlink:
             int, float
         ] = {}  # gateway to the time until which its past is looked at, on the steady clock
         self.configurations = Configurations(database, streams)
+        self.device_commands = GatewayCommands(database, audit, streams)
 
     async def greet(self, stream: "Stream") -> None:
         """Put behind the hello what a gateway that was away has missed."""
@@ -64,6 +69,7 @@ class Downlink:
                 stream.send(_looked_at(yes=True))
             await self.resends.ask(identity.gateway_id)
             await self.configurations.send(identity.gateway_id)
+            await self.device_commands.send(identity.gateway_id)
         else:
             await self.alarms_changed(identity.tenant_id)
 
@@ -133,6 +139,7 @@ class Downlink:
             try:
                 async with asyncio.timeout(LOOK_WITHIN_S):
                     await self.gateway_changed()
+                    await self.device_commands.look()
             except (psycopg.Error, OSError) as error:
                 structlog.get_logger().warning("gateways-not-looked-at", error=type(error).__name__)
 

@@ -32,7 +32,7 @@ def told(event: DeviceEvent) -> Values | None:
             **{name: _text(params.get(name)) for name in _TOLD},
             "listed": params.get("listed") is True,
         }
-    if event.code == EVT_FIRMWARE:
+    if event.code == EVT_FIRMWARE and dict(event.params).get("answer") is not True:
         firmware = _text(dict(event.params).get("version")) or event.text[:_LONGEST]
         return {"device": event.source.device, **dict.fromkeys(_TOLD, ""), "firmware": firmware, "listed": False}
     return None

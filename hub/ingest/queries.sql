@@ -264,3 +264,33 @@ select trace_id, tenant_id, device, extract(epoch from ends_at - now())
 
 -- name: trace_told
 update trace set told = %(told)s where trace_id = %(id)s and told is null
+
+-- name: offered
+insert into gateway_offer (gateway_id, tenant_id, ledger, devices) values (%(gateway)s, %(tenant)s, %(ledger)s, %(devices)s)
+on conflict (gateway_id) do update set ledger = excluded.ledger, devices = excluded.devices, told_at = clock_timestamp()
+
+-- name: device_commands
+-- What is not ended of these gateways, the eldest first; ms: how long it may still be begun.
+select c.device_command_id, c.gateway_id, c.tenant_id, d.name, c.code, c.parameters, c.state, coalesce(c.ledger, ''::bytea),
+       greatest(0, extract(epoch from c.deadline - clock_timestamp()) * 1000)::bigint as ms
+  from device_command_now c
+  join device d on d.device_id = c.device_id
+ where c.gateway_id = any(%(gateways)s) and (c.state = 'asked' or (%(again)s and c.state = 'sent'))
+ order by c.asked_at, c.device_command_id
+
+-- name: device_command_state
+insert into device_command_event (tenant_id, device_command_id, state, reason, details, seen, ledger)
+select c.tenant_id, c.device_command_id, %(state)s, %(reason)s, %(details)s, %(seen)s, %(ledger)s
+  from device_command c
+ where c.device_command_id = %(command)s and c.gateway_id = %(gateway)s
+on conflict do nothing
+returning true
+
+-- name: device_commands_overdue
+-- What its gateway never got in time, and what a gateway that was revoked will never answer.
+select c.device_command_id, c.gateway_id, c.tenant_id, c.state, g.revoked_at is not null
+  from device_command_now c
+  join gateway g on g.gateway_id = c.gateway_id
+ where c.state in ('asked', 'sent') and ((c.state = 'asked' and c.deadline < clock_timestamp()) or g.revoked_at is not null)
+   and c.asked_at > now() - interval '30 days'
+ order by c.asked_at limit 1000

@@ -103,7 +103,7 @@ class IngestServer:
             lambda: self._live.has_subscribers,
             ticket_key=None if terms is None else terms.ticket_key,
         )
-        self._downlink = Downlink(parts.database, streams, terms)
+        self._downlink = Downlink(parts.database, parts.audit, streams, terms)
         self._sharing = Sharing(parts.database)
         self._throttled = Throttled(parts.database)
         self._paces = Paces(parts.pace, self._throttled.tell)
@@ -148,6 +148,7 @@ class IngestServer:
             "looked_at": self._downlink.looked_at,
             "resend": self._downlink.resends.ask,
             "configuration": self._downlink.configurations.send,
+            "device_command": self._downlink.device_commands.send,
             "quarantine": self._releaser.look,
             "sharing": self._sharing.read,
             "trace": self._tracer.look,

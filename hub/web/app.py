@@ -34,6 +34,8 @@ from hub.core.i18n import SharedPages, load_shared_pages
 from hub.core.live_copies import subscribe_all
 from hub.core.machine import Machine
 from hub.core.policy import public
+from hub.device_commands import api as command_api
+from hub.device_commands.service import DeviceCommands
 from hub.devices import api as device_api
 from hub.devices.service import Devices
 from hub.ecgs import api as ecg_api
@@ -154,7 +156,9 @@ def _add_ledger(app: FastAPI, web: WebKit, services: "Services", machine: Machin
     """What engineers work with: devices and their clocks, gateways, the quarantine."""
     database, audit = services.database, services.audit
     views = SavedViews(database, audit)
-    device_api.add_routes(app.router, web, Devices(database, audit), views)
+    commands = DeviceCommands(database, audit)
+    device_api.add_routes(app.router, web, Devices(database, audit), views, commands)
+    command_api.add_routes(app.router, web, commands)
     clock_api.add_routes(app.router, web, Clocks(database, audit))
     gateway_api.add_routes(app.router, web, GatewayList(database, audit), machine)
     quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)

@@ -8,6 +8,7 @@ from protocols.link.events import (
     AlarmsAcknowledged,
     CannotResend,
     ClockAnswered,
+    CommandReceived,
     ConfigurationReceived,
     EpochConflict,
     HubReady,
@@ -25,6 +26,7 @@ from protocols.link.events import (
 )
 from protocols.link.lane import (
     CONFIGURATION,
+    DEVICE_COMMANDS,
     EPOCH_BYTES,
     MAX_ALARMS_TOLD,
     MAX_CONFIGURATION_BYTES,
@@ -43,6 +45,7 @@ from protocols.link.sender import LinkSender
 
 __all__ = [
     "CONFIGURATION",
+    "DEVICE_COMMANDS",
     "EPOCH_BYTES",
     "MAX_ALARMS_TOLD",
     "MAX_CONFIGURATION_BYTES",
@@ -57,6 +60,7 @@ __all__ = [
     "AlarmsAcknowledged",
     "CannotResend",
     "ClockAnswered",
+    "CommandReceived",
     "ConfigurationReceived",
     "Connection",
     "EpochConflict",

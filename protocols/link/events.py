@@ -5,7 +5,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from protocols.link.lane import Connection, Lane
-from protocols.uplink_pb2 import GatewayMessage, Lost, Placement, Range, Settings
+from protocols.uplink_pb2 import DeviceCommand, GatewayMessage, Lost, Placement, Range, Settings
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -102,6 +102,13 @@ class ConfigurationReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandReceived:
+    """A device is to do something; its id is one. The agent answers DeviceCommandAnswer when it knows what became of it."""
+
+    command: DeviceCommand
+
+
+@dataclass(frozen=True, slots=True)
 class EpochConflict:
     """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
 
@@ -137,6 +144,7 @@ LinkEvent: TypeAlias = (
     | ResendAsked
     | ClockAnswered
     | ConfigurationReceived
+    | CommandReceived
     | EpochConflict
     | ProtocolViolation
 )

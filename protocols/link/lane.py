@@ -16,6 +16,7 @@ ALARM_ID_BYTES = 16
 RESEND = "resend"  # the feature of a gateway that answers Resend
 CONFIGURATION = "configuration"  # the feature of a gateway that answers Configuration
 MAX_CONFIGURATION_BYTES = 65_536
+DEVICE_COMMANDS = "device_commands"  # the feature of a gateway that answers DeviceCommand
 MAX_RESENDABLE = 64  # ranges in an answer
 MAX_ALARMS_TOLD = 1000  # ids in one message of acknowledged alarms
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from protocols.device_command import COMMAND_ID_BYTES
 from protocols.errors import DecodeError
 from protocols.link.events import (
     Acknowledged,
     AlarmsAcknowledged,
     CannotResend,
     ClockAnswered,
+    CommandReceived,
     ConfigurationReceived,
     EpochConflict,
     HubReady,
@@ -44,7 +46,7 @@ from protocols.uplink_pb2 import GatewayMessage, Hello
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from protocols.uplink_pb2 import Ack, Configuration, HubHello, HubMessage, Resend
+    from protocols.uplink_pb2 import Ack, Configuration, DeviceCommand, HubHello, HubMessage, Resend
 
 # The newest batches of a lane count as live: 40 of 250 ms are the 10 s that a page shows after a reconnection.
 LIVE_BATCHES = 40
@@ -242,11 +244,21 @@ class LinkSender:
             events = self._alarms(connection, stream, message.alarms_acknowledged.ids)
         elif kind == "looked_at":
             stream.looked_at = message.looked_at.looked_at
-        elif kind == "resend":
-            events = self._resend(connection, stream, message.resend)
-        elif kind == "configuration":
-            events = self._configuration(connection, stream, message.configuration)
-        return events  # none for a later hub's message, which this version need not understand
+        else:
+            events = self._asked(connection, stream, message)
+        return events
+
+    def _asked(self, connection: Connection, stream: _Stream, message: "HubMessage") -> list[LinkEvent]:
+        """What people at the hub have asked for; none for a later hub's message, which this version need not understand."""
+        match message.WhichOneof("message"):
+            case "resend":
+                return self._resend(connection, stream, message.resend)
+            case "configuration":
+                return self._configuration(connection, stream, message.configuration)
+            case "device_command":
+                return self._command(connection, stream, message.device_command)
+            case _:
+                return []
 
     def _hello(self, connection: Connection, stream: _Stream, hello: "HubHello") -> list[LinkEvent]:
         if stream.ready:
@@ -343,6 +355,15 @@ class LinkSender:
             expected = f"a version from 1 and at most {MAX_CONFIGURATION_BYTES} bytes"
             return self._broken(stream, ProtocolViolation("configuration", expected, f"{sent.version}, {size} bytes"))
         return [ConfigurationReceived(sent.version, sent.toml)]
+
+    def _command(self, connection: Connection, stream: _Stream, sent: "DeviceCommand") -> list[LinkEvent]:
+        if connection is not Connection.DATA:
+            found = f"connection {connection.name.lower()}"
+            return self._broken(stream, ProtocolViolation("device command", "the data connection", found))
+        if len(sent.id) != COMMAND_ID_BYTES:
+            found = f"{len(sent.id)} bytes"
+            return self._broken(stream, ProtocolViolation("id of a command", f"{COMMAND_ID_BYTES} bytes", found))
+        return [CommandReceived(sent)]
 
     def _broken(self, stream: _Stream, violation: ProtocolViolation) -> list[LinkEvent]:
         stream.broken = True

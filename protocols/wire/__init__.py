@@ -17,8 +17,8 @@ from protocols.wire.batch import (
     lane_of,
     records_of,
 )
-from protocols.wire.decode import decode_record, parse_record
-from protocols.wire.encode import encode_record
+from protocols.wire.decode import decode_params, decode_record, parse_record
+from protocols.wire.encode import encode_params, encode_record
 from protocols.wire.tables import MAX_MESSAGE_BYTES, MAX_RECORDS, MAX_UPLINK_BYTES, PACKAGE_VERSION
 
 __all__ = [
@@ -34,9 +34,11 @@ __all__ = [
     "arrivals_of",
     "decode_batch",
     "decode_package",
+    "decode_params",
     "decode_record",
     "encode_batch",
     "encode_package",
+    "encode_params",
     "encode_record",
     "lane_of",
     "parse_record",

@@ -71,7 +71,7 @@ def decode_record(message: pb.Record) -> Record:
             return _waveform(source, times, message.waveform)
         case "event":
             code, text = _code("event.code", message.event.code), _text("event.text", message.event.text)
-            return DeviceEvent(source, code, times, _params("event.params", message.event.params), text)
+            return DeviceEvent(source, code, times, decode_params("event.params", message.event.params), text)
         case "alarm":
             return _alarm(source, times, message.alarm)
         case "gap":
@@ -183,7 +183,7 @@ def _alarm(source: SourcePath, times: Times, message: pb.AlarmCondition) -> Alar
         onset_ns=message.onset_ns,
         detected_ns=message.detected_ns,
         times=times,
-        params=_params("alarm.params", message.params),
+        params=decode_params("alarm.params", message.params),
         evidence=_evidence(message.evidence) if message.HasField("evidence") else None,
         acknowledged=_acknowledged(message.acknowledged) if message.HasField("acknowledged") else None,
     )
@@ -244,7 +244,8 @@ def _document(source: SourcePath, times: Times, message: pb.Document) -> Documen
     return Document(source, digest, media_type, message.content, times)
 
 
-def _params(where: str, messages: Iterable[pb.Param]) -> Params:
+def decode_params(where: str, messages: Iterable[pb.Param]) -> Params:
+    """Typed parameters; DecodeError names the one at `where` that is none."""
     params: list[tuple[str, float | int | str | bool]] = []
     for message in messages:
         key = _code(f"{where}.key", message.key)

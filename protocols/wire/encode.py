@@ -30,7 +30,9 @@ def encode_record(record: Record) -> pb.Record:
         case WaveformGroup():
             message.waveform.CopyFrom(_waveform(record))
         case DeviceEvent():
-            message.event.CopyFrom(pb.DeviceEvent(code=record.code, params=_params(record.params), text=record.text))
+            message.event.CopyFrom(
+                pb.DeviceEvent(code=record.code, params=encode_params(record.params), text=record.text)
+            )
         case AlarmCondition():
             message.alarm.CopyFrom(_alarm(record))
         case Gap():
@@ -95,7 +97,7 @@ def _alarm(record: AlarmCondition) -> pb.AlarmCondition:
         presence=PRESENCE[record.presence],
         onset_ns=record.onset_ns,
         detected_ns=record.detected_ns,
-        params=_params(record.params),
+        params=encode_params(record.params),
         evidence=None if record.evidence is None else _evidence(record.evidence),
         acknowledged=None if record.acknowledged is None else _acknowledged(record.acknowledged),
     )
@@ -127,7 +129,8 @@ def _gap(record: Gap) -> pb.Gap:
     )
 
 
-def _params(params: Params) -> Iterable[pb.Param]:
+def encode_params(params: Params) -> Iterable[pb.Param]:
+    """Typed parameters as messages."""
     for key, value in params:
         if isinstance(value, bool):
             yield pb.Param(key=key, flag=value)

@@ -53,6 +53,10 @@ def test_a_reset_stops_the_board_which_says_what_it_is_and_counts_from_the_begin
 
 @pytest.mark.parametrize("command", [cyton.COMMAND_REGISTERS, cyton.COMMAND_DEFAULTS, cyton.COMMAND_RESET])
 def test_what_the_firmware_answers_is_an_event(board: Board, command: bytes) -> None:
+    assert board.command(cyton.COMMAND_REGISTERS) == b"", (
+        "the firmware tells of its registers only while it does not stream"
+    )
+    board.command(cyton.COMMAND_STOP)
     (event,) = decoded(board.command(command))
     assert isinstance(event, DeviceEvent)
     assert event.code == EVT_FIRMWARE

@@ -8,10 +8,12 @@ import pytest
 
 from hub.beds.posture import Posture
 from hub.core.policy import ACTIONS
+from hub.device_commands.present import COMMANDS, PARAMETERS
 from hub.devices.domain import Column, DeviceState
 from hub.operations.domain import Span
 from hub.quarantine.sentences import SENTENCES
 from models.machine import THRESHOLDS
+from protocols.device_command import Outcome, Reason
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
@@ -86,6 +88,10 @@ BUILT: dict[str, list[str]] = {
     "operations.role.": ["ingest", "web", "worker"],
     "operations.span.": [*Span],
     "operations.stored.": ["observation", "waveform"],
+    "devices.command.of.": [*COMMANDS],
+    "devices.command.parameter.": [*PARAMETERS],
+    "devices.command.state.": ["asked", "sent", *Outcome],
+    "devices.command.reason.": [reason for reason in Reason if reason],
     "devices.door.": ["serial", "bluetooth", "mqtt", "coap", "http", "folder"],
     "devices.life_of.": ["placed", "first_seen", "admitted"],
     "why.": [],
