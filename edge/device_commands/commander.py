@@ -95,13 +95,15 @@ class Commander:
         self._turns: dict[str, asyncio.Lock] = {}
         self._news = asyncio.Event()
         self._offered: CommandsOffered | None = None
+        self._is_asked = False
 
     def join(self, visitors: Callable[[], Container[str]], tell: Callable[[GatewayMessage], None]) -> None:
         """`visitors`: devices that come in by a door. `tell` sends to the hub, or does not: it asks again."""
         self._visitors, self._tell = visitors, tell
 
     def greeted(self) -> None:
-        """The hub is there: it has to hear what can be done."""
+        """A hub that asks for commands is there: it has to hear what can be done."""
+        self._is_asked = True
         self._offered = None
         self._news.set()
 
@@ -151,7 +153,7 @@ class Commander:
                 if commands
             ],
         )
-        if offered != self._offered:
+        if self._is_asked and offered != self._offered:
             self._offered = offered
             self._tell(GatewayMessage(commands_offered=offered))
 

@@ -11,13 +11,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import structlog
+from google.protobuf.message import DecodeError as ProtobufError
 
 from edge.health.metrics import HOST_RESTARTS
 from edge.host import wire
+from edge.host.commanding import HostedExchange, offers_from_text
 from edge.host.limits import HostLimits
 from edge.host.process import Ended, HostLostError, HostProcess
 from edge.host.wire import Kind
 from firmware_adapters.adapter import API_VERSION, Chunk, DeviceConfig, Family, LinkError, Resume
+from firmware_adapters.commanding import Exchange
+from protocols.device_command import Command, Value
 from protocols.errors import DecodeError, Fault
 from protocols.nomenclature import EVT_ADAPTER_LOST, LINK_LOSS
 from protocols.record import NS_PER_S, DeviceEvent, Gap, Observation, Record, SourcePath, Times, WaveformGroup
@@ -59,6 +63,8 @@ class HostedAdapter:
         self._began_s, self._not_before_s = 0.0, 0.0
         self.family = Family(config.family, "", "", (), "")
         self.silence_ns = UNKNOWN_SILENCE_NS
+        self.is_ready = False  # whether the adapter was ever loaded, and has said what it offers
+        self._offers: tuple[Command, ...] = ()
 
     def check(self, config: DeviceConfig) -> None:
         """Only the adapter itself can tell, and it is in another process."""
@@ -78,6 +84,16 @@ class HostedAdapter:
         """The adapter's own commands are its process's."""
         del config
         return (b"",)
+
+    def commands(self, config: DeviceConfig) -> Sequence[Command]:
+        """What the adapter has said."""
+        del config
+        return self._offers
+
+    def command(self, config: DeviceConfig, code: str, values: Mapping[str, Value]) -> Exchange:
+        """The adapter's own, in its process; what it will not do it says there."""
+        del config
+        return HostedExchange(code, values)
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator["HostedLink"]:
@@ -154,6 +170,11 @@ class HostedAdapter:
             door=str(value.get("door")),
         )
         self.silence_ns = int(str(value.get("silence_ns")))
+        try:
+            self._offers = offers_from_text(wire.strings(value.get("commands")))
+        except (ValueError, ProtobufError) as error:
+            _log.error("commands-not-usable", device=self._config.device, reason=str(error))
+        self.is_ready = True
 
     def _lost(self, ended: Ended) -> None:
         self._process = None
@@ -214,15 +235,17 @@ class HostedLink:
         return Chunk(body, kind.name)
 
     async def send(self, data: bytes) -> None:
-        """The device is silent: the adapter does what it knows."""
-        del data
-        self._process.say(Kind.WAKE)
+        """A command; without one the device is silent, and the adapter does what it knows."""
+        if data:
+            self._process.say(Kind.COMMAND, **wire.object_of(data))
+        else:
+            self._process.say(Kind.WAKE)
 
     async def _next(self) -> tuple[Kind, bytes]:
         """The next of this session; a late word of an earlier one is passed over."""
         while True:
             kind, body = await self._owner.heard(self._process)
-            if kind in {Kind.RECORDS, Kind.FAULT}:
+            if kind in {Kind.RECORDS, Kind.FAULT, Kind.COMMANDED}:
                 return kind, body
             if kind in {Kind.OPENED, Kind.LOST}:
                 value = wire.object_of(body)
@@ -266,6 +289,8 @@ class HostedDecoder:
         found: list[Record | Fault] = [*self._owed]
         self._owed = []
         try:
+            if channel == Kind.COMMANDED.name:
+                return found
             if channel == Kind.FAULT.name:
                 return [*found, wire.fault_of(data, self._device)]
             records = decode_package(data, at).records

@@ -11,10 +11,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
+from edge.exchange import Exchanging
 from edge.host import wire
+from edge.host.commanding import offers_as_text, result_as_json
 from edge.host.wire import BEAT_EVERY_S, HEAD, Kind
 from firmware_adapters.adapter import Adapter, ConfigError, Decoder, DeviceConfig, Link, LinkError, OptionValue, Resume
+from firmware_adapters.commanding import Commanded
 from firmware_adapters.registry import find_adapter
+from protocols.device_command import RefusedError, Value
 from protocols.errors import Fault
 from protocols.record import Record, SourcePath
 
@@ -35,7 +39,9 @@ class _Host:
         self._reader, self._writer = reader, writer
         self._offset_ns = 0
         self._link: Link | None = None
+        self._exchanging: Exchanging | None = None
         self._session: asyncio.Task[None] | None = None
+        self._commanding: asyncio.Task[None] | None = None
         self._adapter: Adapter
         self._config: DeviceConfig
         self._decoder: Decoder
@@ -62,10 +68,15 @@ class _Host:
             await self._do(*command)
 
     async def _command(self) -> tuple[Kind, bytes] | None:
-        """The next command; None at the agent's end. A session that failed is raised meanwhile."""
+        """The next command; None at the agent's end. A session, or a command to the device, that failed is raised meanwhile."""
         reading = asyncio.ensure_future(self._read())
-        waited = {reading} if self._session is None else {reading, self._session}
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        while True:
+            waited = {task for task in (reading, self._session, self._commanding) if task is not None}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if self._commanding is None or not self._commanding.done():
+                break
+            done, self._commanding = self._commanding, None
+            done.result()
         if self._session is not None and self._session.done():
             ended, self._session = self._session, None
             if not ended.cancelled():
@@ -91,6 +102,8 @@ class _Host:
                 self._session = asyncio.create_task(self._keep(number))
             case Kind.WAKE:
                 await self._wake()
+            case Kind.COMMAND if self._commanding is None:
+                self._commanding = asyncio.create_task(self._perform(wire.object_of(body)))
             case Kind.CLOSE:
                 await self._end_session()
             case _:
@@ -113,6 +126,9 @@ class _Host:
                 model=family.model,
                 door=family.door,
                 silence_ns=self._adapter.silence_ns,
+                commands=offers_as_text(self._adapter.commands(self._config))
+                if isinstance(self._adapter, Commanded)
+                else [],
             )
         )
 
@@ -121,13 +137,16 @@ class _Host:
         try:
             async with self._adapter.transport(self._config).open() as link:
                 self._link = link
+                self._exchanging = exchanging = Exchanging(link)
                 await self._send(wire.told(Kind.OPENED, session=number))
                 try:
                     while True:
                         chunk = await link.receive()
+                        exchanging.heard(chunk.data, chunk.channel)
                         await self._hand(self._decoder.feed(chunk.data, self._now_ns(), chunk.channel))
                 finally:
-                    self._link = None
+                    self._link = self._exchanging = None
+                    exchanging.lost()
                     await self._hand(self._decoder.flush(self._now_ns()))
         except LinkError as error:
             await self._send(wire.told(Kind.LOST, session=number, text=str(error)))
@@ -142,6 +161,29 @@ class _Host:
                 await link.send(command)
         except LinkError:
             return  # the session that reads from the same link tells it
+
+    async def _perform(self, told: wire.Json) -> None:
+        """Tell the device something. What the link's end cuts off is told by the session."""
+        code, values = str(told["code"]), cast("Mapping[str, Value]", told["values"])
+        exchanging, adapter = self._exchanging, self._adapter
+        if exchanging is None or not isinstance(adapter, Commanded):
+            return
+        interrupts = any(one.code == code and one.interrupts for one in adapter.commands(self._config))
+        try:
+            exchange = adapter.command(self._config, code, values)
+            result = await exchanging.play(
+                exchange, only_read=told["only_read"] is True, quiet=self._paused if interrupts else None
+            )
+        except RefusedError as refused:
+            result = refused.result
+        except LinkError:
+            return
+        await self._send(wire.told(Kind.COMMANDED, **result_as_json(told["number"], result)))
+
+    def _paused(self) -> None:
+        """What is measured from now on does not join what was."""
+        for one in wire.frames_of(self._config.device, self._decoder.flush(self._now_ns())):
+            self._writer.write(one)
 
     async def _end_session(self) -> None:
         if self._session is not None:

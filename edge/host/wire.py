@@ -33,11 +33,13 @@ class Kind(IntEnum):
     FAULT = 6
     BEAT = 7  # the event loop goes round
     FAILED = 8  # the adapter raised what it may not: what, and where
+    COMMANDED = 9  # what became of a command
     BEGIN = 16  # which device, and where its stored samples end
     OPEN = 17
     WAKE = 18  # it is silent
     CLOSE = 19
     CLOCK = 20  # the gateway's clock above the monotonic one
+    COMMAND = 21  # the device is to do something
 
 
 def frame(kind: Kind, body: bytes = b"") -> bytes:

@@ -21,6 +21,7 @@ from edge.health.metrics import UPLINK_IGNORED, UPLINK_IN_FLIGHT, UPLINK_REJECTE
 from edge.identity import IdentityError
 from edge.uplink.route import Route
 from protocols.link import (
+    DEVICE_COMMANDS,
     MAX_RESENDABLE,
     Acknowledged,
     AlarmsAcknowledged,
@@ -105,7 +106,7 @@ class Downlink:
     """What the agent does with what the hub sends.
 
     `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk. `greeted`: the hub has said
-    hello on the data connection.
+    hello on the data connection, and asks for commands to devices.
     """
 
     placed: Callable[[Placement, bool], Awaitable[bool]]
@@ -380,7 +381,7 @@ class Uplink:
                     sent_ns = self._hello_sent_ns[event.connection]
                     self._times.answered(sent_ns, event.hub_ns, event.hub_ns, time.monotonic_ns())
                 self.hub_ahead_ns = event.hub_ns - self._now_ns()
-                if connection is Connection.DATA:
+                if connection is Connection.DATA and DEVICE_COMMANDS in event.features:
                     self._downlink.greeted()
                 UPLINK_UP.labels(connection=connection.name.lower()).set(1)
                 _log.info(

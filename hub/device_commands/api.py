@@ -1,5 +1,7 @@
 """The routes of commands to devices: what one offers and what was asked of it, and asking; the form of its page posts here."""
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 from uuid import UUID, uuid4
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from protocols.device_command import Command
 
 Json: TypeAlias = dict[str, object]
+_WAIT_S, _LOOK_S = 3.0, 0.1  # most answers come within: the page then shows them at once
 
 
 class Asked(BaseModel):
@@ -68,7 +71,11 @@ def add_routes(router: APIRouter, web: "WebKit", commands: "DeviceCommands") -> 
             order = Order(UUID(texts.get("id", "")), offer.code, values_of_form(offer, texts))
         except (RefusedError, ValueError) as error:
             raise InvalidError(f"{error}.", "Go back and correct it.", reason="command") from error
-        await commands.ask(person.principal, device_id, order)
+        row = await commands.ask(person.principal, device_id, order)
+        until_s = time.monotonic() + _WAIT_S
+        while row.is_open and time.monotonic() < until_s:
+            await asyncio.sleep(_LOOK_S)
+            row = await commands.one(person.principal, device_id, row.command_id)
         return RedirectResponse(f"/devices/{device_id}?{request.url.query}", 303)
 
 

@@ -23,7 +23,7 @@ from hub.ingest.identity import GatewayIdentity, identify
 from hub.ingest.rows import RowMaker, Rows
 from hub.ingest.streams import MAX_WAITING, Stream, Streams
 from hub.ingest.writer import Pending, Remake, Writer
-from protocols.link import Connection, Lane, ProtocolViolation, Refusal, Verdict, check_hello
+from protocols.link import DEVICE_COMMANDS, Connection, Lane, ProtocolViolation, Refusal, Verdict, check_hello
 from protocols.uplink_pb2 import Batch, ClockAnswer, GatewayMessage, Hello, HubHello, HubMessage, Lost
 from protocols.wire import MAX_RECORDS, MAX_UPLINK_BYTES
 
@@ -149,7 +149,7 @@ class UplinkDoor:
                 positions = await self._streams.positions(link.identity, link.epoch)
                 if not receiver.is_storing(connection) and commits == receiver.commits:
                     receiver.restate(connection, positions)
-                    answer = receiver.hello(hello, self._now_ns())
+                    answer = receiver.hello(hello, self._now_ns(), (DEVICE_COMMANDS,))
                     if isinstance(answer, Refusal):
                         raise _refused(answer)
                     if isinstance(answer, HubHello):

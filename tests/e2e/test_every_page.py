@@ -166,13 +166,54 @@ def test_who_has_no_ward_or_no_right_is_told_what_to_do(
     album.fill(page, "error-not-found", lambda page: expect(page.locator(".status")).to_have_text("404"))
 
 
+def patch_9_was_told_something(ward: SyntheticWard) -> None:
+    """What its gateway offers, and a command of each state that a device's sheet shows."""
+    ward.hub.do(
+        "insert into gateway_offer (gateway_id, tenant_id, ledger, devices)"
+        " select gateway_id, tenant_id, decode(repeat('00', 16), 'hex'), jsonb_build_object(name, '"
+        '[{"code": "channel-power", "reads_back": true, "interrupts": true, "parameters": ['
+        '{"name": "channel", "kind": "integer", "unit": "", "low": 1, "high": 8, "choices": []},'
+        '{"name": "on", "kind": "boolean", "unit": "", "low": null, "high": null, "choices": []}]},'
+        '{"code": "reset", "reads_back": false, "interrupts": true, "parameters": []}]'
+        "'::jsonb) from device where name = 'patch-9'"
+    )
+    states = (
+        ("confirmed", "", "", '{"channel": 3, "on": false, "gain": 24}'),
+        ("unconfirmed", "no_answer", "the device was not heard on it within 3 s", "{}"),
+        (
+            "refused",
+            "not_now",
+            "channel 1 of patch-9 carries lead MDC_ECG_LEAD_II: take it out of the settings first",
+            "{}",
+        ),
+        ("expired", "not_connected", "", "{}"),
+        ("sent", "", "", "{}"),
+    )
+    for state, reason, details, seen in states:
+        ward.hub.do(
+            "with asked as (insert into device_command (device_command_id, tenant_id, gateway_id, device_id, code, parameters, asked_by, deadline)"
+            " select gen_random_uuid(), tenant_id, gateway_id, device_id, 'channel-power', '{\"channel\": 3, \"on\": false}', 'user:2',"
+            " now() + interval '1 minute' from device where name = 'patch-9' returning *)"
+            " insert into device_command_event (tenant_id, device_command_id, state, reason, details, seen)"
+            f" select tenant_id, device_command_id, '{state}', '{reason}', '{details}', '{seen}' from asked"
+        )
+
+
 def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Page], album: Album) -> None:
     page = open_page("en")
     ward.sign_in(page, "fan.wei", Role.ENGINEER)
     page.goto(f"{ward.url}/devices")
     album.fill(page, "devices")
+    patch_9_was_told_something(ward)
     page.locator("table a.first", has_text="patch-9").click()
-    album.fill(page, "device", lambda page: expect(page.locator("aside.side-sheet:visible")).to_contain_text("patch-9"))
+
+    def with_a_form(page: Page) -> None:
+        expect(page.locator("aside.side-sheet:visible")).to_contain_text("patch-9")
+        page.locator("details.command summary").first.click()
+        expect(page.locator("details.command form input[type=number]")).to_be_visible()
+
+    album.fill(page, "device", with_a_form)
+    page.reload()
     page.keyboard.press("/")
     expect(page.locator("[data-slash]")).to_be_focused()
     page.keyboard.press("Escape")

@@ -25,6 +25,7 @@ from protocols.device_command import Value
 from protocols.link import Lane
 from protocols.record import SourcePath
 from tests.fixtures.agent import Gateway
+from tests.fixtures.foreign_adapter import install
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import write_config
 from tests.fixtures.waiting import until, until_asked
@@ -69,14 +70,16 @@ def port(board: MuteBoard, switches: Switches, tmp_path: Path) -> Iterator[Path]
 
 
 @asynccontextmanager
-async def gateway(hub: RunningHub, folder: Path, devices: str) -> AsyncGenerator[Gateway]:
+async def gateway(
+    hub: RunningHub, folder: Path, devices: str, names: tuple[str, ...] = ("amp",), **environment: str
+) -> AsyncGenerator[Gateway]:
     papers = await hub.enrol(NAME)
     identity = (papers.tenant, papers.gateway, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
     save_identity(folder / "state", Identity(*identity))
-    agent = Gateway(write_config(folder, devices))
+    agent = Gateway(write_config(folder, devices), environment=environment)
     await agent.start()
     try:
-        await until(lambda: bool(hub.rows("select from device where name = 'amp'")), 30)
+        await until(lambda: set(names) <= {str(name) for (name,) in hub.rows("select name from device")}, 30)
         yield agent
     except BaseException:
         print(*agent.log, sep="\n")
@@ -145,8 +148,11 @@ async def test_a_board_does_once_what_it_is_told_and_says_so_itself_and_what_it_
     hub: RunningHub, tmp_path: Path, port: Path, board: MuteBoard, switches: Switches
 ):
     other = tmp_path / "nothing"
+    packages = str(install(tmp_path / "packages"))
+    foreign = f'[[devices]]\nid = "third"\nfamily = "third"\nurl = "{tmp_path / "do"}"\n'
     oximeter = f'[[devices]]\nid = "finger"\nfamily = "nonin"\nurl = "{other}"\n'
-    async with gateway(hub, tmp_path, BOARD.format(port=port) + oximeter) as agent, engineer(hub) as person:
+    devices = BOARD.format(port=port) + oximeter + foreign
+    async with gateway(hub, tmp_path, devices, ("amp", "third"), PYTHONPATH=packages) as agent, engineer(hub) as person:
         await until(lambda: samples(hub) > 100, 30)
         off = await person.ask("channel-power", {"channel": 3, "on": False})
         row = await person.became(off)
@@ -189,6 +195,16 @@ async def test_a_board_does_once_what_it_is_told_and_says_so_itself_and_what_it_
         assert (row.state, row.seen) == ("confirmed", {"firmware": "v3.1.2"}), row
         before = samples(hub)
         await until(lambda: samples(hub) > before + 100, 20)  # it measures again
+
+        # Another maker's adapter has commands of its own, in its own process.
+        async with engineer(hub, "third") as another:
+            for word, state, reason, seen in (
+                ("hello", "confirmed", "", {"word": "hello"}),
+                ("no", "refused", "not_now", {}),
+                ("perhaps", "refused", "parameters", {}),
+            ):
+                row = await another.told("say", {"word": word})
+                assert (row.state, row.reason, row.seen) == (state, reason, seen), row
 
         switches.take("drop-link 3600")
         await until(lambda: bool(agent.said("link-lost")), 20)
