@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from hub.core.errors import ConflictError, InvalidError, NotFoundError
 from hub.core.policy import policy
@@ -79,7 +79,7 @@ class DeviceCommands:
                 )
             values: dict[str, object] = {"tenant": tenant, "gateway": gateway_id, "device": device_id}
             waiting = await (await connection.execute(_QUERIES["open_commands"], values)).fetchone()
-            values |= {"command": order.command_id, "code": order.code, "values": Jsonb(dict(order.values))}
+            values |= {"command": order.command_id, "code": order.code, "values": Json(dict(order.values))}
             values |= {"by": str(principal), "within": order.within_s}
             known = await (await connection.execute(_QUERIES["command"], values)).fetchone()
             if known is None and waiting is not None and waiting[0] >= MOST_OPEN:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from hub.core import principal as principals
 from hub.core.errors import InvalidError
@@ -178,7 +178,7 @@ class GatewayCommands:
             "state": str(state),
             "reason": str(reason),
         }
-        values |= {"details": details, "seen": Jsonb(dict(seen or {})), "ledger": ledger}
+        values |= {"details": details, "seen": Json(dict(seen or {})), "ledger": ledger}
         written = await (await connection.execute(_QUERIES["device_command_state"], values)).fetchone()
         if written is not None:
             told = {"state": str(state), "reason": str(reason)}

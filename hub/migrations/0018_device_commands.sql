@@ -15,7 +15,7 @@ create table device_command (
     gateway_id int not null references gateway,
     device_id  int not null references device,
     code       text not null check (length(code) between 1 and 64),
-    parameters jsonb not null check (octet_length(parameters::text) <= 4096),
+    parameters json not null check (octet_length(parameters::text) <= 4096),   -- in the order in which they were given
     asked_by   text not null,
     asked_at   timestamptz not null default clock_timestamp(),
     deadline   timestamptz not null
@@ -30,7 +30,7 @@ create table device_command_event (
     state      text not null check (state in ('sent', 'confirmed', 'unconfirmed', 'refused', 'expired')),
     reason     text not null default '',   -- a word of protocols/device_command.py
     details    text not null default '',
-    seen       jsonb not null default '{}',
+    seen       json not null default '{}',
     ledger     bytea,   -- to which it was sent
     time       timestamptz not null default clock_timestamp()
 );

@@ -214,6 +214,8 @@ def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Pa
 
     album.fill(page, "device", with_a_form)
     page.reload()
+    page.locator("ol.commands li").last.scroll_into_view_if_needed()
+    album.still(page, "device-commands-en-day", ((1280, 800),))
     page.keyboard.press("/")
     expect(page.locator("[data-slash]")).to_be_focused()
     page.keyboard.press("Escape")

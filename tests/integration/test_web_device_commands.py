@@ -65,6 +65,9 @@ async def test_an_engineer_asks_by_a_form_or_by_the_api_and_reads_what_became_of
     assert "unconfirmed</span>" in shown
     assert "The device says something else than was wanted." in shown
     assert "the device says &lt;polka&gt;" in shown
+    assert "<b>dance</b> · step: waltz" in shown
+    assert "Channel: 3 · On: no" in shown
+    assert "On: yes</p>" in shown
     await chen.get("/lang/zh_Hans?next=/")
     assert "设备回读值与要求不一致" in (await chen.get(page)).text
 

@@ -43,6 +43,7 @@ SAME = {
     "unit.mV": "a symbol",
     "unit.1": "no unit, no text",
     "review.value_range": "numbers only",
+    "devices.command.pair": "punctuation alone",
     "alarm.title": "two names and a dot",
     "sheet.confidence_value": "a number and a symbol",
     "ecg.zoom_value": "a number and a symbol",
