@@ -19,7 +19,7 @@ from edge.alone import InUseError, alone
 from edge.clock import GatewayClock, TimeLedger
 from edge.clock.system import is_synchronised
 from edge.clock.timekeeper import Timekeeper
-from edge.configuration import ConfigurationStore, Keeper, Life
+from edge.configuration import ConfigurationStore, Keeper
 from edge.device_commands import Commander, CommandLedger
 from edge.devices import Devices
 from edge.doors import DoorPolicy, Intake
@@ -50,8 +50,15 @@ from edge.pipeline.unclaimed import Unclaimed
 from edge.placement import PlacementStore
 from edge.settings import EdgeSettings
 from edge.spool import KeptIn, Spool, SpoolKeyError
+from edge.spool.frame import READS
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
+from edge.trial import Life, Turn
+from edge.update.checks import Here
+from edge.update.install import Installer, interpreter, machine
+from edge.update.launch import installed_version
+from edge.update.state import Folder
+from edge.update.updater import Updater
 from edge.uplink import ClientPapers, Route, Uplink
 from edge.uplink.client import Downlink, EpochConflictError, HubTimes
 from edge.uplink.losses import Losses
@@ -60,7 +67,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
-from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, Connection, Lane, LinkSender
+from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, VERSION, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -104,6 +111,7 @@ class _End(Enum):
     STOPPED = "the agent is to stop"
     SPOOL = "the spool has to be begun anew"
     SETTINGS = "the settings are others"
+    RELEASE = "another release is current"
 
 
 class AgentError(RuntimeError):
@@ -126,43 +134,64 @@ class Agent:
         self._vitals = Vitals(settings.state_dir)
         self._is_first = True
         self._metrics = MetricsDoor()
+        self._spool: Spool | None = None
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """AgentError or IdentityError when it cannot start."""
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Whether the process is to begin anew, as another release. AgentError or IdentityError when it cannot start."""
         self._settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         asyncio.get_running_loop().set_task_factory(named_tasks)
         try:
             with alone(self._settings.state_dir):
-                await self._lives(stop)
+                return await self._lives(stop)
         except (InUseError, SpoolKeyError) as error:
             raise AgentError(str(error)) from error
 
-    async def _lives(self, stop: asyncio.Event) -> None:
+    async def _lives(self, stop: asyncio.Event) -> bool:
         store = ConfigurationStore(self._settings.state_dir / "configuration.json")
-        keeper = Keeper(self._settings, store, self._clock.now_ns)
+        turn = Turn()
+        keeper = Keeper(self._settings, store, self._clock.now_ns, turn)
+        updater = self._updater(turn)
+        await updater.start()
         await keeper.start()
         await finish_succession(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
-        while True:
+        while not updater.again.is_set():
             self._settings, self._limits = keeper.settings, keeper.settings.spool.limits()
             keeper.again.clear()
             try:
-                end = await self._life(stop, keeper)
+                end = await self._life(stop, keeper, updater)
             except (OSError, RuntimeError, ValueError) as error:
-                if stop.is_set() or not await keeper.fell(error):
+                if stop.is_set():
+                    raise
+                if await updater.fell(error):
+                    return True
+                if not await keeper.fell(error):
                     raise
                 end = _End.SETTINGS
             if end is _End.STOPPED:
-                return
+                return False
             self._notifier.reloading()
             if end is _End.SPOOL:
                 batches = await succeed(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
                 _log.warning("spool-begun-anew", batches_carried_over=batches)
+        return True
 
-    async def _life(self, stop: asyncio.Event, keeper: Keeper) -> _End:
+    def _updater(self, turn: Turn) -> Updater:
+        folder, of_file = Folder(self._settings.state_dir), self._settings.update
+        here = Here(_version(), interpreter(), machine(), READS, VERSION)
+        keys = self._settings.folder / of_file.keys
+        installer = Installer(folder, self._promised_bytes, installed_version())
+        return Updater(folder, installer, here, keys, of_file.healthy_within_s, turn)
+
+    def _promised_bytes(self) -> int:
+        """What the spool may still take of the disk."""
+        taken = 0 if self._spool is None else self._spool.allocated_bytes()
+        return max(0, self._limits.total_bytes - taken)
+
+    async def _life(self, stop: asyncio.Event, keeper: Keeper, updater: Updater) -> _End:
         """One life of the spool, with the settings of this moment."""
         await self._metrics.serve(self._settings.metrics.host, self._settings.metrics.port)
         identity = load_identity(self._settings.state_dir)
-        spool = await Spool.open(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
+        spool = self._spool = await Spool.open(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
         try:
             self._tell_recovery(spool)
             self._tell_key(spool)
@@ -183,7 +212,10 @@ class Agent:
                 if parts.local_page is not None:
                     services.start("local-page", parts.local_page.run)
                 async with Supervisor() as devices:
-                    services.start("configuration", lambda: keeper.run(_looked_at(parts, services, devices)))
+                    life = _looked_at(parts, services, devices)
+                    services.start("configuration", lambda: keeper.run(life, parts.uplink.answer))
+                    configured = [device.id for device in self._settings.devices]
+                    services.start("update", lambda: updater.run(life, configured, lambda _: None))
                     for name, pipeline in parts.pipelines.items():
                         devices.start(f"device-{name}", pipeline.run)
                     parts.intake.expect(self._settings.silences())
@@ -198,10 +230,10 @@ class Agent:
                     )
                     services.start("readiness", lambda: self._tell_ready(parts, devices))
                     stopping = asyncio.create_task(stop.wait())
-                    changed = asyncio.create_task(keeper.again.wait())
-                    await asyncio.wait((stopping, changed, services.failed), return_when=asyncio.FIRST_COMPLETED)
-                    stopping.cancel()
-                    changed.cancel()
+                    ends = (stopping, *(asyncio.create_task(one.again.wait()) for one in (keeper, updater)))
+                    await asyncio.wait((*ends, services.failed), return_when=asyncio.FIRST_COMPLETED)
+                    for task in ends:
+                        task.cancel()
                     conflict = services.failed.result() if services.failed.done() else None
                     if stop.is_set() and conflict is None:
                         _log.info("agent-stopping")
@@ -215,7 +247,9 @@ class Agent:
             if conflict is not None:
                 _log.error("epoch-conflict", reason=str(conflict))
                 return _End.SPOOL
-            return _End.STOPPED if stop.is_set() else _End.SETTINGS
+            if stop.is_set():
+                return _End.STOPPED
+            return _End.RELEASE if updater.again.is_set() else _End.SETTINGS
         finally:
             await spool.close()
             _log.info("agent-stopped")
@@ -456,12 +490,11 @@ def _looked_at(parts: _Parts, services: Supervisor, devices: Supervisor) -> Life
         devices=lambda: {name: pipeline.is_up for name, pipeline in parts.pipelines.items()},
         is_greeted=lambda: parts.uplink.is_greeted(Connection.DATA),
         failing=lambda: services.failing() | devices.failing(),
-        tell=parts.uplink.answer,
     )
 
 
-async def run_agent(settings: EdgeSettings) -> None:
-    """Run until SIGTERM or SIGINT."""
+async def run_agent(settings: EdgeSettings) -> bool:
+    """Run until SIGTERM or SIGINT; True: begin again, as another release is current."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -472,8 +505,9 @@ async def run_agent(settings: EdgeSettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    await Agent(settings).run(stop)
+    again = await Agent(settings).run(stop)
     await leave()
+    return again
 
 
 def _version() -> str:

@@ -45,15 +45,48 @@ def run(
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="TOML file with the settings.")],
 ) -> None:
     """Run the agent until SIGTERM or Ctrl-C."""
+    from edge.update.launch import begin_again, go_over
+
+    go_over(config)
     from edge.app import AgentError, IdentityError, configure_logging, run_agent
     from edge.settings import SettingsError, load_settings
 
     try:
         settings = load_settings(config)
         configure_logging()
-        asyncio.run(run_agent(settings))
+        again = asyncio.run(run_agent(settings))
     except (SettingsError, AgentError, IdentityError) as error:
         _fail(str(error))
+    if again:
+        begin_again(config)
+
+
+@app.command()
+def update(
+    release: Annotated[Path, typer.Argument(metavar="FILE", help="The release, as `wardlink release sign` left it.")],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="TOML file with the agent's settings.")],
+    wait_s: Annotated[
+        float, typer.Option("--wait", help="Seconds to wait for what becomes of it.", min=0, max=3600)
+    ] = 300,
+) -> None:
+    """Give the agent of this machine a release; it tries it, and goes back by itself when it does not come up with it."""
+    from edge.settings import SettingsError, load_settings
+    from edge.update.person import AWAITED, put, wait
+
+    try:
+        state_dir = load_settings(config).state_dir
+        request = put(state_dir, release)
+        answer = wait(state_dir, request, wait_s)
+    except (SettingsError, OSError) as error:
+        _fail(str(error))
+    if answer is None:
+        print(AWAITED)
+        return
+    print(
+        f"{answer.version or release.name}: {answer.outcome.replace('_', ' ')}{answer.reason and ': ' + answer.reason}"
+    )
+    if answer.outcome != "applied":
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -16,6 +16,7 @@ LOCKED: frozenset[Place] = frozenset(
         ("state_dir",),
         ("hub",),
         ("configuration",),
+        ("update",),
         ("spool", "cipher"),
         ("spool", "key_credential"),
         ("spool", "key_file"),

@@ -181,6 +181,15 @@ class ConfigurationSettings(BaseModel):
     healthy_within_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
 
 
+class UpdateSettings(BaseModel):
+    """`[update]`: whose releases the gateway takes, and how long one may take until the agent is up with it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: Path = Path("release-keys")
+    healthy_within_s: Annotated[float, Field(ge=5, le=3600)] = 120.0
+
+
 HubAddress = Annotated[str, Field(pattern=r"^(|[^/\s,]+:\d{1,5})$")]
 
 
@@ -199,6 +208,7 @@ class EdgeSettings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     local_page: LocalPageSettings = LocalPageSettings()
     configuration: ConfigurationSettings = ConfigurationSettings()
+    update: UpdateSettings = UpdateSettings()
     _folder: Path = PrivateAttr(default_factory=Path)
     _file: tuple[Path, Mapping[str, object]] | None = PrivateAttr(default=None)
 

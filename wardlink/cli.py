@@ -39,6 +39,7 @@ TABLE: dict[str, SubCommand] = {
         "Many simulated gateways at a test hub: delays, rates, what is missing.",
         "edge,hub",
     ),
+    "release": SubCommand("wardlink.release.commands:app", "Releases of the agent: key, build, sign, verify.", "edge"),
     "recordings": SubCommand(
         "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "recordings"
     ),

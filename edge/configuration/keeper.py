@@ -6,14 +6,14 @@ with what was there before, and tells why.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
 
 from edge.configuration.store import Answer, Outcome, Version
 from edge.settings import SettingsError
+from edge.trial import Before, judged, seen
 from firmware_adapters.adapter import ConfigError
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
@@ -27,6 +27,7 @@ from protocols.uplink_pb2 import (
 if TYPE_CHECKING:
     from edge.configuration.store import ConfigurationStore
     from edge.settings import DeviceSettings, EdgeSettings
+    from edge.trial import Life, Turn
     from protocols.link import ConfigurationReceived
 
 UNFINISHED = "the agent ended before the trial was over"
@@ -35,34 +36,22 @@ _WIRE = {
     Outcome.REFUSED: CONFIGURATION_OUTCOME_REFUSED,
     Outcome.ROLLED_BACK: CONFIGURATION_OUTCOME_ROLLED_BACK,
 }
-_SETTLED_S = 10.0  # after a start: a device that is up later was not up before
-_STEADY_S = 3.0  # a port that is taken, a task that falls over: both show within this
-_LOOK_S = 0.1
 _REASON = 1000  # characters
 
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
-    """What a trial looks at: which devices of the settings are up, whether the hub has greeted, which tasks fail and why."""
-
-    devices: Callable[[], Mapping[str, bool]]
-    is_greeted: Callable[[], bool]
-    failing: Callable[[], Mapping[str, str]]
-    tell: Callable[[ConfigurationAnswer], None]
-
-
 class Keeper:
     """`settings` are those of the life that is to begin; `again` is set when it is to end because they are others."""
 
-    def __init__(self, of_file: "EdgeSettings", store: "ConfigurationStore", now_ns: Callable[[], int]) -> None:
-        self._of_file, self._store, self._now_ns = of_file, store, now_ns
+    def __init__(
+        self, of_file: "EdgeSettings", store: "ConfigurationStore", now_ns: Callable[[], int], turn: "Turn"
+    ) -> None:
+        self._of_file, self._store, self._now_ns, self._turn = of_file, store, now_ns, turn
         self._asked: Version | None = None
         self._news = asyncio.Event()
-        self._up_before: frozenset[str] = frozenset()
-        self._failing_before: frozenset[str] = frozenset()
-        self._life: Life | None = None
+        self._before = Before()
+        self._tell: Callable[[ConfigurationAnswer], None] | None = None
         self.settings = of_file
         self.again = asyncio.Event()
 
@@ -85,17 +74,18 @@ class Keeper:
         version = Version(number=event.version, toml=event.toml)
         answer = self._store.answer_to(version)
         if answer is not None:
-            if self._life is not None:
-                self._life.tell(_message(answer))
+            self._say(_message(answer))
         elif version != self._store.trial:
             self._asked = version
             self._news.set()
 
-    async def run(self, life: Life) -> None:
-        """Go with one life until cancelled: judge its trial, then take what the hub sends."""
-        self._life = life
+    async def run(self, life: "Life", tell: Callable[[ConfigurationAnswer], None]) -> None:
+        """Go with one life until cancelled: judge its trial, then take what the hub sends. `tell` answers the hub."""
+        self._tell = tell
         began_s = time.monotonic()
-        if self._store.trial is not None and not await self._stands(self._store.trial, life, began_s):
+        if self._store.trial is None:
+            self._turn.give(self)  # a life that ended between turn and trial had it
+        elif not await self._stands(self._store.trial, life, began_s):
             return
         while True:
             await self._news.wait()
@@ -104,27 +94,23 @@ class Keeper:
             if version is not None and await self._take(version, life, began_s):
                 return
 
-    async def _take(self, version: Version, life: Life, began_s: float) -> bool:
+    async def _take(self, version: Version, life: "Life", began_s: float) -> bool:
         """Refuse one, or have it tried: then True."""
         try:
             settings = self._of_file.overlaid(version.toml)
             self._check(settings)
         except SettingsError as error:
             _log.error("configuration-refused", version=version.number, reason=str(error))
-            life.tell(_message(await self._store.refuse(version, str(error)[:_REASON])))
+            self._say(_message(await self._store.refuse(version, str(error)[:_REASON])))
             return False
         if settings.model_dump() == self.settings.model_dump():
-            life.tell(_message(await self._store.apply(version)))
+            self._say(_message(await self._store.apply(version)))
             return False
-        while True:
-            if all(life.devices().values()) or time.monotonic() >= began_s + _SETTLED_S:
-                break
-            await asyncio.sleep(_LOOK_S)
-        self._up_before = frozenset(name for name, is_up in life.devices().items() if is_up)
-        self._failing_before = frozenset(life.failing())
+        await self._turn.take(self)
+        self._before = await seen(life, began_s)
         await self._store.tried(version)
         self.settings = settings
-        _log.info("configuration-tried", version=version.number, devices_up=sorted(self._up_before))
+        _log.info("configuration-tried", version=version.number, devices_up=sorted(self._before.up))
         self.again.set()
         return True
 
@@ -149,38 +135,27 @@ class Keeper:
                 found[f"door {door.name}"] = str(error)
         return found
 
-    async def _stands(self, version: Version, life: Life, began_s: float) -> bool:
+    async def _stands(self, version: Version, life: "Life", began_s: float) -> bool:
         """Judge a trial; False when it is rolled back and this life is over."""
-        deadline_s = began_s + self._of_file.configuration.healthy_within_s
-        well_since_s: float | None = None
-        while True:
-            missing, now_s = self._missing(life), time.monotonic()
-            well_since_s = None if missing else well_since_s or now_s
-            if well_since_s is not None and now_s >= well_since_s + _STEADY_S:
-                _log.info("configuration-applied", version=version.number)
-                life.tell(_message(await self._store.apply(version)))
-                return True
-            if now_s >= deadline_s:
-                within = f"within {self._of_file.configuration.healthy_within_s:g} s"
-                await self._roll_back(version, f"not up {within}: {'; '.join(missing) or 'not steadily'}")
-                self.again.set()
-                return False
-            await asyncio.sleep(_LOOK_S)
+        configured = [device.id for device in self.settings.devices]
+        within_s = self._of_file.configuration.healthy_within_s
+        if reason := await judged(life, self._before, configured, began_s, within_s):
+            await self._roll_back(version, reason)
+            self.again.set()
+            return False
+        _log.info("configuration-applied", version=version.number)
+        self._say(_message(await self._store.apply(version)))
+        self._turn.give(self)
+        return True
 
-    def _missing(self, life: Life) -> list[str]:
-        missing = [] if life.is_greeted() else ["the hub has not greeted"]
-        devices = life.devices()
-        configured = {device.id for device in self.settings.devices}
-        missing += [
-            f"device {name} is not up" for name in sorted(self._up_before & configured) if not devices.get(name)
-        ]
-        failing = life.failing()
-        missing += [f"{name}: {why}" for name, why in failing.items() if name not in self._failing_before]
-        return missing
+    def _say(self, answer: ConfigurationAnswer) -> None:
+        if self._tell is not None:
+            self._tell(answer)
 
     async def _roll_back(self, version: Version, reason: str) -> None:
         _log.error("configuration-rolled-back", version=version.number, reason=reason)
         await self._store.roll_back(version, reason[:_REASON])
+        self._turn.give(self)
         await self._go_back()
 
     async def _go_back(self) -> None:

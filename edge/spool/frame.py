@@ -18,6 +18,7 @@ FLAG_DEFLATED = (
     0x02  # the payload was deflated (RFC 1951) before it was sealed: names and scales come again in each record
 )
 _FLAGS = {PLAIN: FLAG_HOLE, SEALED: FLAG_HOLE | FLAG_DEFLATED}
+READS = frozenset(_FLAGS)  # what a release writes must be among these (edge/formats.json says what this one writes)
 
 _HEADER = struct.Struct("<4sBBHIQq16s")
 _CRC = struct.Struct("<I")

@@ -1,0 +1,38 @@
+"""A release that a person gives the agent of this machine: into its inbox, and what became of it. Blocking; for the command."""
+
+import shutil
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from edge.update.state import Answer, Folder
+from edge.update.updater import ENDING, inbox
+
+AWAITED = "The agent has not answered yet; it takes the release when it runs, and `wardlink edge status` says what became of it."
+_LOOK_S = 0.2
+
+
+def put(state_dir: Path, release: Path) -> str:
+    """Put a release into the inbox, with the owner of the state, who is to read it; returns the wish's name. OSError."""
+    folder = Folder(state_dir)
+    folder.make()
+    place, request = inbox(folder), f"person-{uuid4().hex}"
+    new = place / f"{request}.new"
+    shutil.copyfile(release, new)
+    owner = state_dir.stat()
+    for path in (folder.path, folder.wheels, folder.releases, place, new):
+        shutil.chown(path, owner.st_uid, owner.st_gid)
+    new.rename(place / f"{request}{ENDING}")
+    return request
+
+
+def wait(state_dir: Path, request: str, within_s: float) -> Answer | None:
+    """Wait for what becomes of it; None when that is not known in time."""
+    folder, until_s = Folder(state_dir), time.monotonic() + within_s
+    while True:
+        answer = folder.state().answer
+        if answer is not None and answer.request == request:
+            return answer
+        if time.monotonic() >= until_s:
+            return None
+        time.sleep(_LOOK_S)
