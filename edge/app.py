@@ -57,6 +57,7 @@ from edge.trial import Life, Turn
 from edge.update.checks import Here
 from edge.update.install import Installer, interpreter, machine
 from edge.update.launch import installed_version
+from edge.update.offers import Offers
 from edge.update.state import Folder
 from edge.update.updater import Updater
 from edge.uplink import ClientPapers, Route, Uplink
@@ -67,7 +68,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
-from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, VERSION, Connection, Lane, LinkSender
+from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, UPDATE, VERSION, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
 
     from edge.identity import Identity
     from edge.settings import DeviceSettings
-    from protocols.link import CannotResend
+    from protocols.link import CannotResend, UpdateChunkReceived, UpdateOffered
     from protocols.uplink_pb2 import Placement
 
 _READY_WITHIN_S = 5.0  # systemd is not kept waiting for a device that is switched off
@@ -103,6 +104,7 @@ class _Parts:
     local_page: Serving | None
     reporter: Reporter
     commander: Commander
+    offers: Offers
 
 
 class _End(Enum):
@@ -197,7 +199,7 @@ class Agent:
             self._tell_key(spool)
             self._ledger.begin(spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known)
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
-            parts = self._join(identity, spool, placements, keeper)
+            parts = self._join(identity, spool, placements, keeper, updater)
             async with Supervisor(fatal=(EpochConflictError,)) as services:
                 for connection in Connection:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
@@ -213,9 +215,9 @@ class Agent:
                     services.start("local-page", parts.local_page.run)
                 async with Supervisor() as devices:
                     life = _looked_at(parts, services, devices)
-                    services.start("configuration", lambda: keeper.run(life, parts.uplink.answer))
+                    services.start("configuration", lambda: keeper.run(life, parts.uplink.say))
                     configured = [device.id for device in self._settings.devices]
-                    services.start("update", lambda: updater.run(life, configured, lambda _: None))
+                    services.start("update", lambda: updater.run(life, configured, parts.offers.tell))
                     for name, pipeline in parts.pipelines.items():
                         devices.start(f"device-{name}", pipeline.run)
                     parts.intake.expect(self._settings.silences())
@@ -254,11 +256,11 @@ class Agent:
             await spool.close()
             _log.info("agent-stopped")
 
-    def _join(self, identity: "Identity", spool: Spool, placements: PlacementStore, keeper: Keeper) -> _Parts:
-        link = LinkSender(
-            identity.tenant, identity.gateway, spool.epoch,
-            agent_version=_version(), features=(RESEND, CONFIGURATION, DEVICE_COMMANDS),
-        )  # fmt: skip
+    def _join(
+        self, identity: "Identity", spool: Spool, placements: PlacementStore, keeper: Keeper, updater: Updater
+    ) -> _Parts:
+        features = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE)
+        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
         for lane in Lane:
             link.spool_opened(lane, spool.held(lane), spool.newest(lane))
         pipelines: dict[str, DevicePipeline] = {}
@@ -288,17 +290,30 @@ class Agent:
             devices.acknowledge(alarms)
 
         commander = Commander(CommandLedger(self._settings.state_dir / "commands.json"), pipelines)
+
+        def offered(event: "UpdateOffered | UpdateChunkReceived") -> None:
+            offers.received(event)
+
         times = Timekeeper(self._clock, self._ledger, spool, SourcePath(identity.gateway))
         uplink = Uplink(
             link,
             spool,
             self._route,
             Downlink(
-                placed, cannot_resend, acknowledged, terms.save, keeper.received, commander.received, commander.greeted
+                placed,
+                cannot_resend,
+                acknowledged,
+                terms.save,
+                keeper.received,
+                commander.received,
+                commander.greeted,
+                offered,
             ),
             self._clock.now_ns,
             HubTimes(times.answered, times.may_send, times.right),
         )
+
+        offers = Offers(updater, uplink.say)
 
         def watch(records: Sequence[Record]) -> None:
             room.take(records)
@@ -359,7 +374,7 @@ class Agent:
         doors = self._doors()
         return _Parts(
             identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times, local_page,
-            reporter, commander,
+            reporter, commander, offers,
         )  # fmt: skip
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:

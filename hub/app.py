@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hub.placement.service import Placement
     from hub.store.retention import Retention
     from hub.traces.service import Traces
+    from hub.updates.service import Updates
     from hub.upstream.service import SharingRules
     from hub.worker import AuditVerification
 
@@ -156,6 +157,13 @@ def sharing_rules(
     from hub.upstream.service import SharingRules
 
     return _named(required(settings.web_url, "web_url"), tenant, SharingRules)
+
+
+def updates(settings: HubSettings, tenant: str) -> contextlib.AbstractAsyncContextManager[tuple["Updates", int]]:
+    """Open what the commands about updates need, with the rights of the role web; and which tenant was named."""
+    from hub.updates.service import Updates
+
+    return _named(required(settings.web_url, "web_url"), tenant, Updates)
 
 
 def tracing(settings: HubSettings, tenant: str) -> contextlib.AbstractAsyncContextManager[tuple["Traces", int]]:

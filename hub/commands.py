@@ -1,4 +1,4 @@
-"""The command `wardlink hub`: run, migrate, gateways, devices, accounts, audit, retention, settings. Prints what a person does next; leaves the work to services."""
+"""The command `wardlink hub`: run, migrate, gateways, updates, devices, accounts, audit, retention, settings. Prints what a person does next; leaves the work to services."""
 
 import asyncio
 import sys
@@ -30,6 +30,7 @@ from hub.gateways.commands import configuration, configure
 from hub.placement.commands import seed
 from hub.settings import HubSettings
 from hub.store.commands import app as retention
+from hub.updates.commands import app as updates
 from hub.upstream.commands import app as sharing
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ audit = typer.Typer(help="The audit: verify.", no_args_is_help=True, rich_markup
 app.add_typer(audit, name="audit")
 app.add_typer(retention, name="retention")
 app.add_typer(sharing, name="sharing")
+app.add_typer(updates, name="update")
 app.command()(seed)
 
 

@@ -22,6 +22,7 @@ from protocols.uplink_pb2 import (
     CONFIGURATION_OUTCOME_REFUSED,
     CONFIGURATION_OUTCOME_ROLLED_BACK,
     ConfigurationAnswer,
+    GatewayMessage,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Keeper:
         self._asked: Version | None = None
         self._news = asyncio.Event()
         self._before = Before()
-        self._tell: Callable[[ConfigurationAnswer], None] | None = None
+        self._tell: Callable[[GatewayMessage], None] | None = None
         self.settings = of_file
         self.again = asyncio.Event()
 
@@ -79,7 +80,7 @@ class Keeper:
             self._asked = version
             self._news.set()
 
-    async def run(self, life: "Life", tell: Callable[[ConfigurationAnswer], None]) -> None:
+    async def run(self, life: "Life", tell: Callable[[GatewayMessage], None]) -> None:
         """Go with one life until cancelled: judge its trial, then take what the hub sends. `tell` answers the hub."""
         self._tell = tell
         began_s = time.monotonic()
@@ -150,7 +151,7 @@ class Keeper:
 
     def _say(self, answer: ConfigurationAnswer) -> None:
         if self._tell is not None:
-            self._tell(answer)
+            self._tell(GatewayMessage(configuration_answer=answer))
 
     async def _roll_back(self, version: Version, reason: str) -> None:
         _log.error("configuration-rolled-back", version=version.number, reason=reason)

@@ -41,7 +41,6 @@ _PIP = (
     "--quiet",
     "--no-index",
     "--no-deps",
-    "--no-compile",
     "--no-cache-dir",
 )
 _PIP_S = 300.0

@@ -94,7 +94,7 @@ class Updater:
 
     async def run(self, life: "Life", configured: Collection[str], tell: Callable[[Answer], None]) -> None:
         """Go with one life until cancelled: judge its trial, then take what is offered. `tell` answers the hub."""
-        self._tell = tell
+        self._tell, self._offered = tell, None  # what came in a life before came over connections that are gone
         began_s = time.monotonic()
         state = await asyncio.to_thread(self._folder.state)
         if state.trial is None:

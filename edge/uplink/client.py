@@ -41,10 +41,11 @@ from protocols.link import (
     ResendAsked,
     SendBatch,
     SettingsReceived,
+    UpdateChunkReceived,
+    UpdateOffered,
 )
 from protocols.uplink_pb2 import (
     ClockProbe,
-    ConfigurationAnswer,
     DeviceCommand,
     GatewayMessage,
     HubMessage,
@@ -101,6 +102,10 @@ def _nothing_to_say() -> None:
     """Who has nothing to tell behind the hello."""
 
 
+def _not_updated(_: UpdateOffered | UpdateChunkReceived) -> None:
+    """The same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Downlink:
     """What the agent does with what the hub sends.
@@ -116,6 +121,7 @@ class Downlink:
     configuration: Callable[[ConfigurationReceived], None] = _not_configured
     device_command: Callable[[DeviceCommand], None] = _not_commanded
     greeted: Callable[[], None] = _nothing_to_say
+    update: Callable[[UpdateOffered | UpdateChunkReceived], None] = _not_updated
 
 
 class Uplink:
@@ -141,7 +147,7 @@ class Uplink:
         self._writing = {connection: asyncio.Lock() for connection in Connection}
         self._leaving: set[Connection] = set()
         self._now_ns = now_ns
-        self._answer: ConfigurationAnswer | None = None
+        self._to_say: dict[str | None, GatewayMessage] = {}
         self._to_tell: list[GatewayMessage] = []
         self.hub_ahead_ns: int | None = None
 
@@ -149,9 +155,9 @@ class Uplink:
         """Whether the hub has said hello on the connection that is up."""
         return self._greeted[connection].is_set()
 
-    def answer(self, answer: ConfigurationAnswer) -> None:
-        """Tell the hub what became of its newest configuration; it asks again on the next connection if this does not reach it."""
-        self._answer = answer
+    def say(self, message: GatewayMessage) -> None:
+        """Tell the hub something on the data connection, the newest of each kind; it asks again if this does not reach it."""
+        self._to_say[message.WhichOneof("message")] = message
         self.wake(Connection.DATA)
 
     def tell(self, message: GatewayMessage) -> None:
@@ -407,6 +413,8 @@ class Uplink:
                     self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
             case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived() | CommandReceived():
                 await self._decided(event)
+            case UpdateOffered() | UpdateChunkReceived():
+                self._downlink.update(event)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
                 raise EpochConflictError(msg)
@@ -436,12 +444,9 @@ class Uplink:
         gauge = UPLINK_IN_FLIGHT.labels(connection=connection.name.lower())
         while True:
             news.clear()
-            if self._may_answer(connection):
-                answer, self._answer = self._answer, None
-                told, self._to_tell = self._to_tell, []
-                answers = () if answer is None else (GatewayMessage(configuration_answer=answer),)
-                for message in (*answers, *told):
-                    await self._write(connection, call, message.SerializeToString())
+            while (self._to_say or self._to_tell) and self._may_say(connection):
+                message = self._to_say.pop(next(iter(self._to_say))) if self._to_say else self._to_tell.pop(0)
+                await self._write(connection, call, message.SerializeToString())
             while self._may_send(connection) and (send := self._link.next(connection)) is not None:
                 if isinstance(send, SendBatch):
                     batch = await self._batch(send.lane, send.n)
@@ -482,10 +487,9 @@ class Uplink:
                 probe = ClockProbe(sent_ns=time.monotonic_ns())
                 await call.write(GatewayMessage(clock_probe=probe).SerializeToString())
 
-    def _may_answer(self, connection: Connection) -> bool:
+    def _may_say(self, connection: Connection) -> bool:
         is_there = connection is Connection.DATA and connection not in self._leaving
-        has_any = self._answer is not None or bool(self._to_tell)
-        return is_there and has_any and self._greeted[connection].is_set()
+        return is_there and self._greeted[connection].is_set()
 
     def _may_send(self, connection: Connection) -> bool:
         if connection in self._leaving:

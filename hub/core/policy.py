@@ -28,6 +28,8 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "gateway.configure": frozenset({Role.ENGINEER, Role.OPERATOR}),
         "gateway.renew": frozenset({Role.GATEWAY}),
         "gateway.list": _SEES_ASSETS,
+        "update.read": _SEES_ASSETS,
+        "update.change": frozenset({Role.ENGINEER, Role.OPERATOR}),
         "gateway.add": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "gateway.revoke": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "device.list": _SEES_ASSETS,

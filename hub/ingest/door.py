@@ -210,6 +210,9 @@ class UplinkDoor:
                 stream.clock_answer = None
                 answer.sent_ns = self._now_ns()
                 await context.write(HubMessage(clock_answer=answer).SerializeToString())
+            if (chunk := stream.update_chunk) is not None:
+                stream.update_chunk = None
+                await context.write(HubMessage(update_chunk=chunk).SerializeToString())
             if stream.ending is not None:
                 raise stream.ending
             if stream.finished and not stream.to_ack:
@@ -237,6 +240,10 @@ class UplinkDoor:
                 probe_sent_ns = message.clock_probe.sent_ns
                 stream.clock_answer = ClockAnswer(probe_sent_ns=probe_sent_ns, received_ns=received_ns)
                 stream.wake.set()
+            elif kind == "update_request":
+                await self._downlink.updates.requested(stream, message.update_request)
+            elif kind == "update_answer":
+                await self._downlink.updates.answered(stream, message.update_answer)
             elif kind == "configuration_answer":
                 await self._downlink.configurations.answered(stream, message.configuration_answer)
             elif kind == "commands_offered":

@@ -1,4 +1,4 @@
-"""What the hub tells gateways: placement, settings, configuration, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
+"""What the hub tells gateways: placement, settings, configuration, updates, acknowledged alarms, and that they may not come any more. Called when the database notifies."""
 
 import asyncio
 import base64
@@ -17,6 +17,8 @@ from hub.ingest.device_commands import GatewayCommands
 from hub.ingest.identity import fallen_from, unknown
 from hub.ingest.placement import placement_of
 from hub.ingest.resend import Resends
+from hub.ingest.updates import Updates
+from hub.updates.turns import Turns
 from protocols.link import PAGE_ORIGIN, TICKET_KEY, Connection
 from protocols.uplink_pb2 import HubMessage, LookedAt, Setting, Settings
 
@@ -54,6 +56,7 @@ class Downlink:
         ] = {}  # gateway to the time until which its past is looked at, on the steady clock
         self.configurations = Configurations(database, streams)
         self.device_commands = GatewayCommands(database, audit, streams)
+        self.updates = Updates(Turns(database, audit), streams)
 
     async def greet(self, stream: "Stream") -> None:
         """Put behind the hello what a gateway that was away has missed."""
@@ -70,6 +73,7 @@ class Downlink:
             await self.resends.ask(identity.gateway_id)
             await self.configurations.send(identity.gateway_id)
             await self.device_commands.send(identity.gateway_id)
+            await self.updates.send(identity.gateway_id)
         else:
             await self.alarms_changed(identity.tenant_id)
 

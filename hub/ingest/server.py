@@ -149,6 +149,7 @@ class IngestServer:
             "resend": self._downlink.resends.ask,
             "configuration": self._downlink.configurations.send,
             "device_command": self._downlink.device_commands.send,
+            "update": self._downlink.updates.send,
             "quarantine": self._releaser.look,
             "sharing": self._sharing.read,
             "trace": self._tracer.look,
@@ -156,6 +157,7 @@ class IngestServer:
         self._spawn(self._releaser.run())
         self._spawn(listen(self._parts.listen_url, handlers))
         self._spawn(self._downlink.watch_gateways())
+        self._spawn(self._downlink.updates.run())
         await self._open_uplink()
         await self._open_enrolment()
 

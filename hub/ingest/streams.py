@@ -16,7 +16,7 @@ from hub.ingest.identity import GatewayIdentity
 from hub.ingest.rows import RowMaker
 from hub.ingest.writer import position_of
 from protocols.link import Connection, Lane, LinkReceiver, Position
-from protocols.uplink_pb2 import ClockAnswer, HubMessage, Rejected
+from protocols.uplink_pb2 import ClockAnswer, HubMessage, Rejected, UpdateChunk
 
 if TYPE_CHECKING:
     from hub.core.db import Database
@@ -55,6 +55,7 @@ class Stream:
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
     alarms_told: set[bytes] = field(default_factory=set[bytes])
     clock_answer: ClockAnswer | None = None  # to the newest probe alone: one that asks without reading fills nothing
+    update_chunk: UpdateChunk | None = None  # the same
     greeted: bool = False  # nothing may come before the hello
     ending: DomainError | None = None
     finished: bool = False

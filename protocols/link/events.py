@@ -109,6 +109,24 @@ class CommandReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateOffered:
+    """A release that this gateway is to go over to. The agent answers UpdateAnswer when it knows what became of it."""
+
+    rollout: int
+    digest: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateChunkReceived:
+    """Bytes of a release, as they were asked for; none: it is not to be had any more, for now."""
+
+    rollout: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EpochConflict:
     """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
 
@@ -145,6 +163,8 @@ LinkEvent: TypeAlias = (
     | ClockAnswered
     | ConfigurationReceived
     | CommandReceived
+    | UpdateOffered
+    | UpdateChunkReceived
     | EpochConflict
     | ProtocolViolation
 )

@@ -29,12 +29,16 @@ from protocols.link.events import (
     SendBatch,
     SendLost,
     SettingsReceived,
+    UpdateChunkReceived,
+    UpdateOffered,
 )
 from protocols.link.lane import (
     ALARM_ID_BYTES,
     EPOCH_BYTES,
     MAX_ALARMS_TOLD,
     MAX_CONFIGURATION_BYTES,
+    MAX_UPDATE_CHUNK_BYTES,
+    UPDATE_DIGEST_BYTES,
     VERSION,
     Connection,
     Lane,
@@ -257,6 +261,8 @@ class LinkSender:
                 return self._configuration(connection, stream, message.configuration)
             case "device_command":
                 return self._command(connection, stream, message.device_command)
+            case "update" | "update_chunk":
+                return self._update(connection, stream, message)
             case _:
                 return []
 
@@ -364,6 +370,22 @@ class LinkSender:
             found = f"{len(sent.id)} bytes"
             return self._broken(stream, ProtocolViolation("id of a command", f"{COMMAND_ID_BYTES} bytes", found))
         return [CommandReceived(sent)]
+
+    def _update(self, connection: Connection, stream: _Stream, message: "HubMessage") -> list[LinkEvent]:
+        offer, chunk = message.update, message.update_chunk
+        if connection is not Connection.DATA:
+            found = f"connection {connection.name.lower()}"
+            return self._broken(stream, ProtocolViolation("update", "the data connection", found))
+        if message.HasField("update"):
+            if not offer.rollout or len(offer.digest) != UPDATE_DIGEST_BYTES:
+                expected = f"a rollout from 1 and a digest of {UPDATE_DIGEST_BYTES} bytes"
+                found = f"{offer.rollout}, {len(offer.digest)} bytes"
+                return self._broken(stream, ProtocolViolation("update", expected, found))
+            return [UpdateOffered(offer.rollout, offer.digest, offer.version)]
+        if len(chunk.data) > MAX_UPDATE_CHUNK_BYTES:
+            expected = f"at most {MAX_UPDATE_CHUNK_BYTES} bytes"
+            return self._broken(stream, ProtocolViolation("update chunk", expected, f"{len(chunk.data)} bytes"))
+        return [UpdateChunkReceived(chunk.rollout, chunk.offset, chunk.data)]
 
     def _broken(self, stream: _Stream, violation: ProtocolViolation) -> list[LinkEvent]:
         stream.broken = True

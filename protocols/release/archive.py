@@ -59,6 +59,43 @@ class Head:
         return places
 
 
+class FileCheck:
+    """Compares what stands behind a head with its manifest, fed in any pieces."""
+
+    def __init__(self, head: Head) -> None:
+        self._files = list(head.manifest.files)
+        self._left = 0
+        self._digest = hashlib.sha256()
+        self._begin()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; ReleaseError "altered" as soon as a file is not what the manifest says."""
+        view = memoryview(data)
+        while view:
+            if not self._files:
+                raise ReleaseError("altered", "there is something behind the last file")
+            part, view = view[: self._left], view[self._left :]
+            self._digest.update(part)
+            self._left -= len(part)
+            self._settle()
+
+    def end(self) -> None:
+        """Nothing more comes; ReleaseError "altered" when something is missing."""
+        if self._files:
+            raise ReleaseError("altered", f"it ends within {self._files[0].name}")
+
+    def _begin(self) -> None:
+        self._digest = hashlib.sha256()
+        self._left = self._files[0].size if self._files else 0
+
+    def _settle(self) -> None:
+        while self._files and not self._left:
+            if self._digest.hexdigest() != self._files[0].sha256:
+                raise ReleaseError("altered", f"{self._files[0].name} is not what the manifest says")
+            del self._files[0]
+            self._begin()
+
+
 def head_bytes(manifest: bytes, signatures: tuple[Signature, ...]) -> bytes:
     """The head of a release; ReleaseError for more signatures than one may have."""
     if len(signatures) > MAX_SIGNATURES:

@@ -121,7 +121,7 @@ def _read(said: dict[str, object]) -> Manifest:
 
 
 def _file(said: dict[str, object]) -> ReleaseFile:
-    size, installed = _number(said, "size", MAX_FILE_BYTES), _number(said, "installed_bytes", 4 * MAX_FILE_BYTES)
+    size, installed = _number(said, "size", MAX_FILE_BYTES, 1), _number(said, "installed_bytes", 4 * MAX_FILE_BYTES)
     file = ReleaseFile(_text(said, "name"), _text(said, "sha256"), size, installed)
     if not _NAME.fullmatch(file.name) or file.name.count("-") < 4:
         raise ReleaseError("manifest", f"file {file.name!r}: expected a wheel")
@@ -137,8 +137,8 @@ def _text(said: dict[str, object], name: str) -> str:
     return value
 
 
-def _number(said: dict[str, object], name: str, most: int) -> int:
+def _number(said: dict[str, object], name: str, most: int, least: int = 0) -> int:
     value = said[name]
-    if type(value) is not int or not 0 <= value <= most:
+    if type(value) is not int or not least <= value <= most:
         raise ReleaseError("manifest", f"{name}: expected a number up to {most}")
     return value

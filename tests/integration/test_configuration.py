@@ -21,6 +21,7 @@ from hub.core.principal import Principal, PrincipalKind, Role
 from hub.gateways.configuration import ConfigurationRow, GatewayConfigurations
 from protocols.link import Lane
 from tests.fixtures.agent import Gateway
+from tests.fixtures.amplifier_rows import holes, samples
 from tests.fixtures.foreign_adapter import install
 from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import RunningHub
@@ -33,7 +34,6 @@ pytestmark = pytest.mark.integration
 OPERATOR = principal.operator("test", 1)
 NAME = "gateway-1"
 _STATES = {"READY=1", "RELOADING=1", "STOPPING=1"}
-ECG = "source_id = (select source_id from source where path like '%/amp/ecg')"
 
 
 @pytest.fixture
@@ -70,10 +70,6 @@ async def gateway(
         await agent.kill()
 
 
-def samples(hub: RunningHub) -> int:
-    return int(str(hub.rows("select coalesce(sum(n), 0) from waveform")[0][0]))
-
-
 async def became(
     service: GatewayConfigurations, version: int, within_s: float = 45, *, but: str = "sent"
 ) -> ConfigurationRow:
@@ -107,24 +103,6 @@ def scraped(port: int) -> bool:
             return b"edge_spool_bytes" in answer.read()
     except OSError:
         return False
-
-
-def holes(hub: RunningHub) -> tuple[list[tuple[int, int]], list[tuple[int, int]], set[str]]:
-    """Samples that are not there between those that are; those that gaps tell; the reasons of these."""
-    missing: list[tuple[int, int]] = []
-    end = 0
-    rows = hub.rows(
-        f"select first_sample, n from waveform join stream using (stream_id) where {ECG} order by first_sample"
-    )
-    for first, n in rows:
-        assert int(first) >= end, "a sample is stored twice"
-        if int(first) > end:
-            missing.append((end, int(first)))
-        end = int(first) + int(n)
-    gaps = hub.rows(
-        f"select from_sample, to_sample, reason from gap where to_sample > from_sample and {ECG} order by from_sample"
-    )
-    return missing, [(int(a), int(b)) for a, b, _ in gaps], {str(reason) for *_, reason in gaps}
 
 
 @pytest.mark.req("IOT-6.3e", surface="protocol")

@@ -2,25 +2,31 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
 
-from edge.identity import save_identity
-from edge.update.person import put
-from edge.update.state import Answer, Folder
+from edge.identity import Identity, save_identity
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
-from protocols.link import Lane
-from protocols.record import WaveformGroup
+from hub.core import principal
+from hub.core.audit import AuditLog
+from hub.core.db import Database
+from hub.updates.service import Plan, RolloutRow, Updates
 from tests.fixtures.agent import Gateway
-from tests.fixtures.hub_peer import Authority, HubPeer, Store, hub_peer, write_config
-from tests.fixtures.releases import AGENT, NO_START, Releases
-from tests.fixtures.waiting import until
+from tests.fixtures.amplifier_rows import holes, samples
+from tests.fixtures.hub import RunningHub
+from tests.fixtures.hub_peer import write_config
+from tests.fixtures.releases import NO_START, START, Releases
+from tests.fixtures.waiting import until, until_asked
+from wardlink.release.building import head_of
 
 pytestmark = pytest.mark.integration
+OPERATOR = principal.operator("test", 1)
+NAME = "gateway-1"
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ class Service:
         self.starts = 0
         self._keeping: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "Service":
+    async def __aenter__(self) -> Self:
         self._keeping = asyncio.create_task(self._keep())
         return self
 
@@ -72,53 +78,81 @@ class Service:
 
 
 @asynccontextmanager
-async def service(releases: Releases, folder: Path, port: Path) -> AsyncGenerator[tuple[Service, HubPeer, Folder]]:
-    authority, store = Authority(), Store()
+async def service(
+    folder: Path, releases: Releases, port: Path, save: Callable[[Path], None]
+) -> AsyncGenerator[Service]:
     assert releases.keys.parent == folder
-    async with hub_peer(store, authority) as hub:
-        save_identity(folder / "state", authority.identity(f"127.0.0.1:{hub.port}"))
-        device = f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[devices.options]\nchannels = {{ "1" = "II" }}\n'
-        config = write_config(folder, device, "[spool]\nmax_mib = 66\n[update]\nhealthy_within_s = 15\n")
-        async with Service(config) as running:
-            try:
-                await until(lambda: len(samples(store)) > 100, 30)
-                yield running, hub, Folder(folder / "state")
-            except BaseException:
-                print(*running.agent.log, sep="\n")
-                raise
+    save(folder / "state")
+    device = (
+        f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[devices.options]\nchannels = {{ "1" = "II" }}\n'
+    )
+    config = write_config(folder, device, "[spool]\nmax_mib = 66\n[update]\nhealthy_within_s = 60\n")
+    async with Service(config) as running:
+        try:
+            yield running
+        except BaseException:
+            print(*running.agent.log, sep="\n")
+            raise
 
 
-def samples(store: Store) -> list[int]:
-    """The numbers of the samples that the hub has, in order."""
-    groups = [one for one in store.records(Lane.WAVEFORM) if isinstance(one, WaveformGroup)]
-    return sorted(n for group in groups for n in range(group.first_sample, group.first_sample + group.n))
+async def ended(updates: Updates, rollout: int, within_s: float = 60) -> RolloutRow:
+    """A rollout when it runs no more."""
+
+    async def row() -> RolloutRow:
+        return next(one for one in await updates.rollouts(OPERATOR) if one.rollout_id == rollout)
+
+    async def is_over() -> bool:
+        return (await row()).state != "running"
+
+    await until_asked(is_over, within_s)
+    return await row()
 
 
-async def answered(folder: Folder, request: str, within_s: float = 60) -> Answer:
-    def is_known() -> bool:
-        answer = folder.state().answer
-        return answer is not None and answer.request == request
-
-    await until(is_known, within_s)
-    answer = folder.state().answer
-    assert answer is not None
-    return answer
+async def add(updates: Updates, path: Path) -> None:
+    head, data = head_of(path), await asyncio.to_thread(path.read_bytes)
+    await updates.add(OPERATOR, head, data[: head.size], [data[head.size :]])
 
 
-async def test_a_release_is_tried_and_kept_one_that_does_not_start_is_given_up_and_no_sample_is_lost_untold(
-    releases: Releases, tmp_path: Path, port: Path
+@pytest.mark.req("IOT-6.3e", surface="protocol")
+async def test_a_signed_release_comes_over_the_link_is_tried_and_kept_and_one_that_does_not_start_is_given_up_and_halts_its_rollout(
+    hub: RunningHub, releases: Releases, tmp_path: Path, port: Path
 ):
-    state = tmp_path / "state"
-    async with service(releases, tmp_path, port) as (running, hub, folder):
-        good = await answered(folder, put(state, releases.make("0.2.0")))
-        assert (good.outcome, good.version, good.reason) == ("applied", "0.2.0", "")
+    papers = await hub.enrol(NAME)
+    identity = Identity(papers.tenant, NAME, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
+    await hub.enrol("that-is-away")
+    good, bad = releases.make("0.2.0"), releases.make("0.3.0", {START: NO_START})
+    async with (
+        Database(hub.database.url_for("wardlink_web"), "test web", max_size=2) as pool,
+        service(tmp_path, releases, port, lambda state: save_identity(state, identity)) as running,
+    ):
+        updates = Updates(pool, AuditLog(pool))
+        await until(lambda: samples(hub) > 100, 30)
+        await add(updates, good)
+        plan = await updates.plan(OPERATOR, Plan("0.2.0", "1,100%", 3600, only=[NAME]))
+        done = await ended(updates, plan.rollout_id)
+        assert (done.state, [one.state for one in done.gateways]) == ("finished", ["applied"])
         assert running.release().startswith("0.2.0-")
         assert running.starts == 1, "it goes over in the same process"
 
-        bad = await answered(folder, put(state, releases.make("0.3.0", {AGENT: NO_START})))
-        assert (bad.outcome, bad.version) == ("rolled_back", "0.3.0")
-        assert "3 times" in bad.reason
-        before = len(samples(hub.store))
-        await until(lambda: len(samples(hub.store)) > before + 100, 30)
+        await add(updates, bad)
+        plan = await updates.plan(OPERATOR, Plan("0.3.0", "1,100%", 0, first=[NAME]))
+        halted = await ended(updates, plan.rollout_id)
+        assert (halted.state, [one.state for one in halted.gateways]) == ("halted", ["rolled_back", "waiting"])
+        assert "3 times" in halted.reason
+        before = samples(hub)
+        await until(lambda: samples(hub) > before + 100, 30)
         assert running.release().startswith("0.2.0-")
-        assert hub.store.stored_twice == []
+        assert running.starts == 4, "the one that fell in its process, two more, and the one that went back"
+    missing, told, reasons = holes(hub)
+    assert told == missing, "what the restarts cost is told as gaps"
+    assert reasons <= {"agent_restart"}
+    actions = [
+        str(row[0]) for row in hub.rows("select action from audit where action ~ '^(update|rollout)' order by 1")
+    ]
+    assert actions == [
+        "rollout.finish",
+        "rollout.halt",
+        *["rollout.stage"] * 2,
+        *["update.add"] * 2,
+        *["update.plan"] * 2,
+    ]

@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile
 
 from protocols.release import (
     MAX_HEAD_BYTES,
+    FileCheck,
     Formats,
     Head,
     Manifest,
@@ -82,17 +83,12 @@ def head_of(path: Path) -> Head:
 
 def check_files(path: Path, head: Head) -> None:
     """Compare every file with its SHA-256. ReleaseError, OSError."""
+    check = FileCheck(head)
     with path.open("rb") as file:
         file.seek(head.size)
-        for one in head.manifest.files:
-            digest, left = hashlib.sha256(), one.size
-            while left and (data := file.read(min(left, _READ_BYTES))):
-                digest.update(data)
-                left -= len(data)
-            if digest.hexdigest() != one.sha256:
-                raise ReleaseError("altered", f"{one.name} is not what the manifest says")
-        if file.read(1):
-            raise ReleaseError("altered", "there is something behind the last file")
+        while data := file.read(_READ_BYTES):
+            check.feed(data)
+    check.end()
 
 
 def _described(path: Path) -> ReleaseFile:
