@@ -50,16 +50,10 @@ from edge.pipeline.unclaimed import Unclaimed
 from edge.placement import PlacementStore
 from edge.settings import EdgeSettings
 from edge.spool import KeptIn, Spool, SpoolKeyError
-from edge.spool.frame import READS
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
 from edge.trial import Life, Turn
-from edge.update.checks import Here
-from edge.update.install import Installer, interpreter, machine
-from edge.update.launch import installed_version
-from edge.update.offers import Offers
-from edge.update.state import Folder
-from edge.update.updater import Updater
+from edge.update.making import make_offers
 from edge.uplink import ClientPapers, Route, Uplink
 from edge.uplink.client import Downlink, EpochConflictError, HubTimes
 from edge.uplink.losses import Losses
@@ -68,7 +62,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
-from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, UPDATE, VERSION, Connection, Lane, LinkSender
+from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, UPDATE, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -77,7 +71,8 @@ if TYPE_CHECKING:
 
     from edge.identity import Identity
     from edge.settings import DeviceSettings
-    from protocols.link import CannotResend, UpdateChunkReceived, UpdateOffered
+    from edge.update.offers import Offers
+    from protocols.link import CannotResend
     from protocols.uplink_pb2 import Placement
 
 _READY_WITHIN_S = 5.0  # systemd is not kept waiting for a device that is switched off
@@ -104,7 +99,6 @@ class _Parts:
     local_page: Serving | None
     reporter: Reporter
     commander: Commander
-    offers: Offers
 
 
 class _End(Enum):
@@ -152,7 +146,8 @@ class Agent:
         store = ConfigurationStore(self._settings.state_dir / "configuration.json")
         turn = Turn()
         keeper = Keeper(self._settings, store, self._clock.now_ns, turn)
-        updater = self._updater(turn)
+        offers = make_offers(self._settings, _version(), turn, self._promised_bytes)
+        updater = offers.updater
         await updater.start()
         await keeper.start()
         await finish_succession(self._spool_dir, self._clock.now_ns, self._limits, self._keys)
@@ -160,7 +155,7 @@ class Agent:
             self._settings, self._limits = keeper.settings, keeper.settings.spool.limits()
             keeper.again.clear()
             try:
-                end = await self._life(stop, keeper, updater)
+                end = await self._life(stop, keeper, offers)
             except (OSError, RuntimeError, ValueError) as error:
                 if stop.is_set():
                     raise
@@ -177,19 +172,12 @@ class Agent:
                 _log.warning("spool-begun-anew", batches_carried_over=batches)
         return True
 
-    def _updater(self, turn: Turn) -> Updater:
-        folder, of_file = Folder(self._settings.state_dir), self._settings.update
-        here = Here(_version(), interpreter(), machine(), READS, VERSION)
-        keys = self._settings.folder / of_file.keys
-        installer = Installer(folder, self._promised_bytes, installed_version())
-        return Updater(folder, installer, here, keys, of_file.healthy_within_s, turn)
-
     def _promised_bytes(self) -> int:
         """What the spool may still take of the disk."""
         taken = 0 if self._spool is None else self._spool.allocated_bytes()
         return max(0, self._limits.total_bytes - taken)
 
-    async def _life(self, stop: asyncio.Event, keeper: Keeper, updater: Updater) -> _End:
+    async def _life(self, stop: asyncio.Event, keeper: Keeper, offers: "Offers") -> _End:
         """One life of the spool, with the settings of this moment."""
         await self._metrics.serve(self._settings.metrics.host, self._settings.metrics.port)
         identity = load_identity(self._settings.state_dir)
@@ -199,7 +187,7 @@ class Agent:
             self._tell_key(spool)
             self._ledger.begin(spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known)
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
-            parts = self._join(identity, spool, placements, keeper, updater)
+            parts = self._join(identity, spool, placements, keeper, offers)
             async with Supervisor(fatal=(EpochConflictError,)) as services:
                 for connection in Connection:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
@@ -217,7 +205,7 @@ class Agent:
                     life = _looked_at(parts, services, devices)
                     services.start("configuration", lambda: keeper.run(life, parts.uplink.say))
                     configured = [device.id for device in self._settings.devices]
-                    services.start("update", lambda: updater.run(life, configured, parts.offers.tell))
+                    services.start("update", lambda: offers.run(life, configured, parts.uplink.say))
                     for name, pipeline in parts.pipelines.items():
                         devices.start(f"device-{name}", pipeline.run)
                     parts.intake.expect(self._settings.silences())
@@ -232,7 +220,7 @@ class Agent:
                     )
                     services.start("readiness", lambda: self._tell_ready(parts, devices))
                     stopping = asyncio.create_task(stop.wait())
-                    ends = (stopping, *(asyncio.create_task(one.again.wait()) for one in (keeper, updater)))
+                    ends = (stopping, *(asyncio.create_task(one.again.wait()) for one in (keeper, offers.updater)))
                     await asyncio.wait((*ends, services.failed), return_when=asyncio.FIRST_COMPLETED)
                     for task in ends:
                         task.cancel()
@@ -251,13 +239,13 @@ class Agent:
                 return _End.SPOOL
             if stop.is_set():
                 return _End.STOPPED
-            return _End.RELEASE if updater.again.is_set() else _End.SETTINGS
+            return _End.RELEASE if offers.updater.again.is_set() else _End.SETTINGS
         finally:
             await spool.close()
             _log.info("agent-stopped")
 
     def _join(
-        self, identity: "Identity", spool: Spool, placements: PlacementStore, keeper: Keeper, updater: Updater
+        self, identity: "Identity", spool: Spool, placements: PlacementStore, keeper: Keeper, offers: "Offers"
     ) -> _Parts:
         features = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE)
         link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
@@ -290,30 +278,18 @@ class Agent:
             devices.acknowledge(alarms)
 
         commander = Commander(CommandLedger(self._settings.state_dir / "commands.json"), pipelines)
-
-        def offered(event: "UpdateOffered | UpdateChunkReceived") -> None:
-            offers.received(event)
-
         times = Timekeeper(self._clock, self._ledger, spool, SourcePath(identity.gateway))
         uplink = Uplink(
             link,
             spool,
             self._route,
             Downlink(
-                placed,
-                cannot_resend,
-                acknowledged,
-                terms.save,
-                keeper.received,
-                commander.received,
-                commander.greeted,
-                offered,
-            ),
+                placed, cannot_resend, acknowledged, terms.save, keeper.received,
+                commander.received, commander.greeted, offers.received,
+            ),  # fmt: skip
             self._clock.now_ns,
             HubTimes(times.answered, times.may_send, times.right),
         )
-
-        offers = Offers(updater, uplink.say)
 
         def watch(records: Sequence[Record]) -> None:
             room.take(records)
@@ -374,7 +350,7 @@ class Agent:
         doors = self._doors()
         return _Parts(
             identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times, local_page,
-            reporter, commander, offers,
+            reporter, commander,
         )  # fmt: skip
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:

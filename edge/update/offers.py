@@ -6,8 +6,9 @@ their acknowledgements have at least half of a slow way, and never stand behind 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from edge.update.state import APPLIED, REFUSED, ROLLED_BACK, Answer
 from edge.update.updater import Offer, Updater, WithdrawnError
@@ -20,6 +21,9 @@ from protocols.uplink_pb2 import (
     UpdateAnswer,
     UpdateRequest,
 )
+
+if TYPE_CHECKING:
+    from edge.trial import Life
 
 MIN_CHUNK_BYTES, _START_CHUNK_BYTES = 4 * 1024, 16 * 1024
 _CHUNK_S = 0.25
@@ -68,11 +72,17 @@ class LinkSource:
 
 
 class Offers:
-    """Between uplink and updater, for one life."""
+    """Between uplink and updater."""
 
-    def __init__(self, updater: Updater, say: Callable[[GatewayMessage], None]) -> None:
-        self._updater, self._say = updater, say
+    def __init__(self, updater: Updater) -> None:
+        self.updater = updater
+        self._say: Callable[[GatewayMessage], None] | None = None
         self._sources: dict[int, LinkSource] = {}
+
+    async def run(self, life: "Life", configured: Collection[str], say: Callable[[GatewayMessage], None]) -> None:
+        """Go with one life until cancelled; `say` tells the hub."""
+        self._say, self._sources = say, {}
+        await self.updater.run(life, configured, self.tell)
 
     def received(self, event: UpdateOffered | UpdateChunkReceived) -> None:
         """The hub offers a release, or sends what was asked for."""
@@ -82,9 +92,13 @@ class Offers:
                 source.received(event.offset, event.data)
             return
         if source is None:
-            self._sources = {event.rollout: (source := LinkSource(event.rollout, self._say))}
+            self._sources = {event.rollout: (source := LinkSource(event.rollout, self._tell_hub))}
         digest = event.digest.hex()
-        self._updater.offered(Offer(f"{_FORM}{event.rollout}-{digest}", source, digest))
+        self.updater.offered(Offer(f"{_FORM}{event.rollout}-{digest}", source, digest))
+
+    def _tell_hub(self, message: GatewayMessage) -> None:
+        if self._say is not None:
+            self._say(message)
 
     def tell(self, answer: Answer) -> None:
         """Answer the hub, when it was the hub that asked."""
@@ -96,7 +110,7 @@ class Offers:
                 outcome=_OUTCOMES[answer.outcome],
                 reason=answer.reason,
             )
-            self._say(GatewayMessage(update_answer=message))
+            self._tell_hub(GatewayMessage(update_answer=message))
 
 
 def _rollout(request: str) -> int:

@@ -105,8 +105,11 @@ class Updater:
             offer = await self._next()
             if await self._take(offer, life, began_s):
                 return
-            if self._offered is offer:
-                self._offered = None
+            self._done(offer)
+
+    def _done(self, offer: Offer) -> None:
+        if self._offered is offer:
+            self._offered = None
 
     async def _next(self) -> Offer:
         while True:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hub.accounts.domain import Person
-from hub.core.policy import declares
+from hub.core.policy import allowed, declares
 from hub.devices.present import to_ms
 from hub.web.kit import to_sign_in
 
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from hub.core.machine import Machine
     from hub.gateways.domain import GatewayRow
     from hub.gateways.listing import GatewayList
+    from hub.updates.service import Updates
     from hub.web.kit import WebKit
 
 Json: TypeAlias = dict[str, object]
+ROLLOUTS = 3  # on the page; all that the hub keeps stand in the API
 
 
-def add_routes(router: APIRouter, web: "WebKit", gateways: "GatewayList", machine: "Machine") -> None:
+def add_routes(
+    router: APIRouter, web: "WebKit", gateways: "GatewayList", updates: "Updates", machine: "Machine"
+) -> None:
     """Add the routes. `machine`: the hub's own."""
 
     @router.get("/gateways")
@@ -36,6 +40,8 @@ def add_routes(router: APIRouter, web: "WebKit", gateways: "GatewayList", machin
             person,
             room="gateways",
             gateways=rows,
+            rollouts=(await updates.rollouts(person.principal))[:ROLLOUTS],
+            may_change=allowed(person.principal, "update.change"),
             now=datetime.now(UTC),
         )
 

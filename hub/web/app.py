@@ -56,6 +56,8 @@ from hub.queries import api as query_api
 from hub.queries.service import Asking
 from hub.screens import api as screen_api
 from hub.screens.service import Screens
+from hub.updates import api as update_api
+from hub.updates.service import Updates
 from hub.views.service import SavedViews
 from hub.wards import api as ward_api
 from hub.wards.room import Room
@@ -160,7 +162,9 @@ def _add_ledger(app: FastAPI, web: WebKit, services: "Services", machine: Machin
     device_api.add_routes(app.router, web, Devices(database, audit), views, commands)
     command_api.add_routes(app.router, web, commands)
     clock_api.add_routes(app.router, web, Clocks(database, audit))
-    gateway_api.add_routes(app.router, web, GatewayList(database, audit), machine)
+    updates = Updates(database, audit)
+    gateway_api.add_routes(app.router, web, GatewayList(database, audit), updates, machine)
+    update_api.add_routes(app.router, web, updates)
     quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)
 
 
