@@ -191,11 +191,14 @@ class Agent:
             async with Supervisor(fatal=(EpochConflictError,)) as services:
                 for connection in Connection:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
-                services.start("certificate", parts.renewal.run)
-                services.start("losses", parts.losses.run)
-                services.start("device-commands", parts.commander.run)
-                services.start("watch", parts.reporter.run)
-                services.start("loop-watch", self._lag.run)
+                for name, run in (
+                    ("certificate", parts.renewal.run),
+                    ("losses", parts.losses.run),
+                    ("device-commands", parts.commander.run),
+                    ("watch", parts.reporter.run),
+                    ("loop-watch", self._lag.run),
+                ):
+                    services.start(name, run)
                 services.start(
                     "watchdog", lambda: self._notifier.feed(lambda: [*spool.dead_writers(), *services.dead()])
                 )
@@ -247,10 +250,7 @@ class Agent:
     def _join(
         self, identity: "Identity", spool: Spool, placements: PlacementStore, keeper: Keeper, offers: "Offers"
     ) -> _Parts:
-        features = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE)
-        link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
-        for lane in Lane:
-            link.spool_opened(lane, spool.held(lane), spool.newest(lane))
+        link = _link(identity, spool)
         pipelines: dict[str, DevicePipeline] = {}
 
         terms = Terms(self._settings.state_dir / "settings.pb", identity.tenant, identity.gateway)
@@ -279,14 +279,15 @@ class Agent:
 
         commander = Commander(CommandLedger(self._settings.state_dir / "commands.json"), pipelines)
         times = Timekeeper(self._clock, self._ledger, spool, SourcePath(identity.gateway))
+        downlink = Downlink(
+            placed, cannot_resend, acknowledged, terms.save, keeper.received,
+            commander.received, commander.greeted, offers.received,
+        )  # fmt: skip
         uplink = Uplink(
             link,
             spool,
             self._route,
-            Downlink(
-                placed, cannot_resend, acknowledged, terms.save, keeper.received,
-                commander.received, commander.greeted, offers.received,
-            ),  # fmt: skip
+            downlink,
             self._clock.now_ns,
             HubTimes(times.answered, times.may_send, times.right),
         )
@@ -466,6 +467,14 @@ class Agent:
             ]
             SPOOL_DAMAGED.inc(sum(damage.size for _, _, damage in found.damages))
             _log.warning("spool-recovered", index_rebuilt=found.rebuilt, damaged=damaged)
+
+
+def _link(identity: "Identity", spool: Spool) -> LinkSender:
+    features = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE)
+    link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
+    for lane in Lane:
+        link.spool_opened(lane, spool.held(lane), spool.newest(lane))
+    return link
 
 
 def _of(device: str, ends: Mapping[SourcePath, Resume]) -> dict[SourcePath, Resume]:

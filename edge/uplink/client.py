@@ -381,21 +381,7 @@ class Uplink:
             case Acknowledged():
                 self._spool.acknowledged(event.lane, event.position)
             case HubReady():
-                self._greeted[connection].set()
-                self._routes[connection].greeted()
-                if self._times is not None and event.hub_ns:
-                    sent_ns = self._hello_sent_ns[event.connection]
-                    self._times.answered(sent_ns, event.hub_ns, event.hub_ns, time.monotonic_ns())
-                self.hub_ahead_ns = event.hub_ns - self._now_ns()
-                if connection is Connection.DATA and DEVICE_COMMANDS in event.features:
-                    self._downlink.greeted()
-                UPLINK_UP.labels(connection=connection.name.lower()).set(1)
-                _log.info(
-                    "uplink-up",
-                    connection=connection.name.lower(),
-                    hub=self._routes[connection].address,
-                    behind=[lane.name.lower() for lane in event.behind],
-                )
+                self._ready(connection, event)
             case RejectedRecord():
                 UPLINK_REJECTED.labels(lane=event.lane.name.lower()).inc()
                 _log.error(
@@ -411,15 +397,32 @@ class Uplink:
                 if self._times is not None:
                     back_ns = time.monotonic_ns()
                     self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
-            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived() | CommandReceived():
-                await self._decided(event)
             case UpdateOffered() | UpdateChunkReceived():
                 self._downlink.update(event)
+            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived() | CommandReceived():
+                await self._decided(event)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
                 raise EpochConflictError(msg)
             case PlacementReceived() | ResendAsked() | ProtocolViolation():  # `_read` has dealt with them
                 return
+
+    def _ready(self, connection: Connection, event: HubReady) -> None:
+        self._greeted[connection].set()
+        self._routes[connection].greeted()
+        if self._times is not None and event.hub_ns:
+            sent_ns = self._hello_sent_ns[event.connection]
+            self._times.answered(sent_ns, event.hub_ns, event.hub_ns, time.monotonic_ns())
+        self.hub_ahead_ns = event.hub_ns - self._now_ns()
+        if connection is Connection.DATA and DEVICE_COMMANDS in event.features:
+            self._downlink.greeted()
+        UPLINK_UP.labels(connection=connection.name.lower()).set(1)
+        _log.info(
+            "uplink-up",
+            connection=connection.name.lower(),
+            hub=self._routes[connection].address,
+            behind=[lane.name.lower() for lane in event.behind],
+        )
 
     async def _decided(
         self, event: AlarmsAcknowledged | SettingsReceived | ConfigurationReceived | CommandReceived

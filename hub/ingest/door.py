@@ -227,32 +227,15 @@ class UplinkDoor:
                 await self._take(stream, message.batch)
             elif kind == "lost":
                 await self._take(stream, message.lost)
-            elif kind == "placement_applied":
-                self._log.info(
-                    "placement-applied",
-                    gateway_id=stream.link.identity.gateway_id,
-                    version=message.placement_applied.version,
-                )
-            elif kind == "resendable":
-                await self._downlink.resends.answered(stream, message.resendable)
             elif kind == "clock_probe":
                 received_ns = self._now_ns()
                 probe_sent_ns = message.clock_probe.sent_ns
                 stream.clock_answer = ClockAnswer(probe_sent_ns=probe_sent_ns, received_ns=received_ns)
                 stream.wake.set()
-            elif kind == "update_request":
-                await self._downlink.updates.requested(stream, message.update_request)
-            elif kind == "update_answer":
-                await self._downlink.updates.answered(stream, message.update_answer)
-            elif kind == "configuration_answer":
-                await self._downlink.configurations.answered(stream, message.configuration_answer)
-            elif kind == "commands_offered":
-                await self._downlink.device_commands.offered(stream, message.commands_offered)
-            elif kind == "device_command_answer":
-                await self._downlink.device_commands.answered(stream, message.device_command_answer)
             elif kind == "hello":
                 raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
-            # None of these: a message of a later version, which this one need not understand.
+            else:
+                await self._downlink.heard(stream, message)
 
     async def _take(self, stream: Stream, message: Batch | Lost) -> None:
         if stream.ending is not None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hub.core.db import Database
     from hub.ingest.identity import GatewayIdentity
     from hub.ingest.streams import Stream, Streams
+    from protocols.uplink_pb2 import GatewayMessage
 
 _QUERIES = load_queries("hub.ingest")
 # Twice, and both together below the 10 s within which who is revoked is cut off.
@@ -76,6 +77,27 @@ class Downlink:
             await self.updates.send(identity.gateway_id)
         else:
             await self.alarms_changed(identity.tenant_id)
+
+    async def heard(self, stream: "Stream", message: "GatewayMessage") -> None:
+        """Take what a gateway answers; a message of a later version, which this one need not understand, is none."""
+        match message.WhichOneof("message"):
+            case "placement_applied":
+                gateway_id, version = stream.link.identity.gateway_id, message.placement_applied.version
+                structlog.get_logger().info("placement-applied", gateway_id=gateway_id, version=version)
+            case "resendable":
+                await self.resends.answered(stream, message.resendable)
+            case "configuration_answer":
+                await self.configurations.answered(stream, message.configuration_answer)
+            case "commands_offered":
+                await self.device_commands.offered(stream, message.commands_offered)
+            case "device_command_answer":
+                await self.device_commands.answered(stream, message.device_command_answer)
+            case "update_request":
+                await self.updates.requested(stream, message.update_request)
+            case "update_answer":
+                await self.updates.answered(stream, message.update_answer)
+            case _:
+                pass
 
     async def placement_changed(self, tenant_id: int | None) -> None:
         """Send the placement anew to every gateway of the tenant (of all tenants, when None) that is connected."""

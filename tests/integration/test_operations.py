@@ -160,7 +160,13 @@ async def test_copies_of_a_role_count_together_and_what_they_see_of_one_store_on
 
 def test_each_function_has_a_name_in_both_languages(web_words: dict[str, dict[str, str]]):
     wanted = {action.replace(".", "_") for action in ACTIONS} | {"public", "uplink_store"}
-    wanted |= {"secrets_purge", "store_roll_up", "store_seal", "store_destroy", "upstream_bound"}  # what the worker does by itself
+    wanted |= {
+        "secrets_purge",
+        "store_roll_up",
+        "store_seal",
+        "store_destroy",
+        "upstream_bound",
+    }  # what the worker does by itself
     for lang, words in web_words.items():
         assert set(words) == wanted, lang
 
