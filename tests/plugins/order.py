@@ -1,21 +1,27 @@
-"""The order of the files of a run in several processes: those with a browser take turns with those that mostly wait.
+"""Which file a process of the run takes next: the first what computes, the others what mostly waits.
 
-A page with live strips takes most of a core; a few at once would slow each other down, while most of the integration tests wait for
-a recording to play at its own pace. Files of a second or two come last and fill up. Of those with a browser the ones that were
-given the most time begin, so that none is left alone at the end. Within a file the order stays.
+A page with live strips takes most of a core, and so do the unit tests, while most of the integration tests wait for a recording to play at
+its own pace: a few of them take less of a core than one browser. So never more than one browser is open, and nobody waits beside an idle
+core. Who has none of its own left helps the others. Within each of the two, files that were given the most time begin, so that none is left
+alone at the end; within a file the order stays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
-from pathlib import Path
+from pathlib import PurePath
 from typing import TypeVar
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 File = TypeVar("File")
 
-HEAVY, WAITING = "e2e", "integration"
-WAITING_FOR_ONE_HEAVY = 3
+# Folders in the order in which they are taken; what stands in neither is short, and comes behind the first of them.
+COMPUTING = ("e2e", "")
+WAITING = ("integration", "", "e2e")
+FIRST = "gw0"  # as pytest-xdist calls the first process
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -24,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     files = [list(of_file) for _, of_file in groupby(items, key=lambda item: item.path)]
     files.sort(key=_may_take_s, reverse=True)
-    items[:] = [item for of_file in in_turns(files, lambda of_file: of_file[0].path) for item in of_file]
+    items[:] = [item for of_file in files for item in of_file]
 
 
 def _may_take_s(of_file: list[pytest.Item]) -> float:
@@ -32,13 +38,28 @@ def _may_take_s(of_file: list[pytest.Item]) -> float:
     return max((float(mark.args[0]) for mark in marks), default=0.0)
 
 
-def in_turns(files: list[File], path: Callable[[File], Path]) -> list[File]:
-    """One with a browser, then a few that wait, and so on; the rest behind them."""
-    heavy = [f for f in files if path(f).parent.name == HEAVY]
-    waiting = [f for f in files if path(f).parent.name == WAITING]
-    rest = [f for f in files if path(f).parent.name not in (HEAVY, WAITING)]
-    ordered: list[File] = []
-    for number, one in enumerate(heavy):
-        first = number * WAITING_FOR_ONE_HEAVY
-        ordered += [one, *waiting[first : first + WAITING_FOR_ONE_HEAVY]]
-    return [*ordered, *waiting[len(heavy) * WAITING_FOR_ONE_HEAVY :], *rest]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> "TwoKinds | None":
+    """Files whole, as `--dist=loadfile` says, and by their kind."""
+    return TwoKinds(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+class TwoKinds(LoadFileScheduling):
+    """Gives each process the next file of its kind."""
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        kinds = COMPUTING if node.workerinput["workerid"] == FIRST else WAITING
+        self.workqueue.move_to_end(next_file(self.workqueue, PurePath, kinds), last=False)
+        super()._assign_work_unit(node)
+
+
+def next_file(files: Iterable[File], path: Callable[[File], PurePath], kinds: tuple[str, ...]) -> File:
+    """The first file of the first kind that has any; what is of no other kind is of "", and kinds that are not named come last."""
+    named = {*COMPUTING, *WAITING}
+
+    def rank(file: File) -> int:
+        folder = path(file).parent.name
+        kind = folder if folder in named else ""
+        return kinds.index(kind) if kind in kinds else len(kinds)
+
+    return min(files, key=rank)
