@@ -370,7 +370,7 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
         finally:
             await _ended(recording)
             lag.cancel()
-            server.should_exit = True
+            server.leave()
             await asyncio.wait((serving,), timeout=_STOP_S)
 
 

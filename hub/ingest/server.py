@@ -164,7 +164,7 @@ class IngestServer:
     async def stop(self) -> None:
         """Close the doors, let what is being stored end, stop the rest."""
         if self._web is not None:
-            self._web.should_exit = True
+            self._web.leave()
         self._downlink.stop()
         if self._grpc is not None:
             await self._grpc.stop(_GRACE_S)

@@ -203,7 +203,7 @@ async def test_who_sends_a_header_or_a_body_drop_by_drop_is_not_waited_for(nginx
 async def test_a_hub_that_is_away_is_told_in_words(nginx: Nginx):
     client = nginx.client()
     assert (await client.get("/health")).json()["status"] == "ok"
-    nginx.web.server.should_exit = True
+    nginx.web.server.leave()
 
     async def refused() -> bool:
         return (await client.get("/health")).status_code != 200
