@@ -5,6 +5,8 @@ UV := sh .ci/uv
 STEP := sh .ci/step
 MINUTES ?= 60
 KILLS ?= 50
+LONG_FORMS := tests/unit/link tests/integration/test_foreign_adapters.py tests/e2e/test_every_page.py \
+	tests/e2e/test_few_and_many_beds.py tests/e2e/test_fibrillation_on_the_page.py tests/e2e/test_local_page.py
 RUN := .venv/.stamps/run
 DEV := .venv/.stamps/dev
 PROTO := .venv/.stamps/protobuf
@@ -14,7 +16,7 @@ NPM := wardlink/web/static/vendor/uplot.js
 help:
 	@echo "make demo     a ward from recorded signals to the nurse's page (ARGS=... are passed on)"
 	@echo "make test     everything CI runs"
-	@echo "make soak     faults injected for an hour, with load, into build/soak.log (MINUTES=60 KILLS=50 ARGS=...)"
+	@echo "make soak     faults injected for an hour, with load, then the long form of tests, into build/soak.log (MINUTES=60 KILLS=50 ARGS=...)"
 	@echo "make figures  what the product measures (ONLY=id,... LONG=1)"
 	@echo "make docs     the documentation as pages, in build/docs"
 	@echo "make pictures those of the docs anew, as the browser tests have taken them last"
@@ -32,6 +34,7 @@ test: setup
 soak: setup
 	@mkdir -p build
 	@bash -o pipefail -c '$(PY) -m tests.faults --minutes $(MINUTES) --kills $(KILLS) --load $(ARGS) 2>&1 | tee build/soak.log'
+	@bash -o pipefail -c 'WARDLINK_LONG=1 $(PY) -m pytest -q $(LONG_FORMS) 2>&1 | tee -a build/soak.log'
 
 figures: setup
 	@$(PY) -m tests.figures $(if $(ONLY),--only $(ONLY)) $(if $(LONG),--long)

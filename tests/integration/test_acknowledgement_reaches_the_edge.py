@@ -161,15 +161,16 @@ async def test_an_alarm_whose_condition_holds_goes_on_after_its_acknowledgement(
     assert [alarm.id for alarm in await gateway.active()] == [first.id]
 
 
-def seconds_of_ecg(millivolt: NDArray[np.float64], number: int, start_ns: int) -> Iterator[tuple[int, bytes]]:
-    """Two leads at 250 Hz as packages of one second: number and body of each, numbered from `number` on."""
+def packages_of_ecg(millivolt: NDArray[np.float64], number: int, start_ns: int, each_s: int) -> Iterator[bytes]:
+    """Two leads at 250 Hz as packages of `each_s` seconds, each numbered by its first second, the first one `number`."""
     raw = np.rint(np.stack([millivolt, 0.6 * millivolt]) * 1000).astype("<i4")
-    for i, second in enumerate(np.split(raw, raw.shape[1] // 250, axis=1), number):
+    for i, part in enumerate(np.split(raw, raw.shape[1] // 250 // each_s, axis=1)):
+        second = number + i * each_s
         group = WaveformGroup(
-            SOURCE, (lead("II"), lead("V1")), 250.0, i * 250, second.tobytes(), "<i4", (Scale(1.0, 0.0, "uV"),) * 2,
-            Times(1, device_ns=start_ns + i * NS_PER_S),
+            SOURCE, (lead("II"), lead("V1")), 250.0, second * 250, part.tobytes(), "<i4", (Scale(1.0, 0.0, "uV"),) * 2,
+            Times(1, device_ns=start_ns + second * NS_PER_S),
         )  # fmt: skip
-        yield i, encode_package(SOURCE.device, i, [group])
+        yield encode_package(SOURCE.device, second, [group])
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["agent-stays", "agent-restarted"])
@@ -195,8 +196,10 @@ async def test_an_alarm_that_was_acknowledged_while_it_held_ends_with_its_condit
     after = heartbeats(250, regular(75, 20), 20)
     start_ns = now_ns() - 70 * NS_PER_S
 
-    async def send(client: httpx.AsyncClient, millivolt: NDArray[np.float64], number: int, pause_s: float) -> None:
-        for _, body in seconds_of_ecg(millivolt, number, start_ns):
+    async def send(
+        client: httpx.AsyncClient, millivolt: NDArray[np.float64], number: int, each_s: int, pause_s: float
+    ) -> None:
+        for body in packages_of_ecg(millivolt, number, start_ns, each_s):
             answer = await device.post(client, url, PROTOBUF, body)
             assert answer.status_code == 204, answer.text
             await asyncio.sleep(pause_s)
@@ -206,7 +209,7 @@ async def test_an_alarm_that_was_acknowledged_while_it_held_ends_with_its_condit
         trust = ssl.create_default_context(cadata=authority.pem.decode())
         async with httpx.AsyncClient(verify=trust) as client:
             await until(lambda: bool(agent.said("door-open")))
-            await send(client, before, 0, 0)
+            await send(client, before, 0, 5, 0)
             await eventually(lambda: bool(hub.rows("select 1 from alarm where code = %s", ASYSTOLE)))
             [(alarm,)] = hub.rows("select alarm_id from alarm where code = %s", ASYSTOLE)
             assert (await nurse.post(f"/api/v1/alarms/{alarm}/acknowledge")).status_code == 200
@@ -216,7 +219,7 @@ async def test_an_alarm_that_was_acknowledged_while_it_held_ends_with_its_condit
                 agent.log.clear()
                 await agent.start()
                 await until(lambda: bool(agent.said("alarms-acknowledged") and agent.said("door-open")))
-            await send(client, after, 25, 0.3)  # it has to beat for three seconds, by the clock
+            await send(client, after, 25, 2, 0.3)  # it has to beat for three seconds, by the clock
         ended = await until_ended(nurse, alarm)
     finally:
         await agent.kill(signal.SIGTERM)

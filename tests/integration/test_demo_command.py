@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from protocols.cyton import FS_HZ
 from tests.fixtures.hub_roles import database_addresses
 from tests.fixtures.web import PASSWORD, token_of
 from wardlink.demo.installation import ROLES, WARD
-from wardlink.local.database import stack_up
+from wardlink.local.database import Database, stack_up
 from wardlink.local.places import Places
 
 pytestmark = pytest.mark.integration
@@ -76,9 +77,12 @@ class Running:
         """What it still says until it has ended."""
         return self.process.communicate(timeout=within_s)[0]
 
+    @cached_property
+    def database(self) -> Database:
+        return stack_up(self.places, lambda _line: None)
+
     def rows(self, query: str) -> set[tuple[object, ...]]:
-        database = stack_up(self.places, lambda _line: None)
-        with closing(database.connect_admin()) as admin:
+        with closing(self.database.connect_admin()) as admin:
             return {tuple(row) for row in admin.execute(query.encode()).fetchall()}
 
 

@@ -3,7 +3,6 @@
 `WARDLINK_LONG=1` adds the faults that end in the same way as one of the short form.
 """
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -21,12 +20,13 @@ from protocols.record import NS_PER_S, DeviceEvent, Gap, Observation, WaveformGr
 from tests.fixtures.agent import Gateway
 from tests.fixtures.foreign_adapter import install
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
+from tests.fixtures.long_form import LONG
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.integration
 BLOCKED_S = 1.0
 SHORT = ("segfault", "loop", "raise")
-LONG = ("sleep", "exit", "leak")
+MORE = ("sleep", "exit", "leak")
 # what the log says of each: how it ended, a word of the sentence, and the innermost frame that a maker can look at
 SAID = {
     "segfault": ("crashed", "SIGSEGV", "string_at"),
@@ -85,7 +85,7 @@ def at_least(store: Store, more: int) -> Callable[[], bool]:
 
 async def test_what_an_adapter_of_another_maker_does_is_named_and_no_other_device_notices(tmp_path: Path, port: Path):
     store, authority, trigger = Store(), Authority(), tmp_path / "do"
-    faults = SHORT + (LONG if os.environ.get("WARDLINK_LONG") else ())
+    faults = SHORT + (MORE if LONG else ())
     async with hub_peer(store, authority) as hub:
         save_identity(tmp_path / "state", authority.identity(f"127.0.0.1:{hub.port}"))
         agent = Gateway(write_config(tmp_path, settings(port, trigger)))

@@ -17,6 +17,7 @@ from protocols.link import AlarmsAcknowledged, Connection, HubReady, LinkReceive
 from protocols.nomenclature import ASYSTOLE
 from protocols.record import NS_PER_S, AlarmCondition, AlarmKind, Presence, Priority, SourcePath, Times
 from protocols.uplink_pb2 import HubHello, HubMessage
+from tests.fixtures.long_form import examples
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -151,4 +152,5 @@ class Bedside(RuleBasedStateMachine):
 
 
 def test_an_acknowledged_alarm_ends_whatever_breaks() -> None:
-    run_state_machine_as_test(Bedside, settings=settings(max_examples=300, stateful_step_count=30, deadline=None))  # pyright: ignore[reportUnknownMemberType]
+    tried = settings(max_examples=examples(100, 1000), stateful_step_count=30, deadline=None)
+    run_state_machine_as_test(Bedside, settings=tried)  # pyright: ignore[reportUnknownMemberType]

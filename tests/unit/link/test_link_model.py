@@ -33,6 +33,7 @@ from protocols.link import (
 from protocols.link.sender import LIVE_BATCHES
 from protocols.link.window import MAX_BATCHES, MAX_BYTES
 from protocols.uplink_pb2 import Ack, Batch, GatewayMessage, HubHello, HubMessage
+from tests.fixtures.long_form import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -463,7 +464,7 @@ class UplinkModel(RuleBasedStateMachine):
 
 
 UplinkModel.TestCase.settings = settings(
-    max_examples=120,
+    max_examples=examples(50, 500),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
