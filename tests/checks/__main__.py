@@ -23,7 +23,7 @@ CHECKS: dict[str, list[str]] = {
     "counts": [sys.executable, "-m", "tests.checks.ratchet"],
 }
 SIDE_BY_SIDE = 2  # cores of the smallest machine this has to run on
-TESTS_SIDE_BY_SIDE = 2  # with three, agents and pages that a test holds to a clock starve (decision 0118)
+TESTS_SIDE_BY_SIDE = 3  # one that computes and two that mostly wait (tests/plugins/order.py, decision 0118)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,10 @@ def main(arguments: list[str]) -> int:
     fast = "--fast" in arguments
     passed_on = [argument for argument in arguments if argument != "--fast"]
     tests = ["tests/unit"] if fast else ["--requirements-report=build/requirements.json"]
-    # A file stays in one process: what its tests share is made once. The processes share one database server. They take the
-    # files in the order of tests/plugins/order.py: by the number of their tests those with a browser would come last.
-    tests += [f"--numprocesses={TESTS_SIDE_BY_SIDE}", "--dist=loadfile", "--no-loadscope-reorder"]
+    # A file stays in one process: what its tests share is made once. The processes share one database server. Which
+    # file each takes is a matter of tests/plugins/order.py: by the number of their tests those with a browser would come last.
+    side_by_side = SIDE_BY_SIDE if fast else TESTS_SIDE_BY_SIDE
+    tests += [f"--numprocesses={side_by_side}", "--dist=loadfile", "--no-loadscope-reorder"]
     with tempfile.TemporaryDirectory(prefix="wl-") as folder, ThreadPoolExecutor(1) as beside:
         report = Path(folder) / "checks.txt"
         checks = beside.submit(_report, report)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -40,6 +40,7 @@ from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import eventually
 from tests.fixtures.hub_roles import Installation, Role, ports_in
 from tests.fixtures.migrated_database import MigratedDatabases
+from tests.fixtures.superuser import Superuser
 from tests.fixtures.web import now_ns
 from wardlink.local.ports import free_port
 
@@ -133,9 +134,11 @@ class Tiers:
 async def tiers(migrated_databases: MigratedDatabases, short_folder: Callable[[], Path]) -> AsyncIterator[Tiers]:
     """Both run; the hospital shares alarms, oxygen saturation and samples."""
     with ExitStack() as stack:
+        databases = [stack.enter_context(migrated_databases.lent()) for _ in range(2)]
+        superusers = [stack.enter_context(closing(Superuser(one))) for one in databases]
         hospital, region = (
-            Hub(Installation(stack.enter_context(migrated_databases.lent()), short_folder(), free_port()))
-            for _ in range(2)
+            Hub(Installation(database, short_folder(), free_port(), superuser))
+            for database, superuser in zip(databases, superusers, strict=True)
         )
         stack.callback(hospital.end)
         stack.callback(region.end)

@@ -18,8 +18,9 @@ from xdist.workermanage import WorkerController
 
 File = TypeVar("File")
 
-# Folders in the order in which they are taken; what stands in neither is short, and comes behind the first of them.
-COMPUTING = ("e2e", "")
+# Folders in the order in which they are taken, "" for all that are not named. Unit tests begin: beside them runs the type checker, and no clock
+# holds them.
+COMPUTING = ("", "e2e", "integration")
 WAITING = ("integration", "", "e2e")
 FIRST = "gw0"  # as pytest-xdist calls the first process
 
@@ -54,12 +55,10 @@ class TwoKinds(LoadFileScheduling):
 
 
 def next_file(files: Iterable[File], path: Callable[[File], PurePath], kinds: tuple[str, ...]) -> File:
-    """The first file of the first kind that has any; what is of no other kind is of "", and kinds that are not named come last."""
-    named = {*COMPUTING, *WAITING}
+    """The first file of the first kind that has any."""
 
     def rank(file: File) -> int:
         folder = path(file).parent.name
-        kind = folder if folder in named else ""
-        return kinds.index(kind) if kind in kinds else len(kinds)
+        return kinds.index(folder if folder in kinds else "")
 
     return min(files, key=rank)
