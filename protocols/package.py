@@ -6,8 +6,9 @@ of the nomenclature, and a device speaks for its own sources only. docs/referenc
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 from google.protobuf import json_format
@@ -15,7 +16,8 @@ from google.protobuf import json_format
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError, Fault
 from protocols.nomenclature import EVT_DEVICE_SEEN
-from protocols.record import AlarmCondition, DeviceEvent, Record, SourcePath
+from protocols.protojson import Reader
+from protocols.record import AlarmCondition, DeviceEvent, Record, SourcePath, Times
 from protocols.units import canonical_record
 from protocols.wire.decode import decode_record, parse
 from protocols.wire.tables import MAX_CODE, MAX_SOURCE, PACKAGE_VERSION
@@ -31,6 +33,8 @@ MAX_NUMBER = 2**63 - 1
 IDENTITY_BYTES = 16
 
 JsonObject: TypeAlias = dict[str, Any]
+
+_PACKAGE, _RECORD = Reader(pb.DevicePackage), Reader(pb.Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def read_protobuf(data: bytes, at_ns: int) -> Package:
     """Read a package that arrived at gateway time `at_ns`; DecodeError names what no package may have."""
     _check_size(data)
     message = parse(pb.DevicePackage(), data)
-    return _package(message, [(record, b"") for record in message.records], at_ns, data)
+    return _package(message, [(record, partial(_bytes, record)) for record in message.records], at_ns, data)
 
 
 def read_json(data: bytes, at_ns: int) -> Package:
@@ -79,7 +83,7 @@ def read_json(data: bytes, at_ns: int) -> Package:
     if len(cast("list[object]", records)) > MAX_RECORDS:
         raise DecodeError("records, how many", f"at most {MAX_RECORDS}", str(len(cast("list[object]", records))), data)
     try:
-        message = json_format.ParseDict(value, pb.DevicePackage())
+        message = _PACKAGE.read(value)
     except json_format.ParseError as error:
         raise DecodeError("message", "a device package as JSON", str(error), data) from error
     read = [_record(cast("JsonObject", item)) for item in cast("list[object]", records)]
@@ -109,7 +113,7 @@ def check_device(device: str) -> str:
     return device
 
 
-_Read: TypeAlias = tuple["pb.Record | DecodeError", bytes]
+_Read: TypeAlias = tuple["pb.Record | DecodeError", Callable[[], bytes]]  # a record, and how it came
 
 
 def _package(message: pb.DevicePackage, read: Sequence[_Read], at_ns: int, data: bytes) -> Package:
@@ -123,7 +127,7 @@ def _package(message: pb.DevicePackage, read: Sequence[_Read], at_ns: int, data:
     if len(message.records) > MAX_RECORDS:
         raise DecodeError("records, how many", f"at most {MAX_RECORDS}", str(len(message.records)), data)
     _check_samples(message)
-    unread = b"".join(raw for item, raw in read if isinstance(item, DecodeError))
+    unread = b"".join(raw() for item, raw in read if isinstance(item, DecodeError))
     identity = identity_of(device, message.number, message.SerializeToString(deterministic=True) + unread)
     records: list[Record | Fault] = []
     for index, (item, raw) in enumerate(read):
@@ -132,9 +136,8 @@ def _package(message: pb.DevicePackage, read: Sequence[_Read], at_ns: int, data:
                 raise item
             records.append(_at_the_door(device, item, at_ns))
         except DecodeError as error:
-            shown = raw or (item.SerializeToString(deterministic=True) if isinstance(item, pb.Record) else b"")
             where = f"record {index}, {error.where}"
-            records.append(Fault(device, where, error.expected, error.found, shown, at_ns))
+            records.append(Fault(device, where, error.expected, error.found, raw(), at_ns))
     maker = _maker(message.identity) if message.HasField("identity") else None
     within_s = message.next_within_ms / 1000
     return Package(device, message.number, tuple(records), identity, maker, next_within_s=within_s)
@@ -142,14 +145,10 @@ def _package(message: pb.DevicePackage, read: Sequence[_Read], at_ns: int, data:
 
 def _at_the_door(device: str, message: pb.Record, at_ns: int) -> Record:
     device_ns = message.times.device_ns if message.times.HasField("device_ns") else None
-    stamped = pb.Record()
-    stamped.CopyFrom(message)
-    stamped.times.CopyFrom(pb.Times(gateway_ns=at_ns, device_ns=device_ns))
-    if stamped.alarm.evidence.HasField("strip"):
-        stamped.alarm.evidence.strip.times.CopyFrom(stamped.times)
-    record = canonical_record(decode_record(stamped))
+    record = canonical_record(decode_record(message, Times(at_ns, device_ns)))
     evidence = record.evidence if isinstance(record, AlarmCondition) else None
-    for source in (record.source, evidence.strip.source if evidence and evidence.strip else record.source):
+    strip = evidence.strip if evidence is not None else None
+    for source in (record.source,) if strip is None else (record.source, strip.source):
         if source.device != device:
             raise DecodeError("source", f"a source of device {device!r}", repr(source.device))
     if isinstance(record, DeviceEvent) and record.code == EVT_DEVICE_SEEN:
@@ -186,13 +185,21 @@ def check_text(where: str, text: str) -> str:
 
 
 def _record(value: object) -> _Read:
-    raw = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    raw = partial(_text, value)
     if not isinstance(value, dict):
         return DecodeError("record", "an object", type(value).__name__), raw
     try:
-        return json_format.ParseDict(cast("JsonObject", value), pb.Record()), raw
+        return _RECORD.read(cast("JsonObject", value)), raw
     except json_format.ParseError as error:
         return DecodeError("message", "a record as JSON", str(error)), raw
+
+
+def _text(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _bytes(message: pb.Record) -> bytes:
+    return message.SerializeToString(deterministic=True)
 
 
 def _json(data: bytes) -> JsonObject:

@@ -78,7 +78,7 @@ class SourcePath:
     def __post_init__(self) -> None:
         """Refuse parts that would make the text form ambiguous."""
         for part in (self.device, *self.path):
-            if not part or "/" in part or "|" in part or any(c.isspace() for c in part):
+            if part.split() != [part] or "/" in part or "|" in part:
                 msg = f"source path part {part!r}: expected text without '/', '|' and white space"
                 raise ValueError(msg)
 

@@ -63,7 +63,7 @@ _ANNOTATION = re.compile(r"\{[\x21-\x7a|~]*\}")  # UCUM clause 2.2: what stands 
 
 def canonical(where: str, code: str, value: float, unit: str) -> tuple[float, str]:
     """The value in the unit of its code; DecodeError where `unit` is none that can become it."""
-    bare = _ANNOTATION.sub("", unit) or "1"
+    bare = _ANNOTATION.sub("", unit) or "1" if "{" in unit or not unit else unit
     term = TERMS.get(code)
     if term is None or term.unit == bare:
         return value, unit if term is None else bare

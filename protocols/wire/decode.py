@@ -7,6 +7,7 @@ Whether a time or a value is plausible is not judged here: models.screening does
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
 
@@ -61,9 +62,9 @@ def parse(message: M, data: bytes) -> M:
     return message
 
 
-def decode_record(message: pb.Record) -> Record:
-    """Read one record from its message; DecodeError."""
-    source, times = _source(message.source), _times(message)
+def decode_record(message: pb.Record, seen: Times | None = None) -> Record:
+    """Read one record from its message; DecodeError. `seen`: times that stand for those of the message and of a strip in it."""
+    source, times = _source(message.source), _times(message) if seen is None else seen
     match message.WhichOneof("kind"):
         case "observation":
             return _observation(source, times, message.observation)
@@ -73,7 +74,7 @@ def decode_record(message: pb.Record) -> Record:
             code, text = _code("event.code", message.event.code), _text("event.text", message.event.text)
             return DeviceEvent(source, code, times, decode_params("event.params", message.event.params), text)
         case "alarm":
-            return _alarm(source, times, message.alarm)
+            return _alarm(source, times, message.alarm, seen)
         case "gap":
             return _gap(source, times, message.gap)
         case "subject":
@@ -86,6 +87,7 @@ def decode_record(message: pb.Record) -> Record:
             raise DecodeError("kind", "one of the seven kinds of record", "none that this version knows")
 
 
+@lru_cache(maxsize=1024)  # the same few come in every record
 def _source(text: str) -> SourcePath:
     _text("source", text, tables.MAX_SOURCE)
     try:
@@ -118,16 +120,17 @@ def _observation(source: SourcePath, times: Times, message: pb.Observation) -> O
         value = _code("observation.coded", message.coded)
     else:
         raise DecodeError("observation.value", "number, text or coded", "none")
-    allowed = tables.COMPARATORS if kind == "number" else {""}
-    if message.comparator not in allowed:
-        raise DecodeError("observation.comparator", f"one of {sorted(allowed)} with {kind}", repr(message.comparator))
+    comparator = message.comparator
+    if comparator and (kind != "number" or comparator not in tables.COMPARATORS):
+        allowed = tables.COMPARATORS if kind == "number" else {""}
+        raise DecodeError("observation.comparator", f"one of {sorted(allowed)} with {kind}", repr(comparator))
     return Observation(
         source=source,
         code=_code("observation.code", message.code),
         value=value,
         unit=_code("observation.unit", message.unit),
         times=times,
-        comparator=message.comparator,
+        comparator=comparator,
         coded=kind == "coded",
         site=_text("observation.site", message.site, tables.MAX_CODE),
         averaging_ns=_within("observation.averaging_ns", message.averaging_ns, 0, tables.MAX_INT),
@@ -171,7 +174,7 @@ def _scale(message: pb.Scale) -> Scale:
     return Scale(gain, offset, _code("waveform.scales.unit", message.unit))
 
 
-def _alarm(source: SourcePath, times: Times, message: pb.AlarmCondition) -> AlarmCondition:
+def _alarm(source: SourcePath, times: Times, message: pb.AlarmCondition, seen: Times | None) -> AlarmCondition:
     _within("alarm.id, bytes", len(message.id), 16, 16)
     return AlarmCondition(
         id=UUID(bytes=message.id),
@@ -184,7 +187,7 @@ def _alarm(source: SourcePath, times: Times, message: pb.AlarmCondition) -> Alar
         detected_ns=message.detected_ns,
         times=times,
         params=decode_params("alarm.params", message.params),
-        evidence=_evidence(message.evidence) if message.HasField("evidence") else None,
+        evidence=_evidence(message.evidence, seen) if message.HasField("evidence") else None,
         acknowledged=_acknowledged(message.acknowledged) if message.HasField("acknowledged") else None,
     )
 
@@ -195,12 +198,13 @@ def _acknowledged(message: pb.Acknowledgement) -> Acknowledgement:
     return Acknowledgement(message.at_ns, message.ticket)
 
 
-def _evidence(message: pb.Evidence) -> Evidence:
+def _evidence(message: pb.Evidence, seen: Times | None) -> Evidence:
     strip = None
     if message.HasField("strip"):
         if message.strip.WhichOneof("kind") != "waveform":
             raise DecodeError("alarm.evidence.strip", "a waveform", str(message.strip.WhichOneof("kind")))
-        strip = _waveform(_source(message.strip.source), _times(message.strip), message.strip.waveform)
+        times = _times(message.strip) if seen is None else seen
+        strip = _waveform(_source(message.strip.source), times, message.strip.waveform)
     _within("alarm.evidence.beats, how many", len(message.beats), 0, tables.MAX_BEATS)
     confidence = message.confidence if message.HasField("confidence") else None
     if confidence is not None and not 0 <= confidence <= 1:
@@ -265,6 +269,8 @@ def decode_params(where: str, messages: Iterable[pb.Param]) -> Params:
 
 
 def _text(where: str, text: str, longest: int = tables.MAX_TEXT) -> str:
+    if not text:
+        return text
     if len(text) > longest:
         raise DecodeError(where, f"at most {longest} characters", str(len(text)))
     if "\0" in text:  # PostgreSQL cannot store it
@@ -275,6 +281,8 @@ def _text(where: str, text: str, longest: int = tables.MAX_TEXT) -> str:
 def _code(where: str, text: str) -> str:
     if not text:
         raise DecodeError(where, "not empty", "''")
+    if len(text) <= tables.MAX_CODE and "\0" not in text:
+        return text
     return _text(where, text, tables.MAX_CODE)
 
 
