@@ -93,7 +93,8 @@ class Visitor:
         self._heard_ns = at_ns
         self._silence.heard()
         self._tell_metric()
-        self._sink.add(self._screened.link(Times(at_ns), lost=False, life=_AT_A_DOOR))
+        if changes := self._screened.link(Times(at_ns), lost=False, life=_AT_A_DOOR):
+            self._sink.add(changes)
         if not self._flood.holds:  # one that an agent which was killed had told of
             over = self._screened.flood(Times(at_ns), since_ns=0, holds=False)
             if over:

@@ -19,6 +19,8 @@ from protocols.record import AlarmCondition, DeviceEvent, Gap, Observation, Para
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from prometheus_client import Counter
+
 RAW_OF_LINK = 1024  # of a stretch of bytes between good packets
 RAW_OF_MESSAGE = 4096
 _READ_AS_HEX = 64
@@ -43,6 +45,7 @@ class Screened:
         """
         self._device, self._source, self._raw_kept = device, SourcePath(device), raw_kept
         self._chain = chain.begin(placement, active, segments=segments)
+        self._counters: dict[type[Record], Counter] = {}  # looked up once a kind, not once a record
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
@@ -87,16 +90,22 @@ class Screened:
             record = self._kept(item)
             self._chain, screened = chain.step(self._chain, record)
             out += screened
-        for record in out:
-            RECORDS.labels(device=self._device, kind=type(record).__name__).inc()
+        self._count(out)
         return out
 
     def keep(self, decoded: Iterable[Record | Fault]) -> list[Record]:
         """Take what is no live measurement: nothing is aligned by its arrival and nothing is concluded from it."""
         out = [self._kept(item) for item in decoded]
-        for record in out:
-            RECORDS.labels(device=self._device, kind=type(record).__name__).inc()
+        self._count(out)
         return out
+
+    def _count(self, records: Iterable[Record]) -> None:
+        for record in records:
+            kind = type(record)
+            counter = self._counters.get(kind)
+            if counter is None:
+                counter = self._counters[kind] = RECORDS.labels(device=self._device, kind=kind.__name__)
+            counter.inc()
 
     def _kept(self, item: Record | Fault) -> Record:
         """What the spool has of it: a fault as an event, a reading marked where no sensor could truthfully report it."""

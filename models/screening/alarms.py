@@ -123,6 +123,10 @@ class AlarmsState:
         standing = self.standing.get((source, code, subject))
         return standing is not None and standing.raised is not None
 
+    def stands(self, source: SourcePath, code: str, subject: str = "") -> bool:
+        """Whether anything is known of the condition: one that is not there says nothing otherwise."""
+        return (source, code, subject) in self.standing
+
 
 def restore(active: tuple[AlarmCondition, ...]) -> AlarmsState:
     """State of an agent that starts again: what was present goes on under its id until it is seen to be gone.

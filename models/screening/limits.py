@@ -13,9 +13,19 @@ if TYPE_CHECKING:
 _UNUSABLE = frozenset({Quality.LEAD_OFF, Quality.FLAT, Quality.SATURATED, Quality.UNUSABLE})
 
 
-def conditions(alarms: "AlarmsState", reading: Observation, placement: "Placement") -> tuple[Condition, ...]:
-    """Above and below, as they stand with this reading; nothing when it has no limit, no number or cannot be used."""
+def are_judged(reading: Observation, placement: "Placement") -> bool:
+    """Whether the reading has a limit, a number, and can be used."""
     if isinstance(reading.value, str) or reading.quality in _UNUSABLE:
+        return False
+    return any(
+        limit.code == reading.code and (limit.high is not None or limit.low is not None) for limit in placement.limits
+    )
+
+
+def conditions(alarms: "AlarmsState", reading: Observation, placement: "Placement") -> tuple[Condition, ...]:
+    """Above and below, where this reading is beyond a limit or one before it was; nothing when it is not judged."""
+    value = reading.value
+    if isinstance(value, str) or reading.quality in _UNUSABLE:
         return ()
     out: list[Condition] = []
     for limit in placement.limits:
@@ -23,14 +33,14 @@ def conditions(alarms: "AlarmsState", reading: Observation, placement: "Placemen
             continue
         if limit.high is not None:
             slack = limit.hysteresis if alarms.holds(reading.source, HI_GT_LIM, limit.code) else 0.0
-            out.append(
-                _condition(reading, reading.value, limit, HI_GT_LIM, limit.high, reading.value > limit.high - slack)
-            )
+            present = value > limit.high - slack
+            if present or alarms.stands(reading.source, HI_GT_LIM, limit.code):
+                out.append(_condition(reading, value, limit, HI_GT_LIM, limit.high, present))
         if limit.low is not None:
             slack = limit.hysteresis if alarms.holds(reading.source, LO_LT_LIM, limit.code) else 0.0
-            out.append(
-                _condition(reading, reading.value, limit, LO_LT_LIM, limit.low, reading.value < limit.low + slack)
-            )
+            present = value < limit.low + slack
+            if present or alarms.stands(reading.source, LO_LT_LIM, limit.code):
+                out.append(_condition(reading, value, limit, LO_LT_LIM, limit.low, present))
     return tuple(out)
 
 

@@ -91,6 +91,7 @@ def test_another_number_content_or_device_is_another_package(change: str):
         ({**READING, "source": "monitor-5/a b"}, "source", "a b"),
         ({"source": "monitor-5"}, "kind", "none"),
         (with_observation(number="NaN"), "observation.number", "nan"),
+        (with_observation(number=10**400), "message", "too large"),
         (with_observation(quality="QUALITY_FINE"), "message", "quality"),
         (with_observation(colour="red"), "message", "colour"),
         (with_observation(unit="kg"), "observation, unit", "kg"),

@@ -7,8 +7,9 @@ import pytest
 
 from models.screening import align
 from protocols.nomenclature import EVT_CLOCK_STEP, EVT_CLOCK_WRONG
-from protocols.record import NS_PER_S, DeviceEvent, WaveformGroup
+from protocols.record import NS_PER_S, DeviceEvent, Times, WaveformGroup
 from tests.unit.screening.played import T0, groups
+from tests.unit.wire.examples import EXAMPLES
 
 MS = 1_000_000
 EMPTY = np.zeros((1, 250 * 300))
@@ -77,3 +78,9 @@ def test_a_device_clock_of_2099_is_kept_as_seen_reported_once_and_not_used():
     assert [e.code for e in events] == [EVT_CLOCK_WRONG]
     assert {g.times.device_ns for g in out} == {wrong_ns}
     assert all(abs(g.times.best_ns - p.times.gateway_ns) < MS for g, p in zip(out, played, strict=True))
+
+
+@pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES)
+def test_a_record_that_is_given_another_time_keeps_all_else(record: align.TimedRecord):
+    times = Times(T0, 1, T0 + 2, 3, 4)
+    assert align.timed(record, times) == replace(record, times=times)
