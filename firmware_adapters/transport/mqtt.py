@@ -22,7 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from firmware_adapters.adapter import ConfigError, LinkError
 from firmware_adapters.door import DOOR_API_VERSION, DoorConfig, Message, Pace, Reply, Take, Verdict
-from firmware_adapters.transport.mqtt_link import Arrived, Broker, MqttLink, RefusedError
+from firmware_adapters.transport.mqtt_link import Broker, MqttLink, RefusedError
+from firmware_adapters.transport.mqtt_packets import Arrived
 from protocols import package, senml
 
 if TYPE_CHECKING:

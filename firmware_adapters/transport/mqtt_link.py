@@ -4,7 +4,6 @@ Mutual TLS, receive maximum and reason codes (OASIS MQTT 5.0, clauses 3 and 4). 
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from firmware_adapters.adapter import LinkError
+from firmware_adapters.transport.mqtt_packets import Arrived, SiftedSocket
 
 if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
@@ -42,18 +42,6 @@ class Broker:
     session_expiry_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A message as it came; `number` is its packet identifier, 0 where QoS 0 wants no acknowledgement."""
-
-    topic: str
-    body: bytes
-    content_type: str
-    response_topic: str
-    correlation: bytes
-    number: int
-
-
 class _TakesContext(Protocol):
     """What paho's client does and leaves untyped."""
 
@@ -69,7 +57,7 @@ class MqttLink:
         self._connected: asyncio.Future[ReasonCode] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
-        self._attached: socket.socket | None = None
+        self._attached: SiftedSocket | None = None
         self._given_up = False
         client = self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -78,6 +66,7 @@ class MqttLink:
             reconnect_on_failure=False,
             manual_ack=True,
         )
+        tls.sslsocket_class = SiftedSocket
         cast("_TakesContext", client).tls_set_context(tls)
         client.connect_timeout = ANSWER_WITHIN_S
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -100,10 +89,10 @@ class MqttLink:
             msg = f"broker {where}: {error}"
             raise LinkError(msg) from error
         found = self._client.socket()
-        if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or found is None:
+        if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or not isinstance(found, SiftedSocket):
             msg = f"broker {where}: {_error_name(code)}"
             raise LinkError(msg)
-        self._attach(cast("socket.socket", found))
+        self._attach(found)
         await asyncio.wait((self._connected, self.lost), timeout=ANSWER_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
         if not self._connected.done():
             reason = self.lost.result() if self.lost.done() else f"no answer within {ANSWER_WITHIN_S:g} s"
@@ -174,8 +163,9 @@ class MqttLink:
             msg = f"{what} is refused: {code.getName()} ({code.value})"
             raise RefusedError(msg)
 
-    def _attach(self, found: socket.socket) -> None:
+    def _attach(self, found: SiftedSocket) -> None:
         client = self._client
+        found.begin()
         self._attached = found
         client.on_socket_register_write = self._on_want_write
         client.on_socket_unregister_write = self._on_want_no_write
@@ -194,12 +184,21 @@ class MqttLink:
         if not self.lost.done():
             self.lost.set_result(reason)
 
-    def _readable(self, found: socket.socket) -> None:
-        """Read all that is there: TLS may hold decrypted bytes for which no socket becomes readable."""
-        while True:
-            self._client.loop_read()
-            if self._attached is None or not (isinstance(found, ssl.SSLSocket) and found.pending()):
+    def _readable(self, found: SiftedSocket) -> None:
+        for packet in found.sift():
+            if isinstance(packet, Arrived):
+                self._take(packet)
+            else:
+                found.leave(packet)
+                self._told(found)
+            if self._attached is None:
                 return
+        self._told(found)
+
+    def _told(self, found: SiftedSocket) -> None:
+        """Let paho read what was left for it, and that the connection has ended."""
+        while self._attached is not None and not found.is_told:
+            self._client.loop_read()
 
     def _on_want_write(self, _client: Client, _data: object, _found: object) -> None:
         if self._attached is not None:
