@@ -197,11 +197,10 @@ class Intake:
                 self._under_way[arrival] = task
             self._count(len(message.body))
             task.add_done_callback(partial(self._done, arrival, len(message.body)))
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            return Reply(Verdict.BUSY, "the disk has not taken it yet; a repetition is known again", RETRY_AFTER_S)
+        await asyncio.wait((task,), timeout=PATIENCE_S)
+        if task.done():
+            return task.result()
+        return Reply(Verdict.BUSY, "the disk has not taken it yet; a repetition is known again", RETRY_AFTER_S)
 
     def _done(self, arrival: Arrival | None, size: int, task: "asyncio.Task[Reply]") -> None:
         self._tasks.discard(task)

@@ -11,18 +11,21 @@ class Known:
     """Made of what the spool knew when it was opened; `note` follows each durable write."""
 
     def __init__(self, arrivals: Mapping[Lane, Iterable[Arrival]]) -> None:
-        self._lanes: dict[tuple[str, Lane], dict[bytes, None]] = {}
+        self._devices: dict[str, dict[Lane, dict[bytes, None]]] = {}
         for lane, known in arrivals.items():
             for arrival in known:
                 self.note(lane, arrival)
 
     def lanes(self, arrival: Arrival) -> frozenset[Lane]:
         """The lanes that have all their records of a package."""
-        return frozenset(lane for lane in Lane if arrival.identity in self._lanes.get((arrival.device, lane), ()))
+        lanes = self._devices.get(arrival.device)
+        if lanes is None:
+            return frozenset()
+        return frozenset([lane for lane, known in lanes.items() if arrival.identity in known])
 
     def note(self, lane: Lane, arrival: Arrival) -> None:
         """The records of a package are durable in a lane."""
-        known = self._lanes.setdefault((arrival.device, lane), {})
+        known = self._devices.setdefault(arrival.device, {}).setdefault(lane, {})
         known[arrival.identity] = None
         if len(known) > ARRIVALS_KEPT:
             del known[next(iter(known))]

@@ -23,10 +23,10 @@ from protocols.wire.tables import CODEC, DTYPE, KIND, PRESENCE, PRIORITY, QUALIT
 
 def encode_record(record: Record) -> pb.Record:
     """Write one record as a message; ValueError where an integer does not fit its field (64 bits)."""
+    if isinstance(record, Observation):
+        return _reading(record)
     message = pb.Record(source=str(record.source), times=_times(record.times))
     match record:
-        case Observation():
-            message.observation.CopyFrom(_observation(record))
         case WaveformGroup():
             message.waveform.CopyFrom(_waveform(record))
         case DeviceEvent():
@@ -55,22 +55,29 @@ def _times(times: Times) -> pb.Times:
     )
 
 
-def _observation(record: Observation) -> pb.Observation:
-    message = pb.Observation(
-        code=record.code,
-        comparator=record.comparator,
-        unit=record.unit,
-        site=record.site,
-        averaging_ns=record.averaging_ns,
-        quality=QUALITY[record.quality],
+def _reading(record: Observation) -> pb.Record:
+    """In one call, for most of what is sent are readings: a message in a message is made twice."""
+    times, value = record.times, record.value
+    kind = "number" if not isinstance(value, str) else "coded" if record.coded else "text"
+    return pb.Record(
+        source=str(record.source),
+        times={
+            "gateway_ns": times.gateway_ns,
+            "device_ns": times.device_ns,
+            "corrected_ns": times.corrected_ns,
+            "uncertainty_ns": times.uncertainty_ns,
+            "clock_segment": times.clock_segment,
+        },
+        observation={
+            "code": record.code,
+            kind: value,
+            "comparator": record.comparator,
+            "unit": record.unit,
+            "site": record.site,
+            "averaging_ns": record.averaging_ns,
+            "quality": QUALITY[record.quality],
+        },
     )
-    if not isinstance(record.value, str):
-        message.number = record.value
-    elif record.coded:
-        message.coded = record.value
-    else:
-        message.text = record.value
-    return message
 
 
 def _waveform(record: WaveformGroup) -> pb.WaveformGroup:
