@@ -1,10 +1,11 @@
 """An alarm at the hub as a pure fold of its event log, and what may be done with it (IEC 60601-1-8: 6.3.3, 6.8, 6.10).
 
 The edge owns presence, the hub the signal. Events may come late and twice; the fold gives the same state in whatever order
-the edge's changes arrive. Times are integer milliseconds since 1970 UTC.
+the edge's changes arrive. What came later is told by the gateway's own numbers and not by its clock, which may step
+(docs/decisions/0165). Times are integer milliseconds since 1970 UTC.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -19,8 +20,20 @@ EDGE_KINDS = frozenset({"detected", "changed", "latched", "ended"})
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a change stands in its gateway's order: spool (16 random bytes), batch of the alarm lane, record in the batch."""
+
+    epoch: bytes
+    n: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmEvent:
-    """One row of the log. `priority`, `presence` and `params` are there in the edge's changes only."""
+    """One row of the log. `priority`, `presence`, `params` and `place` are there in the edge's changes only.
+
+    `place` is None in what was stored before places were, and in what came from a hub below that does not tell them.
+    """
 
     event_id: int
     kind: str
@@ -29,6 +42,7 @@ class AlarmEvent:
     priority: str = ""
     presence: str = ""
     params: Mapping[str, ParamValue] | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +55,24 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the log says. `presence` as the edge last said; `shown_as` is what a screen shows."""
+    """What the log says. `presence` as the edge last said; `shown_as` is what a screen shows.
+
+    `changed_us`: when the edge last changed it; `condition_ended_ms`: when what it tells of was over, None while it goes on. Both by
+    the gateway's clock of that moment.
+    """
 
     priority: str
     presence: Presence
     params: Mapping[str, ParamValue]
-    detected_ms: int
+    detected_us: int
+    changed_us: int
+    condition_ended_ms: int | None
     acknowledged: Acknowledgement | None
+
+    @property
+    def detected_ms(self) -> int:
+        """When the edge raised it."""
+        return self.detected_us // 1000
 
     @property
     def shown_as(self) -> Presence:
@@ -103,27 +128,29 @@ class Verdict(StrEnum):
 def fold(events: Iterable[AlarmEvent]) -> State:
     """Make the state of a log; ValueError when it holds no change of the edge.
 
-    Of the edge's changes the one with the latest time counts, of two at one time the further on in life; of
-    acknowledgements the first in the log.
+    Of a gateway's changes the one counts that it numbered last; of several gateways, whose numbers cannot be compared, the one whose
+    last change has the latest time. Of acknowledgements the first in the log.
     """
-    newest: AlarmEvent | None = None
-    first_us: int | None = None
+    by_gateway: dict[str, list[AlarmEvent]] = {}
     acknowledged: AlarmEvent | None = None
     for event in events:
         if event.kind in EDGE_KINDS:
-            first_us = event.at_us if first_us is None else min(first_us, event.at_us)
-            if newest is None or _place(event) >= _place(newest):
-                newest = event
+            by_gateway.setdefault(event.who, []).append(event)
         elif event.kind == "acknowledged" and (acknowledged is None or event.event_id < acknowledged.event_id):
             acknowledged = event
-    if newest is None or first_us is None:
+    if not by_gateway:
         msg = "an alarm's log without a change of the edge"
         raise ValueError(msg)
+    told = [_in_order(changes) for changes in by_gateway.values()]
+    counts = max(told, key=lambda changes: _by_time(changes[-1]))
+    newest = counts[-1]
     return State(
         priority=newest.priority,
         presence=Presence(newest.presence),
         params=newest.params or {},
-        detected_ms=first_us // 1000,
+        detected_us=min(changes[0].at_us for changes in told),
+        changed_us=newest.at_us,
+        condition_ended_ms=_ended_ms(counts),
         acknowledged=None if acknowledged is None else Acknowledgement(acknowledged.who, acknowledged.at_us // 1000),
     )
 
@@ -140,5 +167,31 @@ def judge(state: State, who: str) -> Verdict:
 _LIFE = (Presence.PRESENT, Presence.LATCHED, Presence.ENDED)
 
 
-def _place(event: AlarmEvent) -> tuple[int, int, int]:
+def _in_order(changes: Sequence[AlarmEvent]) -> list[AlarmEvent]:
+    """A gateway's changes as it made them. Its spools follow each other as they were first heard of; without a place: before, by time."""
+    first_heard: dict[bytes, int] = {}
+    for change in changes:
+        if change.place is not None:
+            epoch = change.place.epoch
+            first_heard[epoch] = min(first_heard.get(epoch, change.event_id), change.event_id)
+
+    def key(change: AlarmEvent) -> tuple[int, int, int, tuple[int, int, int]]:
+        if change.place is None:
+            return -1, 0, 0, _by_time(change)
+        return first_heard[change.place.epoch], change.place.n, change.place.index, (0, 0, change.event_id)
+
+    return sorted(changes, key=key)
+
+
+def _by_time(event: AlarmEvent) -> tuple[int, int, int]:
     return event.at_us, _LIFE.index(Presence(event.presence)), event.event_id
+
+
+def _ended_ms(changes: Sequence[AlarmEvent]) -> int | None:
+    """When the condition ended that the last of these changes says is over."""
+    ended_ms: int | None = None
+    for change in reversed(changes):
+        if change.presence == Presence.PRESENT:
+            break
+        ended_ms = change.at_us // 1000
+    return ended_ms

@@ -19,11 +19,7 @@ select a.alarm_id
  limit 500
 
 -- name: past
-select a.alarm_id, s.device_id, a.onset,
-       (select min(e.at) from alarm_event e
-         where a.presence <> 'present' and e.tenant_id = a.tenant_id and e.alarm_id = a.alarm_id and e.presence in ('latched', 'ended')
-           and e.at >= (select coalesce(max(f.at), a.onset) from alarm_event f
-                         where f.tenant_id = a.tenant_id and f.alarm_id = a.alarm_id and f.presence = 'present'))
+select a.alarm_id, s.device_id, a.onset
   from alarm a
   join source s using (source_id)
  where a.tenant_id = %(tenant)s and s.device_id = any(%(devices)s) and a.onset >= %(from)s and a.onset < %(to)s
@@ -37,7 +33,7 @@ select a.alarm_id, s.path, a.code, a.kind, a.onset, a.stored_at, place_at(s.devi
  where a.tenant_id = %(tenant)s and a.alarm_id = any(%(alarms)s)
 
 -- name: states
-select alarm_id, event_id, kind, at, who, priority, presence, params
+select alarm_id, event_id, kind, at, who, priority, presence, params, epoch, n, record_index
   from alarm_event
  where tenant_id = %(tenant)s and alarm_id = any(%(alarms)s)
    and kind in ('detected', 'changed', 'latched', 'ended', 'acknowledged')

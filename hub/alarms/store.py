@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hub.alarms.domain import Alarm, AlarmEvent, Past, Published, fold
+from hub.alarms.domain import Alarm, AlarmEvent, Past, Place, Published, fold
 from hub.core.db import Connection
 from hub.core.sql import load_queries
 from hub.placement.domain import Span
@@ -34,7 +34,7 @@ async def last_event(connection: Connection, tenant: int) -> int:
 async def read_alarms(connection: Connection, tenant: int, alarms: Sequence[UUID]) -> list[Alarm]:
     """Alarms with their present state, in the order asked for; unknown ids are left out."""
     heads = await _heads(connection, tenant, alarms)  # first: an alarm that comes now would have a head and no log
-    logs = await _logs(connection, tenant, alarms)
+    logs = await read_logs(connection, tenant, alarms)
     found = {alarm: _alarm(head, logs[alarm]) for alarm, head in heads.items()}
     return [found[a] for a in alarms if a in found]
 
@@ -58,12 +58,10 @@ async def read_past(connection: Connection, tenant: int, spans: Sequence[Span], 
         "limit": limit,
     }
     rows = await (await connection.execute(QUERIES["past"], values)).fetchall()
-    ended = {
-        row[0]: None if row[3] is None else to_us(row[3]) // 1000
-        for row in rows
-        if any(span.device_id == row[1] and span.start <= row[2] < span.end for span in spans)
-    }
-    return [Past(alarm, ended[alarm.alarm_id]) for alarm in await read_alarms(connection, tenant, list(ended))]
+    wanted = [
+        row[0] for row in rows if any(span.device_id == row[1] and span.start <= row[2] < span.end for span in spans)
+    ]
+    return [Past(alarm, alarm.state.condition_ended_ms) for alarm in await read_alarms(connection, tenant, wanted)]
 
 
 async def read_since(connection: Connection, tenant: int, after: int, limit: int) -> list[Published]:
@@ -73,7 +71,7 @@ async def read_since(connection: Connection, tenant: int, after: int, limit: int
     if not rows:
         return []
     alarms = list({row[1] for row in rows})
-    logs = await _logs(connection, tenant, alarms)
+    logs = await read_logs(connection, tenant, alarms)
     heads = await _heads(connection, tenant, alarms)
     return [
         Published(int(event), _alarm(heads[alarm], [e for e in logs[alarm] if e.event_id <= event]))
@@ -87,13 +85,15 @@ async def _heads(connection: Connection, tenant: int, alarms: Sequence[UUID]) ->
     return {row[0]: row for row in rows}
 
 
-async def _logs(connection: Connection, tenant: int, alarms: Sequence[UUID]) -> dict[UUID, list[AlarmEvent]]:
+async def read_logs(connection: Connection, tenant: int, alarms: Sequence[UUID]) -> dict[UUID, list[AlarmEvent]]:
+    """Of each alarm the events that make its state."""
     values = {"tenant": tenant, "alarms": list(alarms)}
     logs: dict[UUID, list[AlarmEvent]] = defaultdict(list)
-    for alarm, event, kind, at, who, priority, presence, params in await (
+    for alarm, event, kind, at, who, priority, presence, params, epoch, n, index in await (
         await connection.execute(QUERIES["states"], values)
     ).fetchall():
-        logs[alarm].append(AlarmEvent(event, kind, to_us(at), who, priority or "", presence or "", params))
+        place = None if epoch is None else Place(bytes(epoch), n, index)
+        logs[alarm].append(AlarmEvent(event, kind, to_us(at), who, priority or "", presence or "", params, place))
     return logs
 
 

@@ -222,7 +222,7 @@ update device set battery_percent = %(percent)s, battery_at = %(at)s
 update device set refused = refused + %(records)s, refused_at = now() where tenant_id = %(tenant)s and name = %(device)s
 
 -- name: to_release
-select q.quarantine_id, q.tenant_id, q.gateway_id, g.name, q.epoch, q.lane, q.record_index, q.bytes
+select q.quarantine_id, q.tenant_id, q.gateway_id, g.name, q.epoch, q.lane, q.n, q.record_index, q.bytes
   from quarantine q
   join gateway g using (gateway_id)
  where q.state = 'releasing'

@@ -74,8 +74,8 @@ class Releaser:
         return len(rows)
 
     async def _one(self, connection: "Connection", row: "TupleRow", catalog: GatewayCatalog) -> None:
-        number, tenant, gateway, name, _, lane, index, data = row
-        refused = await self._store(connection, catalog, str(name), Lane(lane), int(index), bytes(data))
+        number, tenant, gateway, name, _, lane, n, index, data = row
+        refused = await self._store(connection, catalog, str(name), Lane(lane), (int(n), int(index)), bytes(data))
         _RELEASED.labels("refused" if refused else "stored").inc()
         if refused is None:
             await connection.execute(_QUERIES["released"], {"id": number})
@@ -88,9 +88,16 @@ class Releaser:
         )
 
     async def _store(
-        self, connection: "Connection", catalog: GatewayCatalog, gateway: str, lane: Lane, index: int, data: bytes
+        self,
+        connection: "Connection",
+        catalog: GatewayCatalog,
+        gateway: str,
+        lane: Lane,
+        place: tuple[int, int],
+        data: bytes,
     ) -> tuple[str, Said] | None:
-        """Store one record; returns reason and sentence of why it cannot be, or None."""
+        """Store the record that had this number and index; returns reason and sentence of why it cannot be, or None."""
+        n, index = place
         maker = RowMaker(
             catalog, gateway, self._now_ns, lambda: False, Tickets(None, ""), needs_admission=False, forwards=True
         )
@@ -98,7 +105,7 @@ class Releaser:
             envelope = Envelope.FromString(data)
         except ProtobufError as error:
             return "undecodable", said("message", text=error)
-        batch = Batch(lane=lane.wire, closed_ns=self._now_ns(), records=[envelope])
+        batch = Batch(lane=lane.wire, n=n, closed_ns=self._now_ns(), records=[envelope])
         rows = await maker.make_some(batch, [(index, envelope)])
         if rows.held:
             return rows.held[0].reason, rows.held[0].why

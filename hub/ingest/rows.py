@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from hub.alarms.domain import Place
 from hub.alarms.intake import AlarmChange, Seen
 from hub.core.live import LiveKind, LiveMessage
 from hub.ingest import ledger
@@ -107,7 +108,7 @@ class RowMaker:
             except RejectedError as error:
                 self._hold(rows, held_record(index, envelope, error))
                 if envelope.record.HasField("alarm"):
-                    await self._raise_anyway(rows, batch, envelope.record, now_ns, error)
+                    await self._raise_anyway(rows, batch, index, envelope, now_ns, error)
         return rows
 
     def _origin(self, path: str, epoch: bytes) -> Origin:
@@ -136,12 +137,20 @@ class RowMaker:
             raise RejectedError(NOT_ADMITTED, "not_admitted", device=device)
 
     async def _raise_anyway(
-        self, rows: Rows, batch: "Batch", record: wire.Record, now_ns: int, error: RejectedError
+        self, rows: Rows, batch: "Batch", index: int, envelope: "Envelope", now_ns: int, error: RejectedError
     ) -> None:
         """The bytes wait for a person, but a patient's alarm does not: it is raised at the hub's time, marked, if it can be read."""
         if error.reason != "origin":
             with suppress(RejectedError):
-                rows.alarms.append(await self._told.alarm(record, batch.closed_ns, now_ns, marked=str(error)))
+                change = await self._told.alarm(envelope.record, batch.closed_ns, now_ns, marked=str(error))
+                rows.alarms.append(replace(change, place=self._place(batch, index, envelope)))
+
+    def _place(self, batch: "Batch", index: int, envelope: "Envelope") -> Place | None:
+        """Where the gateway that took the record in has put it; a hub below that does not tell it has put it nowhere."""
+        if not envelope.HasField("origin"):
+            return Place(self.catalog.epoch, batch.n, index)
+        origin = envelope.origin
+        return Place(origin.epoch, origin.n, origin.index) if origin.n else None
 
     async def _take(
         self, rows: Rows, batch: "Batch", index: int, envelope: "Envelope", now_ns: int, *, live: bool
@@ -169,7 +178,8 @@ class RowMaker:
                 rows.newest[device] = gateway_ns
         elif kind == "alarm":
             change = await self._told.alarm(record, batch.closed_ns, now_ns)
-            rows.alarms.append(replace(change, seen=self._seen(rows, index, envelope, now_ns)))
+            place, seen = self._place(batch, index, envelope), self._seen(rows, index, envelope, now_ns)
+            rows.alarms.append(replace(change, place=place, seen=seen))
         else:
             rows.inserts.append(await self._told.insert(record, kind, best_ns))
             if kind == "event":

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
-from hub.alarms.intake import store_changes
+from hub.alarms.intake import Told, store_changes
 from hub.core.live import LiveKind, LiveMessage
 from hub.core.principal import Principal, PrincipalKind, Role
 from hub.core.queues import QUEUES
@@ -311,14 +311,19 @@ async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
         for device, records in () if p.again else p.rows.refused.items():
             counted = {"tenant": p.tenant_id, "device": device, "records": records}
             await connection.execute(_QUERIES["refused"], counted)
-        if p.rows.alarms:
-            who = f"gateway:{p.gateway}"
-            p.alarm_events = await store_changes(connection, p.tenant_id, p.gateway_id, who, p.rows.alarms)
+    await _store_alarms(connection, [p for p in group if p.rows.alarms])
     await outbox.put(connection, [_up(p, p.rules) for p in group if p.rules is not None])
     # In one order, so that two writers that tell of the same devices never wait for each other.
     learnt = [(p.tenant_id, query, values) for p in group for query, values in p.rows.ledger]
     for tenant, query, values in sorted(learnt, key=lambda one: (one[0], str(one[2]["device"]))):
         await connection.execute(_QUERIES[query], {**values, "tenant": tenant})
+
+
+async def _store_alarms(connection: "Connection", group: Sequence[Pending]) -> None:
+    told = [Told(p.tenant_id, p.gateway_id, f"gateway:{p.gateway}", change) for p in group for change in p.rows.alarms]
+    events = iter(await store_changes(connection, told))
+    for p in group:
+        p.alarm_events = [next(events) for _ in p.rows.alarms]
 
 
 def _up(p: Pending, rules: "Rules") -> dict[str, object]:

@@ -46,11 +46,11 @@ def shared(rules: Rules, batch: Batch, without: Sequence[int], gateway: str, epo
     only and stays.
     """
     refused = frozenset(without)
-    origin = Origin(gateway=gateway, epoch=epoch)
     part = Batch(lane=batch.lane, n=batch.n, closed_ns=batch.closed_ns)
     for index, envelope in enumerate(batch.records):
         if (index not in refused or envelope.record.HasField("alarm")) and rules.let(envelope.record):
-            one = Envelope(record=envelope.record, origin=envelope.origin if envelope.HasField("origin") else origin)
+            here = Origin(gateway=gateway, epoch=epoch, n=batch.n, index=index)
+            one = Envelope(record=envelope.record, origin=envelope.origin if envelope.HasField("origin") else here)
             if one.record.HasField("alarm"):
                 one.record.alarm.ClearField("acknowledged")
             part.records.append(one)

@@ -7,17 +7,14 @@ import time
 from contextlib import aclosing
 from uuid import UUID, uuid4
 
-import grpc
 import pytest
 
 from hub.core.live import LiveKind, LiveMessage, subscribe
 from protocols import device_package_pb2 as wire
 from protocols.link import Connection, Lane
-from protocols.uplink_pb2 import Batch, Envelope, GatewayMessage, Hello, Origin
+from protocols.uplink_pb2 import Batch, Envelope, GatewayMessage, Origin
 from tests.fixtures.ecg_groups import recording_groups, sent_hash, stored_hash
-from tests.fixtures.gateway_peer import open_channel, open_stream
 from tests.fixtures.hub import RunningHub, eventually
-from tests.fixtures.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.integration
 
@@ -110,23 +107,8 @@ async def test_a_replayed_batch_is_acknowledged_and_dropped(hub: RunningHub):
     await peer.deliver(hub.uplink, Connection.DATA)
     for again in (False, True):
         # A second stream that has lost its memory, and says the same numbers twice more.
-        async with asyncio.timeout(PATIENCE_S), open_channel(hub.uplink, peer.credentials) as channel:
-            stream = open_stream(channel)
-            credentials = peer.credentials
-            greeting = Hello(
-                version=1, tenant=credentials.tenant, gateway=credentials.gateway, epoch=peer.epoch, connection=Connection.DATA.wire
-            )  # fmt: skip
-            await stream.write(GatewayMessage(hello=greeting).SerializeToString())
-            for n in (1, 2, 2, 1):
-                await stream.write(peer.batches[Lane.NUMERIC, n])
-            await stream.done_writing()
-            while await stream.read() is not eof():
-                pass
+        await peer.say(hub.uplink, Lane.NUMERIC, (1, 2, 2, 1))
         assert hub.rows("select count(*) from observation") == [(2,)], again
-
-
-def eof() -> object:
-    return grpc.aio.EOF
 
 
 POISON = {
@@ -222,9 +204,9 @@ async def test_an_alarm_keeps_its_id_and_has_the_time_of_each_hop(hub: RunningHu
 async def test_an_end_that_overtakes_its_onset_stays_the_end(hub: RunningHub):
     peer = await hub.peer()
     alarm_id, now_ns = uuid4(), time.time_ns()
-    peer.batch(Lane.ALARM, [alarm(alarm_id.bytes, wire.PRESENCE_ENDED, at_ns=now_ns)])
     peer.batch(Lane.ALARM, [alarm(alarm_id.bytes, wire.PRESENCE_PRESENT, at_ns=now_ns - 1_000_000)])
-    await peer.deliver(hub.uplink, Connection.ALARM)
+    peer.batch(Lane.ALARM, [alarm(alarm_id.bytes, wire.PRESENCE_ENDED, at_ns=now_ns)])
+    await peer.say(hub.uplink, Lane.ALARM, (2, 1))
     assert hub.rows("select presence from alarm") == [("ended",)]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.alarms.domain import AlarmEvent, Verdict, fold, judge
+from hub.alarms.domain import AlarmEvent, Place, Verdict, fold, judge
 from protocols.record import Presence
 
 KIND = {"present": "changed", "latched": "latched", "ended": "ended"}
@@ -63,6 +63,33 @@ def test_acknowledging_is_taken_once_and_never_from_nobody(
     assert after.acknowledged is not None
     assert after.acknowledged.who == (seen[0] if seen else who)
     assert judge(after, after.acknowledged.who) is Verdict.ALREADY
+
+
+@given(st.lists(EDGE, min_size=1, max_size=8), st.randoms())
+def test_a_gateways_changes_count_as_it_numbered_them_whatever_its_clock_showed(
+    changes: list[tuple[int, Presence, str]], random: Random
+):
+    ids = list(range(len(changes)))
+    random.shuffle(ids)  # as they came
+    log = [
+        AlarmEvent(ids[n], KIND[presence], at, "gateway:g", priority, presence, {"n": n}, Place(b"e", n // 2, n % 2))
+        for n, (at, presence, priority) in enumerate(changes)
+    ]
+    state = fold(log)
+    _, presence, priority = changes[-1]
+    assert (state.presence, state.priority, state.params) == (presence, priority, {"n": len(changes) - 1})
+    assert state.detected_ms == changes[0][0] // 1000
+
+
+def test_the_condition_of_an_alarm_ended_when_the_edge_first_said_so_behind_its_last_presence():
+    log = [
+        AlarmEvent(n, KIND[presence], at, "gateway:g", "high", presence, {}, Place(b"e", n, 0))
+        for n, (at, presence) in enumerate(
+            [(3_600_000, Presence.PRESENT), (9_000, Presence.LATCHED), (5_000, Presence.PRESENT), (7_000, Presence.LATCHED),
+             (8_000, Presence.ENDED)]
+        )
+    ]  # fmt: skip
+    assert [fold(log[: n + 1]).condition_ended_ms for n in range(5)] == [None, 9, None, 7, 7]
 
 
 def test_a_latched_alarm_is_shown_until_somebody_has_seen_it():
