@@ -332,6 +332,7 @@ class Agent:
 
         def clock_stepped(by_ns: int) -> None:
             devices.clock_stepped(by_ns)
+            room.clock_stepped(by_ns)
             tell_clock(hosts)
 
         times.join(batcher, clock_stepped, uplink.wake)

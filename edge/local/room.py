@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EVENTS_KEPT = QUEUES["local-events"].bound
 ENDED_KEPT = 200
+_AHEAD_MS = 5_000  # a device's time may be put down so far ahead of the gateway's
 _OFTEN_NS = 60_000_000_000  # a device that nobody expects is shown as live so long after its last word
 
 
@@ -172,6 +173,11 @@ class Room:
                     pass
         self._tell()
 
+    def clock_stepped(self, by_ns: int) -> None:
+        """The gateway's clock was set by so much: since when a device was heard is told by the clock as it is now."""
+        self._heard_ns = {device: heard_ns + by_ns for device, heard_ns in self._heard_ns.items()}
+        self._tell()
+
     def acknowledged_at_hub(self, alarms: Iterable[UUID]) -> None:
         """Somebody has seen these at the hub, which says no name."""
         for identity in alarms:
@@ -247,7 +253,9 @@ class Room:
             return
         at_ms = record.times.best_ns // 1_000_000
         known = bed.numbers.get(record.code)
-        if known is None or at_ms >= known.at_ms:
+        # One that lies ahead of the gateway's clock is from before that was set back, and hides nothing.
+        is_ahead = known is not None and known.at_ms > self.now_ns() // 1_000_000 + _AHEAD_MS
+        if known is None or is_ahead or at_ms >= known.at_ms:
             self._numbers += 1
             bed.numbers[record.code] = Number(
                 self._numbers, record.code, record.value, record.unit, at_ms, record.quality.value

@@ -22,7 +22,7 @@ from prometheus_client import Counter, Gauge
 from hub.core.queues import QUEUES
 from protocols.wire import MAX_MESSAGE_BYTES
 
-# length of the payload, kind, version, reserved, tenant id, alarm event id (else 0), droppable messages dropped so far
+# length of the payload, kind, version, reserved, tenant id, alarm event id or clock, droppable messages dropped so far
 _HEADER = struct.Struct("<IBBHIqI")
 _VERSION = 1
 _MAX_PAYLOAD = MAX_MESSAGE_BYTES  # a record came in a batch of at most this
@@ -64,7 +64,8 @@ class LiveMessage:
     """One message. `payload`: Record bytes, or JSON: `{gateway, device, state, since_ms}` for `LINK`, `{gateway, waits}` for `BACKLOG`.
 
     `waits`: waveforms are still to come that are older than what was stored.
-    `event_id`: for an alarm the id of its last row in alarm_event, committed. `dropped`: what this subscriber has missed.
+    `event_id`: for an alarm the id of its last row in alarm_event, committed; for data another number each time that the gateway's
+    clock was set back, 0 while it was not. `dropped`: what this subscriber has missed.
     """
 
     kind: LiveKind

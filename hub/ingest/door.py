@@ -57,14 +57,14 @@ class UplinkDoor:
         alarm_writer: Writer,
         streams: Streams,
         downlink: "Downlink",
-        arrived: Callable[[int, dict[str, int]], None],
+        arrived: Callable[["Pending", "Batch"], int | None],
         backlog: Callable[[int, bool], None],
         sharing: "Sharing",
         paces: "Paces",
         tracer: "Tracer",
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`arrived` gets a gateway's id and, by device, the newest time in what was stored, ns.
+        """`arrived` gets what was stored and says how often the gateway's clock was set back; None: that was before it last was.
 
         `backlog` gets its id and whether waveforms older than those stored are still to come.
         """
@@ -317,7 +317,8 @@ class UplinkDoor:
             )
             stream.to_ack.setdefault(pending.lane, []).extend(ack.rejected)
             stream.wake.set()
-            self._arrived(link.identity.gateway_id, pending.rows.newest)
+            if pending.batch is not None and pending.lane is not Lane.ALARM:
+                pending.rows.set_clock(self._arrived(pending, pending.batch))
             if pending.lane is Lane.WAVEFORM:
                 self._backlog(link.identity.gateway_id, bool(ack.position.stored))
         else:

@@ -4,7 +4,7 @@ Also which gateways still have to send what their newest data overtook.
 Pure: times come in as nanoseconds of a steady clock. Leaves the sending to the composition root.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -46,7 +46,6 @@ class BacklogChange:
 class _Device:
     gateway_id: int
     last_ns: int
-    newest_ns: int
     interval_ns: float = 0.0
     state: LinkState = LinkState.LIVE
     since_ns: int = 0
@@ -83,24 +82,22 @@ class LinkWatch:
         if gateway is not None:
             gateway.streams = max(0, gateway.streams - 1)
 
-    def arrived(self, gateway_id: int, newest: dict[str, int], now_ns: int) -> list[LinkChange]:
-        """Data of devices arrived; `newest`: device -> newest gateway time. A backlog, being older, makes nothing live."""
+    def arrived(self, gateway_id: int, devices: Iterable[str], now_ns: int) -> list[LinkChange]:
+        """Live data of devices arrived. What they say of the time does not count: a gateway's clock may be set back. A backlog is not told here."""
         gateway = self._gateways.get(gateway_id)
         if gateway is None:
             return []
         changes: list[LinkChange] = []
-        for name, newest_ns in newest.items():
+        for name in devices:
             key = (gateway.tenant_id, name)
             device = self._devices.get(key)
             if device is None:
-                self._devices[key] = _Device(gateway_id, now_ns, newest_ns, since_ns=now_ns)
+                self._devices[key] = _Device(gateway_id, now_ns, since_ns=now_ns)
                 changes.append(LinkChange(gateway.tenant_id, gateway.name, name, LinkState.LIVE, now_ns))
-                continue
-            if newest_ns <= device.newest_ns:
                 continue
             if device.state is LinkState.LIVE:
                 device.interval_ns += _SMOOTHING * (now_ns - device.last_ns - device.interval_ns)
-            device.last_ns, device.newest_ns, device.gateway_id = now_ns, newest_ns, gateway_id
+            device.last_ns, device.gateway_id = now_ns, gateway_id
             if device.state is not LinkState.LIVE:
                 device.state, device.since_ns = LinkState.LIVE, now_ns
                 changes.append(LinkChange(gateway.tenant_id, gateway.name, name, LinkState.LIVE, now_ns))

@@ -65,6 +65,13 @@ class Rows:
         default_factory=dict[str, int]
     )  # device -> records that its quarantine has no room for
 
+    def set_clock(self, clock: int | None) -> None:
+        """Say to listeners how often the gateway's clock was set back; None: this is from before, and no page shows it as now."""
+        if clock is None:
+            self.live.clear()
+        elif clock:
+            self.live = [replace(message, event_id=clock) for message in self.live]
+
     def __len__(self) -> int:
         return len(self.observations) + len(self.waveforms) + len(self.inserts) + len(self.alarms) + len(self.held)
 

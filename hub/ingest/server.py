@@ -23,6 +23,7 @@ from hub.core.loop import watch_loop
 from hub.gateways.enrolment import create_app
 from hub.gateways.renewal import RenewalDoor
 from hub.gateways.renewal import method_handlers as renewal_handlers
+from hub.ingest.arrivals import Arrivals
 from hub.ingest.certificate import ServerCertificate
 from hub.ingest.door import TRANSPORT_BYTES, UplinkDoor, method_handlers
 from hub.ingest.downlink import Downlink, LocalPageTerms
@@ -34,7 +35,7 @@ from hub.ingest.release import Releaser
 from hub.ingest.streams import Streams
 from hub.ingest.throttled import Throttled
 from hub.ingest.traced import Tracer
-from hub.ingest.writer import Writer
+from hub.ingest.writer import Pending, Writer
 from hub.upstream.intake import Sharing
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hub.core.db import Database
     from hub.gateways.ca import CertificateAuthority
     from hub.gateways.service import GatewayService
+    from protocols.uplink_pb2 import Batch
 
 _LOOK_S = 0.25
 _GATHER_S = 0.01  # of the 250 ms in which a batch closes
@@ -90,6 +92,7 @@ class IngestServer:
     def __init__(self, parts: IngestParts) -> None:
         self._parts = parts
         self._watch = LinkWatch()
+        self._arrivals = Arrivals(time.monotonic_ns())
         self._live = LivePublisher(parts.live_path, self._links_now)
         self._data = [
             Writer(parts.database, f"data-{i}", self._live.publish, parts.checkpoint, gather_s=_GATHER_S)
@@ -232,8 +235,11 @@ class IngestServer:
             self._tell(self._watch.look(time.monotonic_ns()))
             self._tell_backlogs(self._watch.settled())
 
-    def _arrived(self, gateway_id: int, newest: dict[str, int]) -> None:
-        self._tell(self._watch.arrived(gateway_id, newest, time.monotonic_ns()))
+    def _arrived(self, pending: Pending, batch: "Batch") -> int | None:
+        came = self._arrivals.took(pending.gateway_id, pending.epoch, pending.lane, batch.n, batch.closed_ns)
+        if came.is_live:
+            self._tell(self._watch.arrived(pending.gateway_id, pending.rows.newest, time.monotonic_ns()))
+        return came.clock
 
     def _behind(self, gateway_id: int, waits: bool) -> None:
         self._tell_backlogs(self._watch.backlog(gateway_id, waits=waits))

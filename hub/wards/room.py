@@ -56,6 +56,7 @@ _TICK_S = 0.25
 _RELOAD_S = 1.0
 # What reading a message can raise, JSON of any shape and depth included.
 _UNREADABLE = (ProtobufError, DecodeError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+_TIMED = frozenset({LiveKind.WAVEFORM, LiveKind.NUMERIC})
 _ASKED = 1000  # kinds of measurement remembered as looked up
 
 
@@ -82,6 +83,18 @@ class _Tenant:
     read_at_s: float = 0.0
     whole_s: dict[str, float] = field(default_factory=dict[str, float])  # by gateway, as `Holes.due` takes it
     asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set[tuple[str, tuple[str, ...]]])
+    clocks: dict[tuple[str, LiveKind], int] = field(default_factory=dict[tuple[str, LiveKind], int])
+
+    def set_back(self, device: str, kind: LiveKind, at_ns: int) -> None:
+        """The clock of a device's gateway was set back to `at_ns`: what has a later time is older, and hides nothing."""
+        if kind is LiveKind.WAVEFORM:
+            ahead = [n for n, s in self.sources.items() if n.partition("/")[0] == device and s.newest_ns > at_ns]
+            for name in ahead:
+                del self.sources[name]
+        else:
+            late = [k for k, r in self.numerics.items() if r.device == device and r.number.at_ms > at_ns // 1_000_000]
+            for key in late:
+                del self.numerics[key]
 
     def is_due(self, now_s: float) -> bool:
         """Whether the layout is to be read anew; not more than once a second."""
@@ -141,6 +154,17 @@ class Room:
         if tenant is None or not any(device.name in tenant.links for device in bed.devices):
             return None
         return bed_link(bed, tenant.links)
+
+    def numbers_set_back(self, tenant_id: int, bed: Bed) -> dict[str, Numeric]:
+        """The live numbers of devices whose gateway's clock was set back: by its time what is stored from before seems newer."""
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            return {}
+        return {
+            code: kept.number
+            for (key, code), kept in tenant.numerics.items()
+            if key == bed.key and (kept.device, LiveKind.NUMERIC) in tenant.clocks
+        }
 
     async def look_again(self, tenant_id: int) -> Layout:
         """The tenant's beds, read anew: somebody names one that was not there."""
@@ -270,6 +294,10 @@ class Room:
         bed = tenant.layout.of_source(str(record.source))
         if bed is None:
             return
+        clock = (record.source.device, message.kind)
+        if message.kind in _TIMED and message.event_id not in {0, tenant.clocks.get(clock)}:
+            tenant.clocks[clock] = message.event_id
+            tenant.set_back(*clock, record.times.gateway_ns)
         if record.source.is_recorded:
             # Not live. But of which devices there are recordings is a part of the layout.
             tenant.stale = tenant.stale or (

@@ -85,6 +85,8 @@ class WardService:
         keys = [bed.key for bed in beds]
         async with self._database.transaction(tenant) as connection:
             numerics = await read_numerics(connection, tenant, beds)
+        for bed in beds:
+            numerics.setdefault(bed.key, {}).update(self._room.numbers_set_back(tenant, bed))
         people = await self._placement.patients(principal, keys)
         limits = await self._placement.limits(principal, keys)
         alarms, newest = await self._alarms.open(principal, keys)

@@ -442,6 +442,48 @@ async def test_samples_that_were_overtaken_are_no_gap_and_missing_ones_are_told_
         assert (us(frame.t0_ms), us(frame.end_ms)) == (start // 1000 + 1_500_000, start // 1000 + 2_000_000)
 
 
+async def test_what_comes_behind_a_step_back_of_the_gateways_clock_is_live_and_what_is_from_before_it_is_not(
+    hub: RunningHub, web: RunningWeb
+):
+    peer, client, start = await hub.peer(), await web.signed_in(), now_ns()
+    hour_ns = 3600_000_000_000
+
+    def measured(i: int, ahead_ns: int, rate: float) -> None:
+        at_ns = start + i * 500_000_000 + ahead_ns
+        peer.batch(Lane.NUMERIC, [encode_record(heart_rate(rate, at_ns))], at_ns)
+        peer.batch(Lane.WAVEFORM, [encode_record(strip(i * 125, at_ns))], at_ns)
+
+    async def shown() -> tuple[float, str]:
+        [bed] = (await client.get("/api/v1/ward/7b")).json()["beds"]
+        [rate] = [one["value"] for one in bed["numerics"] if one["code"] == HEART_RATE]
+        return rate, bed["link"]["state"]
+
+    async with socket(web, client) as connection, events(client) as stream:
+        await wanted(stream, "hello")
+        measured(0, hour_ns, 97.0)
+        measured(1, hour_ns, 97.0)
+        measured(2, 0, 80.0)
+        # The piece from just before the step is overtaken by what came behind it.
+        for lane in (Lane.NUMERIC, Lane.WAVEFORM):
+            await peer.say(hub.uplink, lane, (1, 3, 2))
+        assert (await wanted(stream, "numeric")).data["value"] == 97.0
+        assert (await wanted(stream, "numeric")).data["value"] == 80.0
+        found = await frames(connection, 4)
+        assert [(f.first_sample, us(f.t0_ms)) for f in found if f.lead == 0] == [
+            (0, (start + hour_ns) // 1000),
+            (250, start // 1000 + 1_000_000),
+        ]
+        assert await shown() == (80.0, "live"), "also a page that comes now"
+        await asyncio.sleep(2.5)
+        assert (await shown())[1] in ("device_silent", "gateway_lost")
+        measured(3, 0, 81.0)
+        await peer.say(hub.uplink, Lane.NUMERIC, (4,))
+        assert (await wanted(stream, "numeric")).data["value"] == 81.0
+        assert await shown() == (81.0, "live")
+        await peer.say(hub.uplink, Lane.WAVEFORM, (4,))
+        assert [f.first_sample for f in await frames(connection, 2)] == [375, 375]
+
+
 async def test_while_a_gateway_has_older_waveforms_to_send_nothing_is_called_missing(hub: RunningHub, web: RunningWeb):
     peer, client, start = await hub.peer(), await web.signed_in(), now_ns()
     await deliver(hub, peer, Lane.WAVEFORM, strip(0, start))

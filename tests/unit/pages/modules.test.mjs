@@ -442,3 +442,19 @@ test("a device that is slower than its neighbour at all times has a way of its o
   assert.deepEqual([quick.due(10000, 10100), slow.due(10000, 12300)], [10100, 12300], "neither is late by its own measure");
   assert.equal(slow.due(20000, 12300), 12300, "nothing is due later than now");
 });
+
+test("samples behind a step back of the gateway's clock are drawn, and the sweep goes on with them", () => {
+  const hour = 3600_000;
+  const ring = new Ring(100, 10);
+  ring.write(hour + 1000, 0, new Int16Array(50).fill(7), 1);
+  assert.equal(ring.write(1500, 50, new Int16Array(50).fill(9), 1), 150);
+  assert.equal(ring.endMs, 2000);
+  assert.ok(!Number.isNaN(ring.at(199)));
+  assert.equal(ring.write(2000, 100, new Int16Array(50).fill(9), 1), 200);
+  const playout = new Playout();
+  for (let now = 0; now < 2000; now += 250) playout.observe(hour + now, now + 100);
+  playout.time(2000);
+  for (let now = 2000; now < 4000; now += 250) playout.observe(now, now + 100);
+  assert.equal(playout.newest, 3750);
+  assert.ok(Math.abs(playout.time(4000) - 4000) < 1500);
+});

@@ -6,6 +6,8 @@ const MAX_DELAY_MS = 1500;
 const SLEW = 0.04;
 /** Farther off than this it jumps. */
 const JUMP_MS = 2500;
+/** So far behind the newest nothing is late: the gateway's clock was set back, and the newest lies ahead of it. */
+const SET_BACK_MS = 90_000;
 /** A loss is told apart from jitter after this long without data; it must show within 3 s. */
 export const SILENCE_MS = 2000;
 
@@ -45,6 +47,7 @@ export class Playout {
 
   /** @param {number} endMs time behind the newest sample of a frame @param {number} now monotonic ms */
   observe(endMs, now) {
+    if (this.newest - endMs > SET_BACK_MS) this.newest = -Infinity;
     if (endMs <= this.newest && now - this.arrivedAt < SILENCE_MS) return;
     if (this.way.take(endMs, now)) {
       const outrun = now - this.way.offset - this.newest;
@@ -68,7 +71,7 @@ export class Playout {
   }
 
   /**
-   * The patient's time that stands at the sweep's head; NaN before the first data. It never runs back, waits at the newest
+   * The patient's time that stands at the sweep's head; NaN before the first data. It runs back only with the gateway's clock, waits at the newest
    * sample while data are merely late, and goes on over the gap once they are lost.
    * @param {number} now
    */

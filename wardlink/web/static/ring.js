@@ -45,7 +45,9 @@ export class Ring {
     // Hub and gateway may both send it while the page changes between them: nothing of it is new, and the count goes on as it was.
     if (first !== this.nextSample && this.has(slot, samples.length)) return Infinity;
     if (!near || first !== this.nextSample) this.base = this.offsetBefore(slot);
-    if (this.end < 0 || slot > this.end + this.capacity) this.restart(slot);
+    // Before all that is kept: nobody sends anything so late. The gateway's clock was set back, and what was drawn lies ahead of it.
+    const setBack = slot + samples.length <= this.end - this.capacity;
+    if (this.end < 0 || slot > this.end + this.capacity || setBack) this.restart(slot);
     this.begin = Math.min(this.begin, slot);
     let earliest = Infinity;
     for (let i = 0; i < samples.length; i += 1, slot += 1) {

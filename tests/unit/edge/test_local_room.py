@@ -1,0 +1,71 @@
+"""The room of the local page when the gateway's clock is set: what was measured before hides nothing, and nobody silent looks live."""
+
+from edge.local.room import Room
+from protocols.nomenclature import HEART_RATE
+from protocols.record import Observation, SourcePath, Times
+from tests.fixtures.local_page import GATEWAY, placement
+
+S = 1_000_000_000
+HOUR = 3600 * S
+NOW = 1_750_000_000 * S
+SOURCE = SourcePath("cyton-1", ("ecg",))
+
+
+class Clock:
+    """The gateway's, as the agent tells it."""
+
+    def __init__(self) -> None:
+        self.now_ns = NOW
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+def room_at(clock: Clock) -> Room:
+    room = Room(GATEWAY, lambda _: None, clock, str)
+    room.place(placement())
+    return room
+
+
+def rate(value: float, at_ns: int) -> Observation:
+    return Observation(SOURCE, HEART_RATE, value, "/min", Times(at_ns))
+
+
+def shown(room: Room) -> tuple[float, str]:
+    [bed] = room.beds("7b")
+    return bed.numbers[HEART_RATE].value, room.link(bed).state
+
+
+def test_a_number_measured_behind_a_step_back_is_shown_at_once_and_an_older_one_is_not():
+    clock = Clock()
+    room = room_at(clock)
+    clock.now_ns += HOUR  # the clock is an hour ahead
+    room.take([rate(97.0, clock.now_ns)])
+    clock.now_ns -= HOUR
+    room.clock_stepped(-HOUR)
+    clock.now_ns += S
+    room.take([rate(80.0, clock.now_ns)])
+    assert shown(room) == (80.0, "live")
+    room.take([rate(60.0, clock.now_ns - 60 * S)])
+    assert shown(room)[0] == 80.0, "a reading that comes late stays an older one"
+
+
+def test_a_device_that_falls_silent_behind_a_step_back_is_told_silent():
+    clock = Clock()
+    room = room_at(clock)
+    clock.now_ns += HOUR
+    room.take([rate(97.0, clock.now_ns)])
+    clock.now_ns -= HOUR
+    room.clock_stepped(-HOUR)
+    assert shown(room)[1] == "live"
+    clock.now_ns += 61 * S
+    assert shown(room)[1] == "device_silent"
+
+
+def test_a_device_is_not_silent_because_the_clock_was_set_ahead():
+    clock = Clock()
+    room = room_at(clock)
+    room.take([rate(97.0, clock.now_ns)])
+    clock.now_ns += HOUR
+    room.clock_stepped(HOUR)
+    assert shown(room)[1] == "live"
