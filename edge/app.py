@@ -49,7 +49,7 @@ from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.unclaimed import Unclaimed
 from edge.placement import PlacementStore
 from edge.settings import EdgeSettings
-from edge.spool import KeptIn, Spool, SpoolKeyError
+from edge.spool import KeptIn, Spool, SpoolKeyError, WriterEndedError
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
 from edge.trial import Life, Turn
@@ -188,7 +188,7 @@ class Agent:
             self._ledger.begin(spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known)
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
             parts = self._join(identity, spool, placements, keeper, offers)
-            async with Supervisor(fatal=(EpochConflictError,)) as services:
+            async with Supervisor(fatal=(EpochConflictError, WriterEndedError)) as services:
                 for connection in Connection:
                     services.start(f"uplink-{connection.name.lower()}", lambda c=connection: parts.uplink.run(c))
                 for name, run in (
@@ -196,6 +196,7 @@ class Agent:
                     ("losses", parts.losses.run),
                     ("device-commands", parts.commander.run),
                     ("watch", parts.reporter.run),
+                    ("spool-watch", spool.watch),
                     ("loop-watch", self._lag.run),
                 ):
                     services.start(name, run)
@@ -228,6 +229,7 @@ class Agent:
                     for task in ends:
                         task.cancel()
                     conflict = services.failed.result() if services.failed.done() else None
+                    _check_writers(conflict)
                     if stop.is_set() and conflict is None:
                         _log.info("agent-stopping")
                         self._notifier.tell(STOPPING)
@@ -476,6 +478,13 @@ def _link(identity: "Identity", spool: Spool) -> LinkSender:
     for lane in Lane:
         link.spool_opened(lane, spool.held(lane), spool.newest(lane))
     return link
+
+
+def _check_writers(reason: Exception | None) -> None:
+    """AgentError when a life ended because a writer of the spool is dead: only a new process has another."""
+    if isinstance(reason, WriterEndedError):
+        end_overdue(asyncio.get_running_loop())  # a disk that a thread hangs in may hold up the end as well
+        raise AgentError(f"the spool writes no more: {reason}") from reason
 
 
 def _of(device: str, ends: Mapping[SourcePath, Resume]) -> dict[SourcePath, Resume]:

@@ -6,12 +6,13 @@ architecture). Two writer threads do the work of store.py, so that an alarm neve
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+import structlog
 
 from edge.health.metrics import SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WAITING_BYTES
 from edge.spool.frame import Frame, FrameError
@@ -19,8 +20,9 @@ from edge.spool.held import records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
 from edge.spool.keyring import KeptIn, KeySource
 from edge.spool.limits import Limits
+from edge.spool.log import Location
 from edge.spool.recovery import Recovered, alarm_rows
-from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
+from edge.spool.store import ALARM_LOG, LOG_NAMES, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
 from edge.spool.writer import GroupWriter
 from protocols.device_package_pb2 import Record as WireRecord
 from protocols.gaps import gaps_of
@@ -31,11 +33,16 @@ from protocols.uplink_pb2 import Envelope
 from protocols.wire import Arrival, decode_record, encode_batch, encode_record
 
 _RETIRE_EVERY_S = 60.0
+_WATCH_EVERY_S = 2.0
 _HANGS_S = 60.0  # a card that tidies itself up takes seconds
 _BATCH_BYTES = 1024  # that a waiting batch takes beside its payload: a small one is mostly this
 # Together as far below the bound of a batch as the longest names of sources and devices can want.
 _GAPS_OF_A_BATCH = 512
 _ARRIVALS_OF_A_BATCH = 2000
+
+_LOOK_S = 0.2
+
+_log = structlog.get_logger()
 
 OnDropped: TypeAlias = Callable[[Lane, int, int], None]
 
@@ -71,6 +78,10 @@ class _Call:
 _Work: TypeAlias = _Item | _Call
 
 
+class WriterEndedError(RuntimeError):
+    """A writer thread is dead: only a new process writes again."""
+
+
 class Spool:
     """Made by `Spool.open`; ended by `close`. `on_dropped(lane, first, last)` is called in the event loop."""
 
@@ -86,10 +97,10 @@ class Spool:
         self.on_dropped: OnDropped = lambda _lane, _first, _last: None
         self._clock, self._loop = clock_ns, loop
         self._store = Store(directory, limits, keys, clock_ns, self._tell_dropped)
-        self._retired_at = {ALARM_LOG: 0.0, WAVEFORM_LOG: 0.0}
+        self._retired_s = 0.0
         self._given_up: dict[Lane, _GivenUp] = {}
         self._waiting_bytes = dict.fromkeys(Lane, 0)
-        self._alarm_writer = GroupWriter[_Work]("spool-alarm", self._commit_alarms, self._idle_alarms)
+        self._alarm_writer = GroupWriter[_Work]("spool-alarm", self._commit_alarms, lambda: None)
         self._bulk_writer = GroupWriter[_Work]("spool-bulk", self._commit_bulk, self._idle_bulk)
 
     @classmethod
@@ -108,16 +119,21 @@ class Spool:
         loop = asyncio.get_running_loop()
         source = keys or KeySource.beside(directory)
         spool = await asyncio.to_thread(cls, directory, clock_ns, limits or Limits(), source, loop)
-        spool._alarm_writer.start()  # noqa: SLF001 - the constructor of this class
-        spool._bulk_writer.start()  # noqa: SLF001
+        spool._start()  # noqa: SLF001 - the constructor of this class
         return spool
+
+    def _start(self) -> None:
+        """From here on each log is written by its own thread only."""
+        self._store.append_alarms = self._append_alarms
+        self._alarm_writer.start()
+        self._bulk_writer.start()
 
     async def close(self) -> None:
         """Make durable what waits, write the index, end the threads."""
         for lane in Lane:
             self._tell_given_up(lane)
-        writers = (self._alarm_writer, self._bulk_writer)
-        await asyncio.gather(*(asyncio.to_thread(writer.stop) for writer in writers))
+        for writer in (self._bulk_writer, self._alarm_writer):  # in this order: the former may have work for the latter
+            await asyncio.to_thread(writer.stop)
         await asyncio.to_thread(self._store.close)
 
     @property
@@ -222,7 +238,7 @@ class Spool:
         try:
             return self._store.read(lane, n)
         except (FrameError, OSError):
-            self._in_writer(lane, lambda: self._store.give_up(lane, n, n))
+            self._in_writer(self._bulk_writer, lambda: self._store.give_up(lane, n, n))
             return None
 
     def is_recent(self, lane: Lane, n: int) -> bool:
@@ -256,7 +272,8 @@ class Spool:
 
     async def gaps_recorded(self, lane: Lane, first: int, last: int) -> None:
         """The Gap records of these numbers are durable in lane event: they are not to be made again."""
-        await asyncio.wrap_future(self._in_writer(lane, lambda: self._store.empty_holes(lane, first, last)))
+        work = self._in_writer(self._bulk_writer, lambda: self._store.empty_holes(lane, first, last))
+        await asyncio.wrap_future(work)
 
     def last_waveforms(self) -> Mapping[str, SourceEnd]:
         """Where the stored samples of each source end, by source path."""
@@ -292,15 +309,34 @@ class Spool:
         """Writer threads that have ended, or hang in the disk."""
         return [w.name for w in (self._alarm_writer, self._bulk_writer) if not w.is_alive(_HANGS_S)]
 
+    async def watch(self) -> None:
+        """For ever; WriterEndedError when a writer thread is dead: what is appended then never becomes durable."""
+        while True:
+            if dead := self.dead_writers():
+                raise WriterEndedError(f"{' and '.join(dead)} has ended, or hangs in the disk; what was durable stays")
+            await asyncio.sleep(_WATCH_EVERY_S)
+
     # -- the writer threads
 
     def _writer(self, lane: Lane) -> GroupWriter[_Work]:
         return self._alarm_writer if lane is Lane.ALARM else self._bulk_writer
 
-    def _in_writer(self, lane: Lane, run: Callable[[], None]) -> "Future[None]":
+    def _in_writer(self, writer: GroupWriter[_Work], run: Callable[[], None]) -> "Future[None]":
         call = _Call(run, Future())
-        self._writer(lane).put(call)
+        writer.put(call)
         return call.done
+
+    def _append_alarms(self, frames: Sequence[Frame]) -> list[Location]:
+        """Holes of lane alarm, found by the thread that keeps house, are written by the alarms' own, between alarms. OSError."""
+        places: list[Location] = []
+        work = self._in_writer(self._alarm_writer, lambda: places.extend(self._store.append_here(ALARM_LOG, frames)))
+        while not wait((work,), _LOOK_S).done:
+            self._bulk_writer.beat()
+            if self._bulk_writer.stopping and work.cancel():
+                msg = "the spool is closed; its alarms are not written yet"
+                raise OSError(msg)
+        work.result()
+        return places
 
     def _commit_alarms(self, work: Sequence[_Work]) -> None:
         self._commit(work, self._alarm_writer)
@@ -315,12 +351,12 @@ class Spool:
             if group:
                 self._commit_group(key, group, writer)
         for call in (w for w in work if isinstance(w, _Call)):
-            try:
-                call.run()
-            except Exception as error:  # noqa: BLE001 - the caller is told through its future; the writer has to go on
-                call.done.set_exception(error)
-            else:
-                call.done.set_result(None)
+            if call.done.set_running_or_notify_cancel():
+                error = _tried(call.run)
+                if error is None:
+                    call.done.set_result(None)
+                else:
+                    call.done.set_exception(error)
 
     def _commit_group(self, key: int, group: Sequence[_Item], writer: GroupWriter[_Work]) -> None:
         sources = [s for i in group for s in i.sources]
@@ -337,6 +373,8 @@ class Spool:
             self._loop.call_soon_threadsafe(self._settle, group, error)
         else:
             self._loop.call_soon_threadsafe(self._settle, group, None)
+        if key == ALARM_LOG and not self._store.has_spare(ALARM_LOG):
+            self._in_writer(self._bulk_writer, self._store.keep_spares)
 
     def _settle(self, group: Sequence[_Item], error: OSError | None) -> None:
         """Tell in the event loop that a group is durable, or never will be."""
@@ -352,23 +390,22 @@ class Spool:
             if self._has_room(lane):
                 self._tell_given_up(lane)
 
-    def _idle_alarms(self) -> None:
-        self._store.keep_spare(ALARM_LOG)
-        with _later():
-            self._retire(ALARM_LOG, (ALARM_LOG,))
-
     def _idle_bulk(self) -> None:
-        with _later():
-            self._store.flush_if_due()
-        self._store.keep_spare(RECORD_LOG)
-        with _later():
-            self._retire(WAVEFORM_LOG, (RECORD_LOG, WAVEFORM_LOG))
+        """All that keeps house is here: an alarm waits for nothing of it."""
+        for work in (self._store.flush_if_due, self._store.keep_spares, self._retire):
+            error = _tried(work)
+            if error is not None:
+                SPOOL_DISK_ERRORS.inc()
+                if not isinstance(error, OSError):
+                    _log.error(
+                        "spool-housekeeping-failed", error=repr(error), what_to_do="report this; it is tried again"
+                    )
 
-    def _retire(self, clock: int, keys: Sequence[int]) -> None:
-        now = time.monotonic()
-        if now - self._retired_at[clock] >= _RETIRE_EVERY_S:
-            self._retired_at[clock] = now
-            self._store.retire(keys)
+    def _retire(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._retired_s >= _RETIRE_EVERY_S:
+            self._retired_s = now_s
+            self._store.retire(LOG_NAMES)
 
     def _tell_dropped(self, lane: Lane, first: int, last: int) -> None:
         self._loop.call_soon_threadsafe(self._call_dropped, lane, first, last)
@@ -377,10 +414,10 @@ class Spool:
         self.on_dropped(lane, first, last)
 
 
-@contextmanager
-def _later() -> Generator[None]:
-    """Housekeeping that a disk refuses is done when it takes it again: the thread has batches to write."""
+def _tried(run: Callable[[], None]) -> Exception | None:
+    """What came of it: the thread has batches to write, and housekeeping that fails is done when it can be."""
     try:
-        yield
-    except OSError:
-        SPOOL_DISK_ERRORS.inc()
+        run()
+    except Exception as error:  # noqa: BLE001 - it is told, by the future or the log; the writer has to go on
+        return error
+    return None

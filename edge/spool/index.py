@@ -6,6 +6,7 @@ records of alarms are sealed as their batches are.
 It is written behind the segments, so that no append waits for it. One writing thread; reads may come from any.
 """
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -21,6 +22,9 @@ SCHEMA_VERSION = 2
 _OPEN_ALARMS = 1  # the version in which the records of alarms were not sealed
 # A sender repeats only what was not acknowledged, so at most what it keeps in flight (mosquitto: 100 unless set).
 ARRIVALS_KEPT = 1024  # of each device and lane
+# What SQLite says of a file whose bytes are wrong, or whose tables are gone; and of one that was removed or replaced beneath it.
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
+_MOVED = {sqlite3.SQLITE_READONLY_DBMOVED, sqlite3.SQLITE_IOERR_SHORT_READ}
 
 _SCHEMA = f"""
 PRAGMA journal_mode = WAL;
@@ -80,27 +84,20 @@ class ArrivalRow:
 
 
 class IndexRefusedError(OSError):
-    """The disk does not take what is to be written to the index: it is full, or damaged."""
-
-
-@contextmanager
-def _writing(lock: threading.Lock, database: sqlite3.Connection) -> Generator[sqlite3.Connection]:
-    """One transaction of the thread that writes; IndexRefusedError, and nothing of it is in the index."""
-    try:
-        with lock, database:
-            yield database
-    except sqlite3.OperationalError as error:
-        msg = f"the spool's index: {error}"
-        raise IndexRefusedError(msg) from error
+    """The index does not answer, or the disk does not take what is to be written to it: it is full, or damaged."""
 
 
 class Index:
-    """The index file. A file that SQLite cannot read, or of another version, is begun anew (`fresh`)."""
+    """The index file. A file that SQLite cannot read, or of another version, is begun anew (`fresh`).
+
+    Every method raises IndexRefusedError when SQLite refuses. `damaged` is then whether trying again is of no use, and only `clear` is.
+    """
 
     def __init__(self, path: Path, seals: Seals) -> None:
         """Open or make it. `seals`: for the records of alarms."""
         self._path, self._seals = path, seals
         self._lock = threading.Lock()
+        self.damaged = False
         self.fresh = not path.exists()
         try:
             self._db = self._open()
@@ -111,7 +108,7 @@ class Index:
                 self._seal_alarms()
             if version and not damaged:
                 self.alarms()
-        except (sqlite3.DatabaseError, SealError):
+        except (sqlite3.DatabaseError, SealError, IndexRefusedError):
             damaged = True
         if damaged:
             self.clear()
@@ -119,13 +116,14 @@ class Index:
 
     def clear(self) -> None:
         """Begin anew with an empty file."""
-        if hasattr(self, "_db"):
-            self._db.close()
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self._db = self._open()
-        self._db.executescript(_SCHEMA)
-        self.fresh = True
+        with self._asking():
+            if hasattr(self, "_db"):
+                self._db.close()
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._db = self._open()
+            self._db.executescript(_SCHEMA)
+        self.fresh, self.damaged = True, False
 
     def close(self) -> None:
         """Close the file."""
@@ -140,14 +138,20 @@ class Index:
         alarms: Iterable[AlarmRow] = (),
         arrivals: Iterable[ArrivalRow] = (),
         acknowledged: Mapping[int, Sequence[tuple[int, int]]] = MappingProxyType({}),
+        gone: tuple[Iterable[tuple[int, int]], Iterable[tuple[int, int, int]]] = ((), ()),
     ) -> None:
         """Take in what was written to segments; `scanned` says up to which byte of which segment of each log.
 
-        `acknowledged` replaces the ranges of its lanes.
+        `acknowledged` replaces the ranges of its lanes. `gone`, before all that: segments (log, number) that were deleted, and batches
+        (lane, first, last) that cannot be read any more.
         """
         rows = [(e.lane, e.n, e.last, e.closed_ns, e.log, *_where(e.location)) for e in entries]
-        with _writing(self._lock, self._db):
+        with self._writing():
             execute = self._db.executemany
+            segments = list(gone[0])
+            execute("DELETE FROM batch WHERE log = ? AND segment = ?", segments)
+            execute("DELETE FROM hole WHERE log = ? AND segment = ?", segments)
+            execute("DELETE FROM batch WHERE lane = ? AND n BETWEEN ? AND ?", gone[1])
             execute("INSERT OR REPLACE INTO batch VALUES (?,?,?,?,?,?,?,?)", (r for r in rows if not r[2]))
             execute("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?,?,?,?)", (r for r in rows if r[2]))
             execute("INSERT OR REPLACE INTO scanned VALUES (?,?,?)", scanned)
@@ -166,30 +170,23 @@ class Index:
 
     def forget(self, log: int, segment: int) -> None:
         """A segment was deleted."""
-        with _writing(self._lock, self._db):
-            self._db.execute("DELETE FROM batch WHERE log = ? AND segment = ?", (log, segment))
-            self._db.execute("DELETE FROM hole WHERE log = ? AND segment = ?", (log, segment))
+        self.write(gone=([(log, segment)], ()))
 
     def find(self, lane: int, n: int) -> Entry | None:
         """The batch with this number, or the hole that covers it."""
-        with self._lock:
+        with self._asking():
             row = self._db.execute("SELECT * FROM batch WHERE lane = ? AND n = ?", (lane, n)).fetchone()
             if row is None:
                 query = "SELECT * FROM hole WHERE lane = ? AND last >= ? AND n <= ? ORDER BY last LIMIT 1"
                 row = self._db.execute(query, (lane, n, n)).fetchone()
         return None if row is None else _entry(row)
 
-    def remove(self, lane: int, first: int, last: int) -> None:
-        """These batches cannot be read any more."""
-        with _writing(self._lock, self._db):
-            self._db.execute("DELETE FROM batch WHERE lane = ? AND n BETWEEN ? AND ?", (lane, first, last))
-
     def held(self, lane: int) -> list[tuple[int, int]]:
         """The batches of a lane, without holes, as closed ranges in order."""
         query = """
             SELECT MIN(n), MAX(n) FROM (SELECT n, n - ROW_NUMBER() OVER (ORDER BY n) AS island FROM batch WHERE lane = ?)
             GROUP BY island ORDER BY 1"""
-        with self._lock:
+        with self._asking():
             return [(int(a), int(b)) for a, b in self._db.execute(query, (lane,)).fetchall()]
 
     def closed_between(self, lane: int, from_ns: int, to_ns: int) -> list[tuple[int, int]]:
@@ -197,31 +194,31 @@ class Index:
         query = """
             SELECT MIN(n), MAX(n) FROM (SELECT n, n - ROW_NUMBER() OVER (ORDER BY n) AS island FROM batch
             WHERE lane = ? AND closed_ns >= ? AND closed_ns < ?) GROUP BY island ORDER BY 1"""
-        with self._lock:
+        with self._asking():
             return [(int(a), int(b)) for a, b in self._db.execute(query, (lane, from_ns, to_ns)).fetchall()]
 
     def kept_from_ns(self, lane: int) -> int:
         """When the oldest batch of a lane was closed; 0 when there is none."""
-        with self._lock:
+        with self._asking():
             row = self._db.execute("SELECT closed_ns FROM batch WHERE lane = ? ORDER BY n LIMIT 1", (lane,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def holes(self, lane: int, first: int, last: int) -> list[Entry]:
         """Holes that overlap these numbers."""
-        with self._lock:
+        with self._asking():
             query = "SELECT * FROM hole WHERE lane = ? AND last >= ? AND n <= ? ORDER BY last"
             rows = self._db.execute(query, (lane, first, last)).fetchall()
         return [_entry(r) for r in rows]
 
     def holes_in(self, log: int, segment: int) -> list[Entry]:
         """Holes whose frame lies in a segment."""
-        with self._lock:
+        with self._asking():
             rows = self._db.execute("SELECT * FROM hole WHERE log = ? AND segment = ?", (log, segment)).fetchall()
         return [_entry(r) for r in rows]
 
     def neighbours(self, lane: int, first: int, last: int, most: int) -> tuple[list[Entry], list[Entry]]:
         """Up to `most` batches before `first` (newest first) and behind `last` (oldest first)."""
-        with self._lock:
+        with self._asking():
             before = self._db.execute(
                 "SELECT * FROM batch WHERE lane = ? AND n < ? ORDER BY n DESC LIMIT ?", (lane, first, most)
             ).fetchall()
@@ -238,52 +235,65 @@ class Index:
                 (ORDER BY n, last ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1) AS begins FROM both),
             grouped AS (SELECT n, last, SUM(begins) OVER (ORDER BY n, last) AS island FROM marked)
             SELECT MIN(n), MAX(last) FROM grouped GROUP BY island ORDER BY 1"""
-        with self._lock:
+        with self._asking():
             return [(int(a), int(b)) for a, b in self._db.execute(query, (lane,)).fetchall()]
 
     def segments(self) -> list[tuple[int, int, int, int, int, int]]:
         """(log, segment, lane, first n, last n, newest closed_ns) of all batches."""
         query = "SELECT log, segment, lane, MIN(n), MAX(n), MAX(closed_ns) FROM batch GROUP BY log, segment, lane"
-        with self._lock:
+        with self._asking():
             return self._db.execute(query).fetchall()
 
     def scanned(self) -> dict[int, tuple[int, int]]:
         """Log to (segment, byte) up to which the index knows it."""
-        with self._lock:
+        with self._asking():
             rows = self._db.execute("SELECT log, segment, used FROM scanned").fetchall()
         return {log: (segment, used) for log, segment, used in rows}
 
     def sources(self) -> list[SourceEnd]:
         """The end of each waveform source."""
-        with self._lock:
+        with self._asking():
             return [SourceEnd(*row) for row in self._db.execute("SELECT source, end_sample, end_ns FROM source")]
 
     def alarms(self) -> list[AlarmRow]:
         """Alarms that have not ended; SealError when a record was not sealed with a key of this spool."""
-        with self._lock:
+        with self._asking():
             rows = self._db.execute("SELECT id, segment, record FROM alarm ORDER BY rowid").fetchall()
         return [AlarmRow(key, segment, self._seals.open(record, key)) for key, segment, record in rows]
-
-    def alarm_segments(self) -> set[int]:
-        """Segments that hold the newest record of an alarm which has not ended."""
-        with self._lock:
-            return {segment for (segment,) in self._db.execute("SELECT DISTINCT segment FROM alarm")}
 
     def arrivals(self) -> list[ArrivalRow]:
         """The packages that are known again, oldest first."""
         query = "SELECT lane, device, identity, n FROM arrival ORDER BY n"
-        with self._lock:
+        with self._asking():
             return [ArrivalRow(*row) for row in self._db.execute(query)]
 
     def acknowledged(self) -> dict[int, list[tuple[int, int]]]:
         """Lane to acknowledged ranges."""
         result: dict[int, list[tuple[int, int]]] = {}
-        with self._lock:
+        with self._asking():
             for lane, first, last in self._db.execute(
                 "SELECT lane, first, last FROM acknowledged ORDER BY lane, first"
             ):
                 result.setdefault(lane, []).append((first, last))
         return result
+
+    @contextmanager
+    def _asking(self) -> Generator[None]:
+        """One thread at a time; what SQLite refuses is an IndexRefusedError."""
+        try:
+            with self._lock:
+                yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            self.damaged = self.damaged or code in _MOVED or (code is not None and code & 0xFF in _DAMAGED)
+            msg = f"the spool's index: {error}"
+            raise IndexRefusedError(errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO, msg) from error
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        """One transaction; IndexRefusedError, and nothing of it is in the index."""
+        with self._asking(), self._db:
+            yield
 
     def _sealed(self, alarm: AlarmRow) -> bytes:
         return self._seals.seal(alarm.record, alarm.id)

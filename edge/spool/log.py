@@ -97,6 +97,10 @@ class SegmentLog:
         """Number of the segment that is written to (0: none yet)."""
         return max(self.segments, default=0)
 
+    def in_order(self) -> list[Segment]:
+        """The segments as they were begun."""
+        return sorted(self.segments.values(), key=lambda s: s.number)
+
     def path(self, number: int) -> Path:
         """The file of a segment."""
         return self.directory / f"{number:08d}{SUFFIX}"
@@ -130,9 +134,11 @@ class SegmentLog:
             data = encode(frame, self._sealed())
             end = begin + len(pending) + len(data)
             locations.append(Location(self.current, end - len(data), len(data)))
-            self.segments[self.current].note(frame, end)
             pending += data
         self._write(pending, begin)
+        # Only now: what a refused write left in a segment lies again in the next, and is no part of this one.
+        for frame, at in zip(frames, locations, strict=True):
+            self.segments[at.segment].note(frame, at.offset + at.size)
         return locations
 
     def read(self, location: Location) -> Found:
@@ -165,9 +171,14 @@ class SegmentLog:
             os.close(self._fd)
             self._fd, self._sealing = -1, None
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether the spare segment is ready, or none is wanted."""
+        return not self._spare.size or (self.directory / _SPARE).exists()
+
     def prepare_spare(self) -> None:
         """Have the spare segment ready; OSError when there is no room for it."""
-        if self._spare.size and not (self.directory / _SPARE).exists():
+        if not self.has_spare:
             self._allocate(self.directory / _SPARE, self._spare.size)
 
     def _position(self) -> int:

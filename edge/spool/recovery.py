@@ -41,6 +41,33 @@ class Recovered:
     torn: list[Torn] = field(default_factory=list[Torn])
 
 
+@dataclass(slots=True)
+class Content:
+    """What the frames of a segment tell the index."""
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    sources: dict[str, SourceEnd] = field(default_factory=dict[str, SourceEnd])
+    alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
+    arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
+
+    def add(self, item: Found, log: int, segment: int) -> None:
+        """Take the next frame."""
+        self.entries.append(_entry(item, log, segment))
+        if item.frame.is_hole:
+            return
+        try:
+            records = records_of(item.frame.payload)
+            self.arrivals += arrivals_of(item.frame.payload)
+        except ProtobufError:
+            return  # the checksum is good, so these are the bytes that were appended; the hub says what is wrong with them
+        self.sources.update((s.source, s) for s in source_ends(records))
+        self.alarms += alarm_rows(records, segment)
+
+    def write(self, index: Index, log: int, segment: int, used: int) -> None:
+        """Into the index, which then knows the segment up to `used`. OSError."""
+        index.write(self.entries, [(log, segment, used)], self.sources.values(), self.alarms, self.arrivals)
+
+
 def recover(index: Index, logs: Mapping[int, SegmentLog], known: Callable[[int], bool]) -> Recovered:
     """Bring index and segments to the same state. `known`: whether a lane number is one of ours."""
     result = Recovered()
@@ -94,27 +121,15 @@ def _scan_segment(
     known: Callable[[int], bool],
     result: Recovered,
 ) -> None:
-    segment = log.segments[number]
-    entries: list[Entry] = []
-    sources: dict[str, SourceEnd] = {}
-    alarms: list[AlarmRow] = []
-    arrivals: list[ArrivalRow] = []
+    segment, content = log.segments[number], Content()
     for item in log.frames(number, begin):
         if isinstance(item, Damage) or not known(item.frame.lane):
             damage = item if isinstance(item, Damage) else Damage(item.offset, item.size)
             result.damages.append((key, number, damage))
             continue
         segment.note(item.frame, item.offset + item.size)
-        entries.append(_entry(item, key, number))
-        if not item.frame.is_hole:
-            try:
-                records = records_of(item.frame.payload)
-                arrivals += arrivals_of(item.frame.payload)
-            except ProtobufError:
-                continue  # the checksum is good, so these are the bytes that were appended; the hub says what is wrong with them
-            sources.update((s.source, s) for s in source_ends(records))
-            alarms += alarm_rows(records, number)
-    index.write(entries, [(key, number, segment.used)], sources.values(), alarms, arrivals)
+        content.add(item, key, number)
+    content.write(index, key, number, segment.used)
 
 
 def _entry(found: Found, log: int, segment: int) -> Entry:

@@ -7,7 +7,6 @@ the Gap records that they make, so that the hub can be told exactly once.
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.durable import make_folder
@@ -17,8 +16,9 @@ from edge.spool.held import records_of
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
-from edge.spool.log import FULL, SegmentLog, Spare
+from edge.spool.log import FULL, Location, SegmentLog, Spare
 from edge.spool.opening import plain_until, spool_epoch, survey
+from edge.spool.places import Places
 from edge.spool.recent import Recent
 from edge.spool.recovery import recover
 from protocols.device_package_pb2 import Record as WireRecord
@@ -34,31 +34,7 @@ LOG_NAMES = {ALARM_LOG: "alarm", RECORD_LOG: "record", WAVEFORM_LOG: "waveform"}
 LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LOG, Lane.WAVEFORM: WAVEFORM_LOG}
 _RETRY_S = 1.0
 _NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
-_INDEX_EVERY_NS = 30_000_000_000  # how far the index may be behind; a start reads that much of the segments
 _SPARE_BYTES = 1 << 20  # for the holes of what goes when the disk is full
-
-
-@dataclass(slots=True)
-class _Behind:
-    """What is durable and not yet in the index."""
-
-    since_ns: int = 0  # the first of it
-    entries: dict[tuple[int, int], Entry] = field(default_factory=dict[tuple[int, int], Entry])
-    sources: dict[str, SourceEnd] = field(default_factory=dict[str, SourceEnd])
-    alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
-    arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
-    positions: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
-
-    def with_later(self, later: "_Behind") -> "_Behind":
-        """Both, as if the index had not been written between them."""
-        return _Behind(
-            self.since_ns or later.since_ns,
-            self.entries | later.entries,
-            self.sources | later.sources,
-            self.alarms + later.alarms,
-            self.arrivals + later.arrivals,
-            self.positions | later.positions,
-        )
 
 
 def _spare(key: int, limits: Limits) -> Spare:
@@ -82,10 +58,8 @@ class Store:
         """SpoolKeyError, before anything is written, when a key that the segments need is not there."""
         self.limits = limits
         self._clock, self._dropped = clock_ns, dropped
-        self._lock, self._flushing = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._recent = Recent()
-        self._behind = _Behind()
-        self._flushed: dict[tuple[int, int], Entry] = {}
         found = survey(directory, LOG_NAMES)
         ring, self.key_kept_in = keys.load(directory, found.needed)
         self.older_keys = len(found.needed.keys() - {ring.current.id})
@@ -109,9 +83,11 @@ class Store:
         self.recovered = recover(self.index, self._logs, lambda lane: lane in set(Lane))
         self._stored = {lane: Position(acknowledged.get(lane, [])) for lane in Lane}
         self._held = {lane: Ranges(self.index.held(lane)) for lane in Lane}
+        self._alive = {row.id: row.segment for row in self.index.alarms()}
+        self.places = Places(self.index, self._logs, clock_ns, self._is_held, self._positions)
+        self.append_alarms: Callable[[Sequence[Frame]], list[Location]] = self._logs[ALARM_LOG].append
         self.newest = {lane: self._find_newest(lane) for lane in Lane}
-        for key in (ALARM_LOG, RECORD_LOG):
-            self.keep_spare(key)
+        self.keep_spares()
 
     # -- from any thread
 
@@ -119,10 +95,9 @@ class Store:
         """The encoded batch, None when it is not there; FrameError when its bytes are damaged."""
         with self._lock:
             recent = self._recent.get(lane, n)
-            entry = self._behind.entries.get((lane, n)) or self._flushed.get((lane, n))
-        if recent is not None:
-            return recent
-        entry = entry or self.index.find(lane, n)
+            if recent is not None or not self._held[lane].contains(n):
+                return recent
+        entry = self.places.find(lane, n)
         if entry is None or entry.last:
             return None
         try:
@@ -149,14 +124,11 @@ class Store:
         """The hub has this of the lane."""
         with self._lock:
             self._stored[lane] = position.copy()
-            self._behind.positions[lane] = list(position)
-            self._behind.since_ns = self._behind.since_ns or self._clock()
+        self.places.acknowledged(lane, list(position))
 
     def source_ends(self) -> dict[str, SourceEnd]:
         """Where the durable samples of each source end."""
-        ends = {s.source: s for s in self.index.sources()}
-        with self._lock:
-            return {**ends, **self._behind.sources}
+        return self.places.source_ends()
 
     def allocated_bytes(self) -> int:
         """Bytes of all segments on disk."""
@@ -165,17 +137,15 @@ class Store:
     def gaps_for(self, lane: Lane, first: int, last: int) -> list[WireRecord]:
         """The Gap records that stand for these numbers and were not made yet."""
         gaps: list[WireRecord] = []
-        for entry in self.index.holes(lane, first, last):
+        for entry in self.places.holes(lane, first, last):
             payload = self._logs[entry.log].read(entry.location).frame.payload
             gaps += records_of(payload) if payload else []
         return gaps
 
     def flush_if_due(self) -> None:
         """Bring the index up to what is durable, when it is far enough behind that it is worth the pages."""
-        with self._lock:
-            behind_ns = abs(self._clock() - self._behind.since_ns) if self._behind.since_ns else 0
-            due = behind_ns >= _INDEX_EVERY_NS or len(self._behind.entries) >= self.limits.index_every_batches
-        if due:
+        self.places.mend()
+        if self.places.is_whole and self.places.is_due(self.limits.index_every_batches):
             self.flush()
 
     def closed_between(self, lane: Lane, from_ns: int, to_ns: int) -> tuple[list[tuple[int, int]], int]:
@@ -185,24 +155,7 @@ class Store:
 
     def flush(self) -> None:
         """Bring the index up to what is durable; OSError when the disk does not take it, which is tried again with what comes later."""
-        with self._flushing:
-            with self._lock:
-                behind, self._behind = self._behind, _Behind()
-                self._flushed = behind.entries  # until they can be found in the index
-            entries = list(behind.entries.values())
-            ends = {e.log: (e.log, e.location.segment, e.location.offset + e.location.size) for e in entries}
-            try:
-                self.index.write(
-                    entries, ends.values(), behind.sources.values(), behind.alarms, behind.arrivals, behind.positions
-                )
-            except OSError:
-                # A later write says how far the index goes: it may not pass over what this one did not take.
-                with self._lock:
-                    self._behind = behind.with_later(self._behind)
-                raise
-            finally:
-                with self._lock:
-                    self._flushed = {}
+        self.places.flush()
 
     def close(self) -> None:
         """Flush and close the files; the writers have ended. What the index does not take is read from the segments at the next start."""
@@ -228,22 +181,26 @@ class Store:
         """Make frames durable, making room and trying again as long as it takes; OSError once `give_up` says so."""
         begun = time.monotonic()
         entries = self._append(key, frames, give_up)
+        rows = [AlarmRow(a.id, entries[-1].location.segment, a.record) for a in alarms]
         with self._lock:
+            # Placed before it is held: whoever finds it held finds its place.
+            self.places.wrote(entries, sources, rows, arrivals)
             for entry, frame in zip(entries, frames, strict=True):
                 self._recent.add(frame)
                 self._held[Lane(frame.lane)].add(frame.n)
-                self._behind.entries[entry.lane, entry.n] = entry
                 SPOOL_WRITTEN.inc(entry.location.size)
-            self._behind.since_ns = self._behind.since_ns or self._clock()
-            self._behind.sources.update((s.source, s) for s in sources)
-            self._behind.alarms += [AlarmRow(a.id, entries[-1].location.segment, a.record) for a in alarms]
-            self._behind.arrivals += arrivals
+            for row in rows:
+                if row.record:
+                    self._alive[row.id] = row.segment
+                else:
+                    self._alive.pop(row.id, None)
         SPOOL_COMMIT.observe(time.monotonic() - begun)
 
     def retire(self, keys: Iterable[int]) -> None:
         """Drop closed segments that are acknowledged and older than the limits keep them."""
         oldest_ns = self._clock() - self.limits.keep_ns
-        alive = self.index.alarm_segments()
+        with self._lock:
+            alive = set(self._alive.values())
         for key in keys:
             log = self._logs[key]
             for segment in list(log.segments.values()):
@@ -251,22 +208,30 @@ class Store:
                 if old and self._is_acknowledged(segment.spans) and not (key == ALARM_LOG and segment.number in alive):
                     self._drop(key, segment.number)
 
-    def keep_spare(self, key: int) -> None:
-        """Have an empty segment ready, as far as the disk lets us; of a full one the oldest waveforms go for it."""
-        try:
-            self._logs[key].prepare_spare()
-        except OSError as error:
-            SPOOL_DISK_ERRORS.inc()
-            if key != ALARM_LOG and error.errno in FULL:
-                self._drop_victim()
+    def has_spare(self, key: int) -> bool:
+        """Whether an empty segment is ready for a log."""
+        return self._logs[key].has_spare
+
+    def keep_spares(self) -> None:
+        """Have an empty segment ready for alarms and one for holes, as far as the disk lets us; of a full one the oldest waveforms go for it."""
+        for key in (ALARM_LOG, RECORD_LOG):
+            try:
+                self._logs[key].prepare_spare()
+            except OSError as error:
+                SPOOL_DISK_ERRORS.inc()
+                if error.errno in FULL:
+                    self._drop_victim()
+
+    def append_here(self, key: int, frames: Sequence[Frame]) -> list[Location]:
+        """Write frames without making room, from the thread that owns the log; OSError when the disk refuses."""
+        return self._logs[key].append(frames)
 
     def give_up(self, lane: Lane, first: int, last: int) -> None:
         """Batches that cannot be read: a hole with what their neighbours tell."""
-        self.flush()
-        before, behind = self.index.neighbours(lane, first, last, _NEIGHBOURS)
-        gaps = gaps_between(self._batches(reversed(before)), self._batches(behind), SPOOL_CORRUPT, self._clock())
-        self.index.remove(lane, first, last)
+        before, behind = self.places.neighbours(lane, first, last, _NEIGHBOURS)
+        gaps = gaps_between(self._batches(before), self._batches(behind), SPOOL_CORRUPT, self._clock())
         self._make_holes(lane, [self._hole(lane, first, last, gaps)])
+        self.places.remove(lane, first, last)
         with self._lock:
             self._gone(lane, first, last)
         SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_CORRUPT).inc(last - first + 1)
@@ -274,7 +239,7 @@ class Store:
 
     def empty_holes(self, lane: Lane, first: int, last: int) -> None:
         """The Gap records of these numbers are durable elsewhere: the holes need not hold them any more."""
-        holes = self.index.holes(lane, first, last)
+        holes = self.places.holes(lane, first, last)
         self._make_holes(lane, [Frame(lane, h.n, h.closed_ns, b"", h.last) for h in holes])
 
     # -- room
@@ -327,12 +292,19 @@ class Store:
             return False
         return True
 
+    def _is_held(self, lane: int, n: int) -> bool:
+        with self._lock:
+            return self._held[Lane(lane)].contains(n)
+
+    def _positions(self) -> dict[int, list[tuple[int, int]]]:
+        with self._lock:
+            return {lane: list(position) for lane, position in self._stored.items()}
+
     def _is_acknowledged(self, spans: dict[int, tuple[int, int]]) -> bool:
         with self._lock:
             return all(self._stored[Lane(lane)].contains(*span) for lane, span in spans.items())
 
     def _drop(self, key: int, number: int) -> None:
-        self.flush()
         log = self._logs[key]
         found: dict[Lane, list[Frame]] = {}
         for item in log.frames(number):
@@ -340,7 +312,7 @@ class Store:
                 found.setdefault(Lane(item.frame.lane), []).append(item.frame)
         for name, span in log.segments[number].spans.items():
             self._give_up_unread(Lane(name), Ranges((f.n, f.n) for f in found.get(Lane(name), [])), span)
-        carried = self.index.holes_in(key, number)
+        carried = self.places.holes_in(key, number)
         holes: dict[Lane, list[Frame]] = {}
         for hole in carried:
             holes.setdefault(Lane(hole.lane), []).append(log.read(hole.location).frame)
@@ -352,7 +324,7 @@ class Store:
                 dropped.append((lane, run[0].n, run[-1].n))
         for lane, made in holes.items():
             self._make_holes(lane, made)
-        self.index.forget(key, number)
+        self.places.forget(key, number)
         log.delete(number)
         with self._lock:
             for lane, first, last in dropped:
@@ -388,7 +360,7 @@ class Store:
 
     def _find_newest(self, lane: Lane) -> int:
         """The highest number of the lane; what is missing below it, or may have been torn off above it, becomes holes."""
-        covered = Ranges(self.index.ranges(lane))
+        covered = Ranges(self.index.ranges(lane))  # `places` has nothing of this lane that is not in it
         newest = max(covered.newest, self._stored[lane].newest)
         torn = sum(t.batches for t in self.recovered.torn if LOG_OF[lane] == t.log)
         for first, last in list(covered.missing(1, newest + torn)):
@@ -403,12 +375,11 @@ class Store:
         if not holes:
             return
         key = ALARM_LOG if lane is Lane.ALARM else RECORD_LOG
-        log = self._logs[key]
-        locations = log.append(holes)
+        locations = self.append_alarms(holes) if key == ALARM_LOG else self._logs[key].append(holes)
         entries = [
             Entry(f.lane, f.n, f.last, f.closed_ns, key, where) for f, where in zip(holes, locations, strict=True)
         ]
-        self.index.write(entries)
+        self.places.made_holes(entries)
 
     def _batches(self, entries: Iterable[Entry]) -> list[list[WireRecord]]:
         batches: list[list[WireRecord]] = []

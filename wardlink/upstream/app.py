@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from edge.alone import alone
+from edge.ending import end_overdue
 from edge.health.reporter import QUIET_S
 from edge.health.status import Status
 from edge.identity import IdentityError, fall_back, load_identity
 from edge.identity.renewal import Renewal
 from edge.identity.store import utc_now
 from edge.pipeline.batcher import Batcher
-from edge.spool import KeySource, Limits, Spool
+from edge.spool import KeySource, Limits, Spool, WriterEndedError
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
 from edge.uplink import ClientPapers, Route, Uplink
@@ -57,7 +58,7 @@ def folder_of(settings: "HubSettings") -> Path:
 
 
 async def run_upstream(settings: "HubSettings") -> None:
-    """Run until SIGTERM or SIGINT, or until standard input ends when the starter said so; IdentityError, InvalidError, InUseError, SpoolKeyError."""
+    """Run until SIGTERM or SIGINT, or until standard input ends when the starter said so; IdentityError, InvalidError, InUseError, SpoolKeyError, WriterEndedError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,9 +127,10 @@ class _Life:
                 "losses": losses.run,
                 "forward-alarms": lambda: forwarder.run(alarms=True),
                 "forward-data": lambda: forwarder.run(alarms=False),
+                "spool-watch": spool.watch,
                 "status": lambda: _tell(status, spool, link, uplink, batcher),
             }
-            async with Supervisor(fatal=(EpochConflictError,)) as services:
+            async with Supervisor(fatal=(EpochConflictError, WriterEndedError)) as services:
                 for name, run in tasks.items():
                     services.start(name, run)
                 _log.info("ready", role="upstream", gateway=identity.gateway, tenant=identity.tenant)
@@ -136,6 +138,9 @@ class _Life:
                 await asyncio.wait((stopping, services.failed), return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
                 conflict = services.failed.result() if services.failed.done() else None
+                if isinstance(conflict, WriterEndedError):
+                    end_overdue(asyncio.get_running_loop())
+                    raise conflict
             await batcher.close_all()
             return conflict is None
         finally:

@@ -43,7 +43,7 @@ def run(config: ConfigOption = None) -> None:
     """Run the way up alone, until SIGTERM or Ctrl-C."""
     from edge.alone import InUseError
     from edge.identity import IdentityError
-    from edge.spool import SpoolKeyError
+    from edge.spool import SpoolKeyError, WriterEndedError
     from hub.app import set_up_logging
     from hub.command_line import fail
     from hub.core.errors import DomainError, InvalidError
@@ -54,5 +54,5 @@ def run(config: ConfigOption = None) -> None:
         asyncio.run(run_upstream(settings_of(config)))
     except DomainError as error:
         fail(error)
-    except (IdentityError, InUseError, SpoolKeyError) as error:
+    except (IdentityError, InUseError, SpoolKeyError, WriterEndedError) as error:
         fail(InvalidError(f"{error}.", "See `wardlink upstream --help`.", reason="upstream"))

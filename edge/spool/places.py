@@ -1,0 +1,264 @@
+"""Where each batch and hole lies: in the index, and in memory what is durable and not in it yet.
+
+No append waits for the index, and none is lost with it: while it refuses, what is new is kept here, and a damaged one is begun anew from
+the segments, one of them at a time, while the spool goes on. Leaves the files to `log` and what has to go to `store`.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from edge.spool.frame import Damage, Found
+from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, IndexRefusedError, SourceEnd
+from edge.spool.log import SegmentLog
+from edge.spool.recovery import Content
+
+INDEX_EVERY_NS = 30_000_000_000  # how far the index may be behind; a start reads that much of the segments
+_ANEW_EVERY_S = 60.0  # a medium that damages each new index is not read for ever
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Behind:
+    """What is durable and not yet in the index."""
+
+    since_ns: int = 0  # the first of it
+    entries: dict[tuple[int, int], Entry] = field(default_factory=dict[tuple[int, int], Entry])
+    sources: dict[str, SourceEnd] = field(default_factory=dict[str, SourceEnd])
+    alarms: list[AlarmRow] = field(default_factory=list[AlarmRow])
+    arrivals: list[ArrivalRow] = field(default_factory=list[ArrivalRow])
+    positions: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
+    holes: dict[tuple[int, int], Entry] = field(default_factory=dict[tuple[int, int], Entry])  # by lane and last number
+    forgotten: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])  # segments: log and number
+    removed: list[tuple[int, int, int]] = field(
+        default_factory=list[tuple[int, int, int]]
+    )  # lane, first and last number
+
+    def forget(self, log: int, segment: int) -> None:
+        """Nothing is in a segment any more."""
+        self.forgotten.add((log, segment))
+        self.entries = {k: e for k, e in self.entries.items() if (e.log, e.location.segment) != (log, segment)}
+        self.holes = {k: e for k, e in self.holes.items() if (e.log, e.location.segment) != (log, segment)}
+
+    def remove(self, lane: int, first: int, last: int) -> None:
+        """These batches are nowhere any more."""
+        self.removed.append((lane, first, last))
+        self.entries = {k: e for k, e in self.entries.items() if k[0] != lane or not first <= k[1] <= last}
+
+    def with_later(self, later: "_Behind") -> "_Behind":
+        """Both, as if the index had not been written between them."""
+        for segment in later.forgotten:
+            self.forget(*segment)
+        for run in later.removed:
+            self.remove(*run)
+        return _Behind(
+            self.since_ns or later.since_ns,
+            self.entries | later.entries,
+            self.sources | later.sources,
+            self.alarms + later.alarms,
+            self.arrivals + later.arrivals,
+            self.positions | later.positions,
+            self.holes | later.holes,
+            self.forgotten,
+            self.removed,
+        )
+
+
+class Places:
+    """From any thread. `mend` is for the thread that keeps house; IndexRefusedError from what needs an index that does not answer."""
+
+    def __init__(
+        self,
+        index: Index,
+        logs: Mapping[int, SegmentLog],
+        clock_ns: Callable[[], int],
+        is_held: Callable[[int, int], bool],
+        positions: Callable[[], Mapping[int, list[tuple[int, int]]]],
+    ) -> None:
+        """`is_held(lane, n)`: whether a batch was not given up; `positions`: what the hub has, by lane."""
+        self.index = index
+        self._logs, self._clock, self._is_held, self._positions = logs, clock_ns, is_held, positions
+        self._lock, self._flushing = threading.Lock(), threading.Lock()
+        self._behind = _Behind()
+        self._flushed: dict[tuple[int, int], Entry] = {}
+        self._unread: deque[tuple[int, int, int]] | None = None  # (log, segment, bytes) of an index that is begun anew
+        self._begun_s = float("-inf")
+
+    def wrote(
+        self,
+        entries: Iterable[Entry],
+        sources: Iterable[SourceEnd],
+        alarms: Iterable[AlarmRow],
+        arrivals: Iterable[ArrivalRow],
+    ) -> None:
+        """These are durable."""
+        with self._lock:
+            self._behind.entries.update(((e.lane, e.n), e) for e in entries)
+            self._behind.since_ns = self._behind.since_ns or self._clock()
+            self._behind.sources.update((s.source, s) for s in sources)
+            self._behind.alarms += alarms
+            self._behind.arrivals += arrivals
+
+    def acknowledged(self, lane: int, ranges: Sequence[tuple[int, int]]) -> None:
+        """The hub has these of a lane."""
+        with self._lock:
+            self._behind.positions[lane] = list(ranges)
+            self._behind.since_ns = self._behind.since_ns or self._clock()
+
+    def find(self, lane: int, n: int) -> Entry | None:
+        """The batch with this number, or the hole that covers it."""
+        with self._lock:
+            entry = self._behind.entries.get((lane, n)) or self._flushed.get((lane, n))
+        return entry or self._whole().find(lane, n)
+
+    def holes(self, lane: int, first: int, last: int) -> list[Entry]:
+        """Holes that overlap these numbers."""
+        return self._with_newer(
+            self._whole().holes(lane, first, last), lambda e: e.lane == lane and e.last >= first and e.n <= last
+        )
+
+    def holes_in(self, log: int, segment: int) -> list[Entry]:
+        """Holes whose frame lies in a segment, and in no newer one."""
+        return self._with_newer(
+            self._whole().holes_in(log, segment), lambda e: (e.log, e.location.segment) == (log, segment)
+        )
+
+    def _with_newer(self, known: Iterable[Entry], fits: Callable[[Entry], bool]) -> list[Entry]:
+        """Holes of the index as far as there is no newer one for the same numbers, and the newer ones."""
+        with self._lock:
+            newer = self._behind.holes
+            found = [e for e in known if (e.lane, e.last) not in newer] + [e for e in newer.values() if fits(e)]
+        return sorted(found, key=lambda e: (e.lane, e.last))
+
+    def neighbours(self, lane: int, first: int, last: int, most: int) -> tuple[list[Entry], list[Entry]]:
+        """Up to about `most` batches before `first` and as many behind `last`, both in rising order."""
+        before, behind = self._whole().neighbours(lane, first, last, most)
+        with self._lock:
+            newer = [e for e in self._behind.entries.values() if e.lane == lane]
+        placed = {e.n: e for e in (*before, *behind, *newer) if self._is_held(lane, e.n)}
+        return [placed[n] for n in sorted(placed) if n < first][-most:], [
+            placed[n] for n in sorted(placed) if n > last
+        ][:most]
+
+    def made_holes(self, holes: Iterable[Entry]) -> None:
+        """These frames of holes are durable."""
+        with self._lock:
+            self._behind.holes.update(((e.lane, e.last), e) for e in holes)
+            self._behind.since_ns = self._behind.since_ns or self._clock()
+
+    def forget(self, log: int, segment: int) -> None:
+        """A segment was deleted."""
+        with self._lock:
+            self._behind.forget(log, segment)
+            self._behind.since_ns = self._behind.since_ns or self._clock()
+
+    def remove(self, lane: int, first: int, last: int) -> None:
+        """These batches cannot be read any more."""
+        with self._lock:
+            self._behind.remove(lane, first, last)
+            self._behind.since_ns = self._behind.since_ns or self._clock()
+
+    def source_ends(self) -> dict[str, SourceEnd]:
+        """Where the durable samples of each source end."""
+        ends = {s.source: s for s in self.index.sources()}
+        with self._lock:
+            return {**ends, **self._behind.sources}
+
+    def is_due(self, most_batches: int) -> bool:
+        """Whether the index is far enough behind that it is worth the pages."""
+        with self._lock:
+            behind_ns = abs(self._clock() - self._behind.since_ns) if self._behind.since_ns else 0
+            return behind_ns >= INDEX_EVERY_NS or len(self._behind.entries) >= most_batches
+
+    def flush(self) -> None:
+        """Bring the index up to what is durable; OSError when the disk does not take it, which is tried again with what comes later."""
+        with self._flushing:
+            self._whole()
+            with self._lock:
+                behind, self._behind = self._behind, _Behind()
+                self._flushed = behind.entries  # until they can be found in the index
+            entries = [*behind.entries.values(), *behind.holes.values()]
+            ends: dict[int, tuple[int, int]] = {}
+            for e in entries:
+                end = (e.location.segment, e.location.offset + e.location.size)
+                ends[e.log] = max(ends.get(e.log, end), end)
+            try:
+                self.index.write(
+                    entries,
+                    [(log, *end) for log, end in ends.items()],
+                    behind.sources.values(),
+                    behind.alarms,
+                    behind.arrivals,
+                    behind.positions,
+                    gone=(behind.forgotten, behind.removed),
+                )
+            except OSError:
+                # A later write says how far the index goes: it may not pass over what this one did not take.
+                with self._lock:
+                    self._behind = behind.with_later(self._behind)
+                raise
+            finally:
+                with self._lock:
+                    self._flushed = {}
+
+    # -- an index that is damaged
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the index can be asked: it is not damaged, and not being made."""
+        return self._unread is None and not self.index.damaged
+
+    def _whole(self) -> Index:
+        """The index, when it can be asked."""
+        if not self.is_whole:
+            msg = "the spool's index is damaged and begun anew from the segments"
+            raise IndexRefusedError(msg)
+        return self.index
+
+    def mend(self) -> None:
+        """Begin a damaged index anew, or read one segment more for it. OSError: it goes on at the next call."""
+        if self.is_whole:
+            return
+        with self._flushing:
+            if self._unread is None or self.index.damaged:
+                self._begin_anew()
+            if self._unread:
+                self._read_again(*self._unread[0])
+                self._unread.popleft()
+            if self._unread is not None and not self._unread:
+                self.index.write(acknowledged=self._positions())
+                self._unread = None
+                _log.info("spool-index-made-anew")
+
+    def _begin_anew(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._begun_s < _ANEW_EVERY_S:
+            return
+        self._begun_s = now_s
+        _log.error(
+            "spool-index-damaged", what_to_do="it is made anew from the segments; look at the disk if it comes again"
+        )
+        unread = deque((key, s.number, s.used) for key, log in self._logs.items() for s in log.in_order())
+        self._unread = unread  # before it is cleared: nobody may take the empty one for the whole
+        self.index.clear()
+
+    def _read_again(self, key: int, number: int, used: int) -> None:
+        """Take the frames of one segment into the index, as far as it was written when that was begun anew."""
+        content = Content()
+        try:
+            for item in self._logs[key].frames(number):
+                if isinstance(item, Damage) or item.offset + item.size > used:
+                    continue
+                if self._is_there(item):
+                    content.add(item, key, number)
+        except FileNotFoundError:
+            return  # it was let go of meanwhile
+        content.write(self.index, key, number, used)
+
+    def _is_there(self, item: Found) -> bool:
+        return item.frame.is_hole or self._is_held(item.frame.lane, item.frame.n)

@@ -1,0 +1,102 @@
+"""An index that is damaged while the spool runs is made anew from the segments; nothing of the spool stops or is lost for it."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from edge.spool import Limits, Spool, WriterEndedError
+from protocols.link import Lane, Position
+from protocols.nomenclature import EVT_FAULT
+from protocols.record import DeviceEvent, Presence, Times
+from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, waveform
+from tests.fixtures.waiting import until
+
+SMALL = Limits(64 * 65536, 65536, 32768)
+EVENTS, RATES = 900, 40
+
+
+@asynccontextmanager
+async def opened(directory: Path) -> AsyncGenerator[Spool]:
+    spool = await Spool.open(directory, lambda: T0_NS, SMALL)
+    try:
+        yield spool
+    finally:
+        await spool.close()
+
+
+def event(i: int) -> DeviceEvent:
+    return DeviceEvent(ECG, EVT_FAULT, Times(T0_NS + i), (("pad", "x" * 300),))
+
+
+def overwrite(index: Path) -> None:
+    """As a medium does: all pages but the first hold something else; who has the file open finds out when it next reads one."""
+    with closing(sqlite3.connect(index)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = index.stat().st_size
+        with index.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * (size - 4096))
+        other.execute("PRAGMA user_version = 2")  # so that no connection trusts the pages that it has in memory
+        other.commit()
+
+
+def empty(index: Path) -> None:
+    with closing(sqlite3.connect(index)) as other:
+        for (table,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            other.execute(f"DROP TABLE {table}")
+        other.commit()
+
+
+@pytest.mark.parametrize("damage", [overwrite, empty])
+async def test_an_index_that_is_damaged_at_run_time_is_made_anew_and_no_alarm_waits_for_it(
+    tmp_path: Path, damage: Callable[[Path], None]
+):
+    going = alarm()
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.ALARM, [going, alarm()])
+        await asyncio.gather(*(spool.append(Lane.EVENT, [event(i)]) for i in range(EVENTS)))
+        await asyncio.gather(*(spool.append(Lane.WAVEFORM, [waveform(25 * i)]) for i in range(RATES)))
+        spool.acknowledged(Lane.EVENT, Position([(1, 5)]))
+        await asyncio.to_thread(spool._store.flush)
+        before = {n: spool.read(Lane.EVENT, n) for n in range(1, EVENTS + 1)}
+        damage(tmp_path / "index.sqlite3")
+        spool._retired_s = float("-inf")  # what keeps house asks the index now
+        spool._store.index.fresh = False
+        async with asyncio.timeout(5):
+            assert await spool.append(Lane.ALARM, [alarm(Presence.ENDED, id=going.id)]) == 2
+            assert await spool.append(Lane.NUMERIC, [heart_rate(60)]) == 1
+        await asyncio.to_thread(lambda: _closed(spool))
+        await until(lambda: spool._store.index.fresh and spool._store.places.is_whole, within_s=20)
+        assert spool.dead_writers() == []
+        assert {n: spool.read(Lane.EVENT, n) for n in range(1, EVENTS + 1)} == before
+        assert await spool.append(Lane.EVENT, [event(EVENTS)]) == EVENTS + 1
+    async with opened(tmp_path) as spool:
+        assert not spool.recovered.rebuilt, "what was made anew is good for the next start"
+        assert spool.held(Lane.EVENT) == [(1, EVENTS + 1)]
+        assert spool.held(Lane.ALARM) == [(1, 2)]
+        assert list(spool.stored(Lane.EVENT)) == [(1, 5)]
+        assert [a.presence for a in spool.active_alarms()] == [Presence.PRESENT]
+        assert spool.active_alarms()[0].id != going.id
+        assert spool.last_waveforms()[str(ECG)].end_sample == 25 * RATES
+
+
+def _closed(spool: Spool) -> None:
+    """Ask for something that only the index knows, as a hub may at any time."""
+    try:
+        spool._store.closed_between(Lane.EVENT, 0, T0_NS * 2)
+    except OSError:
+        return
+
+
+async def test_a_writer_that_has_ended_is_told_where_no_watchdog_is(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        watch = asyncio.create_task(spool.watch())
+        await asyncio.sleep(0.1)
+        assert not watch.done()
+        await asyncio.to_thread(spool._alarm_writer.stop)
+        with pytest.raises(WriterEndedError, match=r"^spool-alarm has ended"):
+            await asyncio.wait_for(watch, 10)
