@@ -21,6 +21,7 @@ from edge.spool.index import AlarmRow, ArrivalRow, SourceEnd
 from edge.spool.keyring import KeptIn, KeySource
 from edge.spool.limits import Limits
 from edge.spool.log import Location
+from edge.spool.medium import Medium
 from edge.spool.recovery import Recovered, alarm_rows
 from edge.spool.store import ALARM_LOG, LOG_NAMES, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
 from edge.spool.writer import GroupWriter
@@ -78,6 +79,10 @@ class _Call:
 _Work: TypeAlias = _Item | _Call
 
 
+class NotNowError(OSError):
+    """A batch that is there cannot be read at this moment; it can be tried again."""
+
+
 class WriterEndedError(RuntimeError):
     """A writer thread is dead: only a new process writes again."""
 
@@ -97,6 +102,7 @@ class Spool:
         self.on_dropped: OnDropped = lambda _lane, _first, _last: None
         self._clock, self._loop = clock_ns, loop
         self._store = Store(directory, limits, keys, clock_ns, self._tell_dropped)
+        self._medium = Medium(time.monotonic)
         self._retired_s = 0.0
         self._given_up: dict[Lane, _GivenUp] = {}
         self._waiting_bytes = dict.fromkeys(Lane, 0)
@@ -233,13 +239,24 @@ class Spool:
     def read(self, lane: Lane, n: int) -> bytes | None:
         """The encoded batch; None when it is not there (any more). Reads the disk: call it from a thread unless `is_recent`.
 
-        A batch whose bytes turn out to be damaged becomes a hole, which `on_dropped` tells.
+        A batch whose bytes turn out to be damaged becomes a hole, which `on_dropped` tells. NotNowError when it is there and cannot be
+        read at this moment: what the process or the system lacks just now is no damage, and one error of a medium may pass.
         """
         try:
-            return self._store.read(lane, n)
-        except (FrameError, OSError):
-            self._in_writer(self._bulk_writer, lambda: self._store.give_up(lane, n, n))
+            try:
+                return self._store.read(lane, n)
+            except FrameError:
+                return self._store.read(lane, n)
+        except FrameError:
+            self._in_writer(self._bulk_writer, lambda: self._store.give_up_unread(lane, n))
             return None
+        except OSError as error:
+            if self._medium.is_lost(lane, n, error):
+                self._in_writer(self._bulk_writer, lambda: self._store.give_up_unread(lane, n))
+                return None
+            SPOOL_DISK_ERRORS.inc()
+            msg = f"batch {n} of lane {lane.name.lower()} cannot be read now: {error}"
+            raise NotNowError(msg) from error
 
     def is_recent(self, lane: Lane, n: int) -> bool:
         """Whether `read` finds the batch in memory."""

@@ -16,6 +16,7 @@ from edge.spool.keys import KeyRing, Seals
 SUFFIX = ".seg"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SPARE = "spare"
+_PART_BYTES, _BLOCK_BYTES = 1 << 20, 4096
 
 
 @dataclass(slots=True)
@@ -58,6 +59,37 @@ def segment_files(directory: Path) -> dict[int, Path]:
     """The segments of a directory by number."""
     found = sorted(directory.glob(f"*{SUFFIX}"))
     return {int(path.stem): path for path in found if path.stem.isdecimal()}
+
+
+def read_what_can_be(path: Path) -> bytes:
+    """A file, with zeros for the blocks that the medium refuses: those are damage, and the rest is kept. OSError for any other reason."""
+    data = bytearray()
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        while len(data) < size:
+            try:
+                part = os.pread(file.fileno(), min(_PART_BYTES, size - len(data)), len(data))
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                part = _in_blocks(file.fileno(), len(data), min(_PART_BYTES, size - len(data)))
+            if not part:
+                break
+            data += part
+    return bytes(data)
+
+
+def _in_blocks(fd: int, offset: int, size: int) -> bytes:
+    data = bytearray()
+    for at in range(offset, offset + size, _BLOCK_BYTES):
+        most = min(_BLOCK_BYTES, offset + size - at)
+        try:
+            data += os.pread(fd, most, at).ljust(most, b"\0")
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data += bytes(most)
+    return bytes(data)
 
 
 class SegmentLog:
@@ -152,8 +184,8 @@ class SegmentLog:
         return Found(found.frame, location.offset, found.size)
 
     def content(self, number: int) -> bytes:
-        """A whole segment, as it lies on disk."""
-        return self.path(number).read_bytes()
+        """A whole segment, as it lies on disk; zeros where the medium does not give it."""
+        return read_what_can_be(self.path(number))
 
     def frames(self, number: int, begin: int = 0) -> Iterator[Found | Damage]:
         """What is in a segment from a byte on, in order, with the damage among it."""

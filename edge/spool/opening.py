@@ -3,6 +3,7 @@
 Nothing here is written but the epoch of a new spool and the mark `sealed-from` of one that was begun before there was a key.
 """
 
+import errno
 import hmac
 import json
 import secrets
@@ -14,7 +15,7 @@ from typing import cast
 from edge.durable import replace_file
 from edge.spool.frame import EPOCH_BYTES, first_of
 from edge.spool.keys import KeyRing
-from edge.spool.log import segment_files
+from edge.spool.log import read_what_can_be, segment_files
 
 MARK = "sealed-from"
 _LOOK_BYTES = 64 << 10
@@ -92,6 +93,11 @@ def _marked(path: Path, epoch: bytes, ring: KeyRing) -> dict[int, int] | None:
 
 
 def _first_of(path: Path) -> tuple[bytes, bytes] | None:
-    with path.open("rb") as file:
-        first = first_of(file.read(_LOOK_BYTES))
-    return first or first_of(path.read_bytes())
+    try:
+        with path.open("rb") as file:
+            first = first_of(file.read(_LOOK_BYTES))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        first = None
+    return first or first_of(read_what_can_be(path))

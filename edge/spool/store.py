@@ -4,6 +4,7 @@ Each log is written by one thread only (core.py sees to it). What goes leaves a 
 the Gap records that they make, so that the hub can be told exactly once.
 """
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -92,18 +93,21 @@ class Store:
     # -- from any thread
 
     def read(self, lane: Lane, n: int) -> bytes | None:
-        """The encoded batch, None when it is not there; FrameError when its bytes are damaged."""
+        """The encoded batch, None when it is not there; FrameError when its bytes are damaged, OSError when they cannot be read."""
         with self._lock:
             recent = self._recent.get(lane, n)
             if recent is not None or not self._held[lane].contains(n):
                 return recent
         entry = self.places.find(lane, n)
-        if entry is None or entry.last:
-            return None
         try:
-            return self._logs[entry.log].read(entry.location).frame.payload
+            if entry is not None and not entry.last:
+                return self._logs[entry.log].read(entry.location).frame.payload
         except FileNotFoundError:
+            pass
+        if not self._is_held(lane, n):
             return None  # dropped since it was looked up
+        msg = f"lane {lane.name.lower()} batch {n} is held and is nowhere"
+        raise FrameError(msg)
 
     def is_recent(self, lane: Lane, n: int) -> bool:
         """Whether `read` finds the batch in memory."""
@@ -138,7 +142,10 @@ class Store:
         """The Gap records that stand for these numbers and were not made yet."""
         gaps: list[WireRecord] = []
         for entry in self.places.holes(lane, first, last):
-            payload = self._logs[entry.log].read(entry.location).frame.payload
+            try:
+                payload = self._logs[entry.log].read(entry.location).frame.payload
+            except FrameError:
+                continue  # damaged as well: nobody knows any more what the batches held, only that they are gone
             gaps += records_of(payload) if payload else []
         return gaps
 
@@ -225,6 +232,11 @@ class Store:
     def append_here(self, key: int, frames: Sequence[Frame]) -> list[Location]:
         """Write frames without making room, from the thread that owns the log; OSError when the disk refuses."""
         return self._logs[key].append(frames)
+
+    def give_up_unread(self, lane: Lane, n: int) -> None:
+        """A batch that could not be read, unless that was done meanwhile."""
+        if self._is_held(lane, n):
+            self.give_up(lane, n, n)
 
     def give_up(self, lane: Lane, first: int, last: int) -> None:
         """Batches that cannot be read: a hole with what their neighbours tell."""
@@ -324,11 +336,11 @@ class Store:
                 dropped.append((lane, run[0].n, run[-1].n))
         for lane, made in holes.items():
             self._make_holes(lane, made)
-        self.places.forget(key, number)
-        log.delete(number)
         with self._lock:
             for lane, first, last in dropped:
                 self._gone(lane, first, last)
+        self.places.forget(key, number)
+        log.delete(number)
         for lane, first, last in dropped:
             if not self.stored(lane).contains(first):
                 SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_FULL).inc(last - first + 1)
@@ -386,8 +398,11 @@ class Store:
         for entry in entries:
             try:
                 batches.append(records_of(self._logs[entry.log].read(entry.location).frame.payload))
-            except (FrameError, OSError):
+            except FrameError:
                 continue  # a neighbour that is damaged as well says nothing; it gets a hole of its own when it is read
+            except OSError as error:
+                if error.errno not in {errno.EIO, errno.ENOENT}:
+                    raise
         return batches
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.durable import sync_folder
-from edge.spool.core import Spool
+from edge.spool.core import NotNowError, Spool
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
 from protocols.link import Lane
 from protocols.wire import arrivals_of, decode_batch
+
+_TRIES = 30
 
 
 async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits, keys: KeySource | None = None) -> int:
@@ -60,7 +62,7 @@ async def _carry_over(
             stored = old.stored(lane)
             due = [n for a, b in old.held(lane) for x, y in stored.missing(a, b) for n in range(x, y + 1)]
             for n in due:
-                data = await asyncio.to_thread(old.read, lane, n)
+                data = await _read(old, lane, n)
                 if data is not None:
                     batch = decode_batch(data)
                     await new.append(lane, batch.records, arrivals_of(batch))
@@ -71,3 +73,13 @@ async def _carry_over(
     await asyncio.to_thread(_rename, partial, directory)
     await asyncio.to_thread(shutil.rmtree, aside)
     return batches
+
+
+async def _read(spool: Spool, lane: Lane, n: int) -> bytes | None:
+    """A batch of the old spool, which is removed behind this: one that cannot be read now is waited for. NotNowError after half a minute."""
+    for _ in range(_TRIES):
+        try:
+            return await asyncio.to_thread(spool.read, lane, n)
+        except NotNowError:
+            await asyncio.sleep(1.0)
+    return await asyncio.to_thread(spool.read, lane, n)

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError as ProtobufError
 
 from edge.health.metrics import UPLINK_IGNORED, UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP, UPLINK_VIOLATIONS
 from edge.identity import IdentityError
+from edge.spool import NotNowError
 from edge.uplink.route import Route
 from protocols.link import (
     DEVICE_COMMANDS,
@@ -65,6 +66,7 @@ _CONNECT_S = 5.0
 _LEAVE_S = 3.0  # for what is in flight, half a second of the rate
 _MOVE_S = 15.0
 MAX_TOLD = 128  # messages that wait for the connection; the eldest are asked for again
+_READ_AGAIN_S = 1.0
 _BATCH_TAG = 0x12  # field 2 of GatewayMessage, length-delimited: a batch goes out as it lies in the spool
 
 _log = structlog.get_logger()
@@ -361,7 +363,11 @@ class Uplink:
     async def _resend(
         self, connection: Connection, asked: ResendAsked, call: "grpc.aio.StreamStreamCall[bytes, bytes]"
     ) -> None:
-        ranges, kept_from_ns = await self._spool.closed_between(asked.lane, asked.from_ns, asked.to_ns)
+        try:
+            ranges, kept_from_ns = await self._spool.closed_between(asked.lane, asked.from_ns, asked.to_ns)
+        except OSError as error:
+            _log.warning("resend-not-looked-up", lane=asked.lane.name.lower(), reason=str(error))
+            return  # the next stream is asked again
         _log.info("resend-asked", lane=asked.lane.name.lower(), batches=sum(b - a + 1 for a, b in ranges))
         if len(ranges) > MAX_RESENDABLE:
             _log.warning(
@@ -452,7 +458,12 @@ class Uplink:
                 await self._write(connection, call, message.SerializeToString())
             while self._may_send(connection) and (send := self._link.next(connection)) is not None:
                 if isinstance(send, SendBatch):
-                    batch = await self._batch(send.lane, send.n)
+                    try:
+                        batch = await self._batch(send.lane, send.n)
+                    except NotNowError as error:  # it keeps its place: the same is asked for next
+                        _log.warning("batch-waits-for-the-disk", reason=str(error), again_in_s=_READ_AGAIN_S)
+                        asyncio.get_running_loop().call_later(_READ_AGAIN_S, news.set)
+                        break
                     if batch is None:
                         await asyncio.sleep(0)  # the spool tells the link that it is gone
                         break

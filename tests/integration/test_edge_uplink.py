@@ -1,9 +1,12 @@
 """The shell of the uplink with a real spool and a real gRPC connection: overtaking, damage, overflow, a copied disk, a black hole."""
 
 import asyncio
+import errno
+import os
 import shutil
 import time
 from contextlib import AbstractAsyncContextManager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -101,6 +104,31 @@ async def test_a_batch_that_is_damaged_on_disk_reaches_the_hub_as_a_gap_and_hold
     [gap] = gaps(store)
     assert (gap.reason, gap.from_sample, gap.to_sample) == (SPOOL_CORRUPT, 75, 100)
     assert store.lost == [(Lane.WAVEFORM, 4, 4)]
+
+
+async def test_a_backlog_that_cannot_be_read_for_a_moment_arrives_whole_and_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        async with sending(tmp_path, authority, 1, SMALL) as agent:
+            for i in range(9):
+                await agent.append(Lane.WAVEFORM, waveform(25 * i))
+                await agent.append(Lane.ALARM, alarm())
+        real, reads = os.pread, count()
+
+        def pread(fd: int, size: int, offset: int) -> bytes:
+            if next(reads) in {3, 4, 6}:
+                raise OSError(errno.ENOMEM, "Cannot allocate memory")
+            return real(fd, size, offset)
+
+        async with sending(tmp_path, authority, hub.port, SMALL) as agent:
+            monkeypatch.setattr(os, "pread", pread)
+            await until(agent.all_acknowledged, 20)
+            assert agent.spool.held(Lane.WAVEFORM) == [(1, 9)]
+    assert next(reads) > 6
+    assert (store.lost, gaps(store)) == ([], [])
+    assert [n for lane, n, _ in store.arrived if lane is Lane.ALARM] == list(range(1, 10))
 
 
 async def test_a_copied_disk_begins_a_new_spool_and_loses_nothing(tmp_path: Path):
