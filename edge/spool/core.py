@@ -131,6 +131,7 @@ class Spool:
     def _start(self) -> None:
         """From here on each log is written by its own thread only."""
         self._store.append_alarms = self._append_alarms
+        self._store.wake_bulk = lambda: self._bulk_writer.put(_Call(self._store.keep_spares, Future()))
         self._alarm_writer.start()
         self._bulk_writer.start()
 
@@ -349,8 +350,8 @@ class Spool:
         work = self._in_writer(self._alarm_writer, lambda: places.extend(self._store.append_here(ALARM_LOG, frames)))
         while not wait((work,), _LOOK_S).done:
             self._bulk_writer.beat()
-            if self._bulk_writer.stopping and work.cancel():
-                msg = "the spool is closed; its alarms are not written yet"
+            if (self._bulk_writer.stopping or self._store.alarm_waits) and work.cancel():
+                msg = "alarms wait for room; what is to be written between them comes later"
                 raise OSError(msg)
         work.result()
         return places
@@ -391,7 +392,7 @@ class Spool:
         else:
             self._loop.call_soon_threadsafe(self._settle, group, None)
         if key == ALARM_LOG and not self._store.has_spare(ALARM_LOG):
-            self._in_writer(self._bulk_writer, self._store.keep_spares)
+            self._store.wake_bulk()
 
     def _settle(self, group: Sequence[_Item], error: OSError | None) -> None:
         """Tell in the event loop that a group is durable, or never will be."""

@@ -129,6 +129,11 @@ class SegmentLog:
         """Number of the segment that is written to (0: none yet)."""
         return max(self.segments, default=0)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the newest segment is written to."""
+        return self._fd >= 0
+
     def in_order(self) -> list[Segment]:
         """The segments as they were begun."""
         return sorted(self.segments.values(), key=lambda s: s.number)

@@ -114,7 +114,9 @@ class Places:
         """The batch with this number, or the hole that covers it."""
         with self._lock:
             entry = self._behind.entries.get((lane, n)) or self._flushed.get((lane, n))
-        return entry or self._whole().find(lane, n)
+            forgotten = self._behind.forgotten
+        entry = entry or self._whole().find(lane, n)
+        return None if entry is None or (entry.log, entry.location.segment) in forgotten else entry
 
     def holes(self, lane: int, first: int, last: int) -> list[Entry]:
         """Holes that overlap these numbers."""
@@ -174,6 +176,11 @@ class Places:
         with self._lock:
             behind_ns = abs(self._clock() - self._behind.since_ns) if self._behind.since_ns else 0
             return behind_ns >= INDEX_EVERY_NS or len(self._behind.entries) >= most_batches
+
+    @property
+    def behind(self) -> int:
+        """Batches that are not in the index."""
+        return len(self._behind.entries)
 
     def flush(self) -> None:
         """Bring the index up to what is durable; OSError when the disk does not take it, which is tried again with what comes later."""

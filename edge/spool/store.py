@@ -8,13 +8,15 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.durable import make_folder
 from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WRITTEN
 from edge.spool.frame import Damage, Found, Frame, FrameError, sealed_bytes
 from edge.spool.held import records_of
-from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, SourceEnd
+from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, IndexRefusedError, SourceEnd
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
 from edge.spool.log import FULL, Location, SegmentLog, Spare
@@ -34,6 +36,7 @@ _IN_INDEX = 0  # no log: what is sealed for the index is good there only
 LOG_NAMES = {ALARM_LOG: "alarm", RECORD_LOG: "record", WAVEFORM_LOG: "waveform"}
 LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LOG, Lane.WAVEFORM: WAVEFORM_LOG}
 _RETRY_S = 1.0
+_MOST_BEHIND, _INDEX_ROOM_EVERY_S = 16_384, 60.0  # batches, some 5 MB
 _NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
 _SPARE_BYTES = 1 << 20  # for the holes of what goes when the disk is full
 
@@ -43,6 +46,14 @@ def _spare(key: int, limits: Limits) -> Spare:
     if key == ALARM_LOG:
         return Spare(limits.alarm_segment_bytes, first=True)
     return Spare(min(_SPARE_BYTES, limits.segment_bytes)) if key == RECORD_LOG else Spare()
+
+
+@dataclass(slots=True)
+class _Owed:
+    """Holes of a segment that is let go of, which are not written yet, and what is told when they are."""
+
+    holes: dict[Lane, list[Frame]]
+    dropped: list[tuple[Lane, int, int]]
 
 
 class Store:
@@ -87,8 +98,13 @@ class Store:
         self._alive = {row.id: row.segment for row in self.index.alarms()}
         self.places = Places(self.index, self._logs, clock_ns, self._is_held, self._positions)
         self.append_alarms: Callable[[Sequence[Frame]], list[Location]] = self._logs[ALARM_LOG].append
+        self.wake_bulk: Callable[[], None] = lambda: None
+        self._alarm_waits, self._alarm_served = threading.Event(), threading.Event()
+        self._owed: list[_Owed] = []
+        self._index_room_s = 0.0
         self.newest = {lane: self._find_newest(lane) for lane in Lane}
-        self.keep_spares()
+        with suppress(OSError):
+            self.keep_spares()
 
     # -- from any thread
 
@@ -152,8 +168,17 @@ class Store:
     def flush_if_due(self) -> None:
         """Bring the index up to what is durable, when it is far enough behind that it is worth the pages."""
         self.places.mend()
-        if self.places.is_whole and self.places.is_due(self.limits.index_every_batches):
+        if not self.places.is_whole or not self.places.is_due(self.limits.index_every_batches):
+            return
+        try:
             self.flush()
+        except OSError as error:
+            now_s = time.monotonic()
+            # What waits for an index that cannot grow takes memory: so much of it is worth a segment.
+            if error.errno in FULL and self.places.behind >= _MOST_BEHIND and now_s >= self._index_room_s:
+                self._index_room_s = now_s + _INDEX_ROOM_EVERY_S
+                self._drop_victim()
+            raise
 
     def closed_between(self, lane: Lane, from_ns: int, to_ns: int) -> tuple[list[tuple[int, int]], int]:
         """The batches that are there and were closed in that time, and when the oldest that is there was closed (0: none is)."""
@@ -220,14 +245,31 @@ class Store:
         return self._logs[key].has_spare
 
     def keep_spares(self) -> None:
-        """Have an empty segment ready for alarms and one for holes, as far as the disk lets us; of a full one the oldest waveforms go for it."""
-        for key in (ALARM_LOG, RECORD_LOG):
+        """Have an empty segment ready for alarms and one for holes; of a full disk the oldest waveforms go for it. OSError when it has no room still."""
+        self._keep_spare(ALARM_LOG)
+        self._alarm_waits.clear()
+        self._alarm_served.set()
+        self._keep_spare(RECORD_LOG)
+        self._pay()
+
+    def _keep_spare(self, key: int) -> None:
+        is_first = True
+        while True:
             try:
                 self._logs[key].prepare_spare()
             except OSError as error:
-                SPOOL_DISK_ERRORS.inc()
-                if error.errno in FULL:
-                    self._drop_victim()
+                # Of one look at most one goes, so that somebody who eats up the disk does not get it all at once; for an alarm that waits all may.
+                may_drop = is_first or (key == ALARM_LOG and self._alarm_waits.is_set())
+                if error.errno not in FULL or not may_drop or not self._drop_victim(current=key == ALARM_LOG):
+                    raise
+                is_first = False
+            else:
+                return
+
+    @property
+    def alarm_waits(self) -> bool:
+        """Whether an alarm waits for the thread that makes room: that may not wait for the alarms'."""
+        return self._alarm_waits.is_set()
 
     def append_here(self, key: int, frames: Sequence[Frame]) -> list[Location]:
         """Write frames without making room, from the thread that owns the log; OSError when the disk refuses."""
@@ -271,8 +313,27 @@ class Store:
                 SPOOL_DISK_ERRORS.inc()
                 if give_up():
                     raise
-                if key == ALARM_LOG or error.errno not in FULL or not self._drop_victim():
-                    time.sleep(_RETRY_S)
+                if key == ALARM_LOG:
+                    self._ask_for_room()
+                elif self._alarm_waits.is_set():
+                    self._serve()
+                elif error.errno not in FULL or not self._drop_victim():
+                    self._alarm_waits.wait(_RETRY_S)
+
+    def _ask_for_room(self) -> None:
+        """An alarm has none: the thread that may let waveforms go is asked, which hears it also while it waits for the disk itself."""
+        self._alarm_served.clear()
+        self._alarm_waits.set()
+        self.wake_bulk()
+        self._alarm_served.wait(_RETRY_S)
+
+    def _serve(self) -> None:
+        """Room for an alarm that waits comes before one's own."""
+        try:
+            self.keep_spares()
+        except OSError:
+            SPOOL_DISK_ERRORS.inc()
+            time.sleep(_RETRY_S)
 
     def _make_room(self, key: int, size: int) -> None:
         most = self.limits.most_waveform_bytes if key == WAVEFORM_LOG else self.limits.most_record_bytes
@@ -281,28 +342,30 @@ class Store:
         while self.allocated_bytes() + size > self.limits.total_bytes and self._drop_victim():
             pass
 
-    def _drop_victim(self, keys: Sequence[int] = (WAVEFORM_LOG, RECORD_LOG)) -> bool:
+    def _drop_victim(self, keys: Sequence[int] = (WAVEFORM_LOG, RECORD_LOG), *, current: bool = False) -> bool:
         """The oldest acknowledged segment of these logs goes, else the oldest of waveforms, else the oldest of events and numbers.
 
-        False when none can go, or the disk does not take the holes that it leaves.
+        False when none can go. `current`: the one of waveforms that is written to may, when there is no other.
         """
         closed = [
             (key, segment)
             for key in keys
-            for segment in self._logs[key].segments.values()
-            if segment.number != self._logs[key].current
+            for segment in self._logs[key].in_order()
+            if segment.number != self._logs[key].current or (key == WAVEFORM_LOG and not self._logs[key].is_open)
         ]
-        done = [(s.newest_ns, key, s.number) for key, s in closed if s.spans and self._is_acknowledged(s.spans)]
-        order = min(done) if done else min(((-key, s.number, s.number) for key, s in closed), default=None)
-        if order is None:
-            return False
-        key = order[1] if done else -order[0]
-        try:
-            self._drop(key, order[2])
-        except OSError:
-            SPOOL_DISK_ERRORS.inc()
-            return False
-        return True
+        done = sorted((s.newest_ns, key, s.number) for key, s in closed if s.spans and self._is_acknowledged(s.spans))
+        others = sorted((-key, s.number) for key, s in closed)
+        if current and not others and self._logs[WAVEFORM_LOG].is_open:
+            others = [(-WAVEFORM_LOG, self._logs[WAVEFORM_LOG].current)]
+            self._logs[WAVEFORM_LOG].seal()
+        for key, number in [*((key, number) for _, key, number in done), *((-key, number) for key, number in others)]:
+            try:
+                self._drop(key, number)
+            except OSError:
+                SPOOL_DISK_ERRORS.inc()
+            else:
+                return True
+        return False
 
     def _is_held(self, lane: int, n: int) -> bool:
         with self._lock:
@@ -320,31 +383,64 @@ class Store:
         log = self._logs[key]
         found: dict[Lane, list[Frame]] = {}
         for item in log.frames(number):
-            if isinstance(item, Found) and not item.frame.is_hole:
+            if isinstance(item, Found) and not item.frame.is_hole and self._is_here(item, key, number):
                 found.setdefault(Lane(item.frame.lane), []).append(item.frame)
-        for name, span in log.segments[number].spans.items():
-            self._give_up_unread(Lane(name), Ranges((f.n, f.n) for f in found.get(Lane(name), [])), span)
-        carried = self.places.holes_in(key, number)
         holes: dict[Lane, list[Frame]] = {}
-        for hole in carried:
-            holes.setdefault(Lane(hole.lane), []).append(log.read(hole.location).frame)
+        for hole in self.places.holes_in(key, number) if key != WAVEFORM_LOG else ():
+            holes.setdefault(Lane(hole.lane), []).append(self._carried(hole))
         dropped: list[tuple[Lane, int, int]] = []
         for lane, frames in found.items():
             for run in self._runs(lane, frames):
                 gaps = gaps_of((records_of(f.payload) for f in run), SPOOL_FULL, recoverable=False, at_ns=self._clock())
                 holes.setdefault(lane, []).append(self._hole(lane, run[0].n, run[-1].n, gaps))
                 dropped.append((lane, run[0].n, run[-1].n))
-        for lane, made in holes.items():
-            self._make_holes(lane, made)
+        spans = dict(log.segments[number].spans)
+        self._owed.append(_Owed(holes, dropped))
+        try:
+            self._pay()
+        except OSError as error:
+            if error.errno not in FULL or key == ALARM_LOG:
+                self._owed.pop()
+                raise
         with self._lock:
             for lane, first, last in dropped:
                 self._gone(lane, first, last)
         self.places.forget(key, number)
         log.delete(number)
-        for lane, first, last in dropped:
-            if not self.stored(lane).contains(first):
-                SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_FULL).inc(last - first + 1)
-            self._dropped(lane, first, last)
+        with suppress(
+            OSError
+        ):  # the room is there; holes that are not written yet are owed, and a batch that is nowhere is found out
+            self._pay()
+            for name, span in spans.items():
+                self._give_up_unread(Lane(name), span)
+
+    def _is_here(self, item: Found, key: int, number: int) -> bool:
+        """Whether a frame is the one that counts: what a refused write left behind lies again in the next segment."""
+        try:
+            entry = self.places.find(item.frame.lane, item.frame.n)
+        except IndexRefusedError:
+            first, last = self._logs[key].segments[number].spans.get(item.frame.lane, (1, 0))
+            return first <= item.frame.n <= last and self._is_held(item.frame.lane, item.frame.n)
+        return entry is not None and not entry.last and (entry.log, entry.location.segment) == (key, number)
+
+    def _carried(self, hole: Entry) -> Frame:
+        try:
+            return self._logs[hole.log].read(hole.location).frame
+        except FrameError:  # what it held nobody knows any more; that the numbers are gone stays true
+            return Frame(hole.lane, hole.n, hole.closed_ns, b"", hole.last)
+
+    def _pay(self) -> None:
+        """Write the holes of segments that were let go of; whoever waits to hear of them does. OSError, and they stay owed."""
+        while self._owed:
+            owed = self._owed[0]
+            for lane in list(owed.holes):
+                self._make_holes(lane, owed.holes[lane])
+                del owed.holes[lane]
+            self._owed.pop(0)
+            for lane, first, last in owed.dropped:
+                if not self.stored(lane).contains(first):
+                    SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_FULL).inc(last - first + 1)
+                self._dropped(lane, first, last)
 
     def _gone(self, lane: Lane, first: int, last: int) -> None:
         """Within the lock: these are not to be read any more."""
@@ -362,11 +458,13 @@ class Store:
                 runs.append([frame])
         return runs
 
-    def _give_up_unread(self, lane: Lane, found: Ranges, span: tuple[int, int]) -> None:
+    def _give_up_unread(self, lane: Lane, span: tuple[int, int]) -> None:
+        """What a segment that is gone should have held, and did not give: found nowhere at the next reading, unless it is told now."""
         with self._lock:
-            unread = [part for a, b in found.missing(*span) for part in self._held[lane].within(a, b)]
-        for first, last in unread:
-            self.give_up(lane, first, last)
+            held = list(self._held[lane].within(*span))
+        for n in (n for a, b in held for n in range(a, b + 1)):
+            if self.places.find(lane, n) is None:
+                self.give_up(lane, n, n)
 
     # -- holes
 
