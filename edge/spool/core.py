@@ -23,7 +23,7 @@ from edge.spool.limits import Limits
 from edge.spool.log import Location
 from edge.spool.medium import Medium
 from edge.spool.recovery import Recovered, alarm_rows
-from edge.spool.store import ALARM_LOG, LOG_NAMES, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
+from edge.spool.store import ALARM_LOG, LOG_OF, RECORD_LOG, WAVEFORM_LOG, Store
 from edge.spool.writer import GroupWriter
 from protocols.device_package_pb2 import Record as WireRecord
 from protocols.gaps import gaps_of
@@ -97,11 +97,12 @@ class Spool:
         limits: Limits,
         keys: KeySource,
         loop: asyncio.AbstractEventLoop,
+        monotonic_ns: Callable[[], int],
     ) -> None:
         """Use `open`."""
         self.on_dropped: OnDropped = lambda _lane, _first, _last: None
         self._clock, self._loop = clock_ns, loop
-        self._store = Store(directory, limits, keys, clock_ns, self._tell_dropped)
+        self._store = Store(directory, limits, keys, clock_ns, self._tell_dropped, monotonic_ns)
         self._medium = Medium(time.monotonic)
         self._retired_s = 0.0
         self._given_up: dict[Lane, _GivenUp] = {}
@@ -116,15 +117,16 @@ class Spool:
         clock_ns: Callable[[], int],
         limits: Limits | None = None,
         keys: KeySource | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> "Spool":
         """Open or make the spool of a directory; reads, off the event loop, whatever the index does not know.
 
         `keys`: where its keys are; unless given, in the file `spool.key` beside the directory. SpoolKeyError when one is not there
-        that the segments need; then nothing was written.
+        that the segments need; then nothing was written. `clock_ns` is the time, `monotonic_ns` what ages acknowledged data.
         """
         loop = asyncio.get_running_loop()
         source = keys or KeySource.beside(directory)
-        spool = await asyncio.to_thread(cls, directory, clock_ns, limits or Limits(), source, loop)
+        spool = await asyncio.to_thread(cls, directory, clock_ns, limits or Limits(), source, loop, monotonic_ns)
         spool._start()  # noqa: SLF001 - the constructor of this class
         return spool
 
@@ -423,7 +425,7 @@ class Spool:
         now_s = time.monotonic()
         if now_s - self._retired_s >= _RETIRE_EVERY_S:
             self._retired_s = now_s
-            self._store.retire(LOG_NAMES)
+            self._store.retire()
 
     def _tell_dropped(self, lane: Lane, first: int, last: int) -> None:
         self._loop.call_soon_threadsafe(self._call_dropped, lane, first, last)

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS source (source TEXT PRIMARY KEY, end_sample INTEGER, 
 CREATE TABLE IF NOT EXISTS alarm (id BLOB PRIMARY KEY, segment INTEGER, record BLOB);
 CREATE TABLE IF NOT EXISTS arrival (lane INTEGER, device TEXT, identity BLOB, n INTEGER,
     PRIMARY KEY (lane, device, identity)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS age (log INTEGER, segment INTEGER, since_ns INTEGER, PRIMARY KEY (log, segment)) WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
@@ -139,11 +140,12 @@ class Index:
         arrivals: Iterable[ArrivalRow] = (),
         acknowledged: Mapping[int, Sequence[tuple[int, int]]] = MappingProxyType({}),
         gone: tuple[Iterable[tuple[int, int]], Iterable[tuple[int, int, int]]] = ((), ()),
+        ages: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         """Take in what was written to segments; `scanned` says up to which byte of which segment of each log.
 
         `acknowledged` replaces the ranges of its lanes. `gone`, before all that: segments (log, number) that were deleted, and batches
-        (lane, first, last) that cannot be read any more.
+        (lane, first, last) that cannot be read any more. `ages` replaces all that are there.
         """
         rows = [(e.lane, e.n, e.last, e.closed_ns, e.log, *_where(e.location)) for e in entries]
         with self._writing():
@@ -164,6 +166,9 @@ class Index:
                 else:
                     self._db.execute("DELETE FROM alarm WHERE id = ?", (a.id,))
             self._write_arrivals(list(arrivals))
+            if ages is not None:
+                self._db.execute("DELETE FROM age")
+                execute("INSERT INTO age VALUES (?,?,?)", [(*segment, since) for segment, since in ages.items()])
             for lane, ranges in acknowledged.items():
                 self._db.execute("DELETE FROM acknowledged WHERE lane = ?", (lane,))
                 self._db.executemany("INSERT INTO acknowledged VALUES (?,?,?)", [(lane, a, b) for a, b in ranges])
@@ -266,6 +271,12 @@ class Index:
         query = "SELECT lane, device, identity, n FROM arrival ORDER BY n"
         with self._asking():
             return [ArrivalRow(*row) for row in self._db.execute(query)]
+
+    def ages(self) -> dict[tuple[int, int], int]:
+        """Since when the hub has had what is in a segment (log, number), by the clock of `ages`."""
+        with self._asking():
+            rows = self._db.execute("SELECT log, segment, since_ns FROM age").fetchall()
+        return {(log, segment): since for log, segment, since in rows}
 
     def acknowledged(self) -> dict[int, list[tuple[int, int]]]:
         """Lane to acknowledged ranges."""

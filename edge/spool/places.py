@@ -39,6 +39,8 @@ class _Behind:
         default_factory=list[tuple[int, int, int]]
     )  # lane, first and last number
 
+    ages: Mapping[tuple[int, int], int] | None = None
+
     def forget(self, log: int, segment: int) -> None:
         """Nothing is in a segment any more."""
         self.forgotten.add((log, segment))
@@ -66,6 +68,7 @@ class _Behind:
             self.holes | later.holes,
             self.forgotten,
             self.removed,
+            self.ages if later.ages is None else later.ages,
         )
 
 
@@ -109,6 +112,11 @@ class Places:
         with self._lock:
             self._behind.positions[lane] = list(ranges)
             self._behind.since_ns = self._behind.since_ns or self._clock()
+
+    def aged(self, ages: Mapping[tuple[int, int], int]) -> None:
+        """Since when the hub has had what is in the segments; written with what comes next, since there is no hurry."""
+        with self._lock:
+            self._behind.ages = ages
 
     def find(self, lane: int, n: int) -> Entry | None:
         """The batch with this number, or the hole that covers it."""
@@ -203,6 +211,7 @@ class Places:
                     behind.arrivals,
                     behind.positions,
                     gone=(behind.forgotten, behind.removed),
+                    ages=behind.ages,
                 )
             except OSError:
                 # A later write says how far the index goes: it may not pass over what this one did not take.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge.durable import make_folder
 from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WRITTEN
+from edge.spool.ages import Ages
 from edge.spool.frame import Damage, Found, Frame, FrameError, sealed_bytes
 from edge.spool.held import records_of
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, IndexRefusedError, SourceEnd
@@ -66,6 +67,7 @@ class Store:
         keys: KeySource,
         clock_ns: Callable[[], int],
         dropped: Callable[[Lane, int, int], None],
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """SpoolKeyError, before anything is written, when a key that the segments need is not there."""
         self.limits = limits
@@ -96,6 +98,7 @@ class Store:
         self._stored = {lane: Position(acknowledged.get(lane, [])) for lane in Lane}
         self._held = {lane: Ranges(self.index.held(lane)) for lane in Lane}
         self._alive = {row.id: row.segment for row in self.index.alarms()}
+        self._ages = Ages(self.index.ages(), monotonic_ns)
         self.places = Places(self.index, self._logs, clock_ns, self._is_held, self._positions)
         self.append_alarms: Callable[[Sequence[Frame]], list[Location]] = self._logs[ALARM_LOG].append
         self.wake_bulk: Callable[[], None] = lambda: None
@@ -228,17 +231,22 @@ class Store:
                     self._alive.pop(row.id, None)
         SPOOL_COMMIT.observe(time.monotonic() - begun)
 
-    def retire(self, keys: Iterable[int]) -> None:
-        """Drop closed segments that are acknowledged and older than the limits keep them."""
-        oldest_ns = self._clock() - self.limits.keep_ns
+    def retire(self) -> None:
+        """Drop closed segments that the hub has had for as long as the limits keep them."""
         with self._lock:
             alive = set(self._alive.values())
-        for key in keys:
-            log = self._logs[key]
-            for segment in list(log.segments.values()):
-                old = segment.newest_ns < oldest_ns and segment.number != log.current
-                if old and self._is_acknowledged(segment.spans) and not (key == ALARM_LOG and segment.number in alive):
-                    self._drop(key, segment.number)
+        try:
+            for key, log in self._logs.items():
+                for segment in log.in_order():
+                    if segment.number != log.current:
+                        acknowledged = self._is_acknowledged(segment.spans)
+                        age_ns = self._ages.look((key, segment.number), acknowledged=acknowledged)
+                        is_alive = key == ALARM_LOG and segment.number in alive
+                        if acknowledged and age_ns >= self.limits.keep_ns and not is_alive:
+                            self._drop(key, segment.number)
+        finally:
+            there = {(key, number) for key, log in self._logs.items() for number in list(log.segments)}
+            self.places.aged(self._ages.rows(there))
 
     def has_spare(self, key: int) -> bool:
         """Whether an empty segment is ready for a log."""
@@ -353,12 +361,19 @@ class Store:
             for segment in self._logs[key].in_order()
             if segment.number != self._logs[key].current or (key == WAVEFORM_LOG and not self._logs[key].is_open)
         ]
-        done = sorted((s.newest_ns, key, s.number) for key, s in closed if s.spans and self._is_acknowledged(s.spans))
+        done = sorted(
+            (self._ages.since_ns((key, s.number)), s.newest_ns, key, s.number)
+            for key, s in closed
+            if s.spans and self._is_acknowledged(s.spans)
+        )
         others = sorted((-key, s.number) for key, s in closed)
         if current and not others and self._logs[WAVEFORM_LOG].is_open:
             others = [(-WAVEFORM_LOG, self._logs[WAVEFORM_LOG].current)]
             self._logs[WAVEFORM_LOG].seal()
-        for key, number in [*((key, number) for _, key, number in done), *((-key, number) for key, number in others)]:
+        for key, number in [
+            *((key, number) for _, _, key, number in done),
+            *((-key, number) for key, number in others),
+        ]:
             try:
                 self._drop(key, number)
             except OSError:

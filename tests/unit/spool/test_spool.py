@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from hashlib import shake_256
 from itertools import pairwise
@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from edge.spool import ARRIVALS_KEPT, Limits, Spool
+from edge.spool.limits import DAY_NS
 from edge.spool.succession import succeed
 from protocols.link import Lane, Position
 from protocols.nomenclature import EVT_FAULT, QUEUE_OVERFLOW, SPOOL_CORRUPT, SPOOL_FULL
@@ -217,17 +218,44 @@ async def test_what_the_hub_has_goes_before_what_it_has_not(tmp_path: Path):
         assert all([await spool.gaps_for(lane, a, b) for lane, a, b in dropped])
 
 
-async def test_acknowledged_data_stay_for_a_day_while_there_is_room(tmp_path: Path):
-    now, before = [T0_NS], given_up(Lane.WAVEFORM, SPOOL_FULL)
-    spool = await Spool.open(tmp_path, lambda: now[0], SMALL)
+async def kept_house(spool: Spool, run: Callable[[], object]) -> None:
+    """As the thread that keeps house does it."""
+    await asyncio.wrap_future(spool._in_writer(spool._bulk_writer, lambda: (run(), None)[1]))
+
+
+@pytest.mark.parametrize("step_ns", [2 * DAY_NS, 73 * 365 * DAY_NS, -56 * 365 * DAY_NS])
+async def test_acknowledged_data_stay_for_a_day_while_there_is_room_whatever_the_clock_says(
+    tmp_path: Path, step_ns: int
+):
+    wall, monotonic, before = [T0_NS], [5 * NS_PER_S], given_up(Lane.WAVEFORM, SPOOL_FULL)
+
+    async def begun() -> Spool:
+        return await Spool.open(tmp_path, lambda: wall[0], SMALL, monotonic_ns=lambda: monotonic[0])
+
+    async def after(hours: float, spool: Spool) -> bool:
+        """Whether the first batch is there when so much time has passed."""
+        for step in (0, round(hours * 3600 * NS_PER_S)):
+            monotonic[0] += step
+            await kept_house(spool, spool._store.retire)
+        return spool.read(Lane.WAVEFORM, 1) is not None
+
+    spool = await begun()
+    await fill(spool, 60)
+    assert await after(30, spool), "the hub has not got it"
+    spool.acknowledged(Lane.WAVEFORM, Position([(1, 60)]))
+    assert await after(1, spool)
+    wall[0] += step_ns
+    assert await after(1, spool), "the clock was set, and nothing else"
+    await spool.close()
+    monotonic[0] = 0  # the machine began anew
+    spool = await begun()
+    assert await after(21.9, spool), "23.9 hours"
+    spool.acknowledged(Lane.WAVEFORM, Position([(1, 1)]))
+    assert await after(1, spool), "a hub that was put back lacks it"
+    spool.acknowledged(Lane.WAVEFORM, Position([(1, 60)]))
+    assert await after(23.9, spool)
     try:
-        await fill(spool, 60)
-        spool.acknowledged(Lane.WAVEFORM, Position([(1, 60)]))
-        spool._store.retire((3,))
-        assert spool.read(Lane.WAVEFORM, 1) is not None
-        now[0] += 25 * 3600 * NS_PER_S
-        spool._store.retire((3,))
-        assert spool.read(Lane.WAVEFORM, 1) is None
+        assert not await after(0.2, spool)
         assert spool.read(Lane.WAVEFORM, 60) is not None
         assert given_up(Lane.WAVEFORM, SPOOL_FULL) == before, "nothing was lost: the hub has it"
     finally:

@@ -289,9 +289,11 @@ async def test_a_key_that_was_replaced_is_needed_until_its_segments_have_gone(tm
             pass
     credential.write_text("ef" * 32 + "  # the new one\n" + old)
     keys = KeySource(tmp_path / "spool.key", credential)
-    spool = await Spool.open(tmp_path / "spool", lambda: T0_NS + 25 * 3600 * NS_PER_S, SMALL, keys)
+    open_ns = [0]
+    spool = await Spool.open(tmp_path / "spool", lambda: T0_NS, SMALL, keys, lambda: open_ns[0])
     spool.acknowledged(Lane.NUMERIC, Position([(1, 2)]))
-    spool._store.retire((2,))
+    for open_ns[0] in (NS_PER_S, 25 * 3600 * NS_PER_S):
+        await asyncio.wrap_future(spool._in_writer(spool._bulk_writer, spool._store.retire))
     await spool.close()
     credential.write_text("ef" * 32 + "\n")
     async with opened(tmp_path, credential=credential) as spool:
