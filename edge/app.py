@@ -351,10 +351,9 @@ class Agent:
             states=lambda: [d.is_up for d in (*pipelines.values(), *intake.visitors().values())],
             page_url=lambda: "" if local_page is None else local_page.url,
         )  # fmt: skip
-        doors = self._doors()
         return _Parts(
-            identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times, local_page,
-            reporter, commander,
+            identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, self._doors(), intake, times,
+            local_page, reporter, commander,
         )  # fmt: skip
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:
