@@ -46,6 +46,7 @@ from edge.local.terms import Terms
 from edge.logs import configure_logging
 from edge.pipeline.batcher import Batcher
 from edge.pipeline.device import DevicePipeline, Sink
+from edge.pipeline.traced import Tracer
 from edge.pipeline.unclaimed import Unclaimed
 from edge.placement import PlacementStore
 from edge.settings import EdgeSettings
@@ -62,7 +63,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
-from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, UPDATE, Connection, Lane, LinkSender
+from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, TRACE, UPDATE, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
@@ -281,9 +282,10 @@ class Agent:
 
         commander = Commander(CommandLedger(self._settings.state_dir / "commands.json"), pipelines)
         times = Timekeeper(self._clock, self._ledger, spool, SourcePath(identity.gateway))
+        tracer = Tracer(self._clock.now_ns)
         downlink = Downlink(
             placed, cannot_resend, acknowledged, terms.save, keeper.received,
-            commander.received, commander.greeted, offers.received,
+            commander.received, commander.greeted, offers.received, tracer,
         )  # fmt: skip
         uplink = Uplink(
             link,
@@ -299,12 +301,12 @@ class Agent:
             if self._is_first:
                 self._tell_first(records)
 
-        batcher = Batcher(spool, link, uplink.wake, watch=watch, mark=times.mark)
+        batcher = Batcher(spool, link, uplink.wake, watch=watch, mark=times.mark, closed=tracer.closed)
         losses = Losses(spool, link, batcher.record, uplink.wake)
         spool.on_dropped = losses.dropped
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
         unclaimed = Unclaimed(active)
-        sink = Sink(batcher.add, self._clock.now_ns, lambda: times.stepped_ns)
+        sink = Sink(batcher.add, self._clock.now_ns, lambda: times.stepped_ns, tracer)
         hosts: list[HostedAdapter] = []
         pipelines.update(self._pipelines(ends, unclaimed, placements, sink, hosts))
 
@@ -328,6 +330,7 @@ class Agent:
             linked=[d.id for d in self._settings.devices],
             is_slow=lambda: spool.waiting(Lane.WAVEFORM) > self._limits.queue_batches // 2,
             rates=rates,
+            tracer=tracer,
         )
         commander.join(intake.visitors, uplink.tell)
         devices = Devices(pipelines, intake.visitors, unclaimed, sink)
@@ -472,7 +475,7 @@ class Agent:
 
 
 def _link(identity: "Identity", spool: Spool) -> LinkSender:
-    features = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE)
+    features = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE, TRACE)
     link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
     for lane in Lane:
         link.spool_opened(lane, spool.held(lane), spool.newest(lane))

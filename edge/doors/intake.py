@@ -24,6 +24,7 @@ from edge.health.metrics import DOOR_MESSAGES, DOOR_REDELIVERED, DOOR_WAITING
 from edge.pipeline.batcher import Batcher, lane_for
 from edge.pipeline.queues import QUEUES
 from edge.pipeline.screened import RAW_OF_MESSAGE, fault_event
+from edge.pipeline.traced import Mark, Tracer
 from firmware_adapters.door import Message, Pace, Reply, Take, Verdict
 from protocols.errors import DecodeError, Fault
 from protocols.link import Lane
@@ -66,12 +67,13 @@ class Intake:
         linked: Iterable[str] = (),
         is_slow: Callable[[], bool] = lambda: False,
         rates: Rates | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`linked`: devices that come over a link of this gateway. `is_slow`: the disk is behind with what it has.
 
         `rates`: what devices may send; `meet` gives each its own pace.
         """
-        self._rates = rates or Rates()
+        self._rates, self._tracer = rates or Rates(), tracer
         self._strangers: dict[str, Pacer] = {}
         self._gateway, self._batcher, self._known, self._meet = SourcePath(gateway), batcher, known, meet
         self._is_slow = is_slow
@@ -134,6 +136,9 @@ class Intake:
                 package = by_type[message.media_type](message.body, message.at_ns)
             else:
                 package = await asyncio.to_thread(of_file)
+            mark = None if self._tracer is None else self._tracer.begin(package.device, message.at_ns)
+            if self._tracer is not None and mark is not None:
+                self._tracer.decoded(mark)
             listed = self._admit(policy, message, package.device)
         except DecodeError as error:
             return await self._patiently(message, _bytes_of(message), partial(self._refuse, policy, message, error))
@@ -142,7 +147,7 @@ class Intake:
         if not message.device and not self._keeps_pace(package.device, message):
             return _TOO_FAST if message.pace is Pace.SENDER_WAITS else _GIVEN_UP
         return await self._patiently(
-            message, arrival, lambda: self._take_package(policy, package, arrival, message.at_ns, listed=listed)
+            message, arrival, lambda: self._take_package(policy, package, arrival, message.at_ns, mark, listed=listed)
         )
 
     def _in_pace(self, policy: DoorPolicy, message: Message) -> bool:
@@ -215,7 +220,14 @@ class Intake:
         DOOR_WAITING.set(self._waiting_bytes)
 
     async def _take_package(
-        self, policy: DoorPolicy, package: Package, arrival: Arrival | None, at_ns: int, *, listed: bool
+        self,
+        policy: DoorPolicy,
+        package: Package,
+        arrival: Arrival | None,
+        at_ns: int,
+        mark: Mark | None,
+        *,
+        listed: bool,
     ) -> Reply:
         visitor = self._visitors[package.device]
         faults = [item for item in package.records if isinstance(item, Fault)]
@@ -230,6 +242,8 @@ class Intake:
                 DOOR_REDELIVERED.labels(door=policy.name).inc()
                 return reply
             taken = visitor.keep(own) if package.recorded else visitor.screen(own)
+            if self._tracer is not None and mark is not None:
+                self._tracer.screened(mark, taken)
             records = [*visitor.seen(policy.kind, package.maker, at_ns, listed=listed), *taken]
             lanes = {_lane(item) for item in own} if arrival is not None else set[Lane]()
             alarms = [r for r in records if isinstance(r, AlarmCondition)]

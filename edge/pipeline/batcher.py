@@ -99,9 +99,14 @@ class Batcher:
         close_after_s: float = CLOSE_AFTER_S,
         watch: Callable[[Sequence[Record]], None] = lambda _: None,
         mark: Callable[[Iterable[Record]], list[Record]] = list,
+        closed: "Callable[[Lane, Sequence[asyncio.Future[int]]], None]" = lambda _, __: None,
     ) -> None:
-        """`watch` sees every record as it is taken: what the gateway's own page shows. `mark` says what the gateway knows of their time."""
+        """`watch` sees every record as it is taken: what the gateway's own page shows. `mark` says what the gateway knows of their time.
+
+        `closed` gets the futures of the parts in which a lane's batch went to the spool.
+        """
         self._mark = mark
+        self._closed = closed
         self._watch = watch
         self._spool, self._link, self._ready, self._close_after_s = spool, link, ready, close_after_s
         self._open = {lane: _Open() for lane in Lane}
@@ -162,6 +167,7 @@ class Batcher:
             return None
         self.closed_s = time.monotonic()
         parts = self._append(lane, closed.records, closed.arrivals)
+        self._closed(lane, parts)
         durable = parts[0] if len(parts) == 1 else _all(parts)
         if closed.durable is not None:
             durable.add_done_callback(partial(_tell, closed.durable))

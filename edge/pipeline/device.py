@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from edge.pipeline.traced import Mark, Tracer
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 SEGMENTS_SINCE_S = 1_577_836_800  # 2020-01-01
 WAKE_AFTER_S = 0.5  # a board that streams already is not disturbed
@@ -62,6 +64,7 @@ class Sink:
     now_ns: Callable[[], int]
     # By how much the clock was set since the agent began: a decoder, which counts what is missing by time, hears of no step.
     stepped_ns: Callable[[], int] = lambda: 0
+    tracer: "Tracer | None" = None
 
     def segments(self) -> int:
         """Where the numbers of clock segments go on: by seconds, so that no run of the agent gives one of another's."""
@@ -243,10 +246,14 @@ class DevicePipeline:
             LINK_BYTES.labels(device=self._config.device).inc(len(chunk.data))
             exchanging.heard(chunk.data, chunk.channel)
             at_ns = self._sink.now_ns()
+            tracer = self._sink.tracer
+            mark = None if tracer is None else tracer.begin(self._config.device, at_ns)
             decoded = self._decoded(decoder.feed(chunk.data, at_ns - self._sink.stepped_ns(), chunk.channel))
+            if tracer is not None and mark is not None:
+                tracer.decoded(mark)
             if is_word(decoded):
                 self._heard(at_ns)
-            self._take(decoded)
+            self._take(decoded, mark)
 
     def _flushed(self, decoder: Decoder) -> "Sequence[Record | Fault]":
         return self._decoded(decoder.flush(self._sink.now_ns() - self._sink.stepped_ns()))
@@ -275,10 +282,12 @@ class DevicePipeline:
         self._is_open = is_open
         LINK_UP.labels(device=self._config.device).set(self.is_up)
 
-    def _take(self, decoded: Iterable[Record | Fault]) -> None:
+    def _take(self, decoded: Iterable[Record | Fault], mark: "Mark | None" = None) -> None:
         if self._interrupted:
             decoded = list(self._with_gaps(decoded))
         out = self._screened.step(decoded)
+        if self._sink.tracer is not None and mark is not None:
+            self._sink.tracer.screened(mark, out)
         for record in out:
             if isinstance(record, WaveformGroup):
                 end_ns = record.time_of(record.end_sample)

@@ -42,6 +42,7 @@ from protocols.link import (
     ResendAsked,
     SendBatch,
     SettingsReceived,
+    TraceReceived,
     UpdateChunkReceived,
     UpdateOffered,
 )
@@ -58,6 +59,7 @@ from protocols.uplink_pb2 import (
 )
 
 if TYPE_CHECKING:
+    from edge.pipeline.traced import Tracer
     from edge.spool import Spool
 
 METHOD = "/wardlink.v1.Uplink/Connect"
@@ -124,6 +126,7 @@ class Downlink:
     device_command: Callable[[DeviceCommand], None] = _not_commanded
     greeted: Callable[[], None] = _nothing_to_say
     update: Callable[[UpdateOffered | UpdateChunkReceived], None] = _not_updated
+    tracer: "Tracer | None" = None
 
 
 class Uplink:
@@ -385,7 +388,7 @@ class Uplink:
     async def _heard(self, connection: Connection, event: LinkEvent) -> None:
         match event:
             case Acknowledged():
-                self._spool.acknowledged(event.lane, event.position)
+                self._acknowledged(event)
             case HubReady():
                 self._ready(connection, event)
             case RejectedRecord():
@@ -405,7 +408,7 @@ class Uplink:
                     self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
             case UpdateOffered() | UpdateChunkReceived():
                 self._downlink.update(event)
-            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived() | CommandReceived():
+            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived() | CommandReceived() | TraceReceived():
                 await self._decided(event)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
@@ -430,8 +433,14 @@ class Uplink:
             behind=[lane.name.lower() for lane in event.behind],
         )
 
+    def _acknowledged(self, event: Acknowledged) -> None:
+        self._spool.acknowledged(event.lane, event.position)
+        tracer = self._downlink.tracer
+        if tracer is not None and tracer.acknowledged(event.lane, event.position):
+            self.wake(Connection.DATA)
+
     async def _decided(
-        self, event: AlarmsAcknowledged | SettingsReceived | ConfigurationReceived | CommandReceived
+        self, event: AlarmsAcknowledged | SettingsReceived | ConfigurationReceived | CommandReceived | TraceReceived
     ) -> None:
         """What people at the hub have done."""
         match event:
@@ -447,6 +456,9 @@ class Uplink:
             case CommandReceived():
                 _log.info("device-command-received", device=event.command.device, code=event.command.code)
                 self._downlink.device_command(event.command)
+            case TraceReceived():
+                if self._downlink.tracer is not None:
+                    self._downlink.tracer.ask(event)
 
     async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         news = self._news[connection]
@@ -455,6 +467,8 @@ class Uplink:
             news.clear()
             while (self._to_say or self._to_tell) and self._may_say(connection):
                 message = self._to_say.pop(next(iter(self._to_say))) if self._to_say else self._to_tell.pop(0)
+                await self._write(connection, call, message.SerializeToString())
+            for message in self._traced(connection):
                 await self._write(connection, call, message.SerializeToString())
             while self._may_send(connection) and (send := self._link.next(connection)) is not None:
                 if isinstance(send, SendBatch):
@@ -467,7 +481,8 @@ class Uplink:
                     if batch is None:
                         await asyncio.sleep(0)  # the spool tells the link that it is gone
                         break
-                    data = _wrapped(batch)
+                    tracer = self._downlink.tracer
+                    data = _wrapped(batch if tracer is None else tracer.sent(send.lane, send.n, batch))
                 else:
                     data = send.message.SerializeToString()
                 self._link.sent(connection, send, len(data), time.monotonic_ns())
@@ -504,6 +519,11 @@ class Uplink:
     def _may_say(self, connection: Connection) -> bool:
         is_there = connection is Connection.DATA and connection not in self._leaving
         return is_there and self._greeted[connection].is_set()
+
+    def _traced(self, connection: Connection) -> list[GatewayMessage]:
+        is_there = connection is Connection.DATA and connection not in self._leaving
+        tracer = self._downlink.tracer
+        return tracer.to_tell() if is_there and tracer is not None and self._greeted[connection].is_set() else []
 
     def _may_send(self, connection: Connection) -> bool:
         if connection in self._leaving:

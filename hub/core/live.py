@@ -53,6 +53,7 @@ class LiveKind(IntEnum):
     LOST = 8
     DOCUMENT = 9  # the path of its source: who wants to read it reads it in the database
     BACKLOG = 10
+    TRACE = 11  # the next message of this source, kind and time is followed to the screens: rare, and never dropped
 
 
 _SENT = frozenset(LiveKind) - {LiveKind.LOST}
@@ -61,8 +62,9 @@ _DROPPABLE = frozenset({LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.EVENT, Liv
 
 @dataclass(frozen=True, slots=True)
 class LiveMessage:
-    """One message. `payload`: Record bytes, or JSON: `{gateway, device, state, since_ms}` for `LINK`, `{gateway, waits}` for `BACKLOG`.
+    """One message. `payload`: Record bytes, or JSON.
 
+    JSON is `{gateway, device, state, since_ms}` for `LINK`, `{gateway, waits}` for `BACKLOG`, `{trace, source, kind, record_ns}` for `TRACE`.
     `waits`: waveforms are still to come that are older than what was stored.
     `event_id`: for an alarm the id of its last row in alarm_event, committed; for data another number each time that the gateway's
     clock was set back, 0 while it was not. `dropped`: what this subscriber has missed.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 HELLO_TIMEOUT_S = 5.0
 MAX_FEATURES = 32
+MAX_VERSION = 64  # characters of what an agent calls its version
 LIVE_NS = 60 * 1_000_000_000  # what was closed longer ago is a backlog: late by what kept it, not by us
 # What gRPC takes at all. It is twice the bound of a message, so that a gateway hears why one above the bound is refused.
 TRANSPORT_BYTES = 2 * MAX_UPLINK_BYTES
@@ -113,13 +114,18 @@ class UplinkDoor:
             raise _refused(refusal)
         link = await self._streams.link(identity, bytes(hello.epoch))
         stream = Stream(
-            link, Connection(hello.connection), identity.fingerprint, frozenset(hello.features[:MAX_FEATURES])
+            link,
+            Connection(hello.connection),
+            identity.fingerprint,
+            frozenset(hello.features[:MAX_FEATURES]),
+            hello.agent_version[:MAX_VERSION],
         )
         self._streams.open(stream)
         try:
             stream.send(HubMessage(hello=await self._positions(stream.link, hello)))
             stream.greeted = True
             await self._downlink.greet(stream)
+            await self._tracer.greet(stream)
         except BaseException:
             self._streams.close(stream)
             raise
@@ -232,6 +238,8 @@ class UplinkDoor:
                 probe_sent_ns = message.clock_probe.sent_ns
                 stream.clock_answer = ClockAnswer(probe_sent_ns=probe_sent_ns, received_ns=received_ns)
                 stream.wake.set()
+            elif kind == "trace_acknowledged":
+                await self._tracer.acknowledged(stream, message.trace_acknowledged)
             elif kind == "hello":
                 raise InvalidError("A second Hello on one stream.", "Open a new stream.", reason="hello-twice")
             else:
@@ -248,7 +256,7 @@ class UplinkDoor:
             stream.wake.set()
             return
         batch = message if isinstance(message, Batch) else None
-        mark = None if batch is None else self._tracer.mark(link.identity, batch, link.epoch)
+        mark = None if batch is None else self._tracer.mark(stream, batch)
         first, last = (
             (message.n, message.n) if isinstance(message, Batch) else (message.range.first, message.range.last)
         )

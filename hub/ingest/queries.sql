@@ -259,11 +259,20 @@ update device set flooding_since = case when %(holds)s then %(at)s::timestamptz 
  where tenant_id = %(tenant)s and name = %(device)s and (flooded_at is null or flooded_at <= %(at)s)
 
 -- name: traces_asked
-select trace_id, tenant_id, device, extract(epoch from ends_at - now())
-  from trace where told is null and ends_at > now() order by trace_id desc limit %(limit)s
+select t.trace_id, t.tenant_id, t.device, extract(epoch from t.ends_at - now()), d.gateway_id
+  from trace t left join device d on d.tenant_id = t.tenant_id and d.name = t.device
+ where (t.told is null or not t.told ? 'kind') and t.ends_at > now() order by t.trace_id desc limit %(limit)s
+
+-- name: trace_asked_of
+update trace set told = jsonb_build_object('asked_of', %(version)s::text, 'tells', %(tells)s::bool)
+ where trace_id = %(id)s and told is null
 
 -- name: trace_told
-update trace set told = %(told)s where trace_id = %(id)s and told is null
+update trace set told = coalesce(told, '{}') || %(told)s where trace_id = %(id)s and (told is null or not told ? 'kind')
+
+-- name: trace_acknowledged
+update trace set told = told || jsonb_build_object('acknowledged_ns', %(at)s::bigint)
+ where trace_id = %(id)s and tenant_id = %(tenant)s and told ->> 'gateway' = %(gateway)s and not told ? 'acknowledged_ns'
 
 -- name: offered
 insert into gateway_offer (gateway_id, tenant_id, ledger, devices) values (%(gateway)s, %(tenant)s, %(ledger)s, %(devices)s)

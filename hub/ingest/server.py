@@ -110,7 +110,7 @@ class IngestServer:
         self._sharing = Sharing(parts.database)
         self._throttled = Throttled(parts.database)
         self._paces = Paces(parts.pace, self._throttled.tell)
-        self._tracer = Tracer(parts.database)
+        self._tracer = Tracer(parts.database, streams, self._live.publish)
         self._door = UplinkDoor(
             parts.database,
             parts.audit,

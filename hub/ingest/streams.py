@@ -49,6 +49,7 @@ class Stream:
     fingerprint: bytes = b""  # of the certificate with which it was opened
     features: frozenset[str] = frozenset()  # of the gateway's Hello
     ledger: bytes = b""  # of the agent's commands to devices; empty until it has said what it offers
+    agent_version: str = ""  # as it says itself
     outbox: list[HubMessage] = field(default_factory=list[HubMessage])
     to_ack: dict[Lane, list[Rejected]] = field(default_factory=dict[Lane, list[Rejected]])
     wake: asyncio.Event = field(default_factory=asyncio.Event)

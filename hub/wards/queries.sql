@@ -27,3 +27,7 @@ select s.path, g.from_time, g.to_time, g.reason
   join source s using (source_id)
  where g.tenant_id = %(tenant)s and s.path = any(%(sources)s) and g.to_time > %(from)s and g.from_time < %(to)s
  order by g.from_time
+
+-- What became of a followed message in this process: a row of its own, which names the trace that it belongs to.
+-- name: traced
+insert into trace (tenant_id, device, ends_at, told) values (%(tenant)s, %(device)s, now(), %(told)s)

@@ -37,10 +37,11 @@ from hub.wards.domain import (
 )
 from hub.wards.holes import Holes
 from hub.wards.store import group_frames, read_streams
+from hub.wards.traced import PageTraces
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
 from protocols.live_frame import gap_frame
-from protocols.record import Gap, Observation, WaveformGroup
+from protocols.record import Gap, Observation, Record, WaveformGroup
 from protocols.wire import decode_record
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Room:
         self._waves: set[WaveClient] = set()
         self._events: set[EventClient] = set()
         self._connected = True
+        self.traces = PageTraces(database)
         self.closing = False
 
     async def run(self, messages: AsyncIterator[LiveMessage]) -> None:
@@ -252,7 +254,11 @@ class Room:
                 self._connected = False
                 self._lose_everything()
             case LiveKind.ALARM:
+                if self.traces.awaits:
+                    await self._trace_alarm(message)
                 self._follower.look()
+            case LiveKind.TRACE:
+                self.traces.announced(message)
             case LiveKind.LINK:
                 await self._take_link(message)
             case LiveKind.BACKLOG:
@@ -290,8 +296,28 @@ class Room:
 
     async def _take_record(self, message: LiveMessage) -> None:
         tenant = await self._tenant(message.tenant_id)
-        record = decode_record(pb.Record.FromString(message.payload))
+        wire = pb.Record.FromString(message.payload)
+        record = decode_record(wire)
         bed = tenant.layout.of_source(str(record.source))
+        if self.traces.awaits:
+            kind = wire.WhichOneof("kind") or ""
+            self.traces.came(message.tenant_id, wire.source, kind, wire.times.gateway_ns)
+        try:
+            await self._hand_on(message.tenant_id, tenant, bed, record)
+        finally:
+            self.traces.not_handed("not_at_a_bed" if bed is None else "not_shown_live")
+
+    async def _trace_alarm(self, message: LiveMessage) -> None:
+        """Alarms reach the screens from the log (`hub.alarms.follower`); which of them is followed is said here."""
+        tenant = await self._tenant(message.tenant_id)
+        wire = pb.Record.FromString(message.payload)
+        bed = tenant.layout.of_source(wire.source)
+        self.traces.came(message.tenant_id, wire.source, wire.WhichOneof("kind") or "", wire.times.gateway_ns)
+        if bed is not None:
+            self.traces.handed([("alarm", message.event_id)], len(self._event_clients(bed)))
+        self.traces.not_handed("not_at_a_bed")
+
+    async def _hand_on(self, tenant_id: int, tenant: _Tenant, bed: Bed | None, record: Record) -> None:
         if bed is None:
             return
         clock = (record.source.device, message.kind)
@@ -306,7 +332,7 @@ class Room:
             return
         if isinstance(record, WaveformGroup):
             if is_shown(record.leads):
-                bed = await self._with_leads(message.tenant_id, tenant, bed, record)
+                bed = await self._with_leads(tenant_id, tenant, bed, record)
                 self._take_waveform(tenant, bed, record)
         elif isinstance(record, Observation):
             self._take_numeric(tenant, bed, record)
@@ -338,10 +364,11 @@ class Room:
         elif known is not None and group.first_sample > known.end_sample and start_ns > known.end_ns:
             holes.jumped(known.end_sample, group.first_sample, known.end_ns, start_ns, time.monotonic())
         clients = self._wave_clients(bed)
-        if clients:
-            for frame in group_frames(bed, group):
-                for client in clients:
-                    client.put(frame)
+        frames = group_frames(bed, group) if clients else []
+        for frame in frames:
+            for client in clients:
+                client.put(frame)
+        self.traces.handed([frame.place for frame in frames], len(clients))
         if fresh:
             tenant.sources[name] = _Source(end_ns, group.end_sample, end_ns, time.monotonic(), holes)
             link = tenant.links.get(group.source.device)
@@ -359,8 +386,10 @@ class Room:
         if preferred(kept, new) is not new:
             return  # of a backlog, or of a source that another goes before
         tenant.numerics[bed.key, record.code] = new
-        for client in self._event_clients(bed):
+        clients = self._event_clients(bed)
+        for client in clients:
             client.numeric(bed.key, number)
+        self.traces.handed([("numeric", bed.key, number)], len(clients))
 
     def _watch(self, tenant: _Tenant, now_s: float) -> None:
         for name, source in tenant.sources.items():

@@ -105,6 +105,7 @@ class EventStreams:
                 bed = layout.beds.get(one.alarm.point_of_care_id or 0)
                 if bed is not None and bed.point.ward.ward_id == start.ward.ward_id:
                     yield _alarm(one, bed.point.bed, names)
+                    self._room.traces.sent(("alarm", one.event_id))
         if client.reset:
             client.reset = False
             _RESETS.inc()
@@ -114,6 +115,7 @@ class EventStreams:
         for (key, _), number in numerics.items():
             if key in layout.beds:
                 yield event("numeric", {"bed": layout.beds[key].point.bed, **numeric_json(number)})
+                self._room.traces.sent(("numeric", key, number))
         links, client.links = client.links, {}
         for key, link in links.items():
             if key in layout.beds:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hub.accounts.service import Accounts
     from hub.wards.room import Room
     from hub.wards.service import WardService
+    from hub.wards.traced import PageTraces
 
 _CHECK_S = 10.0
 _GOING = 1001  # RFC 6455, 7.4.1
@@ -56,7 +57,7 @@ class WaveStreams:
         """Serve one screen until it goes, its session ends or the process stops."""
         await socket.accept()
         structlog.get_logger().info("ward-page-open", ward=ward.ward_id)
-        connection = _Connection(socket)
+        connection = _Connection(socket, self._room.traces)
         with self._room.waves(WaveClient(ward.ward_id)) as client, _SOCKETS.track_inprogress():
             listening = asyncio.create_task(connection.listen())
             sending = asyncio.create_task(self._send(connection, client, person, secret, ward))
@@ -97,14 +98,15 @@ class WaveStreams:
 class _Connection:
     """One WebSocket: numbers what it sends, and hears what was painted."""
 
-    def __init__(self, socket: WebSocket) -> None:
-        self._socket = socket
+    def __init__(self, socket: WebSocket, traces: "PageTraces") -> None:
+        self._socket, self._traces = socket, traces
         self._number = 0
         self._ends: deque[float] = deque(maxlen=QUEUES["frames-sent"].bound)  # of the last frames, in their order
 
     async def send(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
             await self._socket.send_bytes(frame.numbered(self._number))
+            self._traces.sent(frame.place, self, self._number)
             self._ends.append(frame.end_ms)
             self._number += 1
 
@@ -134,6 +136,7 @@ class _Connection:
                 self._observe(*painted)
 
     def _observe(self, number: int, at_ms: float) -> None:
+        self._traces.painted(self, number, at_ms)
         behind = self._number - number
         if 0 < behind <= len(self._ends):
             late_ms = at_ms - self._ends[-behind]

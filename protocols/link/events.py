@@ -127,6 +127,15 @@ class UpdateChunkReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceReceived:
+    """The hub asks for the hops of the next message of a device. `within_s`: how long somebody waits for it."""
+
+    trace: int
+    device: str
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class EpochConflict:
     """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
 
@@ -165,6 +174,7 @@ LinkEvent: TypeAlias = (
     | CommandReceived
     | UpdateOffered
     | UpdateChunkReceived
+    | TraceReceived
     | EpochConflict
     | ProtocolViolation
 )

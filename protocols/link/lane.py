@@ -18,6 +18,7 @@ CONFIGURATION = "configuration"  # the feature of a gateway that answers Configu
 UPDATE = "update"  # the feature of a gateway that answers Update
 UPDATE_DIGEST_BYTES = 32
 MAX_UPDATE_CHUNK_BYTES = 256 * 1024
+TRACE = "trace"  # the feature of a gateway that notes the hops of a message when it is asked
 MAX_CONFIGURATION_BYTES = 65_536
 DEVICE_COMMANDS = "device_commands"  # the feature of a gateway that answers DeviceCommand
 MAX_RESENDABLE = 64  # ranges in an answer

@@ -29,6 +29,7 @@ from protocols.link.events import (
     SendBatch,
     SendLost,
     SettingsReceived,
+    TraceReceived,
     UpdateChunkReceived,
     UpdateOffered,
 )
@@ -237,13 +238,6 @@ class LinkSender:
             events = self._hello(connection, stream, message.hello)
         elif kind == "ack":
             events = self._ack(connection, stream, message.ack, now_ns)
-        elif kind == "placement":
-            events = [PlacementReceived(message.placement)]
-        elif kind == "settings":
-            events = [SettingsReceived(message.settings)]
-        elif kind == "clock_answer":
-            told = message.clock_answer
-            events = [ClockAnswered(told.probe_sent_ns, told.received_ns, told.sent_ns)]
         elif kind == "alarms_acknowledged":
             events = self._alarms(connection, stream, message.alarms_acknowledged.ids)
         elif kind == "looked_at":
@@ -264,7 +258,7 @@ class LinkSender:
             case "update" | "update_chunk":
                 return self._update(connection, stream, message)
             case _:
-                return []
+                return _told(message)
 
     def _hello(self, connection: Connection, stream: _Stream, hello: "HubHello") -> list[LinkEvent]:
         if stream.ready:
@@ -420,3 +414,20 @@ class LinkSender:
             for n, _ in state.taken.missing(first, last):
                 return SendBatch(lane, n)
         return None
+
+
+def _told(message: "HubMessage") -> list[LinkEvent]:
+    """What changes nothing here; none for a later hub's message."""
+    events: list[LinkEvent] = []
+    kind = message.WhichOneof("message")
+    if kind == "placement":
+        events = [PlacementReceived(message.placement)]
+    elif kind == "settings":
+        events = [SettingsReceived(message.settings)]
+    elif kind == "clock_answer":
+        answer = message.clock_answer
+        events = [ClockAnswered(answer.probe_sent_ns, answer.received_ns, answer.sent_ns)]
+    elif kind == "trace_asked":
+        asked = message.trace_asked
+        events = [TraceReceived(asked.trace, asked.device, asked.within_ms / 1000)]
+    return events

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,12 @@ from edge.doors.visitor import Visitor
 from edge.pipeline.batcher import Batcher
 from edge.pipeline.device import Sink
 from edge.pipeline.queues import QUEUES
+from edge.pipeline.traced import Tracer
 from edge.spool import Spool
 from firmware_adapters.adapter import Resume
 from firmware_adapters.door import Message, Reply, Verdict
 from models.screening.placement import Limit, Placement
-from protocols.link import Lane, LinkSender
+from protocols.link import Lane, LinkSender, Position, TraceReceived
 from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, HI_GT_LIM, lead
 from protocols.record import (
     AlarmCondition,
@@ -49,6 +51,7 @@ class Gateway:
     spool: Spool
     batcher: Batcher
     intake: Intake
+    tracer: Tracer
     slow: list[bool] = field(default_factory=lambda: [False])
 
     async def send(
@@ -78,7 +81,8 @@ class Gateway:
 async def gateway(folder: Path, placement: Placement | None = None) -> AsyncGenerator[Gateway]:
     spool = await Spool.open(folder / "spool", lambda: T0_NS)
     link = LinkSender("ward", "gateway-1", spool.epoch, agent_version="test")
-    batcher = Batcher(spool, link, lambda _: None, close_after_s=0.02)
+    tracer = Tracer(time.time_ns)
+    batcher = Batcher(spool, link, lambda _: None, close_after_s=0.02, closed=tracer.closed)
     ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
     slow = [False]
 
@@ -86,9 +90,9 @@ async def gateway(folder: Path, placement: Placement | None = None) -> AsyncGene
         own = {s: e for s, e in ends.items() if s.device == device}
         return Visitor(device, placement or Placement(), own, sink=Sink(batcher.add, lambda: T0_NS))
 
-    intake = Intake("gateway-1", batcher, Known(spool.arrivals()), meet, linked=["amp"], is_slow=lambda: slow[0])
+    intake = Intake("gateway-1", batcher, Known(spool.arrivals()), meet, linked=["amp"], is_slow=lambda: slow[0], tracer=tracer)  # fmt: skip
     try:
-        yield Gateway(spool, batcher, intake, slow)
+        yield Gateway(spool, batcher, intake, tracer, slow)
     finally:
         await batcher.close_all()
         await intake.finish()
@@ -330,3 +334,37 @@ async def test_a_device_that_authenticated_once_is_not_believed_without(tmp_path
         assert (await agent.send(again, device="m-9", policy="mqtt")).verdict is Verdict.ACCEPTED
         more = encode_package("m-9", 3, [replace(rate(74.0), source=SourcePath("m-9"))])
         assert (await agent.send(more, device="", policy="coap")).verdict is Verdict.REFUSED
+
+
+async def test_a_message_at_a_door_that_somebody_asks_for_is_followed_to_its_acknowledgement_and_the_next_is_not(
+    tmp_path: Path,
+):
+    async with gateway(tmp_path) as agent:
+        agent.tracer.ask(TraceReceived(7, "monitor-5", 30))
+        before_ns = time.time_ns()
+        await agent.send(spoken_by("monitor-6"))  # of another device
+        await agent.send(b"\x07 no package")
+        await agent.send(encode_package("monitor-5", 1, [rate(72.0)]))
+        await agent.send(encode_package("monitor-5", 2, [rate(73.0)]))
+        plain = {
+            n: data
+            for first, last in agent.spool.held(Lane.NUMERIC)
+            for n in range(first, last + 1)
+            if (data := agent.spool.read(Lane.NUMERIC, n)) is not None
+        }
+        sent = {n: Batch.FromString(agent.tracer.sent(Lane.NUMERIC, n, data)) for n, data in plain.items()}
+        marked = {n: batch for n, batch in sent.items() if batch.HasField("traced")}
+        [(n, batch)] = marked.items()
+        followed = batch.traced
+        assert [e.record.observation.number for e in batch.records] == [72.0]
+        assert (followed.trace, followed.source, followed.kind) == (7, str(ECG), "observation")
+        assert followed.door_ns == T0_NS
+        assert before_ns < followed.decoded_ns <= followed.screened_ns < followed.durable_ns < followed.sent_ns
+        batch.ClearField("traced")
+        assert batch == Batch.FromString(plain[n])
+        assert not agent.tracer.acknowledged(Lane.NUMERIC, Position([(1, n - 1)] if n > 1 else []))
+        assert agent.tracer.acknowledged(Lane.NUMERIC, Position([(1, n)]))
+        [told] = agent.tracer.to_tell()
+        assert told.trace_acknowledged.trace == 7
+        assert agent.tracer.to_tell() == []
+        assert agent.tracer.sent(Lane.NUMERIC, n, plain[n]) == plain[n]
