@@ -34,7 +34,8 @@ from edge.health.serving import MetricsDoor
 from edge.health.status import Status
 from edge.health.systemd import READY, STOPPING, Notifier
 from edge.health.vitals import Vitals
-from edge.host.adapter import HostContext, HostedAdapter, tell_clock
+from edge.host.adapter import HostContext, HostedAdapter
+from edge.host.door import HostedDoor, tell_clock
 from edge.identity import IdentityError, fall_back, load_identity
 from edge.identity.renewal import Renewal
 from edge.identity.store import utc_now
@@ -59,9 +60,10 @@ from edge.uplink import ClientPapers, Route, Uplink
 from edge.uplink.client import Downlink, EpochConflictError, HubTimes
 from edge.uplink.losses import Losses
 from edge.uplink.renew import ask_to_renew
+from firmware_adapters import door_registry
 from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
-from firmware_adapters.door_registry import make_door
+from firmware_adapters.door_registry import kinds, make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
 from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, TRACE, UPDATE, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from protocols.link import CannotResend
     from protocols.uplink_pb2 import Placement
 
+_FEATURES = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE, TRACE)
 _READY_WITHIN_S = 5.0  # systemd is not kept waiting for a device that is switched off
 
 _log = structlog.get_logger()
@@ -93,7 +96,7 @@ class _Parts:
     losses: Losses
     renewal: Renewal
     pipelines: Mapping[str, DevicePipeline]
-    hosts: Sequence[HostedAdapter]
+    hosts: Sequence[HostedAdapter | HostedDoor]
     doors: Sequence[tuple[DoorPolicy, Door]]
     intake: Intake
     times: Timekeeper
@@ -307,31 +310,11 @@ class Agent:
         ends = {SourcePath.parse(e.source): Resume(e.end_sample, e.end_ns) for e in spool.last_waveforms().values()}
         unclaimed = Unclaimed(active)
         sink = Sink(batcher.add, self._clock.now_ns, lambda: times.stepped_ns, tracer)
-        hosts: list[HostedAdapter] = []
-        pipelines.update(self._pipelines(ends, unclaimed, placements, sink, hosts))
+        hosts: list[HostedAdapter | HostedDoor] = []
+        context = self._host_context(sink)
+        pipelines.update(self._pipelines(ends, unclaimed, placements, sink, context, hosts))
 
-        silences, rates = self._settings.silences(), self._settings.door_rates()
-
-        def meet(device: str) -> Visitor:
-            alarms, seen = unclaimed.take(device)
-            visitor = Visitor(
-                device, placements.of(device), _of(device, ends), alarms,
-                sink=sink, silence_s=silences.get(device), rates=rates,
-            )  # fmt: skip
-            for alarm in seen:
-                batcher.add(visitor.acknowledge(alarm, Times(self._clock.now_ns())))
-            return visitor
-
-        intake = Intake(
-            identity.gateway,
-            batcher,
-            Known(spool.arrivals()),
-            meet,
-            linked=[d.id for d in self._settings.devices],
-            is_slow=lambda: spool.waiting(Lane.WAVEFORM) > self._limits.queue_batches // 2,
-            rates=rates,
-            tracer=tracer,
-        )
+        intake = self._intake(identity.gateway, spool, batcher, placements, unclaimed, sink, ends)
         commander.join(intake.visitors, uplink.tell)
         devices = Devices(pipelines, intake.visitors, unclaimed, sink)
 
@@ -354,10 +337,45 @@ class Agent:
             states=lambda: [d.is_up for d in (*pipelines.values(), *intake.visitors().values())],
             page_url=lambda: "" if local_page is None else local_page.url,
         )  # fmt: skip
+        doors = self._doors(identity.gateway, context, hosts)
         return _Parts(
-            identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, self._doors(), intake, times,
+            identity, spool, link, uplink, batcher, losses, renewal, pipelines, hosts, doors, intake, times,
             local_page, reporter, commander,
         )  # fmt: skip
+
+    def _intake(
+        self,
+        gateway: str,
+        spool: Spool,
+        batcher: Batcher,
+        placements: PlacementStore,
+        unclaimed: Unclaimed,
+        sink: Sink,
+        ends: Mapping[SourcePath, Resume],
+    ) -> Intake:
+        """Where the messages of doors come in; who sends for the first time gets what was stored and raised of him before."""
+        silences, rates = self._settings.silences(), self._settings.door_rates()
+
+        def meet(device: str) -> Visitor:
+            alarms, seen = unclaimed.take(device)
+            visitor = Visitor(
+                device, placements.of(device), _of(device, ends), alarms,
+                sink=sink, silence_s=silences.get(device), rates=rates,
+            )  # fmt: skip
+            for alarm in seen:
+                batcher.add(visitor.acknowledge(alarm, Times(self._clock.now_ns())))
+            return visitor
+
+        return Intake(
+            gateway,
+            batcher,
+            Known(spool.arrivals()),
+            meet,
+            linked=[d.id for d in self._settings.devices],
+            is_slow=lambda: spool.waiting(Lane.WAVEFORM) > self._limits.queue_batches // 2,
+            rates=rates,
+            tracer=sink.tracer,
+        )
 
     def _local_page(self, room: Room, terms: Terms, devices: Devices) -> Serving | None:
         settings = self._settings.local_page
@@ -366,11 +384,24 @@ class Agent:
         page = LocalPage(room, terms, load_pages(), devices.acknowledge_here, self._vitals.told)
         return Serving(settings, self._settings.state_dir, page)
 
-    def _doors(self) -> list[tuple[DoorPolicy, Door]]:
+    def _host_context(self, sink: Sink) -> HostContext:
+        limits = self._settings.host.limits()
+        return HostContext(self._clock.now_ns, os.environ, limits, lambda event: sink.add([event]))
+
+    def _doors(
+        self, gateway: str, context: HostContext, hosts: list[HostedAdapter | HostedDoor]
+    ) -> list[tuple[DoorPolicy, Door]]:
+        """The doors of the settings; those of other packages, or that settings put there, in processes of their own."""
         doors: list[tuple[DoorPolicy, Door]] = []
         for door in self._settings.doors:
+            made: Door
             try:
-                made = make_door(door.config(self._settings.folder, self._clock.now_ns))
+                config = door.config(self._settings.folder, self._clock.now_ns)
+                if door.kind in kinds() and (door.own_process or not door_registry.is_built_in(door.kind)):
+                    hosts.append(hosted := HostedDoor(config, gateway, context))
+                    made = hosted
+                else:
+                    made = make_door(config)
             except ConfigError as error:
                 _log.error("door-not-usable", door=door.name, reason=str(error))
                 continue
@@ -383,12 +414,10 @@ class Agent:
         unclaimed: Unclaimed,
         placements: PlacementStore,
         sink: Sink,
-        hosts: list[HostedAdapter],
+        context: HostContext,
+        hosts: list[HostedAdapter | HostedDoor],
     ) -> dict[str, DevicePipeline]:
         """A pipeline a device; adapters in processes of their own are put into `hosts`."""
-        context = HostContext(
-            self._clock.now_ns, os.environ, self._settings.host.limits(), lambda event: sink.add([event])
-        )
         pipelines: dict[str, DevicePipeline] = {}
         for device in self._settings.devices:
             config = device.config()
@@ -410,15 +439,18 @@ class Agent:
 
     @staticmethod
     def _adapter(
-        device: "DeviceSettings", config: DeviceConfig, context: HostContext, hosts: list[HostedAdapter]
+        device: "DeviceSettings",
+        config: DeviceConfig,
+        context: HostContext,
+        hosts: list[HostedAdapter | HostedDoor],
     ) -> Adapter:
         """Another package's adapter, or one that settings put there, in a process of its own; ConfigError for a family nobody has."""
         if is_built_in(config.family) and not device.own_process:
             return find_adapter(config.family)
         if config.family not in families():
             return find_adapter(config.family)
-        hosts.append(HostedAdapter(config, context))
-        return hosts[-1]
+        hosts.append(hosted := HostedAdapter(config, context))
+        return hosted
 
     def _route(self) -> Route:
         return Route(self._hubs, self._papers, lambda: fall_back(self._settings.state_dir))
@@ -475,8 +507,7 @@ class Agent:
 
 
 def _link(identity: "Identity", spool: Spool) -> LinkSender:
-    features = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE, TRACE)
-    link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=features)
+    link = LinkSender(identity.tenant, identity.gateway, spool.epoch, agent_version=_version(), features=_FEATURES)
     for lane in Lane:
         link.spool_opened(lane, spool.held(lane), spool.newest(lane))
     return link

@@ -74,6 +74,7 @@ class DoorSettings(BaseModel):
     options: dict[str, str | int | float | bool | dict[str, str]] = {}
     names: dict[str, str] = {}
     devices: list[DoorDeviceSettings] = []
+    own_process: bool = False
 
     def config(self, folder: Path, now_ns: Callable[[], int]) -> DoorConfig:
         """The same for a door; ConfigError for an option of a device that no door can have."""

@@ -29,6 +29,11 @@ def kinds() -> list[str]:
     return sorted({*_BUILT_IN, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))})
 
 
+def is_built_in(kind: str) -> bool:
+    """Whether a kind of door comes with this package."""
+    return kind in _BUILT_IN
+
+
 def make_door(config: DoorConfig) -> Door:
     """The door of a kind; ConfigError when there is none such, it was written for another API, or its settings cannot work."""
     if config.kind in _BUILT_IN:

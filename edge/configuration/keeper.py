@@ -14,8 +14,9 @@ import structlog
 from edge.configuration.store import Answer, Outcome, Version
 from edge.settings import SettingsError
 from edge.trial import Before, judged, seen
+from firmware_adapters import door_registry
 from firmware_adapters.adapter import ConfigError
-from firmware_adapters.door_registry import make_door
+from firmware_adapters.door_registry import kinds, make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
 from protocols.uplink_pb2 import (
     CONFIGURATION_OUTCOME_APPLIED,
@@ -26,8 +27,10 @@ from protocols.uplink_pb2 import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.configuration.store import ConfigurationStore
-    from edge.settings import DeviceSettings, EdgeSettings
+    from edge.settings import DeviceSettings, DoorSettings, EdgeSettings
     from edge.trial import Life, Turn
     from protocols.link import ConfigurationReceived
 
@@ -131,7 +134,7 @@ class Keeper:
                 found[f"device {device.id}"] = str(error)
         for door in settings.doors:
             try:
-                make_door(door.config(settings.folder, self._now_ns))
+                _check_door(door, settings.folder, self._now_ns)
             except ConfigError as error:
                 found[f"door {door.name}"] = str(error)
         return found
@@ -177,6 +180,13 @@ def _check_device(device: "DeviceSettings") -> None:
     if device.family in families() and (device.own_process or not is_built_in(device.family)):
         return
     find_adapter(device.family).check(device.config())
+
+
+def _check_door(door: "DoorSettings", folder: "Path", now_ns: Callable[[], int]) -> None:
+    """The same for a door."""
+    config = door.config(folder, now_ns)
+    if door.kind not in kinds() or (door_registry.is_built_in(door.kind) and not door.own_process):
+        make_door(config)
 
 
 def _message(answer: Answer) -> ConfigurationAnswer:

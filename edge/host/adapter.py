@@ -6,7 +6,7 @@ Gap: an adapter that goes on where the stored samples end says so itself; of one
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -200,12 +200,6 @@ class HostedAdapter:
 
     def _offset_ns(self) -> int:
         return self._context.now_ns() - time.monotonic_ns()
-
-
-def tell_clock(hosts: Iterable[HostedAdapter]) -> None:
-    """The gateway's clock was set: every process follows it."""
-    for host in hosts:
-        host.tell_clock()
 
 
 class HostedLink:

@@ -1,4 +1,4 @@
-"""What runs in a host process: one device's adapter from its link to its decoder; records leave by the socket of the agent.
+"""What runs in a host process: one device's adapter from its link to its decoder, or one door; what comes leaves by the socket of the agent.
 
 Its event loop tells that it goes round. Everything else (screening, numbering behind a crash, silence, opening anew) is the agent's.
 """
@@ -14,9 +14,11 @@ from typing import cast
 from edge.exchange import Exchanging
 from edge.host import wire
 from edge.host.commanding import offers_as_text, result_as_json
+from edge.host.door_child import HostedDoorEnd
 from edge.host.wire import BEAT_EVERY_S, HEAD, Kind
 from firmware_adapters.adapter import Adapter, ConfigError, Decoder, DeviceConfig, Link, LinkError, OptionValue, Resume
 from firmware_adapters.commanding import Commanded
+from firmware_adapters.door import DoorError
 from firmware_adapters.registry import find_adapter
 from protocols.device_command import RefusedError, Value
 from protocols.errors import Fault
@@ -42,6 +44,7 @@ class _Host:
         self._exchanging: Exchanging | None = None
         self._session: asyncio.Task[None] | None = None
         self._commanding: asyncio.Task[None] | None = None
+        self._door: HostedDoorEnd | None = None
         self._adapter: Adapter
         self._config: DeviceConfig
         self._decoder: Decoder
@@ -94,6 +97,10 @@ class _Host:
         match kind:
             case Kind.BEGIN:
                 await self._begin(wire.object_of(body))
+            case Kind.BEGIN_DOOR:
+                await self._begin_door(wire.object_of(body))
+            case Kind.REPLY if self._door is not None:
+                self._door.replied(body)
             case Kind.CLOCK:
                 self._offset_ns = int(str(wire.object_of(body)["offset_ns"]))
             case Kind.OPEN:
@@ -131,6 +138,18 @@ class _Host:
                 else [],
             )
         )
+
+    async def _begin_door(self, told: wire.Json) -> None:
+        self._offset_ns = int(str(told["offset_ns"]))
+        self._door = HostedDoorEnd(told, self._send, self._now_ns)
+        await self._send(wire.told(Kind.READY))
+        self._session = asyncio.create_task(self._serve_door(self._door))
+
+    async def _serve_door(self, door: HostedDoorEnd) -> None:
+        try:
+            await door.serve()
+        except DoorError as error:
+            await self._send(wire.told(Kind.LOST, text=str(error)))
 
     async def _keep(self, number: int) -> None:
         """One link, until it is lost or closed."""

@@ -34,12 +34,15 @@ class Kind(IntEnum):
     BEAT = 7  # the event loop goes round
     FAILED = 8  # the adapter raised what it may not: what, and where
     COMMANDED = 9  # what became of a command
+    MESSAGE = 10  # of a door (`messages`)
     BEGIN = 16  # which device, and where its stored samples end
     OPEN = 17
     WAKE = 18  # it is silent
     CLOSE = 19
     CLOCK = 20  # the gateway's clock above the monotonic one
     COMMAND = 21  # the device is to do something
+    BEGIN_DOOR = 22  # which door
+    REPLY = 23  # to a message of it
 
 
 def frame(kind: Kind, body: bytes = b"") -> bytes:

@@ -80,6 +80,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 "of an MQTT door, in their order: the broker sends no more than the receive maximum that the door states (clause 4.9)",
             ),
             Queue(
+                "host-door",
+                64,
+                "messages",
+                WhenFull.REFUSE,
+                "edge_door_waiting_bytes",
+                "of a door in a process of its own that are not answered; what more it hands over is to come again",
+            ),
+            Queue(
                 "open-batch",
                 16 * 1024,
                 "bytes",

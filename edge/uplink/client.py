@@ -408,7 +408,13 @@ class Uplink:
                     self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
             case UpdateOffered() | UpdateChunkReceived():
                 self._downlink.update(event)
-            case AlarmsAcknowledged() | SettingsReceived() | ConfigurationReceived() | CommandReceived() | TraceReceived():
+            case (
+                AlarmsAcknowledged()
+                | SettingsReceived()
+                | ConfigurationReceived()
+                | CommandReceived()
+                | TraceReceived()
+            ):
                 await self._decided(event)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"

@@ -302,6 +302,10 @@ class Room:
         if self.traces.awaits:
             kind = wire.WhichOneof("kind") or ""
             self.traces.came(message.tenant_id, wire.source, kind, wire.times.gateway_ns)
+        clock = (record.source.device, message.kind)
+        if bed is not None and message.kind in _TIMED and message.event_id not in {0, tenant.clocks.get(clock)}:
+            tenant.clocks[clock] = message.event_id
+            tenant.set_back(*clock, record.times.gateway_ns)
         try:
             await self._hand_on(message.tenant_id, tenant, bed, record)
         finally:
@@ -320,10 +324,6 @@ class Room:
     async def _hand_on(self, tenant_id: int, tenant: _Tenant, bed: Bed | None, record: Record) -> None:
         if bed is None:
             return
-        clock = (record.source.device, message.kind)
-        if message.kind in _TIMED and message.event_id not in {0, tenant.clocks.get(clock)}:
-            tenant.clocks[clock] = message.event_id
-            tenant.set_back(*clock, record.times.gateway_ns)
         if record.source.is_recorded:
             # Not live. But of which devices there are recordings is a part of the layout.
             tenant.stale = tenant.stale or (

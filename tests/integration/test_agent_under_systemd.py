@@ -19,7 +19,7 @@ from protocols.link import Lane
 from protocols.nomenclature import EVT_GATEWAY_STATUS
 from protocols.record import NS_PER_S, DeviceEvent
 from tests.fixtures.agent import Gateway
-from tests.fixtures.foreign_adapter import install
+from tests.fixtures.foreign_adapter import install_our_own
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
 from tests.fixtures.systemd import Systemd
 from tests.fixtures.waiting import until
@@ -40,7 +40,7 @@ async def agent_of(
 ) -> AsyncGenerator[Gateway]:
     save_identity(folder / "state", authority.identity(f"127.0.0.1:{hub}"))
     agent = Gateway(write_config(folder, devices))
-    agent.environment |= {"PYTHONPATH": str(install(folder / "packages")), **environment}
+    agent.environment |= {"PYTHONPATH": str(install_our_own(folder / "packages")), **environment}
     await agent.start()
     try:
         yield agent

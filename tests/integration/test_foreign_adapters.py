@@ -27,6 +27,8 @@ pytestmark = pytest.mark.integration
 BLOCKED_S = 1.0
 SHORT = ("segfault", "loop", "raise")
 MORE = ("sleep", "exit", "leak")
+SHORT_OF_A_DOOR = ("loop", "exit")
+MORE_OF_A_DOOR = ("segfault", "sleep", "raise", "leak")
 # what the log says of each: how it ended, a word of the sentence, and the innermost frame that a maker can look at
 SAID = {
     "segfault": ("crashed", "SIGSEGV", "string_at"),
@@ -139,3 +141,61 @@ def check_gaps(store: Store, faults: int) -> None:
     for gap in without:
         assert gap.from_ns in times
         assert not [t for t in times if gap.from_ns < t < gap.to_ns]
+
+
+def acknowledged(folder: Path, door: str) -> list[float]:
+    """The readings of which a door was told that they are safe."""
+    told = folder / f"{door}.acknowledged"
+    lines = [line.split() for line in told.read_text().splitlines()] if told.exists() else []
+    return [float(value) for value, device, verdict in lines if device == f"of-{door}" and verdict == "ACCEPTED"]
+
+
+def taken(store: Store, door: str) -> list[float]:
+    found = [r for r in store.records(Lane.NUMERIC) if isinstance(r, Observation) and str(r.source) == f"of-{door}"]
+    return [float(r.value) for r in found]
+
+
+async def test_what_a_door_of_another_maker_does_is_named_and_no_other_adapter_notices(tmp_path: Path, port: Path):
+    store, authority, trigger = Store(), Authority(), tmp_path / "do"
+    faults = SHORT_OF_A_DOOR + (MORE_OF_A_DOOR if LONG else ())
+    door = '[[doors]]\nname = "{0}"\nkind = "hatch"\nurl = "{1}"\n[[doors.devices]]\nid = "of-{0}"\n'
+    async with hub_peer(store, authority) as hub:
+        save_identity(tmp_path / "state", authority.identity(f"127.0.0.1:{hub.port}"))
+        words = f'[[devices]]\nid = "amp"\nfamily = "cyton"\nurl = "{port}"\n[host]\nblocked_s = {BLOCKED_S}\n'
+        words += door.format("bad", trigger) + door.format("good", tmp_path / "never")
+        agent = Gateway(write_config(tmp_path, words))
+        agent.environment["PYTHONPATH"] = str(install(tmp_path / "packages"))
+        await agent.start()
+        try:
+            for count, fault in enumerate(faults, start=1):
+                before = len(acknowledged(tmp_path, "bad"))
+                await until(lambda n=before: len(acknowledged(tmp_path, "bad")) >= n + 10)
+                trigger.write_text(fault)
+                await until(lambda n=count: len(lost(store)) == n)
+                reason, text, where = SAID[fault]
+                told = agent.said("adapter-lost")[-1]
+                assert (told["door"], told["kind"], told["reason"]) == ("bad", "hatch", reason)
+                assert text in str(told["text"])
+                assert where in str(told["where"])
+                event = lost(store)[-1]
+                assert event.source.device == authority.identity("").gateway
+                assert dict(event.params)["door"] == "bad"
+            before = len(acknowledged(tmp_path, "bad"))
+            trigger.write_text("impostor")
+            await until(lambda: len(acknowledged(tmp_path, "bad")) >= before + 10)
+            assert await agent.kill(signal.SIGTERM) == 0
+        except BaseException:
+            print(*agent.log, sep="\n")
+            raise
+        finally:
+            await agent.kill()
+    for name in ("bad", "good"):
+        # what was acknowledged is stored, and nothing twice: the door repeats nothing, so that what it lost stays lost
+        assert len(set(taken(store, name))) == len(taken(store, name))
+        assert set(acknowledged(tmp_path, name)) <= set(taken(store, name))
+    assert " amp REFUSED" in (tmp_path / "bad.acknowledged").read_text()
+    assert not [r for r in store.records(Lane.NUMERIC) if isinstance(r, Observation) and str(r.source) == "amp"]
+    assert holes(waves(store, "amp")) == []
+    assert gaps(store, "amp") == []
+    rest = taken(store, "good")
+    assert max(behind - before for before, behind in pairwise(rest)) < BLOCKED_S, "the other door stood still"
