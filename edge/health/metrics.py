@@ -27,6 +27,11 @@ UPLINK_UP = Gauge("edge_uplink_up", "Whether a connection to the hub is ready", 
 UPLINK_IN_FLIGHT = Gauge("edge_uplink_in_flight_bytes", "Bytes sent and not yet acknowledged", ["connection"])
 UPLINK_WAITING = Gauge("edge_uplink_waiting", "Batches that the hub has not acknowledged", ["lane"])
 UPLINK_REJECTED = Counter("edge_uplink_rejected", "Records that the hub put into quarantine", ["lane"])
+UPLINK_AGAIN = Counter(
+    "edge_uplink_sent_again",
+    "Batches that went out again, which this run of the agent had sent before",
+    ["lane"],
+)
 LOSSES_WAITING = Gauge("edge_losses_waiting", "Ranges of lost batches whose gaps are not on disk yet")
 CERTIFICATE_LEFT = Gauge("edge_certificate_left_seconds", "How long the gateway's certificate is still valid")
 RENEWALS_FAILED = Counter(

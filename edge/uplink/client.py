@@ -17,7 +17,14 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.health.metrics import UPLINK_IGNORED, UPLINK_IN_FLIGHT, UPLINK_REJECTED, UPLINK_UP, UPLINK_VIOLATIONS
+from edge.health.metrics import (
+    UPLINK_AGAIN,
+    UPLINK_IGNORED,
+    UPLINK_IN_FLIGHT,
+    UPLINK_REJECTED,
+    UPLINK_UP,
+    UPLINK_VIOLATIONS,
+)
 from edge.identity import IdentityError
 from edge.spool import NotNowError
 from edge.uplink.route import Route
@@ -38,6 +45,7 @@ from protocols.link import (
     LinkSender,
     PlacementReceived,
     ProtocolViolation,
+    Ranges,
     RejectedRecord,
     ResendAsked,
     SendBatch,
@@ -151,6 +159,7 @@ class Uplink:
         self._greeted = {connection: asyncio.Event() for connection in Connection}
         self._writing = {connection: asyncio.Lock() for connection in Connection}
         self._leaving: set[Connection] = set()
+        self._went = {lane: Ranges() for lane in Lane}  # out, once or more
         self._now_ns = now_ns
         self._to_say: dict[str | None, GatewayMessage] = {}
         self._to_tell: list[GatewayMessage] = []
@@ -487,6 +496,7 @@ class Uplink:
                     if batch is None:
                         await asyncio.sleep(0)  # the spool tells the link that it is gone
                         break
+                    self._count(send.lane, send.n)
                     tracer = self._downlink.tracer
                     data = _wrapped(batch if tracer is None else tracer.sent(send.lane, send.n, batch))
                 else:
@@ -521,6 +531,13 @@ class Uplink:
             async with self._writing[connection]:
                 probe = ClockProbe(sent_ns=time.monotonic_ns())
                 await call.write(GatewayMessage(clock_probe=probe).SerializeToString())
+
+    def _count(self, lane: Lane, n: int) -> None:
+        went = self._went[lane]
+        if went.contains(n):
+            UPLINK_AGAIN.labels(lane=lane.name.lower()).inc()
+        else:
+            went.add(n)
 
     def _may_say(self, connection: Connection) -> bool:
         is_there = connection is Connection.DATA and connection not in self._leaving

@@ -112,6 +112,12 @@ def unpack(block: Block, leads: int, dtype: str) -> list[Group]:
     return groups
 
 
+def stretches(marks: bytes, groups: int, leads: int) -> list[tuple[int, int]]:
+    """Number of the first sample and count of samples of each group, from the marks of a block alone."""
+    rows = _unpack_marks(marks, groups, leads)
+    return list(zip(rows[2].tolist(), rows[1].tolist(), strict=True))
+
+
 def _joined(groups: Sequence[Group]) -> codec.Samples:
     if groups[0].samples.itemsize == np.dtype(np.int16).itemsize:
         return np.concatenate([np.asarray(g.samples, np.int16) for g in groups], axis=1)

@@ -106,3 +106,23 @@ update legal_hold set lifted_at = clock_timestamp(), lifted_by = %(who)s
 
 -- name: destroy
 select tenant, of_class, of_kind, from_at, to_at, gone, kept_days, chunk_whole from destroy_expired(%(dry)s, %(tenant)s)
+
+-- name: whole_spans
+select w.first_sample, w.n, w.groups, w.marks, cardinality(s.leads)
+  from read_waveforms(array(select stream_id from stream join source using (source_id) where path = %(path)s), '-infinity', 'infinity') w
+  join stream s using (stream_id)
+
+-- name: whole_groups
+select w.start, w.n, w.first_sample, w.codec, w.samples, w.groups, w.marks, cardinality(s.leads), s.dtype
+  from read_waveforms(array(select stream_id from stream join source using (source_id) where path = %(path)s), '-infinity', 'infinity') w
+  join stream s using (stream_id)
+
+-- name: whole_readings
+select p.path, e.code, extract(epoch from o.time)::float8 * 1000 + coalesce(o.device_offset_ms, 0), o.value::float8
+  from readings(array(select series_id from series join source using (source_id) where path like any (%(paths)s)), '-infinity', 'infinity') o
+  join series e using (series_id) join source p using (source_id)
+
+-- name: whole_counts
+select split_part(p.path, '/', 1), count(*)
+  from readings(array(select series_id from series), '-infinity', 'infinity') o
+  join series e using (series_id) join source p using (source_id) group by 1

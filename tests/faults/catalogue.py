@@ -67,6 +67,19 @@ FAULTS: tuple[Fault, ...] = (
         form=Form(faked_clock=True),
     ),
     Fault(
+        "hub-clock-step", "the hub's clock is set", "the roles' processes are told another system time for 4 to 8 s; their monotonic clocks go on",
+        {"an hour ahead": clocks.hub_set_by(3600), "ten minutes back": clocks.hub_set_by(-600)},
+        form=Form(faked_hub_clock=True),
+    ),
+    Fault(
+        "device-clock-step", "a device's clock is set", "a monitor's battery is changed: 2005 for 4 to 8 s",
+        {"2005": clocks.device_unset},
+    ),
+    Fault(
+        "database-clock-step", "the database server's clock is set", "not by itself: it is the machine's",
+        {"an hour ahead": clocks.database_set},
+    ),
+    Fault(
         "older-hub", "hub one version older than the gateway", "the hub runs the commit of tests/conformance/released.txt; the network is cut for 2 to 8 s",
         {"live": links.cut}, form=Form(old_hub=True),
     ),
@@ -75,7 +88,8 @@ FAULTS: tuple[Fault, ...] = (
         {"live": links.cut}, form=Form(old_edge=True),
     ),
     Fault(
-        "certificate-expires", "certificate that expires in the middle", "a certificate of a minute",
-        {"live": certificates.expires},
+        "certificate-expires", "certificate that expires in the middle",
+        f"a certificate of {certificates.LIFE_S:.0f} s; a monitor falls silent now and then, for alarms",
+        {"live": certificates.expires}, form=Form(certificate_s=certificates.LIFE_S), in_test="tests/integration/test_certificates_renew.py",
     ),
 )  # fmt: skip

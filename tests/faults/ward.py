@@ -27,12 +27,14 @@ from wardlink.demo.rigs.rig import Recording
 from wardlink.demo.rigs.serial import SerialRig, amplifier
 from wardlink.local.database import Database
 from wardlink.local.places import Places
+from wardlink.local.ports import free_port
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 AMPLIFIER, BROKERED, POSTING = "amplifier-1", "monitor-2", "monitor-3"
 RESENDING = (BROKERED, POSTING)
 NORMAL_WITHIN_S = 120.0
 _LOOK_AGAIN_S = 0.25
+_DAY_S = 86_400
 READINGS_WITHIN_S = 30.0
 HELD_S = 10.0  # what is in quarantine does not leave it by itself
 _ALIKE = 100  # samples that stand nowhere else in a recording
@@ -46,9 +48,11 @@ class Form:
     edge_disk_mb: int = 0
     hub_disk_mb: int = 0
     faked_clock: bool = False
+    faked_hub_clock: bool = False
     old_hub: bool = False  # of the commit that tests/conformance/released.txt names
     old_edge: bool = False
     spool_mb: int = 66
+    certificate_s: float = 0.0  # how long a gateway's certificate holds; 0: a year
 
 
 USUAL = Form()
@@ -69,7 +73,9 @@ class FaultWard(Installation):
     ) -> None:
         self.form, self.places, self._code = form, places, dict(code or {})
         self.clock = folder / "clock"  # by how many nanoseconds the agent's system clock is wrong
+        self.hub_clock = folder / "hub-clock"  # the same of its roles
         self.network = Network()
+        self.metrics_port = free_port()  # of the agent
         self._notes_at = {name: folder / f"{name}.measured" for name in (AMPLIFIER, *RESENDING)}
         self.notes = Notes({AMPLIFIER: self._notes_at[AMPLIFIER]}, {name: self._notes_at[name] for name in RESENDING})
         self.monitor = self._monitor()
@@ -102,19 +108,22 @@ class FaultWard(Installation):
         self._opened.close()
 
     def env_of(self, *roles: str) -> dict[str, str]:
-        return {**super().env_of(*roles), **self._python_path("hub")}
+        days = self.form.certificate_s / _DAY_S
+        return {
+            **super().env_of(*roles),
+            **({"HUB_CERTIFICATE_DAYS": str(days)} if days else {}),
+            **self._python_path("hub"),
+        }
 
     def start_agent(self) -> None:
         """With the proxy instead of the hub."""
-        self.clock.touch()
-        if not self.clock.stat().st_size:
-            self.clock.write_bytes(bytes(8))
         environment = plain_environment() | self._python_path("edge")
         environment["WARDLINK_EDGE_HUB"] = f"127.0.0.1:{self.network.port}"
+        environment["WARDLINK_EDGE_METRICS__PORT"] = str(self.metrics_port)
         environment["WARDLINK_EDGE_SPOOL__MAX_MIB"] = str(self.form.spool_mb)
         words = command("edge", "run", "--config", str(self.ground.folder / "edge.toml"))
         if self.form.faked_clock:
-            words[2:3] = ["tests.faults.stepped", str(self.clock)]
+            words[2:3] = ["tests.faults.stepped", str(_whole_clock(self.clock))]
         self.processes.start("agent", words, environment)
 
     def run(self, *arguments: str, env: Mapping[str, str]) -> str:
@@ -133,7 +142,14 @@ class FaultWard(Installation):
 
     def begin_hub(self, role: str) -> None:
         """Start a role and do not wait until it is ready."""
-        self.processes.start(role, command("hub", "run", "--role", role), self.env_of(role))
+        self.processes.start(role, self.hub_words(role), self.env_of(role))
+
+    def hub_words(self, role: str) -> list[str]:
+        """As always, or with a system clock that can be set."""
+        words = super().hub_words(role)
+        if self.form.faked_hub_clock:
+            words[2:3] = ["tests.faults.stepped", str(_whole_clock(self.hub_clock))]
+        return words
 
     @staticmethod
     def quiet(_line: str) -> None:
@@ -246,3 +262,10 @@ class FaultWard(Installation):
         signals = Recording(CAPTURES / "bidmc-11-desaturation", loop_pause_s=0.0)
         more = ("--measured", str(self._notes_at[POSTING]))
         return HttpsRig(POSTING, signals, _NUMBERS, signals=False, more=more)
+
+
+def _whole_clock(file: Path) -> Path:
+    """A file that says by how many nanoseconds a clock is wrong: by none, when nobody has set it yet."""
+    if not file.exists():
+        file.write_bytes(bytes(8))
+    return file

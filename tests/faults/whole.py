@@ -1,6 +1,6 @@
 """Whether what the devices measured is at the hub: each sample once and unchanged, or in one gap that says why.
 
-The only place of this package that knows the hub's tables.
+The only place of this package that knows the hub's tables: samples and readings it has from `hub.store.whole`, hot or sealed.
 """
 
 import hashlib
@@ -11,28 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protocols import codec
+from hub.store.whole import pieces, readings, spans
 from tests.faults.sent import Measured, Reading, Row
 
 if TYPE_CHECKING:
     import psycopg
 
-_GROUPS = """
-select p.path, w.first_sample, w.n, w.codec, w.samples, cardinality(s.leads), s.dtype
-  from waveform w join stream s using (stream_id) join source p using (source_id)
- where p.path = %s and w.first_sample + w.n > %s and w.first_sample < %s"""
-_STRETCHES = """
-select w.first_sample, w.first_sample + w.n
-  from waveform w join stream s using (stream_id) join source p using (source_id)
- where p.path = %s and w.first_sample + w.n > %s and w.first_sample < %s"""
 _GAPS = """
 select from_sample, to_sample, reason from gap join source p using (source_id)
  where p.path = %s and from_sample is not null and to_sample > %s and from_sample < %s"""
-_READINGS = """
-select p.path, e.code, round(extract(epoch from o.time) * 1000 + coalesce(o.device_offset_ms, 0)), o.value
-  from observation o join series e using (series_id) join source p using (source_id)
- where p.path like any(%(paths)s)
-   and extract(epoch from o.time) * 1000 + coalesce(o.device_offset_ms, 0) <= %(until_ms)s"""
 _HELD = "select reason, count(*) from quarantine where not (reason = 'undecodable' and %s) group by 1"
 OVERRUN = "line overrun"  # what is lost when the machine is so busy that the agent does not read in time
 
@@ -52,11 +39,9 @@ def uncovered(
     """By source path, the stretches of `marks` (first number, end exclusive) that are neither stored nor in a gap; {} when all are."""
     found: dict[str, list[tuple[int, int]]] = {}
     for path, (first, end) in marks.items():
-        stretches = [
-            (int(str(a)), int(str(b)))
-            for query in (_STRETCHES, _GAPS)
-            for a, b, *_ in connection.execute(query.encode(), (path, first, end))
-        ]
+        gaps = connection.execute(_GAPS.encode(), (path, first, end)).fetchall()
+        stretches = [(int(str(a)), int(str(b))) for a, b, _ in gaps]
+        stretches += [(a, b) for a, b in spans(connection, path) if b > first and a < end]
         at = first
         for a, b in [*sorted(stretches), (end, end)]:
             if a > at:
@@ -109,14 +94,9 @@ def compare(
 
 def first_stored(connection: "psycopg.Connection[tuple[object, ...]]", path: str, most: int) -> tuple[int, list[Row]]:
     """The number of the first stored sample of a source, and up to `most` from there on without a hole; (0, []) for none."""
-    row = connection.execute(
-        "select min(w.first_sample) from waveform w join stream s using (stream_id) join source p using (source_id)"
-        " where p.path = %s",
-        (path,),
-    ).fetchone()
-    if row is None or row[0] is None:
+    first = min((a for a, _ in spans(connection, path)), default=None)
+    if first is None:
         return 0, []
-    first = int(str(row[0]))
     samples, _ = _stored(connection, path, first, first + most)
     rows: list[Row] = []
     while first + len(rows) in samples:
@@ -140,11 +120,10 @@ def compare_readings(
     What the gateway derives from the devices' signals stands in the same table; it was never sent, and is not asked for here.
     """
     sent = Counter(measured)
-    rows = connection.execute(
-        _READINGS.encode(), {"paths": [f"{device}/%" for device in devices], "until_ms": until_ms + 0.5}
-    )
     stored = Counter(
-        (str(path), str(code), int(float(str(at_ms))), float(str(value))) for path, code, at_ms, value in rows
+        (path, code, round(at_ms), value)
+        for path, code, at_ms, value in readings(connection, list(devices))
+        if value is not None and at_ms <= until_ms + 0.5
     )
     wrong: list[str] = []
     again = Counter({reading: n for reading, n in (stored - sent).items() if reading in sent})
@@ -167,11 +146,8 @@ def _stored(
 ) -> tuple[dict[int, Row], set[int]]:
     samples: dict[int, Row] = {}
     twice: set[int] = set()
-    for _, at, n, number, data, leads, dtype in connection.execute(_GROUPS.encode(), (path, first, end)):
-        assert isinstance(data, bytes)
-        plain = codec.decode(int(str(number)), data, leads=int(str(leads)), n=int(str(n)), dtype=str(dtype))
-        for i, row in enumerate(plain.T.tolist()):
-            sample = int(str(at)) + i
+    for piece in pieces(connection, path, first, end):
+        for sample, row in enumerate(piece.samples.T.tolist(), piece.first_sample):
             if first <= sample < end:
                 twice |= {sample} & samples.keys()
                 samples[sample] = tuple(row)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from hub.core.db import Database
+from hub.store import whole
 from hub.store.sealing import SLOT, drop_empty_chunks, open_waveforms, seal_waveforms
 from tests.fixtures.sealer_process import start_sealer
 from tests.fixtures.stored_groups import (
@@ -80,6 +81,37 @@ async def test_a_stretch_is_read_to_its_edges_from_hot_and_sealed_alike(
     assert 0 < int(str(ask(hub_database, "select count(*) from waveform")[0])) < 700
     for between, before in zip(bounds, hot, strict=True):
         assert read_digest(await seen_rows(hub_database, [stream], between), stream) == read_digest(before, stream)
+
+
+async def test_who_compares_what_was_sent_finds_the_same_hot_sealed_and_half_sealed(
+    hub_database: Local, worker: Database, seed: random.Random
+):
+    stream = make_stream(hub_database, 3)
+    rows = make_groups(stream, BEGIN, 700, seed, plain=True)
+    with closing(hub_database.connect_admin()) as admin:
+        put(admin, rows)
+        ends = [a + n for a, n in admin.execute("select first_sample, n from waveform").fetchall()]
+        middle, newest = sorted(ends)[len(ends) // 2], max(ends)
+
+        def found() -> tuple[object, ...]:
+            part = [
+                (p.first_sample, p.samples.tobytes()) for p in whole.pieces(admin, "d/ecg", middle - 40, middle + 40)
+            ]
+            everything = [(p.first_sample, p.samples.tobytes()) for p in whole.pieces(admin, "d/ecg", -(2**41))]
+            assert all(first < middle + 40 for first, _ in part)
+            assert len(everything) == 700
+            assert set(part) < set(everything)
+            return sorted(whole.spans(admin, "d/ecg")), part, everything
+
+        hot = found()
+        for until in (BEGIN + timedelta(minutes=5), LATER):
+            sealed = await seal_waveforms(worker, until)
+            assert sealed.rows
+            assert found() == hot
+        assert admin.execute("select count(*) from waveform").fetchone() == (0,)
+        assert max(end for _, end in hot[0]) == newest
+        admin.execute("select set_config('wardlink.tenant', '', false)")
+        assert whole.spans(admin, "nothing/here") == []
 
 
 async def test_what_is_not_old_enough_stays_hot(hub_database: Local, worker: Database, seed: random.Random):

@@ -125,9 +125,13 @@ class Installation:
         """Start roles of the hub (all three unless named), each alone, and wait until they are ready."""
         seen = {role: self._size(role) for role in roles or ROLES}
         for role in seen:
-            self.processes.start(role, command("hub", "run", "--role", role), self.env_of(role))
+            self.processes.start(role, self.hub_words(role), self.env_of(role))
         for role, size in seen.items():
             self._wait(role, lambda text: '"event": "ready"' in text, size, f"the role {role} to be ready")
+
+    def hub_words(self, role: str) -> list[str]:
+        """The command that runs a role."""
+        return command("hub", "run", "--role", role)
 
     def stop_hub(self) -> None:
         """End all roles of the hub; the gateway goes on alone."""

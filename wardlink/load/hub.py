@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from protocols import codec
+from hub.store.whole import counts, pieces
 from wardlink.demo.beds import DemoBed
 from wardlink.demo.installation import ROLES, WARD, Installation
 from wardlink.demo.rigs.rig import Ground, Plain
@@ -27,13 +27,6 @@ Sent = tuple[int, str, int]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _TOKENS_AT_ONCE = 2
-_ECG = """
-select w.first_sample, w.n, w.codec, w.samples, cardinality(s.leads), s.dtype
-  from waveform w join stream s using (stream_id) join source p using (source_id)
- where p.path = %s order by w.first_sample"""
-_READINGS = """
-select split_part(p.path, '/', 1), count(*)
-  from observation o join series e using (series_id) join source p using (source_id) group by 1"""
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,7 @@ def missing(url: str, sources: Mapping[str, Sent]) -> list[str]:
     """Sentences on what was sent, by device, and is not in the tables of the database at `url` as it was sent; [] when all is."""
     wrong: list[str] = []
     with closing(psycopg.connect(url)) as connection:
-        readings = {str(device): int(str(n)) for device, n in connection.execute(_READINGS.encode())}
+        readings = counts(connection)
         for device, (samples, digest, sent) in sources.items():
             if (found := readings.get(device, 0)) != sent:
                 wrong.append(f"{device}: {found} of {sent} readings are stored")
@@ -125,12 +118,11 @@ def missing(url: str, sources: Mapping[str, Sent]) -> list[str]:
 def _digest(connection: "psycopg.Connection[tuple[object, ...]]", path: str) -> tuple[int, str]:
     """How many samples follow each other without a hole or a second copy from 0 on, and their SHA-256, lead after lead in each."""
     found, end = hashlib.sha256(), 0
-    for first, n, number, data, leads, dtype in connection.execute(_ECG.encode(), (path,)):
-        if int(str(first)) != end or not isinstance(data, bytes):
+    for piece in pieces(connection, path):
+        if piece.first_sample != end:
             break
-        plain = codec.decode(int(str(number)), data, leads=int(str(leads)), n=int(str(n)), dtype=str(dtype))
-        found.update(plain.T.tobytes())
-        end += int(str(n))
+        found.update(piece.samples.T.tobytes())
+        end += piece.samples.shape[1]
     return end, found.hexdigest()
 
 
