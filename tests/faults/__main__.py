@@ -1,10 +1,11 @@
 """`python -m tests.faults [--only NAME,...] [--kills N] [--minutes M] [--seed N]`: a line an injection, build/faults.json for machines.
 
-With --minutes it plays the catalogue over and over until so much time has gone, and ends with the round that it began; the kills are
-in the first round. --table writes the table of the docs.
+With --minutes it plays the catalogue over and over until so much time has gone. The kills are in the first round, which is always played
+to its end. What goes wrong is told and ends nothing; SIGTERM and Ctrl-C end the run with the summary of what was played. --table writes the table of the docs.
 """
 
 import argparse
+import math
 import os
 import random
 import secrets
@@ -14,7 +15,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tests.faults.catalogue import FAULTS
-from tests.faults.run import plan, run
+from tests.faults.entry import LOAD
+from tests.faults.run import Course, plan, run
 from tests.faults.table import commit, save, summary, write_page
 from wardlink.processes import ENDING, end_by_signal
 
@@ -51,17 +53,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{time.monotonic() - began_s:7.1f} s  {line}", flush=True)
 
     results: list[Result] = []
-    while not results or time.monotonic() < until_s:
-        turns = [turn for turn in plan(chosen, chance, 0 if results else given.kills) if given.phase in turn[1]]
-        results += run(turns, chance, tell, load=given.load)
+
+    def keep(result: "Result") -> None:
+        results.append(result)
         save(results, seed)
-    wrong = sum(bool(result.wrong) for result in results)
-    kills = sum(result.fault.endswith("-kill") for result in results)
+
+    course = Course(chance, tell, keep, load=given.load)
+    ended = "to its end"
+    try:
+        while not results or time.monotonic() < until_s:
+            turns = [turn for turn in plan(chosen, chance, 0 if results else given.kills) if given.phase in turn[1]]
+            if not turns:
+                parser.error(f"no phase of these faults has {given.phase!r} in its name")
+            course.until_s = until_s if results else math.inf
+            run(turns, course)
+    except (KeyboardInterrupt, SystemExit) as end:
+        ended = f"ended by {type(end).__name__}"
     print(f"\n{summary(results)}\n")
-    print(f"commit {commit()}, seed {seed}, {(time.monotonic() - began_s) / 60:.0f} minutes: {len(results)} injections, {kills} of them kills; {wrong} wrong", flush=True)  # fmt: skip
+    wrong = [result for result in results if result.wrong]
+    for result in wrong:
+        print(f"WRONG: {result.fault}, {result.phase} (seed {result.seed}): {'; '.join(result.wrong)}")
+    if (minutes := (time.monotonic() - began_s) / 60) < given.minutes:
+        ended += f", before its {given.minutes:g} minutes"
+    print(
+        f"commit {commit()}, seed {seed}, {minutes:.0f} minutes, {ended}: {counted(results)}; {len(wrong)} wrong",
+        flush=True,
+    )
     if given.table:
         write_page(results)
-    return int(any(result.wrong for result in results))
+    return int(bool(wrong) or not results or ended != "to its end")
+
+
+def counted(results: "Sequence[Result]") -> str:
+    """How many injections there were."""
+    ran = [result for result in results if not result.not_run and result.fault not in {LOAD, "ward"}]
+    kills = sum(result.fault.endswith("-kill") for result in ran)
+    return f"{len(ran)} injections, {kills} of them kills, {sum(bool(result.not_run) for result in results)} not run"
 
 
 if __name__ == "__main__":

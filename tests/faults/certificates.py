@@ -18,8 +18,10 @@ _BEHIND_S = 2.0
 _SILENT_S = (9.0, 12.0)  # longer than a device that promises a reading a second may be silent
 _AGAIN = "edge_uplink_sent_again_total"
 _LATE = """
-select extract(epoch from s.stored_at - d.at), extract(epoch from d.stored_at) from alarm_event d join alarm_event s using (tenant_id, alarm_id)
- where d.kind = 'sent' and s.kind = 'stored'"""
+select extract(epoch from min(stored_at) filter (where kind = 'stored') - min(at) filter (where kind = 'sent')),
+       extract(epoch from min(stored_at))
+  from alarm_event group by tenant_id, alarm_id
+having bool_or(kind = 'stored') and bool_or(kind = 'sent')"""
 _ISSUED = "select count(*), count(renewed_from) from gateway_certificate"
 
 

@@ -1,5 +1,6 @@
 """Plays faults of the catalogue on wards, one injection after the other, and says of each what became of the samples."""
 
+import math
 import os
 import random
 import shutil
@@ -7,23 +8,24 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults.background import loaded
 from tests.faults.entry import LOAD, Fault, Result
-from tests.faults.possible import NotPossibleError
+from tests.faults.possible import Caught, NotPossibleError, within
 from tests.faults.versions import code_of, released
 from tests.faults.ward import USUAL, FaultWard, Form
 from tests.faults.whole import OVERRUN
-from wardlink.demo.installation import DemoError
-from wardlink.local.errors import StackError
 from wardlink.local.places import default_places
-from wardlink.processes import ProcessError
 
 _MOST_OVERRUN = 1000  # samples: four seconds in which the agent did not read
 Tell = Callable[[str], None]
-_BROKEN = (TimeoutError, AssertionError, ProcessError, DemoError, StackError, OSError)
+_LONGEST_S = 600.0  # of an injection with all that is waited for behind it
+_COMES_UP_S = 300.0
+_WARDS_GIVEN_UP = (
+    3  # of one form, one behind the other, that did not come up or did not end: the rest of its turns is not run
+)
 
 
 @contextmanager
@@ -39,7 +41,8 @@ def ward_of(form: Form) -> Generator[FaultWard]:
                 if wanted:
                     old[side] = opened.enter_context(code_of(released(), folder / f"{side}-code"))
             ward = opened.enter_context(FaultWard(places, folder / "ward", form=form, code=old))
-            ward.until_flowing()
+            with within(_COMES_UP_S, "the first data of a ward"):
+                ward.until_flowing()
             yield ward
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -51,7 +54,7 @@ def play(ward: FaultWard, fault: Fault, phase: str, seed: int) -> Result:
     since = ward.ends()
     ward.tended.restarts.clear()
     normal_s, wrong, sent, lost = 0.0, list[str](), 0, dict[str, int]()
-    try:
+    with Caught() as caught, within(_LONGEST_S, f"{fault.name}, {phase}"):
         fault.phases[phase](ward, random.Random(seed))
         normal_s = ward.until_normal(since)
         if fault.touches_page:
@@ -60,10 +63,10 @@ def play(ward: FaultWard, fault: Fault, phase: str, seed: int) -> Result:
         ward.until_normal(since)
         found = ward.compare(since, until, fault.may_lose)
         sent, lost, wrong = found.sent, dict(found.lost), found.wrong + ward.compare_readings()
-    except NotPossibleError as error:
-        return Result(fault.name, phase, seed, 0.0, 0.0, 0, {}, not_run=str(error))
-    except _BROKEN as error:
-        wrong.append(f"{type(error).__name__}: {error}")
+    if isinstance(caught.error, NotPossibleError):
+        return Result(fault.name, phase, seed, 0.0, 0.0, 0, {}, not_run=str(caught.error))
+    if caught.error is not None:
+        wrong.append(caught.told)
     if lost.get(OVERRUN, 0) > _MOST_OVERRUN and not fault.may_lose:
         return Result(
             fault.name, phase, seed, 0.0, 0.0, sent, lost,
@@ -97,48 +100,65 @@ def told(result: Result) -> str:
     return "\n    WRONG: ".join([words, *result.wrong])
 
 
-def run(turns: Sequence[tuple[Fault, str]], chance: random.Random, tell: Tell, *, load: bool = False) -> list[Result]:
-    """Play all turns, those of one form of ward together; a ward in which something was wrong is not used again.
+@dataclass
+class Course:
+    """How a run goes: `tell` gets a line, `keep` each result at once, and behind `until_s` (monotonic) nothing new begins."""
 
-    `load`: two further gateways load the hub of the usual ward meanwhile.
-    """
-    results: list[Result] = []
+    chance: random.Random
+    tell: Tell
+    keep: Callable[[Result], None] = lambda _: None
+    load: bool = False  # two further gateways load the hub of the usual ward meanwhile
+    until_s: float = math.inf
+
+    def took(self, result: Result) -> Result:
+        """Keep a result and tell it."""
+        self.keep(result)
+        self.tell(told(result))
+        return result
+
+
+def run(turns: Sequence[tuple[Fault, str]], course: Course) -> None:
+    """Play all turns, those of one form of ward together; a ward in which something was wrong is not used again."""
     for form in dict.fromkeys(fault.form for fault, _ in turns):
         waiting = [turn for turn in turns if turn[0].form == form]
-        while waiting:
-            results += _on_one_ward(form, waiting, chance, tell, load=load and form == USUAL)
-    return results
+        broken = 0
+        while waiting and time.monotonic() < course.until_s:
+            broken = 0 if _on_one_ward(form, waiting, course) else broken + 1
+            if broken == _WARDS_GIVEN_UP:
+                _none_of(waiting, f"{broken} wards of this form did not come up or did not end", course)
 
 
-def _on_one_ward(
-    form: Form, waiting: list[tuple[Fault, str]], chance: random.Random, tell: Tell, *, load: bool
-) -> list[Result]:
-    results: list[Result] = []
+def _on_one_ward(form: Form, waiting: list[tuple[Fault, str]], course: Course) -> bool:
+    """Whether the ward came up, played what it could and ended."""
     background = None
-    try:
-        with ward_of(form) as ward, ExitStack() as opened:
-            if load:
-                background = opened.enter_context(loaded(ward, ward.ground.folder))
-            while waiting:
-                fault, phase = waiting.pop(0)
-                results.append(play(ward, fault, phase, chance.getrandbits(32)))
-                tell(told(results[-1]))
-                if results[-1].wrong:
-                    tell(_logs(ward))
-                    break
-    except NotPossibleError as error:
-        results += [Result(fault.name, phase, 0, 0.0, 0.0, 0, {}, not_run=str(error)) for fault, phase in waiting]
-        waiting.clear()
-        tell(f"{form}: not run: {error}")
-    except _BROKEN as error:  # the ward did not come up, or did not end
-        results.append(Result("ward", "", 0, 0.0, 0.0, 0, {}, [f"{type(error).__name__}: {error}"]))
-        tell(told(results[-1]))
-        if not results[:-1] and waiting:
-            waiting.pop(0)
+    before = len(waiting)
+    with Caught() as caught, ward_of(form) as ward, ExitStack() as opened:
+        if course.load and form == USUAL:
+            background = opened.enter_context(loaded(ward, ward.ground.folder))
+        while waiting and time.monotonic() < course.until_s:
+            fault, phase = waiting.pop(0)
+            result = course.took(play(ward, fault, phase, course.chance.getrandbits(32)))
+            if result.wrong:
+                course.tell(_logs(ward))
+                break
     if background is not None:
-        results.append(Result(LOAD, "", 0, 0.0, 0.0, 0, {}, background.wrong))
-        tell(f"{LOAD}: {background.wrong or 'whole'}\n{background.said}")
-    return results
+        course.took(Result(LOAD, "", 0, 0.0, 0.0, 0, {}, background.wrong))
+        course.tell(background.said)
+    if isinstance(caught.error, NotPossibleError):
+        _none_of(waiting, str(caught.error), course)
+    elif caught.error is not None:  # the ward did not come up, or did not end
+        course.took(Result("ward", "", 0, 0.0, 0.0, 0, {}, [caught.told]))
+        if len(waiting) == before:
+            waiting.pop(0)
+        return False
+    return True
+
+
+def _none_of(waiting: list[tuple[Fault, str]], why: str, course: Course) -> None:
+    """What waits is not run."""
+    for fault, phase in waiting:
+        course.took(Result(fault.name, phase, 0, 0.0, 0.0, 0, {}, not_run=why))
+    waiting.clear()
 
 
 def _logs(ward: FaultWard) -> str:
