@@ -118,7 +118,7 @@ class UplinkDoor:
             Connection(hello.connection),
             identity.fingerprint,
             frozenset(hello.features[:MAX_FEATURES]),
-            hello.agent_version[:MAX_VERSION],
+            agent_version=hello.agent_version[:MAX_VERSION],
         )
         self._streams.open(stream)
         try:
