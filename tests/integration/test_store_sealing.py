@@ -90,10 +90,10 @@ async def test_who_compares_what_was_sent_finds_the_same_hot_sealed_and_half_sea
     rows = make_groups(stream, BEGIN, 700, seed, plain=True)
     with closing(hub_database.connect_admin()) as admin:
         put(admin, rows)
-        ends = [a + n for a, n in admin.execute("select first_sample, n from waveform").fetchall()]
+        ends = [int(str(a)) + int(str(n)) for a, n in admin.execute("select first_sample, n from waveform").fetchall()]
         middle, newest = sorted(ends)[len(ends) // 2], max(ends)
 
-        def found() -> tuple[object, ...]:
+        def found() -> tuple[list[tuple[int, int]], list[tuple[int, bytes]], list[tuple[int, bytes]]]:
             part = [
                 (p.first_sample, p.samples.tobytes()) for p in whole.pieces(admin, "d/ecg", middle - 40, middle + 40)
             ]

@@ -57,7 +57,8 @@ def waiting(database: Local) -> list[tuple[Lane, list[Record]]]:
     """What the outbox holds."""
     with database.connect_admin() as admin:
         rows = admin.execute("select lane, records from upstream_outbox order by outbox_id").fetchall()
-    return [(Lane(lane), read(bytes(records))) for lane, records in rows]
+    assert all(isinstance(records, bytes) for _, records in rows)
+    return [(Lane(int(str(lane))), read(records)) for lane, records in rows if isinstance(records, bytes)]
 
 
 def read(batch: bytes) -> list[Record]:
