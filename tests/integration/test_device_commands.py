@@ -5,8 +5,7 @@
 
 import asyncio
 import os
-import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ import pytest
 from edge.identity import Identity, save_identity
 from firmware_adapters.simulate.cyton import RATE_HZ, Board
 from firmware_adapters.simulate.faults import Switches
-from firmware_adapters.simulate.pty import FAULTS, PtyPlayer
 from hub.core import principal
 from hub.core.audit import AuditLog
 from hub.core.db import Database
@@ -55,23 +53,6 @@ class MuteBoard(Board):
 @pytest.fixture
 def board() -> MuteBoard:
     return MuteBoard(np.arange(240 * RATE_HZ, dtype=np.float64)[None, :])
-
-
-@pytest.fixture
-def switches() -> Switches:
-    return Switches(FAULTS)
-
-
-@pytest.fixture
-def port(board: MuteBoard, switches: Switches, tmp_path: Path) -> Iterator[Path]:
-    player = PtyPlayer(board, tmp_path / "amp", rate_hz=RATE_HZ, faults=switches)
-    stopped = threading.Event()
-    thread = threading.Thread(target=player.run, args=(lambda: not stopped.is_set(),))
-    thread.start()
-    yield player.port
-    stopped.set()
-    thread.join()
-    player.close()
 
 
 @asynccontextmanager
