@@ -1,7 +1,10 @@
 """The agent, as its own process that is started again as systemd does, goes over to signed releases, or back by itself."""
 
 import asyncio
+import os
+import random
 import signal
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,13 +18,19 @@ from firmware_adapters.simulate.cyton import RATE_HZ, Board
 from hub.core import principal
 from hub.core.audit import AuditLog
 from hub.core.db import Database
+from hub.core.errors import DomainError
+from hub.core.principal import Role
 from hub.updates.service import Plan, RolloutRow, Updates
+from protocols.link import UPDATE, Connection, LinkSender
+from protocols.uplink_pb2 import UPDATE_OUTCOME_ROLLED_BACK, GatewayMessage, HubMessage, UpdateAnswer, UpdateRequest
 from tests.fixtures.agent import Gateway
 from tests.fixtures.amplifier_rows import holes, samples
+from tests.fixtures.gateway_peer import Peer, open_channel, open_stream
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import write_config
-from tests.fixtures.releases import NO_START, START, Releases
+from tests.fixtures.releases import NO_START, START, Releases, small_wheel
 from tests.fixtures.waiting import until, until_asked
+from tests.fixtures.web import RunningWeb
 from wardlink.release.building import head_of
 
 pytestmark = pytest.mark.integration
@@ -114,45 +123,142 @@ async def add(updates: Updates, path: Path) -> None:
 
 
 @pytest.mark.req("IOT-6.3e", surface="protocol")
-async def test_a_signed_release_comes_over_the_link_is_tried_and_kept_and_one_that_does_not_start_is_given_up_and_halts_its_rollout(
-    hub: RunningHub, releases: Releases, tmp_path: Path, port: Path
+async def test_a_signed_release_comes_over_the_link_and_is_kept_one_that_does_not_start_is_given_up_and_halts_its_rollout(
+    hub: RunningHub, releases: Releases, tmp_path: Path, port: Path, seed: random.Random
 ):
+    """With WARDLINK_UPDATE_KILLS=N, the long form: the agent is killed N times at random while it takes the first one, and is given the second."""
+    kills = int(os.environ.get("WARDLINK_UPDATE_KILLS", "0"))
     papers = await hub.enrol(NAME)
     identity = Identity(papers.tenant, NAME, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
     await hub.enrol("that-is-away")
-    good, bad = releases.make("0.2.0"), releases.make("0.3.0", {START: NO_START})
     async with (
         Database(hub.database.url_for("wardlink_web"), "test web", max_size=2) as pool,
         service(tmp_path, releases, port, lambda state: save_identity(state, identity)) as running,
     ):
         updates = Updates(pool, AuditLog(pool))
         await until(lambda: samples(hub) > 100, 30)
-        await add(updates, good)
+        await add(updates, releases.make("0.2.0"))
         plan = await updates.plan(OPERATOR, Plan("0.2.0", "1,100%", 3600, only=[NAME]))
+        for _ in range(kills):
+            await asyncio.sleep(seed.uniform(0, 6))
+            if running.release():
+                break  # of starts in its trial it has three
+            running.kill()
         done = await ended(updates, plan.rollout_id)
         assert (done.state, [one.state for one in done.gateways]) == ("finished", ["applied"])
         assert running.release().startswith("0.2.0-")
-        assert running.starts == 1, "it goes over in the same process"
-
-        await add(updates, bad)
-        plan = await updates.plan(OPERATOR, Plan("0.3.0", "1,100%", 0, first=[NAME]))
-        halted = await ended(updates, plan.rollout_id)
-        assert (halted.state, [one.state for one in halted.gateways]) == ("halted", ["rolled_back", "waiting"])
-        assert "3 times" in halted.reason
+        assert running.starts == 1 or kills, "it goes over in the same process"
+        if kills:
+            await add(updates, releases.make("0.3.0", {START: NO_START}))
+            starts = running.starts
+            plan = await updates.plan(OPERATOR, Plan("0.3.0", "1,100%", 0, first=[NAME]))
+            halted = await ended(updates, plan.rollout_id)
+            assert (halted.state, [one.state for one in halted.gateways]) == ("halted", ["rolled_back", "waiting"])
+            assert "3 times" in halted.reason
+            assert running.release().startswith("0.2.0-")
+            assert running.starts == starts + 3, "one fell in the same process, two more, and the one that went back"
         before = samples(hub)
         await until(lambda: samples(hub) > before + 100, 30)
-        assert running.release().startswith("0.2.0-")
-        assert running.starts == 4, "the one that fell in its process, two more, and the one that went back"
     missing, told, reasons = holes(hub)
     assert told == missing, "what the restarts cost is told as gaps"
     assert reasons <= {"agent_restart"}
-    actions = [
-        str(row[0]) for row in hub.rows("select action from audit where action ~ '^(update|rollout)' order by 1")
+
+
+class Gatekeeper(Peer):
+    """A gateway that takes releases, without an agent."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        identity = (self.credentials.tenant, self.credentials.gateway, self.epoch)
+        self.sender = LinkSender(*identity, agent_version="test", features=(UPDATE,))
+
+
+@pytest.mark.req("IOT-6.3e", surface="api")
+async def test_a_rollout_opens_stage_by_stage_can_be_paused_and_halts_when_a_gateway_goes_back(
+    hub: RunningHub, web: RunningWeb, releases: Releases
+):
+    release = releases.of([small_wheel(releases.folder, "0.2.0", "x = 1" * 100_000)], "small")
+    content = await asyncio.to_thread(release.read_bytes)
+    digest = head_of(release).digest
+    await hub.enrol("ward-2")
+    first = Gatekeeper(await hub.enrol("ward-1"), bytes(16))
+
+    async def said(*messages: GatewayMessage, until_seen: Callable[[], bool] = lambda: True) -> None:
+        """Say this on a new connection, behind its hello."""
+        async with asyncio.timeout(20), open_channel(hub.uplink, first.credentials) as channel:
+            stream = open_stream(channel)
+            hello = first.sender.connected(Connection.DATA, time.monotonic_ns())
+            for message in (hello, *messages):
+                await stream.write(message.SerializeToString())
+            while not until_seen():
+                raw = await stream.read()
+                assert isinstance(raw, bytes), await stream.details()
+                first.messages.append(HubMessage.FromString(raw))
+            stream.cancel()
+
+    def offers() -> list[int]:
+        return [one.update.rollout for one in first.messages if one.HasField("update")]
+
+    def chunks() -> list[bytes]:
+        return [one.update_chunk.data for one in first.messages if one.HasField("update_chunk")]
+
+    async with Database(hub.database.url_for("wardlink_web"), "test web", max_size=2) as pool:
+        updates = Updates(pool, AuditLog(pool))
+        head = head_of(release)
+        with pytest.raises(DomainError, match="not what the manifest says"):
+            await updates.add(OPERATOR, head, content[: head.size], [content[head.size : -1], b"?"])
+        assert await updates.releases(OPERATOR) == []
+        await add(updates, release)
+        plan = await updates.plan(OPERATOR, Plan("0.2.0", "1,100%", 0))
+        assert [(one.name, one.stage) for one in plan.gateways] == [("ward-1", 0), ("ward-2", 1)]
+        with pytest.raises(DomainError, match="Cancel it first"):
+            await updates.plan(OPERATOR, Plan("0.2.0", "100%", 0))
+        await said(until_seen=lambda: offers() == [plan.rollout_id])
+
+        def asked(offset: int, length: int) -> GatewayMessage:
+            return GatewayMessage(update_request=UpdateRequest(rollout=plan.rollout_id, offset=offset, length=length))
+
+        await said(asked(262_000, 1 << 30), until_seen=lambda: len(chunks()) == 1)
+        assert chunks()[0] == content[262_000:262_144], "to the end of its row, never more than a message may hold"
+        engineer = await web.signed_in("chen", Role.ENGINEER, ())
+        pause = f"/api/v1/updates/{plan.rollout_id}/pause"
+        assert (await engineer.post(pause)).json()["state"] == "paused"
+        assert (await engineer.post(pause)).status_code == 409
+        await said(asked(0, 1000), until_seen=lambda: len(chunks()) == 2)
+        assert chunks()[1] == b"", "nothing while it is paused"
+        await updates.act(OPERATOR, None, "resume")
+        outcome = UpdateAnswer(
+            rollout=plan.rollout_id, digest=digest, outcome=UPDATE_OUTCOME_ROLLED_BACK, reason="amp is <not> up"
+        )
+        answer = GatewayMessage(update_answer=outcome)
+        await said(answer, answer, asked(0, 10), until_seen=lambda: len(chunks()) == 3)
+        halted = await ended(updates, plan.rollout_id)
+        assert (halted.state, halted.reason) == ("halted", "ward-1 rolled back: amp is <not> up")
+
+    told = (await engineer.get("/api/v1/updates")).json()
+    assert [(one["state"], one["stage"], one["acts"]) for one in told["rollouts"]] == [
+        ("halted", 1, ["resume", "cancel"])
     ]
-    assert actions == [
-        "rollout.finish",
+    assert [one["version"] for one in told["releases"]] == ["0.2.0"]
+    page = (await engineer.get("/gateways")).text
+    assert 'title="ward-1 rolled back: amp is &lt;not&gt; up">halted</span>' in page
+    bureau = await web.signed_in("bureau", Role.BUREAU, ())
+    assert f"/updates/{plan.rollout_id}/cancel" not in (await bureau.get("/gateways")).text
+    assert (await bureau.post(f"/api/v1/updates/{plan.rollout_id}/cancel")).status_code == 403
+    assert (await engineer.post(f"/api/v1/updates/{plan.rollout_id}/cancel")).json()["state"] == "cancelled"
+    written = [
+        row[0]
+        for row in hub.rows(
+            "select action from audit where action ~ '^(update|rollout)[.]' and action <> 'update.read'"
+        )
+    ]
+    acts = [
+        "update.add",
+        "update.plan",
+        "rollout.stage",
+        "update.pause",
+        "update.resume",
         "rollout.halt",
-        *["rollout.stage"] * 2,
-        *["update.add"] * 2,
-        *["update.plan"] * 2,
+        "update.cancel",
     ]
+    assert sorted(set(map(str, written)) - {"update.change"}) == sorted(acts)
