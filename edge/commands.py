@@ -98,6 +98,7 @@ def status(
     """Say who this gateway is and how long its certificate is valid."""
     from edge.identity import IdentityError, load_identity
     from edge.identity.store import utc_now
+    from edge.update.person import told
 
     try:
         identity = load_identity(state)
@@ -106,6 +107,8 @@ def status(
         _fail(str(error))
     days = identity.expires_in(utc_now()).days
     print(f"{identity.gateway} of {identity.tenant}; uplink {identity.uplink}; certificate valid for {days} days.")
+    for line in told(state):
+        print(line)
 
 
 class Security(StrEnum):

@@ -36,3 +36,16 @@ def wait(state_dir: Path, request: str, within_s: float) -> Answer | None:
         if time.monotonic() >= until_s:
             return None
         time.sleep(_LOOK_S)
+
+
+def told(state_dir: Path) -> list[str]:
+    """What there is to say of updates, a line each; nothing on a gateway that never had one."""
+    folder = Folder(state_dir)
+    state, current = folder.state(), folder.current
+    lines = [f"release {current} runs"] if current else []
+    if state.trial is not None:
+        lines.append(f"{state.trial.version} is being tried, start {state.trial.starts}")
+    if (answer := state.answer) is not None:
+        why = f": {answer.reason}" if answer.reason else ""
+        lines.append(f"last update: {answer.version} {answer.outcome.replace('_', ' ')}{why}")
+    return lines

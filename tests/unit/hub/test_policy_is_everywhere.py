@@ -61,6 +61,7 @@ EXCEPTIONS = {
     "hub.upstream.bound:hold_bound": OWN_TASK,
     "hub.ingest.traced:Tracer.*": BEHIND_THE_UPLINK,
     "hub.ingest.release:Releaser.*": "carries out what an engineer decided through Quarantine, which checked and wrote it",
+    "hub.updates.turns:Turns.*": "carries out what somebody planned through Updates, which checked and wrote it",
     "hub.upstream.intake:Sharing.read": "reads the rules of every tenant for the process that stores; who changed one stands in the audit",
     "hub.upstream.outbox:Outbox.*": "carries out the rules of sharing, which SharingRules checked and wrote",
 }

@@ -12,6 +12,7 @@ from hub.device_commands.present import COMMANDS, PARAMETERS
 from hub.devices.domain import Column, DeviceState
 from hub.operations.domain import Span
 from hub.quarantine.sentences import SENTENCES
+from hub.updates.domain import ACTS, RolloutState
 from models.machine import THRESHOLDS
 from protocols.device_command import Outcome, Reason
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
@@ -76,6 +77,8 @@ BUILT: dict[str, list[str]] = {
         "other",
     ],
     "gateways.configuration.": ["waiting", "sent", "applied", "refused", "rolled_back"],
+    "updates.act.": [*ACTS],
+    "updates.state.": [*RolloutState],
     "gateways.state.": ["online", "away", "not_enrolled", "revoked"],
     "devices.column.": [*Column],
     "devices.state.": [*DeviceState],
