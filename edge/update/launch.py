@@ -110,4 +110,4 @@ def _execute(config: Path, environment: Mapping[str, str]) -> NoReturn:
     sys.stderr.flush()
     # -P: modules of the folder in which it was started are none of the agent's.
     arguments = [sys.executable, "-P", "-m", "wardlink", "edge", "run", "--config", str(config)]
-    os.execve(sys.executable, arguments, dict(environment))  # noqa: S606 - no shell is wanted
+    os.execve(sys.executable, arguments, dict(environment))
