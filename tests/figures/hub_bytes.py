@@ -16,9 +16,10 @@ from hub.core.db import Database as HubDatabase
 from hub.ingest import pgcopy
 from hub.store.sealing import seal_waveforms
 from protocols import device_package_pb2 as wire
-from protocols.codec import encode
+from protocols.codec import SENT, encode
 from protocols.ecgfile.wfdb import read_record
 from protocols.link import Connection, Lane
+from protocols.wire.tables import CODEC
 from tests.figures.cpu import copy_cpu_s, cpu_of, server_cpu
 from tests.figures.entry import Entry, Figure
 from tests.figures.hub_rows import new_hub, server, size_of
@@ -28,7 +29,7 @@ from tests.fixtures.hub_process import start_hub
 from wardlink.local.database import Database
 
 DEVICES, SECONDS, WARM_UP_S = 40, 60, 3
-FS_HZ = 500
+FS_HZ, RECORD_S = 500, 10
 BATCH_BYTES = 16 * 1024  # where the uplink closes a batch
 RUNS = 3
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -69,11 +70,12 @@ def measure(data: Path) -> Sequence[Entry]:
 
 
 def _signals(data: Path) -> list[list[tuple[int, bytes]]]:
-    """Ten seconds of each of some recordings as packed groups of a second: (codec, samples)."""
+    """Ten seconds of each of some recordings as groups of a second, packed as gateways pack them: (codec, samples)."""
     found: list[list[tuple[int, bytes]]] = []
     for header in sorted((data / "ludb").rglob("*.hea"))[:10]:
         raw = read_record(header.with_suffix("")).raw.astype("<i2")
-        found.append([encode(np.ascontiguousarray(raw[:, s * FS_HZ : (s + 1) * FS_HZ])) for s in range(10)])
+        seconds = (np.ascontiguousarray(raw[:, s * FS_HZ : (s + 1) * FS_HZ]) for s in range(RECORD_S))
+        found.append([encode(samples, among=SENT) for samples in seconds])
     return found
 
 
@@ -93,7 +95,7 @@ def _records(signals: list[list[tuple[int, bytes]]], start_ns: int, from_s: int,
                     fs_hz=FS_HZ,
                     first_sample=second * FS_HZ,
                     dtype=wire.DTYPE_INT16,
-                    codec=wire.CODEC_RAW if codec == wire.CODEC_RAW else wire.CODEC_DELTA_DEFLATE,
+                    codec=CODEC[codec],
                     n=FS_HZ,
                     samples=samples,
                     scales=[wire.Scale(gain=1.0, offset=0.0, unit="uV")] * len(LEADS),
