@@ -21,14 +21,29 @@ select cumulative, stored, reopened from lane_position
  where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s
    for update
 
--- name: make_position
+-- name: lock_positions
+select p.gateway_id, p.epoch, p.lane, p.cumulative, p.stored, p.reopened
+  from unnest(%(gateways)s::int[], %(epochs)s::bytea[], %(lanes)s::smallint[]) as wanted (gateway_id, epoch, lane)
+  join lane_position p using (gateway_id, epoch, lane)
+ order by p.gateway_id, p.epoch, p.lane
+   for update of p
+
+-- name: make_positions
 insert into lane_position (gateway_id, epoch, lane, tenant_id, cumulative, stored)
-values (%(gateway)s, %(epoch)s, %(lane)s, %(tenant)s, 0, '{}')
+select gateway_id, epoch, lane, tenant_id, 0, '{}'
+  from unnest(%(gateways)s::int[], %(epochs)s::bytea[], %(lanes)s::smallint[], %(tenants)s::int[]) as made (gateway_id, epoch, lane, tenant_id)
 on conflict do nothing
 
 -- name: write_position
 update lane_position set cumulative = %(cumulative)s, stored = %(stored)s, reopened = %(reopened)s, updated_at = now()
  where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s
+
+-- name: write_positions
+update lane_position p
+   set cumulative = n.cumulative, stored = n.stored::int8multirange, reopened = n.reopened::int8multirange, updated_at = now()
+  from unnest(%(gateways)s::int[], %(epochs)s::bytea[], %(lanes)s::smallint[], %(cumulative)s::bigint[], %(stored)s::text[],
+              %(reopened)s::text[]) as n (gateway_id, epoch, lane, cumulative, stored, reopened)
+ where p.gateway_id = n.gateway_id and p.epoch = n.epoch and p.lane = n.lane
 
 -- name: resend_requests
 select resend_request_id, gateway_id, lane, from_time, to_time from resend_request

@@ -6,7 +6,7 @@ quarantine; when the database itself fails, nothing is settled, and the gateways
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,8 +16,6 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from psycopg.types.json import Jsonb
-from psycopg.types.multirange import Multirange
-from psycopg.types.range import Range
 
 from hub.alarms.intake import Told, store_changes
 from hub.core.live import LiveKind, LiveMessage
@@ -33,6 +31,8 @@ from hub.upstream import intake as outbox
 from protocols.link import Lane, Position, Ranges
 
 if TYPE_CHECKING:
+    from psycopg.types.multirange import Multirange
+
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from hub.upstream.domain import Rules
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _QUERIES = load_queries("hub.ingest")
 
 _BUSY_S = 0.1  # a writer that ended a transaction so lately has more to come
+_MADE_KEPT = 100_000
 MAX_GROUP = 128  # batches in one transaction: 2 MB at the 16 KB of a batch
 
 _BATCHES = Counter("hub_ingest_batches_total", "Batches by what became of them", ["result"])
@@ -109,6 +110,7 @@ class Writer:
         self._publish = publish
         self._checkpoint = checkpoint
         self._queue: asyncio.Queue[Pending] = asyncio.Queue(QUEUES["ingest-batches"].bound)
+        self._made: set[LaneKey] = set()  # lanes that have a row
         self._log = structlog.get_logger().bind(writer=name)
 
     async def put(self, pending: Pending) -> None:
@@ -159,6 +161,7 @@ class Writer:
 
     async def _store(self, group: Sequence[Pending]) -> None:
         with _TRANSACTION.labels(self._name).time():
+            await self._make_positions(group)
             async with self._database.transaction() as connection:
                 positions, reopened = await self._lock_positions(connection, group)
                 for pending in group:
@@ -180,28 +183,38 @@ class Writer:
         for pending in wanted:
             self._tell(pending)
 
+    async def _make_positions(self, group: Sequence[Pending]) -> None:
+        """Give each lane that is new here its row, in a transaction of its own: one that waits for another's would wait in no order."""
+        new = {p.key: p for p in group if p.key not in self._made}
+        if not new:
+            return
+        if len(self._made) + len(new) > _MADE_KEPT:
+            self._made.clear()
+        async with self._database.connection() as connection:
+            values = {**_columns(new), "tenants": [p.tenant_id for p in new.values()]}
+            await connection.execute(_QUERIES["make_positions"], values)
+        self._made.update(new)
+
     async def _lock_positions(
         self, connection: "Connection", group: Sequence[Pending]
     ) -> tuple[dict[LaneKey, Position], dict[LaneKey, Ranges]]:
-        """Lock each lane's row in one order, so that two writers never wait for each other; what it says is the truth.
+        """Lock the lanes' rows in one order, so that two writers never wait for each other; what they say is the truth.
 
         Returns what is stored of each lane, and what of the rest was asked for again.
         """
         positions: dict[LaneKey, Position] = {}
         reopened: dict[LaneKey, Ranges] = {}
-        for pending in sorted(group, key=lambda p: p.key):
-            if pending.key in positions:
-                continue
-            values = _lane_values(pending)
-            row = await (await connection.execute(_QUERIES["lock_position"], values)).fetchone()
-            if row is None:
-                await connection.execute(_QUERIES["make_position"], values)
-                row = await (await connection.execute(_QUERIES["lock_position"], values)).fetchone()
-            if row is None:
-                msg = f"position of gateway {pending.gateway_id}, lane {pending.lane.name}: neither made nor found"
-                raise RuntimeError(msg)
-            positions[pending.key] = position_of(int(row[0]), row[1])
-            reopened[pending.key] = ranges_of(row[2])
+        wanted = sorted({p.key for p in group})
+        rows = await (await connection.execute(_QUERIES["lock_positions"], _columns(wanted))).fetchall()
+        for gateway_id, epoch, lane, cumulative, stored, opened in rows:
+            key = int(gateway_id), bytes(epoch), Lane(lane)
+            positions[key], reopened[key] = position_of(int(cumulative), stored), ranges_of(opened)
+        missing = [key for key in wanted if key not in positions]
+        if missing:  # somebody has taken the rows away; the gateways send again, and then they are made
+            self._made.difference_update(missing)
+            gateway_id, _, lane = missing[0]
+            msg = f"position of gateway {gateway_id}, lane {lane.name}: neither made nor found"
+            raise RuntimeError(msg)
         return positions, reopened
 
     async def _write_positions(
@@ -211,17 +224,15 @@ class Writer:
         positions: dict[LaneKey, Position],
         reopened: dict[LaneKey, Ranges],
     ) -> None:
-        for pending in {p.key: p for p in group}.values():
-            position = positions[pending.key]
-            above = Multirange([Range(first, last + 1) for first, last in position.above])
-            opened = Multirange([Range(first, last + 1) for first, last in reopened[pending.key]])
+        lanes = sorted({p.key for p in group})
+        if lanes:
             values = {
-                **_lane_values(pending),
-                "cumulative": position.cumulative,
-                "stored": above,
-                "reopened": opened,
+                **_columns(lanes),
+                "cumulative": [positions[key].cumulative for key in lanes],
+                "stored": [_multirange(positions[key].above) for key in lanes],
+                "reopened": [_multirange(reopened[key]) for key in lanes],
             }
-            await connection.execute(_QUERIES["write_position"], values)
+            await connection.execute(_QUERIES["write_positions"], values)
 
     async def _store_all_but_the_poison(self, pending: Pending, error: Exception) -> None:
         """Find by trial which records the database refuses, and store the batch without them."""
@@ -384,6 +395,21 @@ def _lane_values(pending: Pending) -> dict[str, object]:
         "epoch": pending.epoch,
         "lane": int(pending.lane),
     }
+
+
+def _columns(lanes: Iterable[LaneKey]) -> dict[str, object]:
+    """Keys of lanes as the arrays of a statement."""
+    keys = list(lanes)
+    return {
+        "gateways": [gateway for gateway, _, _ in keys],
+        "epochs": [epoch for _, epoch, _ in keys],
+        "lanes": [int(lane) for _, _, lane in keys],
+    }
+
+
+def _multirange(ranges: Iterable[tuple[int, int]]) -> str:
+    """Ranges as the text of an int8multirange."""
+    return "{" + ",".join(f"[{first},{last + 1})" for first, last in ranges) + "}"
 
 
 def _append(rows: Rows, more: Rows) -> None:

@@ -100,6 +100,28 @@ async def test_a_recording_is_in_the_store_sample_by_sample(hub: RunningHub):
     assert (leads, fs_hz, gains) == (["MDC_ECG_ELEC_POTL_II", "MDC_ECG_ELEC_POTL_V1"], 360.0, [5.0, 5.0])
 
 
+async def test_each_lane_of_gateways_that_share_transactions_has_its_own_position(hub: RunningHub):
+    peers = {f"gateway-{n}": await hub.peer(f"gateway-{n}") for n in range(1, 6)}
+    sent = {name: {Lane.NUMERIC: 3 * n, Lane.WAVEFORM: n} for n, name in enumerate(peers, 1)}
+    group = recording_groups(seconds=1)[0]
+    for name, peer in peers.items():
+        for lane, batches in sent[name].items():
+            for _ in range(batches):
+                source = f"{name}-cyton/ecg"
+                group.source = source
+                peer.batch(lane, [reading(source=source) if lane is Lane.NUMERIC else group])
+    await asyncio.gather(*(peer.deliver(hub.uplink, Connection.DATA) for peer in peers.values()))
+    stored = hub.rows(
+        "select g.name, p.lane, p.cumulative, p.stored::text, p.reopened::text, p.epoch"
+        "  from lane_position p join gateway g using (gateway_id)"
+    )
+    assert sorted(stored) == sorted(
+        (name, int(lane), batches, "{}", "{}", peers[name].epoch)
+        for name, lanes in sent.items()
+        for lane, batches in lanes.items()
+    )
+
+
 async def test_a_replayed_batch_is_acknowledged_and_dropped(hub: RunningHub):
     peer = await hub.peer()
     peer.batch(Lane.NUMERIC, [reading()])
