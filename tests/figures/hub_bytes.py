@@ -28,7 +28,8 @@ from tests.fixtures.hub import running_hub
 from tests.fixtures.hub_process import start_hub
 from wardlink.local.database import Database
 
-DEVICES, SECONDS, WARM_UP_S = 40, 60, 3
+GATEWAYS, BEDS = 8, 5  # wards, and devices of each
+DEVICES, SECONDS, WARM_UP_S = GATEWAYS * BEDS, 60, 3
 FS_HZ, RECORD_S = 500, 10
 BATCH_BYTES = 16 * 1024  # where the uplink closes a batch
 RUNS = 3
@@ -79,9 +80,11 @@ def _signals(data: Path) -> list[list[tuple[int, bytes]]]:
     return found
 
 
-def _records(signals: list[list[tuple[int, bytes]]], start_ns: int, from_s: int, to_s: int) -> Iterator[wire.Record]:
-    for second in range(from_s, to_s):
-        for device in range(DEVICES):
+def _records(
+    signals: list[list[tuple[int, bytes]]], start_ns: int, seconds: range, devices: range
+) -> Iterator[wire.Record]:
+    for second in seconds:
+        for device in devices:
             own = signals[device % len(signals)]
             codec, samples = own[second % len(own)]
             at_ns = start_ns + second * 10**9 + device * 1_000_000
@@ -107,19 +110,23 @@ def _records(signals: list[list[tuple[int, bytes]]], start_ns: int, from_s: int,
 async def _ours(target: Database, state: Path, signals: list[list[tuple[int, bytes]]]) -> tuple[float, list[int]]:
     """Seconds of streams a CPU second through the hub, and the groups of each of its transactions."""
     async with running_hub(target, state) as hub:
-        peer = Peer((await hub.peer()).credentials, secrets.token_bytes(16))
+        papers = [(await hub.peer(f"gateway-{n}")).credentials for n in range(GATEWAYS)]
+    wards = [(Peer(own, secrets.token_bytes(16)), range(n * BEDS, (n + 1) * BEDS)) for n, own in enumerate(papers)]
     start_ns = time.time_ns() - SECONDS * 10**9
     process = start_hub(target, state)
+
+    async def deliver(seconds: range, within_s: float) -> None:
+        for peer, devices in wards:
+            for batch in batched_records(signals, start_ns, seconds, devices):
+                peer.batch(Lane.WAVEFORM, batch)
+        await asyncio.gather(*(peer.deliver(process.uplink, Connection.DATA, within_s) for peer, _ in wards))
+
     try:
-        for batch in batched_records(signals, start_ns, -WARM_UP_S, 0):
-            peer.batch(Lane.WAVEFORM, batch)
-        await peer.deliver(process.uplink, Connection.DATA, 60)
+        await deliver(range(-WARM_UP_S, 0), 60)
         with closing(target.connect_admin()) as admin:
             admin.execute("truncate waveform")
-        for batch in batched_records(signals, start_ns, 0, SECONDS):
-            peer.batch(Lane.WAVEFORM, batch)
         before = server_cpu(target) + cpu_of(process.process.pid)
-        await peer.deliver(process.uplink, Connection.DATA, 120)
+        await deliver(range(SECONDS), 120)
         spent = server_cpu(target) + cpu_of(process.process.pid) - before
     finally:
         process.kill()
@@ -131,12 +138,12 @@ async def _ours(target: Database, state: Path, signals: list[list[tuple[int, byt
 
 
 def batched_records(
-    signals: list[list[tuple[int, bytes]]], start_ns: int, from_s: int, to_s: int
+    signals: list[list[tuple[int, bytes]]], start_ns: int, seconds: range, devices: range
 ) -> Iterator[list[wire.Record]]:
     """The records of a stretch in batches."""
     some: list[wire.Record] = []
     size = 0
-    for record in _records(signals, start_ns, from_s, to_s):
+    for record in _records(signals, start_ns, seconds, devices):
         some.append(record)
         size += record.ByteSize()
         if size >= BATCH_BYTES:
