@@ -95,7 +95,7 @@ async def _ours(target: Database, state: Path) -> tuple[float, list[int]]:
         for n in range(-20, BATCHES):  # 20 batches of warm-up: ids are made, plans are cached
             if n == 0:
                 await peer.deliver(process.uplink, Connection.DATA)
-            peer.batch(Lane.NUMERIC, [_reading(start_ns, n * RECORDS + i) for i in range(RECORDS)])
+            peer.batch(Lane.NUMERIC, [reading(start_ns, n * RECORDS + i) for i in range(RECORDS)])
             if n == 0:
                 with closing(target.connect_admin()) as admin:
                     admin.execute("truncate observation")
@@ -139,10 +139,11 @@ def size_of(target: Database, table: str) -> int:
     return int(str(row[0])) if row else 0
 
 
-def _reading(start_ns: int, i: int) -> wire.Record:
+def reading(start_ns: int, i: int, ward: str = "") -> wire.Record:
+    """The i-th of a gateway, 10 ms behind the one before; `ward`: what the names of its devices begin with."""
     at_ns = start_ns + i * 10_000_000
     return wire.Record(
-        source=f"monitor-{i % (SERIES // len(CODES))}/1/2",
+        source=f"{ward}monitor-{i % (SERIES // len(CODES))}/1/2",
         times=wire.Times(
             gateway_ns=at_ns + 2_000_000,
             device_ns=at_ns - 300_000_000,
