@@ -22,7 +22,7 @@ from protocols.link import Connection, Lane
 from protocols.wire.tables import CODEC
 from tests.figures.cpu import copy_cpu_s, cpu_of, server_cpu
 from tests.figures.entry import Entry, Figure
-from tests.figures.hub_rows import new_hub, server, size_of
+from tests.figures.hub_rows import new_hub, server, size_of, wal_bytes
 from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import running_hub
 from tests.fixtures.hub_process import start_hub
@@ -41,13 +41,18 @@ def measure(data: Path) -> Sequence[Entry]:
     """Median of three runs of each, alternating, on one server; CPU of hub and server processes, none of the gateways'."""
     signals = _signals(data)
     ours: list[float] = []
-    sizes = ""
+    sizes: dict[str, object] = {}
+    logged = 0.0
     copies: list[float] = []
+    transactions: list[float] = []
     with server() as (database, folder):
         for run in range(RUNS):
             target = new_hub(database, f"bytes_{run}")
+            before = wal_bytes(target)
             rate, groups = asyncio.run(_ours(target, folder / f"state{run}", signals))
+            logged = (wal_bytes(target) - before) / DEVICES / (SECONDS + WARM_UP_S)
             ours.append(rate)
+            transactions.append(sum(groups) / len(groups))
             copies.append(_copy(target, groups))
             sizes = asyncio.run(_sizes(target))
     ratios = [a / b for a, b in zip(ours, copies, strict=True)]
@@ -55,7 +60,10 @@ def measure(data: Path) -> Sequence[Entry]:
         "streams a core, hub": round(median(ours)),
         "streams a core, COPY": round(median(copies)),
         "groups": DEVICES * SECONDS,
-        "MB a stream-hour, hot and sealed": sizes,
+        "groups a transaction": round(median(transactions)),
+        "KB a group, packed": round(sum(len(x) for own in signals for _, x in own) / sum(map(len, signals)) / 1e3, 2),
+        "KB of WAL a group": round(logged / 1e3, 2),
+        **sizes,
     }
     reference = "psycopg 3 binary COPY, write_row: same table, index and groups a transaction"
     return [
@@ -163,13 +171,17 @@ def _copy(target: Database, groups: list[int]) -> float:
     return len(rows) / copy_cpu_s(target, pgcopy.COPY_WAVEFORM, TYPES, rows, groups)
 
 
-async def _sizes(target: Database) -> str:
-    """What an hour of a stream takes on disk, with indexes, hot and then sealed, from the minute that is there."""
+async def _sizes(target: Database) -> dict[str, object]:
+    """What an hour of a stream takes on disk, with indexes, hot and then sealed, from the minute that is there; and what sealing took."""
     hours = DEVICES * SECONDS / 3600
-    hot = size_of(target, "waveform")
+    hot, before = size_of(target, "waveform"), server_cpu(target) + time.process_time()
     async with HubDatabase(target.url_for("wardlink_worker"), "figure", max_size=2) as worker:
         await seal_waveforms(worker, datetime.now(UTC) + timedelta(hours=1))
-    return f"{hot / hours / 1e6:.1f} and {size_of(target, 'waveform_block') / hours / 1e6:.1f}"
+    spent = server_cpu(target) + time.process_time() - before
+    return {
+        "MB a stream-hour, hot and sealed": f"{hot / hours / 1e6:.1f} and {size_of(target, 'waveform_block') / hours / 1e6:.1f}",
+        "CPU to seal a group, us": round(spent / DEVICES / SECONDS * 1e6),
+    }
 
 
 FIGURES = (

@@ -29,7 +29,7 @@ from tests.fixtures.hub_process import start_hub
 from wardlink.local.database import Database, create_database, stack_down, stack_up
 from wardlink.local.places import default_places
 
-BATCHES, RECORDS = 600, 250  # 150,000 rows in batches of 16 KB
+BATCHES, RECORDS, WARM_UP = 600, 250, 20  # 150,000 rows in batches of 16 KB
 RUNS = 3
 SERIES = 20
 CODES = ("MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE", "MDC_TTHOR_RESP_RATE")
@@ -38,12 +38,15 @@ CODES = ("MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS_RATE"
 def measure(_: Path) -> Sequence[Entry]:
     """Median of three runs of each, alternating, on one server; CPU of hub and server processes, none of the gateway's."""
     ours: list[float] = []
-    sizes = ""
+    sizes: dict[str, object] = {}
+    logged = 0.0
     copies: list[float] = []
     with server() as (database, folder):
         for run in range(RUNS):
             target = new_hub(database, f"figure_{run}")
+            before = wal_bytes(target)
             rate, groups = asyncio.run(_ours(target, folder / f"state{run}"))
+            logged = (wal_bytes(target) - before) / (BATCHES + WARM_UP) / RECORDS
             ours.append(rate)
             copies.append(_copy(target, groups))
             sizes = asyncio.run(_sizes(target))
@@ -57,7 +60,8 @@ def measure(_: Path) -> Sequence[Entry]:
                 "rows a CPU second, hub": round(median(ours)),
                 "rows a CPU second, COPY": round(median(copies)),
                 "rows": BATCHES * RECORDS,
-                "bytes a row, hot and sealed": sizes,
+                "bytes of WAL a row": round(logged),
+                **sizes,
             },
         )
     ]  # fmt: skip
@@ -92,7 +96,7 @@ async def _ours(target: Database, state: Path) -> tuple[float, list[int]]:
     start_ns = time.time_ns() - 3600 * 10**9
     process = start_hub(target, state)
     try:
-        for n in range(-20, BATCHES):  # 20 batches of warm-up: ids are made, plans are cached
+        for n in range(-WARM_UP, BATCHES):  # ids are made, plans are cached
             if n == 0:
                 await peer.deliver(process.uplink, Connection.DATA)
             peer.batch(Lane.NUMERIC, [reading(start_ns, n * RECORDS + i) for i in range(RECORDS)])
@@ -124,18 +128,29 @@ def _copy(target: Database, groups: list[int]) -> float:
     return len(rows) / copy_cpu_s(target, pgcopy.COPY_OBSERVATION, types, rows, groups)
 
 
-async def _sizes(target: Database) -> str:
-    """Bytes a reading on disk, with indexes, hot and then sealed."""
-    hot = size_of(target, "observation")
+async def _sizes(target: Database) -> dict[str, object]:
+    """Bytes a reading on disk, with indexes, hot and then sealed, and what sealing took."""
+    hot, before = size_of(target, "observation"), server_cpu(target) + time.process_time()
     async with HubDatabase(target.url_for("wardlink_worker"), "figure", max_size=2) as worker:
         sealed = await seal_readings(worker, datetime.now(UTC) + timedelta(hours=2))
-    return f"{hot / sealed.rows:.0f} and {size_of(target, 'observation_block') / sealed.rows:.1f}"
+    spent = server_cpu(target) + time.process_time() - before
+    return {
+        "bytes a row, hot and sealed": f"{hot / sealed.rows:.0f} and {size_of(target, 'observation_block') / sealed.rows:.1f}",
+        "CPU to seal a row, us": round(spent / sealed.rows * 1e6, 1),
+    }
 
 
 def size_of(target: Database, table: str) -> int:
     """Bytes of a hypertable with its indexes."""
     with closing(target.connect_admin()) as admin:
         row = admin.execute("select hypertable_size(%s::text::regclass)", (table,)).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def wal_bytes(target: Database) -> int:
+    """Bytes of the server's log so far."""
+    with closing(target.connect_admin()) as admin:
+        row = admin.execute("select (pg_current_wal_insert_lsn() - '0/0')::bigint").fetchone()
     return int(str(row[0])) if row else 0
 
 
