@@ -7,7 +7,7 @@ transports only; what becomes of records is the screening's and the spool's.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -80,8 +80,8 @@ class Intake:
         self._taken_names = frozenset((gateway, *linked))
         self._owner: dict[str, str] = {}
         self._visitors: dict[str, Visitor] = {}
-        self._under_way: dict[Arrival, asyncio.Task[Reply]] = {}
-        self._tasks: set[asyncio.Task[Reply]] = set()
+        self._under_way: dict[Arrival, asyncio.Future[Reply]] = {}
+        self._works: set[asyncio.Future[Reply]] = set()
         self._refusals: dict[bytes, Reply] = {}
         self._waiting_bytes = 0
 
@@ -102,8 +102,8 @@ class Intake:
 
     async def finish(self, within_s: float | None = None) -> None:
         """Wait for what is under way, after the last batch was closed; what takes longer is not acknowledged, and comes again."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within_s)
+        if self._works:
+            await asyncio.wait(self._works, timeout=within_s)
 
     async def _take(self, policy: DoorPolicy, by_type: Mapping[str, Reader], message: Message) -> Reply:
         reply = await self._judged(policy, by_type, message)
@@ -128,8 +128,11 @@ class Intake:
         if of_file is None and message.media_type not in by_type:
             found = repr(message.media_type[:64])
             error = DecodeError("media type", f"one of {', '.join((*MEDIA_TYPES, *FILE_TYPES))}", found)
-            refuse = partial(self._refuse, policy, message, error, Verdict.UNSUPPORTED)
-            return await self._patiently(message, _bytes_of(message), refuse)
+            return await self._patiently(
+                message,
+                _bytes_of(message),
+                lambda: asyncio.create_task(self._refuse(policy, message, error, Verdict.UNSUPPORTED)),
+            )
         try:
             # a file of half a megabyte takes long enough for the live streams of other devices to notice
             if of_file is None:
@@ -140,15 +143,17 @@ class Intake:
             if self._tracer is not None and mark is not None:
                 self._tracer.decoded(mark)
             listed = self._admit(policy, message, package.device)
-        except DecodeError as error:
-            return await self._patiently(message, _bytes_of(message), partial(self._refuse, policy, message, error))
+        except DecodeError as caught:
+            unread = caught
+            return await self._patiently(
+                message, _bytes_of(message), lambda: asyncio.create_task(self._refuse(policy, message, unread))
+            )
         arrival = None if package.identity is None else Arrival(package.device, package.identity)
         # whoever has not authenticated is known by its package alone
         if not message.device and not self._keeps_pace(package.device, message):
             return _TOO_FAST if message.pace is Pace.SENDER_WAITS else _GIVEN_UP
-        return await self._patiently(
-            message, arrival, lambda: self._take_package(policy, package, arrival, message.at_ns, mark, listed=listed)
-        )
+        came = _Came(policy, package, arrival, message.at_ns, listed, mark)
+        return await self._patiently(message, arrival, lambda: self._begun(came))
 
     def _in_pace(self, policy: DoorPolicy, message: Message) -> bool:
         """Whether the sender keeps its pace, before anybody reads what it says; who is not known yet shares one at each door."""
@@ -191,68 +196,87 @@ class Intake:
         return owner is not None
 
     async def _patiently(
-        self, message: Message, arrival: Arrival | None, work: Callable[[], Coroutine[None, None, Reply]]
+        self, message: Message, arrival: Arrival | None, begin: "Callable[[], asyncio.Future[Reply]]"
     ) -> Reply:
-        """Do the work in a task of its own: it ends although its sender has gone, and a repetition meanwhile waits for it."""
-        task = self._under_way.get(arrival) if arrival is not None else None
-        if task is None:
-            task = asyncio.create_task(work())
-            self._tasks.add(task)
+        """Begin the work, or wait for what the same message began: it ends although its sender has gone."""
+        work = self._under_way.get(arrival) if arrival is not None else None
+        if work is None:
+            work = begin()
+            self._works.add(work)
             if arrival is not None:
-                self._under_way[arrival] = task
+                self._under_way[arrival] = work
             self._count(len(message.body))
-            task.add_done_callback(partial(self._done, arrival, len(message.body)))
-        await asyncio.wait((task,), timeout=PATIENCE_S)
-        if task.done():
-            return task.result()
+            work.add_done_callback(partial(self._done, arrival, len(message.body)))
+        await asyncio.wait((work,), timeout=PATIENCE_S)
+        if work.done():
+            return work.result()
         return Reply(Verdict.BUSY, "the disk has not taken it yet; a repetition is known again", RETRY_AFTER_S)
 
-    def _done(self, arrival: Arrival | None, size: int, task: "asyncio.Task[Reply]") -> None:
-        self._tasks.discard(task)
+    def _done(self, arrival: Arrival | None, size: int, work: "asyncio.Future[Reply]") -> None:
+        self._works.discard(work)
         if arrival is not None:
             self._under_way.pop(arrival, None)
         self._count(-size)
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("message-failed", exc_info=task.exception())
+        if not work.cancelled() and work.exception() is not None:
+            _log.error("message-failed", exc_info=work.exception())
 
     def _count(self, size: int) -> None:
         self._waiting_bytes += size
         DOOR_WAITING.set(self._waiting_bytes)
 
-    async def _take_package(
-        self,
-        policy: DoorPolicy,
-        package: Package,
-        arrival: Arrival | None,
-        at_ns: int,
-        mark: Mark | None,
-        *,
-        listed: bool,
-    ) -> Reply:
-        visitor = self._visitors[package.device]
+    def _begun(self, came: "_Came") -> "asyncio.Future[Reply]":
+        """Take a package; at once, without a task, when none of its device waits and it raises no alarm, as nearly all."""
+        visitor = self._visitors[came.package.device]
+        if visitor.queued:
+            return visitor.queue(self._in_turn(visitor, came))
+        taken = self._screened(visitor, came)
+        if taken.alarms:
+            return visitor.queue(self._in_turn(visitor, came, taken))
+        storing = self._batcher.add_package(taken.records, _marks(taken.lanes, came.arrival))
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        left = len(storing)
+
+        def stored(_: "asyncio.Future[int]") -> None:
+            nonlocal left
+            left -= 1
+            if not left and not reply.done():
+                reply.set_result(taken.reply if self._noted(storing, taken.lanes, came.arrival) else _DISK)
+
+        for future in storing:
+            future.add_done_callback(stored)
+        if not storing:
+            reply.set_result(taken.reply)
+        return reply
+
+    async def _in_turn(self, visitor: Visitor, came: "_Came", taken: "_Taken | None" = None) -> Reply:
+        async with visitor.turn:
+            taken = taken or self._screened(visitor, came)
+            if taken.alarms and not await self._store(taken.alarms, taken.alarm_lanes, came.arrival):
+                return _DISK
+            # Nothing else of the package is on disk before its alarms are: a repetition would find it known and raise none.
+            storing = self._batcher.add_package(taken.records, _marks(taken.lanes, came.arrival))
+        return taken.reply if await self._stored(storing, taken.lanes, came.arrival) else _DISK
+
+    def _screened(self, visitor: Visitor, came: "_Came") -> "_Taken":
+        package, arrival = came.package, came.arrival
         faults = [item for item in package.records if isinstance(item, Fault)]
         unread = package.records and len(faults) == len(package.records)
         reply = Reply(Verdict.REFUSED if unread else Verdict.ACCEPTED, _reasons(faults))
-        async with visitor.turn:
-            if not unread:
-                visitor.heard(at_ns, package.next_within_s)
-            stored = self._known.lanes(arrival) if arrival is not None else frozenset[Lane]()
-            own = [item for item in package.records if _lane(item) not in stored]
-            if package.records and not own:
-                DOOR_REDELIVERED.labels(door=policy.name).inc()
-                return reply
-            taken = visitor.keep(own) if package.recorded else visitor.screen(own)
-            if self._tracer is not None and mark is not None:
-                self._tracer.screened(mark, taken)
-            records = [*visitor.seen(policy.kind, package.maker, at_ns, listed=listed), *taken]
-            lanes = {_lane(item) for item in own} if arrival is not None else set[Lane]()
-            alarms = [r for r in records if isinstance(r, AlarmCondition)]
-            if alarms and not await self._store(alarms, lanes & {Lane.ALARM}, arrival):
-                return _DISK
-            # Nothing else of the package is on disk before its alarms are: a repetition would find it known and raise none.
-            rest = [r for r in records if not isinstance(r, AlarmCondition)]
-            storing = self._batcher.add_package(rest, _marks(lanes - {Lane.ALARM}, arrival))
-        return reply if await self._stored(storing, lanes - {Lane.ALARM}, arrival) else _DISK
+        if not unread:
+            visitor.heard(came.at_ns, package.next_within_s)
+        stored = self._known.lanes(arrival) if arrival is not None else frozenset[Lane]()
+        own = [item for item in package.records if _lane(item) not in stored] if stored else package.records
+        if package.records and not own:
+            DOOR_REDELIVERED.labels(door=came.policy.name).inc()
+            return _Taken(reply)
+        taken = visitor.keep(own) if package.recorded else visitor.screen(own)
+        if self._tracer is not None and came.mark is not None:
+            self._tracer.screened(came.mark, taken)
+        records = [*visitor.seen(came.policy.kind, package.maker, came.at_ns, listed=came.listed), *taken]
+        lanes = {_lane(item) for item in own} if arrival is not None else set[Lane]()
+        alarms = [r for r in records if isinstance(r, AlarmCondition)]
+        rest = [r for r in records if not isinstance(r, AlarmCondition)] if alarms else records
+        return _Taken(reply, alarms, rest, lanes & _ALARM, lanes - _ALARM)
 
     async def _refuse(
         self, policy: DoorPolicy, message: Message, error: DecodeError, verdict: Verdict = Verdict.REFUSED
@@ -285,6 +309,11 @@ class Intake:
         """Wait for the disk; whether it has everything. The marks are noted behind the data, never before."""
         if storing:
             await asyncio.wait(storing)
+        return self._noted(storing, lanes, arrival)
+
+    def _noted(
+        self, storing: "Iterable[asyncio.Future[int]]", lanes: AbstractSet[Lane], arrival: Arrival | None
+    ) -> bool:
         if any(future.cancelled() or future.exception() for future in storing):
             return False
         if arrival is not None:
@@ -293,6 +322,30 @@ class Intake:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """A package as it came to a door. `listed`: settings name its device. `mark`: somebody follows it."""
+
+    policy: DoorPolicy
+    package: Package
+    arrival: Arrival | None
+    at_ns: int
+    listed: bool
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What is to be stored of a package: its alarms first, then the rest; the lanes that are whole with each; what its sender then hears."""
+
+    reply: Reply
+    alarms: Sequence[AlarmCondition] = ()
+    records: Sequence[Record] = ()
+    alarm_lanes: AbstractSet[Lane] = frozenset()
+    lanes: AbstractSet[Lane] = frozenset()
+
+
+_ALARM = frozenset({Lane.ALARM})
 _TOO_FAST = Reply(Verdict.BUSY, "this device sends more than it may", 1)
 _GIVEN_UP = Reply(Verdict.GIVEN_UP, "this device sends more than it may")
 _DISK = Reply(Verdict.BUSY, "the disk did not take it", RETRY_AFTER_S)

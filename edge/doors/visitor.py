@@ -20,7 +20,10 @@ from protocols.package import Maker
 from protocols.record import AlarmCondition, DeviceEvent, Params, Record, SourcePath, Times, WaveformGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from uuid import UUID
+
+    from firmware_adapters.door import Reply
 
 # What is promised at a door comes over networks that are not ours: one message may be lost, and a second is waited for (decision 0072).
 PATIENCE, LEAST_PATIENCE_S = 2.0, 5.0
@@ -29,7 +32,10 @@ _AT_A_DOOR = Life(0, 0, latching=False)  # a message that was taken is proof eno
 
 
 class Visitor:
-    """`turn` is held while a package of the device is taken, so that its packages keep their order."""
+    """`turn` is held while a package of the device is taken, so that its packages keep their order.
+
+    `queued`: packages that wait for it, or hold it and wait for their alarms.
+    """
 
     def __init__(
         self,
@@ -47,6 +53,7 @@ class Visitor:
         `silence_s`: after how long without a word it is silent, as settings say; None: as the device promises.
         """
         self.turn = asyncio.Lock()
+        self.queued = 0
         self.authenticated = False
         self._source, self._sink = SourcePath(device), sink
         self._silence = Silence(silence_s or 0.0, self._fell_silent, self._heard_again)
@@ -58,6 +65,16 @@ class Visitor:
         rate = (rates or Rates()).of(device)
         self._pacer = Pacer(rate, time.monotonic)
         self._flood = Flood(self._source, sink.add, sink.now_ns, rate)
+
+    def queue(self, work: "Coroutine[None, None, Reply]") -> "asyncio.Task[Reply]":
+        """Let a package be taken behind those that wait: it needs the turn, or keeps it for a while."""
+        self.queued += 1
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._left)
+        return task
+
+    def _left(self, _: "asyncio.Task[Reply]") -> None:
+        self.queued -= 1
 
     def admits(self, size: int, at_ns: int, *, can_wait: bool) -> bool:
         """Whether a message of `size` bytes is within what the device may send; if not, that is told."""
