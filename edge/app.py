@@ -57,7 +57,8 @@ from edge.supervisor import Supervisor
 from edge.trial import Life, Turn
 from edge.update.making import make_offers
 from edge.uplink import ClientPapers, Route, Uplink
-from edge.uplink.client import Downlink, EpochConflictError, HubTimes
+from edge.uplink.client import EpochConflictError
+from edge.uplink.downlink import Downlink, HubTimes
 from edge.uplink.losses import Losses
 from edge.uplink.renew import ask_to_renew
 from firmware_adapters import door_registry

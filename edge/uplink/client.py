@@ -6,11 +6,9 @@ Reconnects for ever with growing, jittered pauses. A connection is given up when
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import grpc
 import grpc.aio
@@ -27,6 +25,7 @@ from edge.health.metrics import (
 )
 from edge.identity import IdentityError
 from edge.spool import NotNowError
+from edge.uplink.downlink import Downlink, HubTimes
 from edge.uplink.route import Route
 from protocols.link import (
     DEVICE_COMMANDS,
@@ -56,18 +55,15 @@ from protocols.link import (
 )
 from protocols.uplink_pb2 import (
     ClockProbe,
-    DeviceCommand,
     GatewayMessage,
     HubMessage,
     Placement,
     PlacementApplied,
     Range,
     Resendable,
-    Settings,
 )
 
 if TYPE_CHECKING:
-    from edge.pipeline.traced import Tracer
     from edge.spool import Spool
 
 METHOD = "/wardlink.v1.Uplink/Connect"
@@ -87,54 +83,6 @@ class EpochConflictError(RuntimeError):
 
 
 PROBE_FIRST, PROBE_OFTEN_S, PROBE_EVERY_S = 8, 1.0, 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class HubTimes:
-    """How the uplink serves the gateway's clock, and is served by it. Stamps here are of the monotonic clock.
-
-    `answered` gets an exchange: sent, received and answered (hub's clock), come back. `may_send`: whether batches of a connection
-    have times that can be told. `right`: a batch as it is sent.
-    """
-
-    answered: Callable[[int, int, int, int], None]
-    may_send: Callable[[Connection], bool]
-    right: Callable[[Lane, int, bytes], bytes]
-
-
-def _not_configured(_: ConfigurationReceived) -> None:
-    """Who does not name the feature is sent none."""
-
-
-def _not_commanded(_: DeviceCommand) -> None:
-    """Who does not name the feature is sent none."""
-
-
-def _nothing_to_say() -> None:
-    """Who has nothing to tell behind the hello."""
-
-
-def _not_updated(_: UpdateOffered | UpdateChunkReceived) -> None:
-    """The same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Downlink:
-    """What the agent does with what the hub sends.
-
-    `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk. `greeted`: the hub has said
-    hello on the data connection, and asks for commands to devices.
-    """
-
-    placed: Callable[[Placement, bool], Awaitable[bool]]
-    cannot_resend: Callable[[CannotResend], Awaitable[None]]
-    alarms_acknowledged: Callable[[Collection[UUID]], None]
-    settings: Callable[[Settings], Awaitable[None]]
-    configuration: Callable[[ConfigurationReceived], None] = _not_configured
-    device_command: Callable[[DeviceCommand], None] = _not_commanded
-    greeted: Callable[[], None] = _nothing_to_say
-    update: Callable[[UpdateOffered | UpdateChunkReceived], None] = _not_updated
-    tracer: "Tracer | None" = None
 
 
 class Uplink:
@@ -415,16 +363,16 @@ class Uplink:
                 if self._times is not None:
                     back_ns = time.monotonic_ns()
                     self._times.answered(event.probe_sent_ns, event.received_ns, event.sent_ns, back_ns)
-            case UpdateOffered() | UpdateChunkReceived():
-                self._downlink.update(event)
             case (
-                AlarmsAcknowledged()
+                UpdateOffered()
+                | UpdateChunkReceived()
+                | AlarmsAcknowledged()
                 | SettingsReceived()
                 | ConfigurationReceived()
                 | CommandReceived()
                 | TraceReceived()
             ):
-                await self._decided(event)
+                await self._downlink.take(event)
             case EpochConflict():
                 msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
                 raise EpochConflictError(msg)
@@ -453,27 +401,6 @@ class Uplink:
         tracer = self._downlink.tracer
         if tracer is not None and tracer.acknowledged(event.lane, event.position):
             self.wake(Connection.DATA)
-
-    async def _decided(
-        self, event: AlarmsAcknowledged | SettingsReceived | ConfigurationReceived | CommandReceived | TraceReceived
-    ) -> None:
-        """What people at the hub have done."""
-        match event:
-            case AlarmsAcknowledged():
-                _log.info("alarms-acknowledged", n=len(event.alarms), first=str(next(iter(event.alarms), "")))
-                self._downlink.alarms_acknowledged(event.alarms)
-            case SettingsReceived():
-                _log.info("settings-received", version=event.settings.version)
-                await self._downlink.settings(event.settings)
-            case ConfigurationReceived():
-                _log.info("configuration-received", version=event.version)
-                self._downlink.configuration(event)
-            case CommandReceived():
-                _log.info("device-command-received", device=event.command.device, code=event.command.code)
-                self._downlink.device_command(event.command)
-            case TraceReceived():
-                if self._downlink.tracer is not None:
-                    self._downlink.tracer.ask(event)
 
     async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         news = self._news[connection]

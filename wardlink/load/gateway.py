@@ -12,7 +12,7 @@ from edge.identity import Identity, enrol, load_identity, parse_token, save_iden
 from edge.pipeline.batcher import Batcher
 from edge.spool import Limits, Spool
 from edge.uplink import ClientPapers, Route, Uplink
-from edge.uplink.client import Downlink
+from edge.uplink.downlink import Downlink
 from edge.uplink.losses import Losses
 from protocols.link import CannotResend, Connection, Lane, LinkSender
 from protocols.link.ranges import Position

@@ -28,7 +28,8 @@ from edge.spool import KeySource, Limits, Spool, WriterEndedError
 from edge.spool.succession import finish_succession, succeed
 from edge.supervisor import Supervisor
 from edge.uplink import ClientPapers, Route, Uplink
-from edge.uplink.client import Downlink, EpochConflictError
+from edge.uplink.client import EpochConflictError
+from edge.uplink.downlink import Downlink
 from edge.uplink.losses import Losses
 from edge.uplink.renew import ask_to_renew
 from hub.app import required
