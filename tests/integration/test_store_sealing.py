@@ -90,8 +90,8 @@ async def test_who_compares_what_was_sent_finds_the_same_hot_sealed_and_half_sea
     rows = make_groups(stream, BEGIN, 700, seed, plain=True)
     with closing(hub_database.connect_admin()) as admin:
         put(admin, rows)
-        ends = [int(str(a)) + int(str(n)) for a, n in admin.execute("select first_sample, n from waveform").fetchall()]
-        middle, newest = sorted(ends)[len(ends) // 2], max(ends)
+        ends = sorted(row[3] + row[2] for row in rows)
+        middle, newest = ends[len(ends) // 2], ends[-1]
 
         def found() -> tuple[list[tuple[int, int]], list[tuple[int, bytes]], list[tuple[int, bytes]]]:
             part = [
