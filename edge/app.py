@@ -324,7 +324,7 @@ class Agent:
             room.clock_stepped(by_ns)
             tell_clock(hosts)
 
-        times.join(batcher, clock_stepped, uplink.wake)
+        times.join(batcher, clock_stepped, uplink.wake, uplink.ask_time)
         local_page = self._local_page(room, terms, devices)
         renewal = Renewal(
             self._settings.state_dir, lambda present, csr: ask_to_renew(self._hubs(), present, csr), uplink.move

@@ -2,7 +2,7 @@
 
 Small differences (NTP's slewing) are followed slowly, so that intervals stay true; a step is taken over at once and reported,
 so that the records behind it can be told from those before. A time that cannot be is not taken for one: until a right one is known the
-clock runs on from the last that was, which is a lower bound and no more (decision 0136).
+clock runs on from the last that was, which at a start is a lower bound and no more (decisions 0136 and 0164).
 """
 
 import time
@@ -10,6 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 STEP_NS = 500_000_000
+DAY_NS = 86_400_000_000_000
+EARLIEST_NS = 1_735_689_600_000_000_000  # 2025-01-01: no agent ran before
+LATEST_NS = 4_070_908_800_000_000_000  # 2099-01-01: a clock that shows it has lost itself
+CONFIRMED_NS = 60_000_000_000  # for so long a clock that something disciplines has to show what was doubted
 # By how much a system's clock that nothing disciplines may be off the hub's before the hub's is taken: two ward clocks may differ so much.
 HUB_STEP_NS = 2_000_000_000
 _FOLLOW = 0.1  # the part of a small difference that is taken over at each look
@@ -17,11 +21,15 @@ _FOLLOW = 0.1  # the part of a small difference that is taken over at each look
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The clock was set: `by_ns` forward (or back). `learned`: until now the time was not known. `by_hub`: whose it is."""
+    """The clock was set: `by_ns` forward (or back). `learned`: until now the time was not known. `by_hub`: whose it is.
+
+    `doubted`: the system's clock was set, and not this one: nobody confirms such a time, so that from now on none is known.
+    """
 
     by_ns: int
     learned: bool = False
     by_hub: bool = False
+    doubted: bool = False
 
 
 class GatewayClock:
@@ -38,8 +46,11 @@ class GatewayClock:
         """`not_before_ns`: the last time that was known. `is_synchronised`: whether something disciplines the system's clock."""
         self._system_ns, self._monotonic_ns, self._is_synchronised = system_ns, monotonic_ns, is_synchronised
         system = system_ns()
-        self._known = system >= not_before_ns
-        self._offset_ns = max(system, not_before_ns) - monotonic_ns()
+        self._known = not_before_ns <= system < max(LATEST_NS, not_before_ns + 1)
+        self._doubted_ns: int | None = (
+            None  # since when, by the monotonic clock, what the system's clock was set to is not believed
+        )
+        self._offset_ns = (system if self._known else not_before_ns) - monotonic_ns()
         self._hub_offset_ns: int | None = None  # while the hub's time is followed
 
     @property
@@ -76,7 +87,7 @@ class GatewayClock:
         """
         step = self.expected(hub_offset_ns, uncertainty_ns)
         if step is not None:
-            self._known = True
+            self._known, self._doubted_ns = True, None
             self._offset_ns += step.by_ns
             self._hub_offset_ns = hub_offset_ns
         elif self._hub_offset_ns is not None:
@@ -85,26 +96,42 @@ class GatewayClock:
 
     def pending(self) -> Step | None:
         """The step that `look` would make; nothing is changed."""
-        system_off_ns = self._system_ns() - self.now_ns()
+        system_ns = self._system_ns()
+        system_off_ns = system_ns - self.now_ns()
+        if self._doubted_ns is not None:
+            is_over = abs(system_off_ns) < STEP_NS or self._is_confirmed(system_ns)
+            return Step(system_off_ns, learned=True) if is_over else None
         if not self._known:
-            return Step(system_off_ns, learned=True) if system_off_ns >= 0 else None
+            return Step(system_off_ns, learned=True) if system_off_ns >= 0 and system_ns < LATEST_NS else None
         off_ns = self._off_ns(system_off_ns)
-        return Step(off_ns) if abs(off_ns) >= STEP_NS else None
+        if abs(off_ns) < STEP_NS:
+            return None
+        return Step(0, doubted=True) if self._is_doubtful(off_ns) else Step(off_ns)
 
     def look(self) -> Step | None:
         """Compare with the clock that is followed; the step when it was set."""
         step = self.pending()
         if step is not None:
-            self._known = True
+            self._known = not step.doubted
+            self._doubted_ns = self._monotonic_ns() if step.doubted else None
             self._offset_ns += step.by_ns
         elif self._known:
             self._offset_ns += round(self._off_ns(self._system_ns() - self.now_ns()) * _FOLLOW)
         return step
 
+    def _is_doubtful(self, off_ns: int) -> bool:
+        """A step of the system's clock that nothing vouches for: by more than a day, or back where nothing disciplines it."""
+        return self._hub_offset_ns is None and (abs(off_ns) > DAY_NS or (off_ns < 0 and not self._is_synchronised()))
+
+    def _is_confirmed(self, system_ns: int) -> bool:
+        """Whether what was doubted is possible, and something has kept the system's clock there for a while."""
+        since_ns = self._monotonic_ns() - (self._doubted_ns or 0)
+        return EARLIEST_NS <= system_ns < LATEST_NS and since_ns >= CONFIRMED_NS and self._is_synchronised()
+
     def _off_ns(self, system_off_ns: int) -> int:
         if self._hub_offset_ns is None:
             return system_off_ns
-        if self._is_synchronised() and system_off_ns > -STEP_NS:
+        if self._is_synchronised() and -STEP_NS < system_off_ns <= DAY_NS:
             self._hub_offset_ns = None
             return system_off_ns
         return self._hub_offset_ns - self._offset_ns

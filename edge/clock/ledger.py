@@ -13,14 +13,13 @@ from threading import Lock
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from edge.clock.clock import EARLIEST_NS, LATEST_NS
 from edge.durable import replace_file
 from protocols.errors import DecodeError
 from protocols.link import Lane
 from protocols.wire import decode_batch
 from protocols.wire.moved import moved_batch
 
-EARLIEST_NS = 1_735_689_600_000_000_000  # 2025-01-01: no agent ran before
-LATEST_NS = 4_070_908_800_000_000_000  # 2099-01-01
 KEEP_EVERY_S = 60.0
 RUNS_KEPT = 32
 
@@ -32,6 +31,7 @@ class Run:
     """Batches that were made without a known time: of each lane the numbers from `first`, up to `last` when that is over.
 
     `began_ns`: what the clock showed at their begin. `shift_ns`: what their times are behind; None while nobody knows.
+    `doubted`: until then the time was known, and the clock has run on from it.
     """
 
     epoch: str
@@ -40,6 +40,7 @@ class Run:
     last: Mapping[str, int] | None = None
     shift_ns: int | None = None
     uncertainty_ns: int = 0
+    doubted: bool = False
 
     def holds(self, epoch: str, lane: Lane, n: int) -> bool:
         """Whether a batch is one of them."""
@@ -86,8 +87,14 @@ class TimeLedger:
         else:
             self._kept.runs.append(Run(epoch.hex(), now_ns, _numbers(newest, 1)))
         if self._kept.runs:
-            self._kept.runs = self._kept.runs[-RUNS_KEPT:]
+            self._shorten()
             self._write()
+
+    def doubt(self, epoch: bytes, newest: Callable[[Lane], int], now_ns: int) -> None:
+        """From here on the time is not known any more; the clock runs on from what it was."""
+        self._kept.runs.append(Run(epoch.hex(), now_ns, _numbers(newest, 1), doubted=True))
+        self._shorten()
+        self._write()
 
     def learned(self, shift_ns: int, uncertainty_ns: int, newest: Callable[[Lane], int], now_ns: int) -> None:
         """The time is known: this run's batches are behind it by so much."""
@@ -99,10 +106,11 @@ class TimeLedger:
         self.keep(now_ns)
 
     def _settle_earlier(self, until_ns: int, before: int | None = None) -> None:
-        """Runs that ended without knowing lie between their begin and `until_ns`: in the middle, with half of that as the doubt."""
+        """Runs that ended without knowing, from their start, lie between their begin and `until_ns`: in the middle, with half of that as the doubt."""
         for i, run in enumerate(self._kept.runs[:before]):
             if run.shift_ns is None:
-                half_ns = max(0, until_ns - run.began_ns) // 2
+                # A clock that was right when it was doubted has run on: nobody ever confirmed that it was to be another.
+                half_ns = 0 if run.doubted else max(0, until_ns - run.began_ns) // 2
                 self._kept.runs[i] = replace(run, shift_ns=half_ns, uncertainty_ns=half_ns)
 
     def right(self, epoch: bytes, lane: Lane, n: int, batch: bytes) -> bytes:
@@ -116,6 +124,9 @@ class TimeLedger:
                     _log.error("batch-not-put-right", lane=lane.name.lower(), n=n, error=str(error))
                     return batch
         return batch
+
+    def _shorten(self) -> None:
+        self._kept.runs = self._kept.runs[-RUNS_KEPT:]
 
     def _write(self) -> None:
         with self._lock:

@@ -39,14 +39,19 @@ class Timekeeper:
         self._batcher: Batcher | None = None
         self._tell: list[Callable[[int], None]] = []
         self._wake: Callable[[Connection], None] = lambda _: None
+        self._ask: Callable[[], None] = lambda: None
         self._kept_s = float("-inf")
         self.stepped_ns = 0  # by how much the clock was set since the agent began
 
     def join(
-        self, batcher: "Batcher", clock_stepped: Callable[[int], None], wake: Callable[[Connection], None]
+        self,
+        batcher: "Batcher",
+        clock_stepped: Callable[[int], None],
+        wake: Callable[[Connection], None],
+        ask: Callable[[], None],
     ) -> None:
-        """`clock_stepped` hears of each step; `wake` is called when what waited for the time may go."""
-        self._batcher, self._wake = batcher, wake
+        """`clock_stepped` hears of each step; `wake` is called when what waited for the time may go, `ask` has the hub asked for it at once."""
+        self._batcher, self._wake, self._ask = batcher, wake, ask
         self._tell.append(clock_stepped)
 
     def mark(self, records: Iterable[Record]) -> list[Record]:
@@ -97,11 +102,21 @@ class Timekeeper:
 
     def _begin(self, step: Step | None) -> None:
         """What was made without a known time goes into batches of its own."""
-        if step is not None and step.learned and self._batcher is not None:
+        if step is not None and (step.learned or step.doubted) and self._batcher is not None:
             self._batcher.close_at_once()
 
     def _end(self, step: Step | None, uncertainty_ns: int) -> None:
+        if not self._clock.is_known or (step is not None and not step.by_hub):
+            self._ask()
         if step is None:
+            return
+        if step.doubted:
+            self._ledger.doubt(self._spool.epoch, self._spool.newest, self._clock.now_ns())
+            _log.error(
+                "clock-doubted",
+                system_ns=time.time_ns(),
+                what_to_do="nothing: data wait until the hub, or what sets the clock, confirms a time",
+            )
             return
         if step.learned:
             self._ledger.learned(step.by_ns, uncertainty_ns, self._spool.newest, self._clock.now_ns())

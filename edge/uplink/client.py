@@ -108,6 +108,7 @@ class Uplink:
         self._writing = {connection: asyncio.Lock() for connection in Connection}
         self._leaving: set[Connection] = set()
         self._went = {lane: Ranges() for lane in Lane}  # out, once or more
+        self._time_wanted = asyncio.Event()
         self._now_ns = now_ns
         self._to_say: dict[str | None, GatewayMessage] = {}
         self._to_tell: list[GatewayMessage] = []
@@ -139,6 +140,10 @@ class Uplink:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_MOVE_S):
                     await self._greeted[connection].wait()
+
+    def ask_time(self) -> None:
+        """Have the hub asked for its time at once, where a connection is up."""
+        self._time_wanted.set()
 
     async def run(self, connection: Connection) -> None:
         """Keep one connection up until cancelled; EpochConflictError when this spool must not go on."""
@@ -453,7 +458,10 @@ class Uplink:
             await asyncio.Event().wait()
         asked = 0
         while True:
-            await asyncio.sleep(PROBE_OFTEN_S if asked < PROBE_FIRST else PROBE_EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_OFTEN_S if asked < PROBE_FIRST else PROBE_EVERY_S):
+                    await self._time_wanted.wait()
+            self._time_wanted.clear()
             asked += 1
             async with self._writing[connection]:
                 probe = ClockProbe(sent_ns=time.monotonic_ns())

@@ -49,10 +49,11 @@ class Machine:
 
     def __init__(self) -> None:
         self.is_set = False
+        self.off_ns = 0  # that something has it jump by
         self._began_ns = time.time_ns()
 
     def system_ns(self) -> int:
-        return time.time_ns() if self.is_set else time.time_ns() - self._began_ns + Y2001_NS
+        return time.time_ns() + self.off_ns if self.is_set else time.time_ns() - self._began_ns + Y2001_NS
 
     def clock(self, not_before_ns: int) -> GatewayClock:
         return GatewayClock(self.system_ns, not_before_ns=not_before_ns, is_synchronised=lambda: self.is_set)
@@ -138,3 +139,22 @@ async def test_alarms_go_at_once_and_say_so_where_nobody_knows_the_time_and_data
             await until(lambda: is_whole(ecg(store), set_ns + NS_PER_S))
             is_right(ecg(store), board, began_ns)
     assert not [g for g in store.records(Lane.WAVEFORM) if isinstance(g, Gap)]
+
+
+@pytest.mark.parametrize("off_years", [73, -56])
+async def test_a_gateway_whose_clock_jumps_to_2099_or_1970_sends_no_such_time(
+    tmp_path: Path, board: Board, port: Path, off_years: int
+):
+    store, authority, began_ns, machine = Store(), Authority(), time.time_ns(), Machine()
+    machine.is_set = True
+    async with hub_peer(store, authority) as hub, running(tmp_path, port, hub.port, authority, machine):
+        await until(lambda: is_whole(ecg(store), began_ns))
+        for jump in (True, False):
+            machine.off_ns = off_years * 365 * 86_400 * NS_PER_S if jump else 0
+            jumped_ns = time.time_ns()
+            await until(lambda at_ns=jumped_ns: is_whole(ecg(store), at_ns + 3 * NS_PER_S))
+        is_right(ecg(store), board, began_ns)
+        every = [r for lane in Lane for r in store.records(lane)]
+        assert all(began_ns - NS_PER_S < r.times.gateway_ns < time.time_ns() + NS_PER_S for r in every)
+        assert not [r for r in every if isinstance(r, Gap)]
+    assert [dict(e.params)["learned"] for e in steps(store) if e.source.device == "gateway-1"] == [True]

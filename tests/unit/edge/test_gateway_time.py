@@ -92,6 +92,94 @@ def test_a_hub_that_disagrees_is_believed_where_nothing_disciplines_the_machines
     assert clock.now_ns() == NOW + (ahead_s * S if taken else 0)
 
 
+YEARS = 365 * 86_400
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+@pytest.mark.parametrize("by_s", [73 * YEARS, -56 * YEARS, 2 * YEARS])
+def test_a_running_gateway_does_not_believe_a_jump_of_years_until_somebody_confirms_it(by_s: int, synchronised: bool):
+    machine = Machine(NOW)
+    machine.synchronised = synchronised
+    clock = machine.clock(NOW - S)
+    machine.up_ns, machine.set_ns = 10 * S, NOW + by_s * S
+    step = clock.look()
+    assert step is not None
+    assert (step.by_ns, step.doubted) == (0, True)
+    assert (clock.is_known, clock.now_ns()) == (False, NOW + 10 * S)
+    machine.up_ns = 20 * S
+    assert clock.look() is None
+    step = clock.follow_hub(NOW + S, 10_000_000)
+    assert step is not None
+    assert (step.by_ns, step.learned, step.by_hub) == (S, True, True)
+    for machine.up_ns in range(21 * S, 200 * S, S):
+        assert clock.look() is None, "the machine goes on to say so"
+    assert (clock.is_known, clock.now_ns() // S) == (True, NOW // S + 200)
+
+
+def test_a_clock_that_comes_back_from_a_jump_is_known_again_with_the_times_that_it_had():
+    machine = Machine(NOW)
+    clock = machine.clock(NOW - S)
+    machine.set_ns = 0
+    clock.look()
+    machine.up_ns, machine.set_ns = 8 * S, NOW
+    step = clock.look()
+    assert step is not None
+    assert (step.by_ns, step.learned) == (0, True)
+    assert (clock.is_known, clock.now_ns()) == (True, NOW + 8 * S)
+
+
+def test_ntp_confirms_a_possible_time_and_no_other():
+    for by_s, confirmed in ((-2 * YEARS, True), (3 * YEARS, True), (73 * YEARS, False), (-30 * YEARS, False)):
+        machine = Machine(NOW)
+        machine.synchronised = True
+        clock = machine.clock(NOW - S)
+        machine.set_ns = NOW + by_s * S
+        assert clock.look() is not None
+        machine.up_ns = 61 * S
+        step = clock.look()
+        assert (step is not None and step.learned and step.by_ns == by_s * S) == confirmed
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "by_s", "doubted"),
+    [(False, -600, True), (True, -600, False), (False, 3600, False), (True, 3600, False)],
+)
+def test_a_small_step_is_believed_unless_it_goes_back_and_nothing_disciplines_the_clock(
+    synchronised: bool, by_s: int, doubted: bool
+):
+    machine = Machine(NOW)
+    machine.synchronised = synchronised
+    clock = machine.clock(NOW - S)
+    machine.set_ns = NOW + by_s * S
+    step = clock.look()
+    assert step is not None
+    assert step.doubted == doubted
+    assert clock.now_ns() == NOW + (0 if doubted else by_s * S)
+
+
+def test_a_gateway_that_starts_in_2099_does_not_know_the_time():
+    clock = Machine(4_070_908_800 * S).clock(NOW)
+    assert (clock.is_known, clock.now_ns()) == (False, NOW)
+
+
+def test_batches_of_a_time_that_was_doubted_are_put_right_by_what_is_learned_and_stay_when_nothing_is(tmp_path: Path):
+    reading = Observation(MONITOR, HEART_RATE, 60.0, "/min", Times(NOW + S))
+    for end, at_ns in (("learned", NOW + 3601 * S), ("nothing", NOW + S)):
+        ledger = TimeLedger(tmp_path / f"{end}.json")
+        ledger.keep(NOW)
+        ledger.begin(EPOCH, newest(3), NOW, known=True)
+        ledger.doubt(EPOCH, newest(7), NOW)
+        data = batch_of(8, Lane.NUMERIC, NOW + S, reading)
+        if end == "learned":
+            ledger.learned(3600 * S, 5, newest(8), NOW + 3610 * S)
+        else:
+            ledger = TimeLedger(tmp_path / f"{end}.json")
+            ledger.begin(EPOCH, newest(8), NOW + 86_400 * S, known=True)
+        moved = decode_record(decode_batch(ledger.right(EPOCH, Lane.NUMERIC, 8, data)).records[0].record)
+        assert moved.times.gateway_ns == at_ns
+        assert ledger.right(EPOCH, Lane.NUMERIC, 7, data) == data
+
+
 @pytest.mark.parametrize("ppm", [-50, 0, 50])
 def test_what_is_stated_of_the_hubs_clock_holds_and_its_drift_is_learned(ppm: int, seed: random.Random):
     """Ways of 2 ms and up, now and then of seconds and one-sided: the truth is never outside."""
