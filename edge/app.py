@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import structlog
 
 from edge.alone import InUseError, alone
 from edge.clock import GatewayClock, TimeLedger
+from edge.clock.raising import LEDGER_FILE, is_raised
 from edge.clock.system import is_synchronised
 from edge.clock.timekeeper import Timekeeper
 from edge.configuration import ConfigurationStore, Keeper
@@ -38,7 +40,6 @@ from edge.host.adapter import HostContext, HostedAdapter
 from edge.host.door import HostedDoor, tell_clock
 from edge.identity import IdentityError, fall_back, load_identity
 from edge.identity.renewal import Renewal
-from edge.identity.store import utc_now
 from edge.local.pages import load_pages
 from edge.local.room import Room
 from edge.local.service import LocalPage
@@ -71,6 +72,7 @@ from protocols.record import Observation, Record, SourcePath, Times, WaveformGro
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from uuid import UUID
 
     from edge.identity import Identity
@@ -125,8 +127,8 @@ class Agent:
     def __init__(self, settings: EdgeSettings, make_clock: "Callable[[int], GatewayClock] | None" = None) -> None:
         """`make_clock` makes the gateway's clock, given the last time that was known; None: the machine's."""
         self._settings = settings
-        self._ledger = TimeLedger(settings.state_dir / "clock.json")
-        self._clock = (make_clock or _machine_clock)(self._ledger.last_known_ns)
+        self._ledger = TimeLedger(settings.state_dir / LEDGER_FILE)
+        self._clock = (make_clock or _machine_clock(settings.state_dir))(self._ledger.last_known_ns)
         self._spool_dir = settings.state_dir / "spool"
         self._limits = settings.spool.limits()
         self._keys = settings.spool.keys(settings.state_dir, os.environ.get("CREDENTIALS_DIRECTORY"))
@@ -327,7 +329,10 @@ class Agent:
         times.join(batcher, clock_stepped, uplink.wake, uplink.ask_time)
         local_page = self._local_page(room, terms, devices)
         renewal = Renewal(
-            self._settings.state_dir, lambda present, csr: ask_to_renew(self._hubs(), present, csr), uplink.move
+            self._settings.state_dir,
+            lambda present, csr: ask_to_renew(self._hubs(), present, csr),
+            uplink.move,
+            self._now,
         )
         reporter = Reporter(
             Status(
@@ -460,10 +465,18 @@ class Agent:
         """Return the addresses of the hub in their order."""
         return self._settings.hubs or [load_identity(self._settings.state_dir).uplink]
 
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_ns() / 1e9, UTC)
+
+    def _now_for(self, identity: "Identity") -> datetime:
+        """The gateway's time; where it is not known, one at which the certificate holds: TLS and the hub have the last word."""
+        begin, end = identity.life()
+        return self._now() if self._clock.is_known else min(max(self._now(), begin), end)
+
     def _papers(self) -> ClientPapers:
         """Those of this moment: a gateway that was enrolled again needs no restart."""
         identity = load_identity(self._settings.state_dir)
-        identity.check(utc_now())
+        identity.check(self._now_for(identity))
         return ClientPapers(identity.key_pem, identity.certificate_pem, identity.ca_pem)
 
     async def _tell_ready(self, parts: _Parts, devices: Supervisor) -> None:
@@ -525,8 +538,10 @@ def _of(device: str, ends: Mapping[SourcePath, Resume]) -> dict[SourcePath, Resu
     return {source: end for source, end in ends.items() if source.device == device}
 
 
-def _machine_clock(not_before_ns: int) -> GatewayClock:
-    return GatewayClock(not_before_ns=not_before_ns, is_synchronised=is_synchronised)
+def _machine_clock(state_dir: "Path") -> "Callable[[int], GatewayClock]":
+    return lambda not_before_ns: GatewayClock(
+        not_before_ns=not_before_ns, is_synchronised=is_synchronised, is_raised=lambda: is_raised(state_dir)
+    )
 
 
 def _looked_at(parts: _Parts, services: Supervisor, devices: Supervisor) -> Life:

@@ -111,6 +111,29 @@ def status(
         print(line)
 
 
+@app.command("set-clock")
+def set_clock(
+    state: Annotated[
+        Path, typer.Option("--state", metavar="DIR", help="Where the agent keeps its data.")
+    ] = DEFAULT_STATE,
+) -> None:
+    """Raise a system clock that cannot be right to the last time that was known, so that TLS works. Before the agent starts."""
+    from datetime import UTC, datetime
+
+    from edge.clock.raising import raise_clock
+
+    try:
+        set_ns = raise_clock(state)
+    except OSError as error:
+        _fail(f"the system's clock was not set: {error}")
+    if set_ns:
+        print(
+            f"The system's clock is now {datetime.fromtimestamp(set_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC, no later than the time is."
+        )
+    else:
+        print("The system's clock may be right; it stays.")
+
+
 class Security(StrEnum):
     """What a device of a CoAP door may authenticate by."""
 

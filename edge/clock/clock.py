@@ -42,15 +42,21 @@ class GatewayClock:
         *,
         not_before_ns: int = 0,
         is_synchronised: Callable[[], bool] = lambda: True,
+        is_raised: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`not_before_ns`: the last time that was known. `is_synchronised`: whether something disciplines the system's clock."""
+        """`not_before_ns`: the last time that was known. `is_synchronised`: whether something disciplines the system's clock.
+
+        `is_raised`: whether that was only set to a lower bound, for TLS.
+        """
+        self._is_raised = is_raised
         self._system_ns, self._monotonic_ns, self._is_synchronised = system_ns, monotonic_ns, is_synchronised
         system = system_ns()
-        self._known = not_before_ns <= system < max(LATEST_NS, not_before_ns + 1)
+        is_possible = not_before_ns <= system < LATEST_NS
+        self._known = is_possible and (is_synchronised() or not is_raised())
         self._doubted_ns: int | None = (
             None  # since when, by the monotonic clock, what the system's clock was set to is not believed
         )
-        self._offset_ns = (system if self._known else not_before_ns) - monotonic_ns()
+        self._offset_ns = (system if is_possible else not_before_ns) - monotonic_ns()
         self._hub_offset_ns: int | None = None  # while the hub's time is followed
 
     @property
@@ -102,7 +108,8 @@ class GatewayClock:
             is_over = abs(system_off_ns) < STEP_NS or self._is_confirmed(system_ns)
             return Step(system_off_ns, learned=True) if is_over else None
         if not self._known:
-            return Step(system_off_ns, learned=True) if system_off_ns >= 0 and system_ns < LATEST_NS else None
+            is_set = system_off_ns >= 0 and system_ns < LATEST_NS and (self._is_synchronised() or not self._is_raised())
+            return Step(system_off_ns, learned=True) if is_set else None
         off_ns = self._off_ns(system_off_ns)
         if abs(off_ns) < STEP_NS:
             return None
