@@ -319,7 +319,9 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
                 # Its certificate's files are a copy's own: two that start at once would mix their keys.
                 folder=settings.state_dir / f"ingest-{place.number}",
                 data_writers=settings.data_writers,
-                pace=GatewayPace(settings.gateway_records_per_s, settings.gateway_kib_per_s * 1024),
+                pace=GatewayPace(
+                    settings.gateway_records_per_s, settings.gateway_kib_per_s * 1024, settings.gateway_alarms_per_s
+                ),
             )
         )
         recorder = Recorder(database, HubRole.INGEST, _process(), {"records": "hub_ingest_records_total"})

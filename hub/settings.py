@@ -51,6 +51,9 @@ class HubSettings(BaseSettings):
     gateway_kib_per_s: float = Field(
         16_384, gt=0, le=1e7, description="KiB that one gateway may send a second, in the same way"
     )
+    gateway_alarms_per_s: float = Field(
+        50, gt=0, le=1e5, description="Changes of alarms that one gateway may send in the long run; 1024 at once"
+    )
     data_writers: int = Field(2, ge=1, le=16, description="Transactions of data at once")
 
     @property

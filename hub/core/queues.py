@@ -32,6 +32,7 @@ class Queue:
     when_full: WhenFull
     metric: str
     why: str
+    bound_bytes: int = 0  # 0: what is in it is small
 
 
 QUEUES: "Mapping[str, Queue]" = MappingProxyType(
@@ -44,7 +45,8 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 "batches",
                 WhenFull.WAIT,
                 "hub_ingest_queue_batches",
-                "streams are not read meanwhile, and the gateways' windows close",
+                "streams are not read meanwhile, and the gateways' windows close; a batch may have 1 MiB, and becomes as much again in rows",
+                32 * 1024 * 1024,
             ),
             Queue(
                 "live-data",

@@ -230,9 +230,9 @@ class UplinkDoor:
             if kind == "batch":
                 size = (len(message.batch.records), message.batch.ByteSize())
                 await self._paces.wait(stream.link.identity, stream.connection, *size)
-                await self._take(stream, message.batch)
+                await self._take(stream, message.batch, size[1])
             elif kind == "lost":
-                await self._take(stream, message.lost)
+                await self._take(stream, message.lost, 0)
             elif kind == "clock_probe":
                 received_ns = self._now_ns()
                 probe_sent_ns = message.clock_probe.sent_ns
@@ -245,7 +245,7 @@ class UplinkDoor:
             else:
                 await self._downlink.heard(stream, message)
 
-    async def _take(self, stream: Stream, message: Batch | Lost) -> None:
+    async def _take(self, stream: Stream, message: Batch | Lost, size_bytes: int) -> None:
         if stream.ending is not None:
             return
         link = stream.link
@@ -281,6 +281,7 @@ class UplinkDoor:
             batch=batch,
             remake=None if batch is None else _remake(link.maker, batch),
             rules=self._sharing.of(identity.tenant_id),
+            size_bytes=size_bytes,
         )
         writers = self._data_writers
         writer = self._alarm_writer if lane is Lane.ALARM else writers[identity.gateway_id % len(writers)]

@@ -15,6 +15,10 @@ from protocols.link import Connection
 from protocols.pace import Bucket
 
 BURST_S = 10.0
+# Changes of alarms that a gateway may tell at once: 64 beds, the most that a ward page shows, and of each 16, as when a ward's power or
+# network goes and comes: the link of each of four devices, the electrodes and limits behind them, their ends (decision 0166).
+ALARM_BURST = 64 * 16
+_HUB_SHARE = 20  # a hub that hands on what its gateways told stands for as many
 TOLD_FROM_S = 0.5  # a wait shorter than that is no news
 QUIET_S = 30.0  # so long without one, and it is over
 _ALARM_SHARE = 0.1
@@ -27,10 +31,11 @@ _THROTTLED = Gauge("hub_ingest_gateways_throttled", "Gateways that are held back
 
 @dataclass(frozen=True, slots=True)
 class GatewayPace:
-    """What one gateway may send in the long run; BURST_S seconds of it at once."""
+    """What one gateway may send in the long run; BURST_S seconds of it at once, ALARM_BURST changes of alarms."""
 
     records_per_s: float = 20_000.0
     bytes_per_s: float = 16 * 1024 * 1024.0
+    alarms_per_s: float = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,16 @@ class Paces:
         key = (identity.gateway_id, connection)
         found = self._held.get(key)
         if found is None:
-            share = _ALARM_SHARE if connection is Connection.ALARM else 1.0
-            pace = self.pace
-            buckets = Bucket(pace.records_per_s * share, BURST_S), Bucket(pace.bytes_per_s * share, BURST_S)
-            found = self._held[key] = _Held(*buckets)
+            found = self._held[key] = _Held(*self._buckets(identity, connection))
         return found
+
+    def _buckets(self, identity: GatewayIdentity, connection: Connection) -> tuple[Bucket, Bucket]:
+        pace = self.pace
+        if connection is not Connection.ALARM:
+            return Bucket(pace.records_per_s, BURST_S), Bucket(pace.bytes_per_s, BURST_S)
+        alarms_per_s = pace.alarms_per_s
+        records = Bucket(alarms_per_s * (_HUB_SHARE if identity.forwards else 1), ALARM_BURST / alarms_per_s)
+        return records, Bucket(pace.bytes_per_s * _ALARM_SHARE, BURST_S)
 
     def _hold(self, identity: GatewayIdentity, held: _Held, wait_s: float) -> None:
         loop = asyncio.get_running_loop()

@@ -20,15 +20,16 @@ from psycopg.types.json import Jsonb
 from hub.alarms.intake import Told, store_changes
 from hub.core.live import LiveKind, LiveMessage
 from hub.core.principal import Principal, PrincipalKind, Role
-from hub.core.queues import QUEUES
 from hub.core.sql import load_queries
 from hub.ingest import pgcopy
 from hub.ingest.again import insert_missing, is_there
 from hub.ingest.quarantined import Held, RejectedError, held_record
 from hub.ingest.rows import Rows
+from hub.ingest.turns import Turns
 from hub.store.rollups import Minute, stretches
 from hub.upstream import intake as outbox
 from protocols.link import Lane, Position, Ranges
+from protocols.wire import MAX_RECORDS
 
 if TYPE_CHECKING:
     from psycopg.types.multirange import Multirange
@@ -43,12 +44,16 @@ _QUERIES = load_queries("hub.ingest")
 _BUSY_S = 0.1  # a writer that ended a transaction so lately has more to come
 _MADE_KEPT = 100_000
 MAX_GROUP = 128  # batches in one transaction: 2 MB at the 16 KB of a batch
+MAX_GROUP_BYTES = 8 * 1024 * 1024
+# Changes of alarms in one transaction: what comes meanwhile waits for it, and the alarm path has 0.3 s in all (decision 0166).
+MAX_ALARMS = 50
 
 _BATCHES = Counter("hub_ingest_batches_total", "Batches by what became of them", ["result"])
 _RECORDS = Counter("hub_ingest_records_total", "Records stored", ["kind"])
 _QUARANTINED = Counter("hub_ingest_quarantined_total", "Records put into quarantine", ["reason"])
 _TRANSACTION = Histogram("hub_ingest_transaction_seconds", "Time of a group's transaction", ["writer"])
 _QUEUE = Gauge("hub_ingest_queue_batches", "Batches that wait for a transaction", ["writer"])
+_QUEUE_BYTES = Gauge("hub_ingest_queue_bytes", "What these batches hold, as they came", ["writer"])
 
 LaneKey: TypeAlias = tuple[int, bytes, Lane]
 Remake: TypeAlias = Callable[[int], Awaitable[Rows]]
@@ -74,6 +79,7 @@ class Pending:
     batch: "Batch | None" = None
     remake: Remake | None = None
     rules: "Rules | None" = None  # what of it goes up to the hub above
+    size_bytes: int = 0  # of the batch as it came
     duplicate: bool = False
     again: bool = False  # it was asked for again: of its rows only those are written that are missing
     alarm_events: list[int] = field(default_factory=list[int])
@@ -82,6 +88,11 @@ class Pending:
     def key(self) -> LaneKey:
         """Whose position it moves."""
         return self.gateway_id, self.epoch, self.lane
+
+    @property
+    def records(self) -> int:
+        """What it costs to store."""
+        return 1 if self.batch is None else max(1, len(self.batch.records))
 
 
 class Writer:
@@ -109,14 +120,15 @@ class Writer:
         self._name = name
         self._publish = publish
         self._checkpoint = checkpoint
-        self._queue: asyncio.Queue[Pending] = asyncio.Queue(QUEUES["ingest-batches"].bound)
         self._made: set[LaneKey] = set()  # lanes that have a row
+        self._turns: Turns[Pending] = Turns()
+        self._records = MAX_GROUP * MAX_RECORDS if audit is None else MAX_ALARMS
         self._log = structlog.get_logger().bind(writer=name)
 
     async def put(self, pending: Pending) -> None:
         """Hand in a batch; waits while the queue is full."""
-        await self._queue.put(pending)
-        _QUEUE.labels(self._name).set(self._queue.qsize())
+        await self._turns.put(pending)
+        self._measure()
 
     async def run(self) -> None:
         """Store groups until cancelled; what then waits is settled with an error."""
@@ -124,19 +136,23 @@ class Writer:
         ended_s = -_BUSY_S
         try:
             while True:
-                group = [await self._queue.get()]
+                await self._turns.filled()
                 if self._gather_s and time.monotonic() - ended_s < _BUSY_S:
                     await asyncio.sleep(self._gather_s)
-                while len(group) < MAX_GROUP and not self._queue.empty():
-                    group.append(self._queue.get_nowait())
+                group = self._turns.take(MAX_GROUP, self._records, MAX_GROUP_BYTES)
+                self._measure()
                 await self._store_group(group)
                 group = []
                 ended_s = time.monotonic()
         finally:
-            while not self._queue.empty():
-                group.append(self._queue.get_nowait())
+            while self._turns.batches:
+                group += self._turns.take(MAX_GROUP, MAX_GROUP * MAX_RECORDS, MAX_GROUP_BYTES)
             for pending in group:
                 pending.settled(pending, ConnectionError("the hub is stopping"))
+
+    def _measure(self) -> None:
+        _QUEUE.labels(self._name).set(self._turns.batches)
+        _QUEUE_BYTES.labels(self._name).set(self._turns.size_bytes)
 
     async def _store_group(self, group: Sequence[Pending]) -> None:
         try:

@@ -1,0 +1,71 @@
+"""A gateway that floods its alarm connection waits for itself: the alarms of the others are stored in the time of the alarm path."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from hub.ingest.pacing import ALARM_BURST, GatewayPace
+from protocols.link import Connection, Lane
+from protocols.wire import encode_record
+from tests.fixtures.gateway_peer import Peer, Stream, open_channel, open_stream
+from tests.fixtures.hub import RunningHub, running_hub
+from tests.fixtures.waiting import PATIENCE_S, until
+from tests.fixtures.web import fibrillation, now_ns
+from wardlink.local.database import Database as Local
+
+pytestmark = pytest.mark.integration
+BATCH = 200
+FLOOD = ALARM_BURST // BATCH + 2  # batches: what a ward could send at once, and more
+WITHIN_S = 1.0  # the gate of the whole alarm path, P99: docs/reference/figures/alarm-path.md
+PACE = GatewayPace(alarms_per_s=200.0)
+# The hops of each alarm as the hub wrote them: when its batch was closed at the gateway, and when it was written.
+HOPS = """
+select extract(epoch from max(e.at) filter (where e.kind = 'stored') - max(e.at) filter (where e.kind = 'sent'))::float8
+  from alarm a join gateway g using (gateway_id) join alarm_event e on e.alarm_id = a.alarm_id
+ where g.name = %s group by a.alarm_id
+"""
+
+
+@pytest.mark.req("IOT-8.3a", surface="protocol")
+async def test_while_a_gateway_floods_the_alarm_connection_the_alarms_of_another_are_stored_in_time(
+    hub_database: Local, short_folder: Callable[[], Path]
+):
+    async with running_hub(hub_database, short_folder(), pace=PACE) as hub:
+        flooder, other = await hub.peer("flooder"), await hub.peer("gateway-1")
+        onsets = count(now_ns() - 3600 * 10**9, 10**7)
+        for _ in range(FLOOD):
+            flooder.batch(Lane.ALARM, [encode_record(fibrillation(next(onsets), evidence=False)) for _ in range(BATCH)])
+        async with open_channel(hub.uplink, other.credentials) as channel:
+            stream = open_stream(channel)
+            await stream.write(other.sender.connected(Connection.ALARM, 0).SerializeToString())
+            await stream.read()
+            began_s = time.monotonic()
+            flooding = asyncio.create_task(flooder.deliver(hub.uplink, Connection.ALARM, PATIENCE_S))
+            told = 0
+            while not flooding.done():
+                await tell(other, stream, next(onsets))
+                told += 1
+                await asyncio.sleep(0.1)
+            await flooding
+            took_s = time.monotonic() - began_s
+            await until(lambda: stored(hub, "gateway-1") == told)
+            stream.cancel()
+        assert stored(hub, "flooder") == FLOOD * BATCH, "slower, and nothing is lost"
+        assert took_s > (FLOOD * BATCH - ALARM_BURST - BATCH) / PACE.alarms_per_s
+        waits_s = sorted(wait_s for (wait_s,) in hub.rows(HOPS, "gateway-1"))
+        assert waits_s[len(waits_s) * 99 // 100] < WITHIN_S, waits_s
+
+
+async def tell(peer: Peer, stream: Stream, onset_ns: int) -> None:
+    """An alarm that leaves at once."""
+    n = peer.batch(Lane.ALARM, [encode_record(fibrillation(onset_ns, evidence=False))])
+    await stream.write(peer.batches[Lane.ALARM, n])
+
+
+def stored(hub: RunningHub, gateway: str) -> int:
+    ((found,),) = hub.rows("select count(*) from alarm join gateway g using (gateway_id) where g.name = %s", gateway)
+    return found
