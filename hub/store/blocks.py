@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BLOCK_BYTES = 4 * 1024 * 1024  # of samples, unpacked: 5 min of twelve leads at 500 Hz are 3.6 MB
-MAX_GROUPS = 100_000
+MAX_GROUPS = 100_000  # of a block that is written; marks of more leads have room for fewer
 _VERSION = 1
 _HEAD = struct.Struct("<BB")  # version, codec of the marks
 # start, n, first sample, offset of the device's clock, of the gateway's, uncertainty, clock segment, which of them are null
 _FIXED = 8
 _NO_DEVICE, _NO_SEGMENT = 1, 2
 _QUALITIES_A_WORD = 8
+_MARK_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,11 @@ class Block:
 
 
 def parts(groups: Sequence[Group]) -> Iterator[Sequence[Group]]:
-    """Cut groups so that a block of each part is within `MAX_BLOCK_BYTES`, unless one group alone is larger."""
+    """Cut groups so that `pack` takes each part: within `MAX_BLOCK_BYTES`, unless one group alone is larger, and `most_groups`."""
+    most = most_groups(len(groups[0].samples)) if groups else 0
     first, size = 0, 0
     for at, group in enumerate(groups):
-        if at > first and size + group.samples.nbytes > MAX_BLOCK_BYTES:
+        if at > first and (size + group.samples.nbytes > MAX_BLOCK_BYTES or at - first >= most):
             yield groups[first:at]
             first, size = at, 0
         size += group.samples.nbytes
@@ -67,8 +69,17 @@ def parts(groups: Sequence[Group]) -> Iterator[Sequence[Group]]:
         yield groups[first:]
 
 
+def most_groups(leads: int) -> int:
+    """How many groups of a stream one block may hold: their marks are decoded at once."""
+    return min(MAX_GROUPS, codec.MAX_DECODED_BYTES // (_MARK_BYTES * _mark_rows(leads)))
+
+
 def pack(groups: Sequence[Group]) -> Block:
-    """One block of groups of one stream, at least one; their leads and types are the stream's."""
+    """One block of groups of one stream; their leads and types are the stream's. ValueError for more than `most_groups`, and for none."""
+    most = most_groups(len(groups[0].samples)) if groups else 0
+    if not 1 <= len(groups) <= most:
+        msg = f"{len(groups)} groups: a block takes 1 to {most}, as parts() cuts them"
+        raise ValueError(msg)
     samples = _joined(groups)
     number, packed = codec.encode(samples)
     return Block(
@@ -125,8 +136,8 @@ def _joined(groups: Sequence[Group]) -> codec.Samples:
 
 
 def _pack_marks(groups: Sequence[Group], leads: int) -> bytes:
-    words = -(-leads // _QUALITIES_A_WORD)
-    rows = np.zeros((_FIXED + words, len(groups)), np.int64)
+    rows = np.zeros((_mark_rows(leads), len(groups)), np.int64)
+    words = len(rows) - _FIXED
     rows[0] = [g.start_us for g in groups]
     rows[1] = [g.n for g in groups]
     rows[2] = [g.first_sample for g in groups]
@@ -146,11 +157,14 @@ def _pack_marks(groups: Sequence[Group], leads: int) -> bytes:
 
 
 def _unpack_marks(raw: bytes, groups: int, leads: int) -> "NDArray[np.int64]":
-    if len(raw) < _HEAD.size or raw[0] != _VERSION or not 1 <= groups <= MAX_GROUPS:
-        raise DecodeError(
-            "marks", f"version {_VERSION} of at most {MAX_GROUPS} groups", f"{groups}, {raw[:2].hex()}", raw
-        )
-    count = _FIXED + -(-leads // _QUALITIES_A_WORD)
+    # Blocks with more than MAX_GROUPS were written once; the codec bounds what is made of these too.
+    if len(raw) < _HEAD.size or raw[0] != _VERSION or groups < 1:
+        raise DecodeError("marks", f"version {_VERSION} of at least one group", f"{groups}, {raw[:2].hex()}", raw)
+    count = _mark_rows(leads)
     halves = codec.decode(raw[1], raw[_HEAD.size :], leads=2 * count, n=groups, dtype="<i4")
     turned = np.ascontiguousarray(halves.reshape(count, 2, groups).transpose(0, 2, 1))
     return turned.view("<i8").reshape(count, groups)
+
+
+def _mark_rows(leads: int) -> int:
+    return _FIXED + -(-leads // _QUALITIES_A_WORD)
