@@ -260,8 +260,9 @@ class UplinkDoor:
         first, last = (
             (message.n, message.n) if isinstance(message, Batch) else (message.range.first, message.range.last)
         )
+        maker = link.maker_of(lane)
         try:
-            rows = Rows() if batch is None else await link.maker.make(batch)
+            rows = Rows() if batch is None else await maker.make(batch)
             await stream.room.acquire()
         except BaseException:
             link.receiver.failed(lane, first, last)
@@ -279,7 +280,7 @@ class UplinkDoor:
             rows=rows,
             settled=functools.partial(self._settled, stream, time.monotonic(), mark),
             batch=batch,
-            remake=None if batch is None else _remake(link.maker, batch),
+            remake=None if batch is None else _remake(maker, batch),
             rules=self._sharing.of(identity.tenant_id),
             size_bytes=size_bytes,
         )

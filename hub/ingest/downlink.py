@@ -119,7 +119,7 @@ class Downlink:
     async def admission_changed(self, _: int | None) -> None:
         """Somebody has admitted or retired a device: ask anew which may send."""
         for link in self._streams.links():
-            link.maker.catalog.forget_admissions()
+            link.forget_admissions()
 
     async def gateway_changed(self, gateway_id: int | None = None) -> None:
         """Cut off the streams whose gateway or certificate was revoked or has expired (look at all gateways, when None)."""

@@ -102,6 +102,7 @@ class IngestServer:
         terms = parts.local_pages
         self.streams = streams = Streams(
             parts.database,
+            parts.alarm_database,
             self._watch,
             lambda: self._live.has_subscribers,
             ticket_key=None if terms is None else terms.ticket_key,

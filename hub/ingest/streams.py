@@ -36,8 +36,18 @@ class Link:
     epoch: bytes
     receiver: LinkReceiver
     maker: RowMaker
+    alarm_maker: RowMaker  # asks on connections of its own: alarms never stand behind data
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     writing: int = 0  # batches that a writer has; the link is kept until they are settled
+
+    def maker_of(self, lane: Lane) -> RowMaker:
+        """What makes the rows of a lane."""
+        return self.alarm_maker if lane is Lane.ALARM else self.maker
+
+    def forget_admissions(self) -> None:
+        """Somebody has admitted or retired a device."""
+        for maker in (self.maker, self.alarm_maker):
+            maker.catalog.forget_admissions()
 
 
 @dataclass(slots=True, eq=False)
@@ -78,14 +88,16 @@ class Streams:
     def __init__(
         self,
         database: "Database",
+        alarm_database: "Database",
         watch: "LinkWatch",
         is_watched: Callable[[], bool],
         now_ns: Callable[[], int] = time.time_ns,
         ticket_key: bytes | None = None,
     ) -> None:
-        """`ticket_key`: the public half of what signs tickets to local pages."""
+        """`alarm_database`: where what alarms need is asked. `ticket_key`: the public half of what signs tickets to local pages."""
         self._ticket_key = ticket_key
-        self._database, self._watch, self._is_watched, self._now_ns = database, watch, is_watched, now_ns
+        self._database, self._alarm_database = database, alarm_database
+        self._watch, self._is_watched, self._now_ns = watch, is_watched, now_ns
         self._links: dict[tuple[int, bytes], Link] = {}
         self._streams: set[Stream] = set()
 
@@ -113,15 +125,16 @@ class Streams:
         link = self._links.get(place)
         if link is None:
             positions = await self.positions(identity, epoch)
-            catalog = GatewayCatalog(self._database, identity.tenant_id, identity.gateway_id, epoch)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
-            tickets = Tickets(self._ticket_key, identity.tenant)
-            maker = RowMaker(
-                catalog, identity.gateway, self._now_ns, self._is_watched, tickets, forwards=identity.forwards
-            )
+            maker, alarm_maker = (self._maker(db, identity, epoch) for db in (self._database, self._alarm_database))
             # Another stream may have been faster while the database was asked.
-            link = self._links.setdefault(place, Link(identity, epoch, receiver, maker))
+            link = self._links.setdefault(place, Link(identity, epoch, receiver, maker, alarm_maker))
         return link
+
+    def _maker(self, database: "Database", identity: GatewayIdentity, epoch: bytes) -> RowMaker:
+        catalog = GatewayCatalog(database, identity.tenant_id, identity.gateway_id, epoch)
+        tickets = Tickets(self._ticket_key, identity.tenant)
+        return RowMaker(catalog, identity.gateway, self._now_ns, self._is_watched, tickets, forwards=identity.forwards)
 
     async def positions(self, identity: GatewayIdentity, epoch: bytes) -> dict[Lane, Position]:
         """Ask the database what is stored."""

@@ -1,4 +1,4 @@
-"""A gateway that floods its alarm connection waits for itself: the alarms of the others are stored in the time of the alarm path."""
+"""Alarms are stored in the time of the alarm path, whatever another gateway sends: a flood of alarms, or data from everywhere at once."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from hub.ingest.pacing import ALARM_BURST, GatewayPace
@@ -14,7 +15,7 @@ from protocols.wire import encode_record
 from tests.fixtures.gateway_peer import Peer, Stream, open_channel, open_stream
 from tests.fixtures.hub import RunningHub, running_hub
 from tests.fixtures.waiting import PATIENCE_S, until
-from tests.fixtures.web import fibrillation, now_ns
+from tests.fixtures.web import fibrillation, heart_rate, now_ns
 from wardlink.local.database import Database as Local
 
 pytestmark = pytest.mark.integration
@@ -58,6 +59,31 @@ async def test_while_a_gateway_floods_the_alarm_connection_the_alarms_of_another
         assert took_s > (FLOOD * BATCH - ALARM_BURST - BATCH) / PACE.alarms_per_s
         waits_s = sorted(wait_s for (wait_s,) in hub.rows(HOPS, "gateway-1"))
         assert waits_s[len(waits_s) * 99 // 100] < WITHIN_S, waits_s
+
+
+async def test_an_alarm_of_a_new_device_is_stored_in_time_while_every_connection_for_data_is_taken(hub: RunningHub):
+    """As behind a restart of the hub, when every gateway comes again and all of their series are looked up."""
+    waiting = (
+        "select count(*) from pg_stat_activity where application_name = 'test ingest' and wait_event_type = 'Lock'"
+    )
+    other, crowd = await hub.peer("gateway-1"), [await hub.peer(f"gateway-{n}") for n in range(2, 12)]
+    async with open_channel(hub.uplink, other.credentials) as channel:
+        stream = open_stream(channel)
+        await stream.write(other.sender.connected(Connection.ALARM, 0).SerializeToString())
+        await stream.read()
+        for peer in crowd:
+            peer.batch(Lane.NUMERIC, [encode_record(heart_rate(70, now_ns()))])
+        with psycopg.connect(hub.database.url_for("wardlink_owner")) as owner:
+            with owner.transaction():
+                owner.execute("lock table series in access exclusive mode")
+                coming = [asyncio.create_task(p.deliver(hub.uplink, Connection.DATA, PATIENCE_S)) for p in crowd]
+                await until(lambda: hub.rows(waiting) == [(8,)])
+                await tell(other, stream, now_ns() - 5 * 10**9)
+                await until(lambda: stored(hub, "gateway-1") == 1, within_s=5.0)
+            await asyncio.gather(*coming)
+        stream.cancel()
+    ((wait_s,),) = hub.rows(HOPS, "gateway-1")
+    assert wait_s < WITHIN_S
 
 
 async def tell(peer: Peer, stream: Stream, onset_ns: int) -> None:
