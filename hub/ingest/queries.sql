@@ -227,7 +227,13 @@ update device set
  where tenant_id = %(tenant)s and name = %(device)s
 
 -- name: heard
-update device set last_seen = greatest(last_seen, %(at)s) where tenant_id = %(tenant)s and name = %(device)s
+with known as (
+    select d.device_id, h.at
+      from unnest(%(tenants)s::int[], %(devices)s::text[], %(at)s::timestamptz[]) as h (tenant_id, name, at)
+      join device d using (tenant_id, name)
+     order by d.tenant_id, d.name
+       for no key update of d)
+update device d set last_seen = greatest(d.last_seen, known.at) from known where d.device_id = known.device_id and known.at is not null
 
 -- name: battery
 update device set battery_percent = %(percent)s, battery_at = %(at)s

@@ -23,6 +23,7 @@ from hub.core.principal import Principal, PrincipalKind, Role
 from hub.core.sql import load_queries
 from hub.ingest import pgcopy
 from hub.ingest.again import insert_missing, is_there
+from hub.ingest.learnt import learn
 from hub.ingest.quarantined import Held, RejectedError, held_record
 from hub.ingest.rows import Rows
 from hub.ingest.turns import Turns
@@ -340,10 +341,7 @@ async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
             await connection.execute(_QUERIES["refused"], counted)
     await _store_alarms(connection, [p for p in group if p.rows.alarms])
     await outbox.put(connection, [_up(p, p.rules) for p in group if p.rules is not None])
-    # In one order, so that two writers that tell of the same devices never wait for each other.
-    learnt = [(p.tenant_id, query, values) for p in group for query, values in p.rows.ledger]
-    for tenant, query, values in sorted(learnt, key=lambda one: (one[0], str(one[2]["device"]))):
-        await connection.execute(_QUERIES[query], {**values, "tenant": tenant})
+    await learn(connection, [(p.tenant_id, query, values) for p in group for query, values in p.rows.ledger])
 
 
 async def _store_alarms(connection: "Connection", group: Sequence[Pending]) -> None:
