@@ -192,7 +192,9 @@ class Agent:
         try:
             self._tell_recovery(spool)
             self._tell_key(spool)
-            self._ledger.begin(spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known)
+            self._ledger.begin(
+                spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known, held=spool.held
+            )
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
             parts = self._join(identity, spool, placements, keeper, offers)
             async with Supervisor(fatal=(EpochConflictError, WriterEndedError)) as services:

@@ -5,7 +5,7 @@ put right when it is sent: by what was learned since, or, of a run that ended be
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -21,7 +21,7 @@ from protocols.wire import decode_batch
 from protocols.wire.moved import moved_batch
 
 KEEP_EVERY_S = 60.0
-RUNS_KEPT = 32
+RUNS_KEPT = 1024  # of those whose batches may still be sent
 
 _log = structlog.get_logger()
 
@@ -47,6 +47,16 @@ class Run:
         name = lane.name.lower()
         return (
             epoch == self.epoch and n >= self.first.get(name, 1) and (self.last is None or n <= self.last.get(name, 0))
+        )
+
+    def is_needed(self, epoch: str, held: Callable[[Lane], Sequence[tuple[int, int]]]) -> bool:
+        """Whether a spool has one of them still, so that it may be sent, or sent again."""
+        return epoch == self.epoch and any(
+            b >= self.first.get(lane.name.lower(), 1)
+            and (self.last is None or a <= self.last.get(lane.name.lower(), 0))
+            for lane in Lane
+            for a, b in held(lane)
+            if self.last is None or self.last.get(lane.name.lower(), 0) >= self.first.get(lane.name.lower(), 1)
         )
 
 
@@ -77,11 +87,24 @@ class TimeLedger:
         self._kept.last_known_ns = now_ns
         self._write()
 
-    def begin(self, epoch: bytes, newest: Callable[[Lane], int], now_ns: int, *, known: bool) -> None:
-        """A run of the agent begins. What an earlier one left unknown can only be placed between the last known time and now."""
+    def begin(
+        self,
+        epoch: bytes,
+        newest: Callable[[Lane], int],
+        now_ns: int,
+        *,
+        known: bool,
+        held: Callable[[Lane], Sequence[tuple[int, int]]] | None = None,
+    ) -> None:
+        """A run of the agent begins. What an earlier one left unknown can only be placed between the last known time and now.
+
+        `held`: the batches that the spool has; runs without any are forgotten.
+        """
         self._kept.runs = [
             run if run.last is not None else replace(run, last=_numbers(newest, 0)) for run in self._kept.runs
         ]
+        if held is not None:
+            self._kept.runs = [run for run in self._kept.runs if run.is_needed(epoch.hex(), held)]
         if known:
             self._settle_earlier(now_ns)
         else:
@@ -126,7 +149,13 @@ class TimeLedger:
         return batch
 
     def _shorten(self) -> None:
-        self._kept.runs = self._kept.runs[-RUNS_KEPT:]
+        if len(self._kept.runs) > RUNS_KEPT:
+            _log.error(
+                "clock-runs-forgotten",
+                runs=len(self._kept.runs) - RUNS_KEPT,
+                what_to_do="their batches keep the times that the clock showed",
+            )
+            self._kept.runs = self._kept.runs[-RUNS_KEPT:]
 
     def _write(self) -> None:
         with self._lock:

@@ -272,6 +272,27 @@ def test_a_run_that_ended_without_a_time_lies_between_the_last_known_one_and_the
     assert times.gateway_ns + times.uncertainty_ns >= NOW
 
 
+def test_many_starts_without_a_time_forget_no_batch_that_may_still_be_sent(tmp_path: Path):
+    reading = Observation(MONITOR, HEART_RATE, 60.0, "/min", Times(NOW))
+    data = batch_of(1, Lane.NUMERIC, NOW, reading)
+    made, held = [0], [(1, 40)]
+    ledger = TimeLedger(tmp_path / "clock.json")
+    for start in range(80):  # each second one makes a batch before the power goes
+        made[0] += start % 2
+        ledger = TimeLedger(tmp_path / "clock.json")
+        ledger.begin(EPOCH, lambda _: made[0], NOW, known=False, held=lambda _: held)
+        if start == 2:
+            ledger.learned(3600 * S, 0, lambda _: made[0] + 1, NOW + 3600 * S)
+            made[0] += 1
+    assert made[0] == 41
+    right = decode_record(decode_batch(ledger.right(EPOCH, Lane.NUMERIC, 2, data)).records[0].record)
+    assert right.times.gateway_ns == NOW + 3600 * S
+    assert len(ledger._kept.runs) <= 43, "a run that made nothing is not kept"
+    held[0] = (30, 41)
+    TimeLedger(tmp_path / "clock.json").begin(EPOCH, lambda _: made[0], NOW, known=False, held=lambda _: held)
+    assert len(TimeLedger(tmp_path / "clock.json")._kept.runs) <= 14, "nor one whose batches are gone"
+
+
 def test_a_ledger_that_cannot_be_read_is_begun_anew(tmp_path: Path):
     (tmp_path / "clock.json").write_bytes(b'{"runs": [{"a": 1}]')
     ledger = TimeLedger(tmp_path / "clock.json")

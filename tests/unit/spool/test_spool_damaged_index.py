@@ -100,3 +100,12 @@ async def test_a_writer_that_has_ended_is_told_where_no_watchdog_is(tmp_path: Pa
         await asyncio.to_thread(spool._alarm_writer.stop)
         with pytest.raises(WriterEndedError, match=r"^spool-alarm has ended"):
             await asyncio.wait_for(watch, 10)
+
+
+async def test_an_alarm_waits_for_nothing_that_is_done_with_the_index(tmp_path: Path):
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.EVENT, [event(0)])
+        with spool._store.index._lock:  # as the other thread has it over a commit
+            spool._retired_s = float("-inf")
+            for n in range(1, 4):
+                assert await asyncio.wait_for(spool.append(Lane.ALARM, [alarm()]), 5) == n
