@@ -50,7 +50,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("eight-starters", "eight starters of the stack at once", "`wardlink stack up` eight times, 0 to 0.1 s apart, on a stopped server", {"live": databases.started_eight_times}),
     Fault("database-read-only", "database read-only", "default_transaction_read_only for 3 to 6 s", {"live": databases.read_only}),
     Fault(
-        "edge-disk-full", "disk full at the gateway", "a file system of 90 MB below the agent's state, filled for 6 to 12 s",
+        "edge-disk-full", "disk full at the gateway", "a file system of 90 MB below the agent's state, filled by somebody else for good",
         {"live": disks.edge_full}, FULL_DISK, form=Form(edge_disk_mb=90),
     ),
     Fault(

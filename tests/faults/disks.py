@@ -16,9 +16,9 @@ _BLOCK = b"\xff" * 65536
 
 
 def edge_full(ward: FaultWard, chance: random.Random) -> None:
-    """The file system of the gateway's state is full for 6 to 12 s."""
-    with _full(ward.edge_state):
-        time.sleep(chance.uniform(6.0, 12.0))
+    """The file system of the gateway's state is filled by somebody else, and stays so: all has to be normal again on a full disk."""
+    _fill(ward.edge_state)
+    time.sleep(chance.uniform(6.0, 12.0))
 
 
 def hub_full(ward: FaultWard, chance: random.Random) -> None:
@@ -47,12 +47,17 @@ def corrupted(ward: FaultWard, chance: random.Random) -> None:
     ward.network.heal()
 
 
-@contextmanager
-def _full(folder: Path) -> Generator[None]:
+def _fill(folder: Path) -> Path:
     ballast = folder / _BALLAST
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+    with ballast.open("ab", buffering=0) as file, suppress(OSError):
         while file.write(_BLOCK) == len(_BLOCK):
             pass
+    return ballast
+
+
+@contextmanager
+def _full(folder: Path) -> Generator[None]:
+    ballast = _fill(folder)
     try:
         yield
     finally:
