@@ -70,7 +70,7 @@ _KEPT = TypeAdapter(_Kept)
 
 
 class TimeLedger:
-    """Read once at start; every change is on the disk when its method returns."""
+    """Read once at start; every change is on the disk when its method returns, or, where that refuses it, told and tried again with the next."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -159,7 +159,12 @@ class TimeLedger:
 
     def _write(self) -> None:
         with self._lock:
-            replace_file(self._path, json.dumps(asdict(self._kept)).encode())
+            try:
+                replace_file(self._path, json.dumps(asdict(self._kept)).encode())
+            except OSError as error:  # a full disk may not keep anybody from learning the time
+                _log.error(
+                    "time-not-kept", error=str(error), what_to_do="look at the disk; it is tried again every minute"
+                )
 
 
 def _numbers(newest: Callable[[Lane], int], more: int) -> dict[str, int]:

@@ -293,6 +293,20 @@ def test_many_starts_without_a_time_forget_no_batch_that_may_still_be_sent(tmp_p
     assert len(TimeLedger(tmp_path / "clock.json")._kept.runs) <= 14, "nor one whose batches are gone"
 
 
+def test_a_disk_that_takes_nothing_keeps_nobody_from_learning_the_time(tmp_path: Path):
+    folder = tmp_path / "state"
+    ledger = TimeLedger(folder / "clock.json")  # which is not there
+    ledger.begin(EPOCH, newest(0), NOW, known=False)
+    ledger.learned(3600 * S, 0, newest(1), NOW + 3600 * S)
+    data = batch_of(1, Lane.NUMERIC, NOW, Observation(MONITOR, HEART_RATE, 60.0, "/min", Times(NOW)))
+    assert decode_batch(ledger.right(EPOCH, Lane.NUMERIC, 1, data)).closed_ns == NOW + 3600 * S
+    folder.mkdir()
+    ledger.keep(NOW + 3660 * S)
+    assert (
+        decode_batch(TimeLedger(folder / "clock.json").right(EPOCH, Lane.NUMERIC, 1, data)).closed_ns == NOW + 3600 * S
+    )
+
+
 def test_a_ledger_that_cannot_be_read_is_begun_anew(tmp_path: Path):
     (tmp_path / "clock.json").write_bytes(b'{"runs": [{"a": 1}]')
     ledger = TimeLedger(tmp_path / "clock.json")
