@@ -4,7 +4,7 @@ Of a bed that is what was measured of the patient who is there (hub.placement); 
 measured. What may not be seen is as if it were not there.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ from hub.queries.domain import (
 )
 
 if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from hub.core.principal import Principal
@@ -92,20 +94,20 @@ class Asking:
                     "Ask for fewer codes, devices or pixels.",
                     reason="too-much",
                 )
-            values = {
-                "series": [one.series_id for one, _ in wanted],
-                "froms": [w.start for _, w in wanted],
-                "tos": [w.end for _, w in wanted],
-                "width_s": asked.width_ms / 1000,
-            }
-            rows = await (await connection.execute(_QUERIES["buckets"], values)).fetchall() if wanted else []
-        _READ.labels("range").inc(len(rows))
+            found: list[Ranged] = []
+            for at_place in _by_place(wanted):
+                values = {
+                    "series": [one.series_id for one, _ in at_place],
+                    "froms": [w.start for _, w in at_place],
+                    "tos": [w.end for _, w in at_place],
+                    "width_s": asked.width_ms / 1000,
+                }
+                rows = await (await connection.execute(_QUERIES["buckets"], values)).fetchall()
+                found += _ranged(at_place, rows)
+        _READ.labels("range").inc(sum(len(one.buckets) for one in found))
         await self._note(principal, "reading.read", targets)
-        found: dict[int, list[Bucket]] = {}
-        for number, at, *bucket in rows:
-            found.setdefault(number, []).append(Bucket(to_ms(at), *bucket))
-        of = {one.series_id: w for one, w in reversed(wanted)}
-        return [Ranged(one, of[number], tuple(found[number])) for number, one in series.items() if number in found]
+        order = list(series)
+        return sorted(found, key=lambda one: order.index(one.series.series_id))
 
     @policy("search")
     async def search(
@@ -248,6 +250,29 @@ def _found(kind: SearchKind, ref_id: int, label: str, score: float, patients: "d
         return Found(kind, ref_id, label, score)
     point, who = patients[ref_id]
     return Found(kind, ref_id, who.masked_name, score, point.ward.slug, point.bed, who.age, who.sex)
+
+
+def _by_place(wanted: Sequence[tuple[Series, Whence]]) -> Iterator[list[tuple[Series, Whence]]]:
+    """Parts in each of which every series has one place; where no device has moved that is one part."""
+    places: dict[int, list[int | None]] = {}
+    parts: list[list[tuple[Series, Whence]]] = []
+    for one, whence in wanted:
+        mine = places.setdefault(one.series_id, [])
+        if whence.key not in mine:
+            mine.append(whence.key)
+        if len(mine) > len(parts):
+            parts.append([])
+        parts[mine.index(whence.key)].append((one, whence))
+    yield from parts
+
+
+def _ranged(asked: Sequence[tuple[Series, Whence]], rows: Iterable["TupleRow"]) -> Iterator[Ranged]:
+    buckets: dict[int, list[Bucket]] = {}
+    for number, at, *bucket in rows:
+        buckets.setdefault(number, []).append(Bucket(to_ms(at), *bucket))
+    whence = {one.series_id: (one, w) for one, w in reversed(asked)}
+    for number, its in buckets.items():
+        yield Ranged(*whence[number], tuple(its))
 
 
 def _no_bed(key: int) -> NotFoundError:

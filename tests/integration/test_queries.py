@@ -86,6 +86,27 @@ async def test_latest_range_and_batch_tell_what_is_stored_and_no_spike_is_lost(h
     assert lines[3]["result"]["found"][0]["label"].startswith("cyton-1")
 
 
+async def test_what_a_device_measured_is_told_with_the_bed_where_it_was_then(hub: RunningHub, web: RunningWeb):
+    first_ms = await fill(hub)
+    await web.placement.add_bed(OPERATOR, "7b", "2")
+    await web.placement.place_patient(OPERATOR, Patient("B-2", "李小红", "female"), "7b", "2")
+    await web.placement.place_device(OPERATOR, "cyton-1", "7b", "2")
+    hub.do("update patient_association set during = tstzrange(now() - interval '1 day', upper(during))")
+    moved = (
+        "update device_association a set during = {} from point_of_care p where a.point_of_care_id = p.point_of_care_id"
+        " and p.bed = '{}'"
+    )
+    hub.do(moved.format("tstzrange(now() - interval '1 day', now() - interval '1 hour')", 1))
+    hub.do(moved.format("tstzrange(now() - interval '1 hour', null)", 2))
+    nurse = await web.signed_in()
+    keys = [bed["key"] for bed in (await nurse.get("/api/v1/ward/7b")).json()["beds"]]
+    asked = f"bed={keys[0]}&bed={keys[1]}&from_ms={first_ms}&to_ms={first_ms + 7_200_000}&pixels=60&code={HEART_RATE}"
+    told = (await ask(nurse, f"/api/v1/range?{asked}")).json()["series"]
+    assert [(one["place"]["bed"], one["device"]) for one in told] == [("1", "cyton-1"), ("2", "cyton-1")]
+    assert [358 <= sum(one["n"]) <= 362 for one in told] == [True, True]
+    assert max(told[0]["at_ms"]) <= min(told[1]["at_ms"])
+
+
 async def test_what_may_not_be_seen_is_as_if_it_were_not_there_and_looks_are_in_the_audit(
     hub: RunningHub, web: RunningWeb
 ):
