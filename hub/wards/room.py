@@ -160,7 +160,7 @@ class Room:
     def numbers_set_back(self, tenant_id: int, bed: Bed) -> dict[str, Numeric]:
         """The live numbers of devices whose gateway's clock was set back: by its time what is stored from before seems newer."""
         tenant = self._tenants.get(tenant_id)
-        if tenant is None:
+        if tenant is None or not tenant.clocks:
             return {}
         return {
             code: kept.number
