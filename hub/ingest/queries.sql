@@ -166,6 +166,9 @@ select clock_segment_id from clock_segment
  where device_id = %(device)s and gateway_id = %(gateway)s and epoch = %(epoch)s and number = %(number)s
  limit 1
 
+-- name: rollups_closed
+select rollups_closed()
+
 -- name: touch_rollups
 select touch_rollups(%(series)s::int[], %(from)s::bigint[], %(to)s::bigint[])
 
