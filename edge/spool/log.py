@@ -117,6 +117,9 @@ class SegmentLog:
         self._sealing: Seals | None = None
         make_folder(directory)
         self.segments = {n: Segment(n, path.stat().st_size) for n, path in segment_files(directory).items()}
+        self._highest = max(
+            self.segments, default=0
+        )  # no number comes again: the index may still speak of one that is gone
 
     @property
     def allocated(self) -> int:
@@ -237,7 +240,7 @@ class SegmentLog:
     def _rotate(self, at_least: int) -> None:
         self.seal()
         size = max(self._segment_bytes, at_least)
-        number = self.current + 1
+        number = self._highest + 1
         fits = at_least <= self._spare.size and (self.directory / _SPARE).exists()
         if fits and self._spare.first:
             size = self._take_spare(number)
@@ -250,6 +253,7 @@ class SegmentLog:
                 size = self._take_spare(number)
         sync_folder(self.directory)
         self._begin(number)
+        self._highest = number
         self.segments[number] = Segment(number, size)
 
     def _take_spare(self, number: int) -> int:

@@ -88,7 +88,7 @@ class Places:
         self._logs, self._clock, self._is_held, self._positions = logs, clock_ns, is_held, positions
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._behind = _Behind()
-        self._flushed: dict[tuple[int, int], Entry] = {}
+        self._flushed = _Behind()  # until it can be found in the index
         self._unread: deque[tuple[int, int, int]] | None = None  # (log, segment, bytes) of an index that is begun anew
         self._begun_s = float("-inf")
 
@@ -121,39 +121,38 @@ class Places:
     def find(self, lane: int, n: int) -> Entry | None:
         """The batch with this number, or the hole that covers it."""
         with self._lock:
-            entry = self._behind.entries.get((lane, n)) or self._flushed.get((lane, n))
-            forgotten = self._behind.forgotten
+            entry = self._behind.entries.get((lane, n)) or self._flushed.entries.get((lane, n))
+            forgotten = self._behind.forgotten | self._flushed.forgotten
         entry = entry or self._whole().find(lane, n)
         return None if entry is None or (entry.log, entry.location.segment) in forgotten else entry
 
     def holes(self, lane: int, first: int, last: int) -> list[Entry]:
         """Holes that overlap these numbers."""
-        return self._with_newer(
-            self._whole().holes(lane, first, last), lambda e: e.lane == lane and e.last >= first and e.n <= last
-        )
+        newer = self._newer_holes()
+        found = [e for e in newer.values() if e.lane == lane and e.last >= first and e.n <= last]
+        return _with_newer(self._whole().holes(lane, first, last), newer, found)
 
     def holes_in(self, log: int, segment: int) -> list[Entry]:
         """Holes whose frame lies in a segment, and in no newer one."""
-        return self._with_newer(
-            self._whole().holes_in(log, segment), lambda e: (e.log, e.location.segment) == (log, segment)
-        )
+        newer = self._newer_holes()
+        found = [e for e in newer.values() if (e.log, e.location.segment) == (log, segment)]
+        return _with_newer(self._whole().holes_in(log, segment), newer, found)
 
-    def _with_newer(self, known: Iterable[Entry], fits: Callable[[Entry], bool]) -> list[Entry]:
-        """Holes of the index as far as there is no newer one for the same numbers, and the newer ones."""
+    def _newer_holes(self) -> dict[tuple[int, int], Entry]:
+        """Those that the index may not have yet; to be looked at before it, so that none is between the two."""
         with self._lock:
-            newer = self._behind.holes
-            found = [e for e in known if (e.lane, e.last) not in newer] + [e for e in newer.values() if fits(e)]
-        return sorted(found, key=lambda e: (e.lane, e.last))
+            return self._flushed.holes | self._behind.holes
 
     def neighbours(self, lane: int, first: int, last: int, most: int) -> tuple[list[Entry], list[Entry]]:
         """Up to about `most` batches before `first` and as many behind `last`, both in rising order."""
-        before, behind = self._whole().neighbours(lane, first, last, most)
         with self._lock:
-            newer = [e for e in self._behind.entries.values() if e.lane == lane]
+            newer = [e for b in (self._flushed, self._behind) for e in b.entries.values() if e.lane == lane]
+        before, behind = self._whole().neighbours(lane, first, last, most)
         placed = {e.n: e for e in (*before, *behind, *newer) if self._is_held(lane, e.n)}
-        return [placed[n] for n in sorted(placed) if n < first][-most:], [
-            placed[n] for n in sorted(placed) if n > last
-        ][:most]
+        return (
+            [placed[n] for n in sorted(placed) if n < first][-most:],
+            [placed[n] for n in sorted(placed) if n > last][:most],
+        )
 
     def made_holes(self, holes: Iterable[Entry]) -> None:
         """These frames of holes are durable."""
@@ -188,7 +187,8 @@ class Places:
     @property
     def behind(self) -> int:
         """Batches that are not in the index."""
-        return len(self._behind.entries)
+        with self._lock:
+            return len(self._behind.entries) + len(self._flushed.entries)
 
     def flush(self) -> None:
         """Bring the index up to what is durable; OSError when the disk does not take it, which is tried again with what comes later."""
@@ -196,7 +196,7 @@ class Places:
             self._whole()
             with self._lock:
                 behind, self._behind = self._behind, _Behind()
-                self._flushed = behind.entries  # until they can be found in the index
+                self._flushed = behind
             entries = [*behind.entries.values(), *behind.holes.values()]
             ends: dict[int, tuple[int, int]] = {}
             for e in entries:
@@ -220,7 +220,7 @@ class Places:
                 raise
             finally:
                 with self._lock:
-                    self._flushed = {}
+                    self._flushed = _Behind()
 
     # -- an index that is damaged
 
@@ -259,7 +259,11 @@ class Places:
         _log.error(
             "spool-index-damaged", what_to_do="it is made anew from the segments; look at the disk if it comes again"
         )
-        unread = deque((key, s.number, s.used) for key, log in self._logs.items() for s in log.in_order())
+        unread = deque(
+            (key, s.number, s.used if s.number == log.current else s.size)
+            for key, log in self._logs.items()
+            for s in log.in_order()
+        )
         self._unread = unread  # before it is cleared: nobody may take the empty one for the whole
         self.index.clear()
 
@@ -278,3 +282,8 @@ class Places:
 
     def _is_there(self, item: Found) -> bool:
         return item.frame.is_hole or self._is_held(item.frame.lane, item.frame.n)
+
+
+def _with_newer(known: Iterable[Entry], newer: Mapping[tuple[int, int], Entry], found: Iterable[Entry]) -> list[Entry]:
+    """Holes of the index as far as there is no newer one for the same numbers, and the newer ones that are asked for."""
+    return sorted([*(e for e in known if (e.lane, e.last) not in newer), *found], key=lambda e: (e.lane, e.last))

@@ -321,8 +321,10 @@ class Store:
                 SPOOL_DISK_ERRORS.inc()
                 if give_up():
                     raise
-                if key == ALARM_LOG:
+                if key == ALARM_LOG and error.errno in FULL:
                     self._ask_for_room()
+                elif key == ALARM_LOG:
+                    time.sleep(_RETRY_S)
                 elif self._alarm_waits.is_set():
                     self._serve()
                 elif error.errno not in FULL or not self._drop_victim():

@@ -61,7 +61,8 @@ async def test_an_index_that_is_damaged_at_run_time_is_made_anew_and_no_alarm_wa
         await asyncio.gather(*(spool.append(Lane.EVENT, [event(i)]) for i in range(EVENTS)))
         await asyncio.gather(*(spool.append(Lane.WAVEFORM, [waveform(25 * i)]) for i in range(RATES)))
         spool.acknowledged(Lane.EVENT, Position([(1, 5)]))
-        await asyncio.to_thread(spool._store.flush)
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.WAVEFORM, [waveform(25 * RATES)])
         before = {n: spool.read(Lane.EVENT, n) for n in range(1, EVENTS + 1)}
         damage(tmp_path / "index.sqlite3")
         spool._retired_s = float("-inf")  # what keeps house asks the index now
@@ -72,6 +73,7 @@ async def test_an_index_that_is_damaged_at_run_time_is_made_anew_and_no_alarm_wa
         await asyncio.to_thread(lambda: _closed(spool))
         await until(lambda: spool._store.index.fresh and spool._store.places.is_whole, within_s=20)
         assert spool.dead_writers() == []
+        assert None not in before.values()
         assert {n: spool.read(Lane.EVENT, n) for n in range(1, EVENTS + 1)} == before
         assert await spool.append(Lane.EVENT, [event(EVENTS)]) == EVENTS + 1
     async with opened(tmp_path) as spool:
@@ -81,7 +83,7 @@ async def test_an_index_that_is_damaged_at_run_time_is_made_anew_and_no_alarm_wa
         assert list(spool.stored(Lane.EVENT)) == [(1, 5)]
         assert [a.presence for a in spool.active_alarms()] == [Presence.PRESENT]
         assert spool.active_alarms()[0].id != going.id
-        assert spool.last_waveforms()[str(ECG)].end_sample == 25 * RATES
+        assert spool.last_waveforms()[str(ECG)].end_sample == 25 * (RATES + 1)
 
 
 def _closed(spool: Spool) -> None:

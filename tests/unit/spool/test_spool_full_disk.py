@@ -136,6 +136,12 @@ async def test_an_alarm_takes_the_segment_that_is_written_to_when_there_is_no_ot
         assert spool.held(Lane.WAVEFORM) == []
         await until(lambda: not spool._store._owed)
         await covered(spool, 3)
+        disk.size_bytes = 1 << 40
+        await waveforms(spool, range(3, 9))
+    async with opened(tmp_path) as spool:  # the index speaks of the segment that went, if of any
+        assert spool.held(Lane.WAVEFORM) == [(4, 9)]
+        assert all(spool.read(Lane.WAVEFORM, n) for n in range(4, 10))
+        await covered(spool, 9)
 
 
 async def test_what_a_refused_write_left_in_a_segment_takes_no_batch_along_when_that_goes(
