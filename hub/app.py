@@ -24,6 +24,7 @@ from prometheus_client import start_http_server
 
 from hub.core.audit import AuditLog
 from hub.core.db import Database
+from hub.core.ending import end_all
 from hub.core.errors import InvalidError
 from hub.core.principal import ANONYMOUS
 from hub.settings import HubSettings, split_address
@@ -337,7 +338,7 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
         try:
             yield server.wait()
         finally:
-            await _ended(recording)
+            await end_all([recording])
             await server.stop()
             await handshakes.stop()
 
@@ -370,7 +371,7 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
         try:
             yield serving
         finally:
-            await _ended(recording)
+            await end_all([recording])
             lag.cancel()
             server.leave()
             await asyncio.wait((serving,), timeout=_STOP_S)
@@ -400,14 +401,8 @@ async def _worker(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
             try:
                 yield work_off(jobs, _STOP_S)
             finally:
-                await _ended(recording)
+                await end_all([recording])
                 lag.cancel()
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """Cancel a task and let it end in its own way."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _process() -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter, Gauge
 
+from hub.core.ending import end_all
 from hub.core.queues import QUEUES
 from protocols.wire import MAX_MESSAGE_BYTES
 
@@ -147,9 +148,7 @@ class LivePublisher:
         """Close the socket and every subscriber."""
         if self._server is not None:
             self._server.close()
-            for task in tuple(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_all(tuple(self._tasks))
             await self._server.wait_closed()
             self._path.unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from hub.core.ending import end_all
 from hub.core.errors import ConflictError
 from hub.core.live import LiveKind, LiveMessage, link_message, subscribe
 from hub.core.queues import QUEUES
@@ -137,9 +138,7 @@ async def subscribe_all(base: Path) -> AsyncGenerator[LiveMessage]:
                 case _:
                     yield message
     finally:
-        for task in (looking, *listening.values()):
-            task.cancel()
-        await asyncio.gather(looking, *listening.values(), return_exceptions=True)
+        await end_all((looking, *listening.values()))
 
 
 async def _look(

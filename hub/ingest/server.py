@@ -17,6 +17,7 @@ import grpc
 import structlog
 import uvicorn
 
+from hub.core.ending import end_all
 from hub.core.http import QuietServer
 from hub.core.live import LiveMessage, LivePublisher, backlog_message, link_message
 from hub.core.loop import watch_loop
@@ -174,9 +175,7 @@ class IngestServer:
             await self._grpc.stop(_GRACE_S)
         if self._serving is not None:
             await asyncio.wait((self._serving,), timeout=_GRACE_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         await self._live.stop()
 
     async def wait(self) -> None:

@@ -6,7 +6,7 @@ Called by the composition root with the database and settings; nothing is made a
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -29,6 +29,7 @@ from hub.beds import api as bed_api
 from hub.beds.service import Beds
 from hub.clocks import api as clock_api
 from hub.clocks.service import Clocks
+from hub.core.ending import end_all
 from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.i18n import SharedPages, load_shared_pages
 from hub.core.live_copies import subscribe_all
@@ -106,10 +107,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
             yield
         finally:
             room.close()
-            for task in tasks:
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await end_all(tasks)
 
     machine = Machine()
     # No generated pages of the API: they load scripts from elsewhere. docs/reference/http-api.md lists every route.
