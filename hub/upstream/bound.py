@@ -6,7 +6,6 @@ does this bound count; the hospital itself has every sample all the same.
 
 import time
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
@@ -85,11 +84,16 @@ def without_samples(records: bytes, at_ns: int) -> bytes:
     """The same batch with a Gap for its samples, of each origin by itself. A Gap that is in it stays one."""
     batch = Batch.FromString(records)
     part = Batch(lane=batch.lane, n=batch.n, closed_ns=batch.closed_ns)
-    for _, same in groupby(batch.records, key=lambda envelope: envelope.origin.SerializeToString(deterministic=True)):
-        part.records.extend(_gaps(list(same), at_ns))
+    by_origin: dict[tuple[str, bytes], list[Envelope]] = {}
+    for envelope in batch.records:
+        by_origin.setdefault((envelope.origin.gateway, envelope.origin.epoch), []).append(envelope)
+    for same in by_origin.values():
+        part.records.extend(_gaps(same, at_ns))
     return part.SerializeToString()
 
 
 def _gaps(same: "list[Envelope]", at_ns: int) -> "Iterable[Envelope]":
-    for gap in gaps_of([[one.record for one in same]], QUEUE_OVERFLOW, recoverable=False, at_ns=at_ns):
-        yield Envelope(record=encode_record(gap), origin=same[0].origin)
+    """Each at the place of another one of the records, of which there are as many at least."""
+    gaps = gaps_of([[one.record for one in same]], QUEUE_OVERFLOW, recoverable=False, at_ns=at_ns)
+    for gap, one in zip(gaps, same, strict=False):
+        yield Envelope(record=encode_record(gap), origin=one.origin)

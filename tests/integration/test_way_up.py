@@ -15,12 +15,13 @@ from hub.core.errors import ConflictError
 from hub.core.principal import operator
 from hub.settings import HubSettings
 from hub.upstream.bound import hold_bound
-from hub.upstream.domain import RecordClass, Rule
+from hub.upstream.domain import RecordClass, Rule, Rules
+from hub.upstream.intake import shared
 from hub.upstream.outbox import Outbox
 from protocols.link import Lane, LinkSender
 from protocols.nomenclature import HEART_RATE, QUEUE_OVERFLOW
 from protocols.record import Gap, Record, SourcePath, WaveformGroup
-from protocols.uplink_pb2 import Batch, Envelope, Origin
+from protocols.uplink_pb2 import Batch, Envelope
 from protocols.wire import MAX_MESSAGE_BYTES, encode_record, records_of
 from protocols.wire.batch import Received
 from tests.fixtures.spool_records import T0_NS, alarm, heart_rate, noisy_waveform, waveform
@@ -32,7 +33,7 @@ from wardlink.upstream.passed import Passed
 pytestmark = pytest.mark.integration
 EPOCH = secrets.token_bytes(16)
 GATEWAY = "a gateway whose name is as long as a name may be ".ljust(256, "g")
-ORIGIN = Origin(gateway=GATEWAY, epoch=EPOCH)
+EVERYTHING = Rules([Rule(name, "", share=True) for name in RecordClass])
 PUT = "insert into upstream_outbox (tenant_id, gateway, epoch, lane, first, last, records) values (1, %s, %s, %s, %s, %s, %s)"
 
 
@@ -46,8 +47,8 @@ async def worker(hub_database: Local) -> AsyncIterator[Database]:
 def put(database: Local, lane: Lane, n: int, *records: Record) -> int:
     """As ingest does, a batch; returns how many bytes it has."""
     batch = Batch(lane=lane.wire, n=n, closed_ns=T0_NS)
-    batch.records.extend(Envelope(record=encode_record(record), origin=ORIGIN) for record in records)
-    data = batch.SerializeToString()
+    batch.records.extend(Envelope(record=encode_record(record)) for record in records)
+    data = shared(EVERYTHING, batch, (), GATEWAY, EPOCH)
     with database.connect_admin() as admin:
         admin.execute(PUT, (GATEWAY, EPOCH, int(lane), n, n, data))
     return len(data)
