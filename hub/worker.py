@@ -106,7 +106,7 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
             log.info("store-sealed", scheduled=timestamp, **await seal_store(database, datetime.now(UTC)))
 
     @app.periodic(cron="* * * * *")
-    @app.task(name="upstream.bound", queue=Turn.MINUTE, queueing_lock="upstream.bound", pass_context=False)
+    @app.task(name="upstream.bound", queue=Turn.LONG, queueing_lock="upstream.bound", pass_context=False)
     async def bound_outbox(timestamp: int) -> None:
         with timed("worker:upstream.bound:job"):
             waits = await hold_bound(database)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hub.core.db import Connection, Database
 
 BOUND_BYTES = 8 << 30  # two days of 100 beds with two leads of 250 Hz; the disk is that of the hospital's own data
+MOST = 1000  # batches in a run: the rest is for the next one, a minute later
 _AT_ONCE = 100
 _QUERIES = load_queries("hub.upstream")
 _BYTES = Gauge("hub_upstream_outbox_bytes", "What waits in the database for the way up")
@@ -37,14 +38,17 @@ class Waits:
     given_up: int
 
 
-async def hold_bound(database: "Database", bound_bytes: int = BOUND_BYTES) -> Waits:
-    """Look at the outbox; beyond the bound the oldest samples become Gaps until nine tenths of it are left. Alarms and numbers stay."""
+async def hold_bound(database: "Database", bound_bytes: int = BOUND_BYTES, most: int = MOST) -> Waits:
+    """Look at the outbox; beyond the bound the oldest samples become Gaps until nine tenths of it are left, or `most` batches did.
+
+    Alarms and numbers stay.
+    """
     given_up = 0
     size_bytes = await _size(database)
     aim_bytes = size_bytes if size_bytes <= bound_bytes else bound_bytes * 9 // 10
-    while size_bytes > aim_bytes:
+    while size_bytes > aim_bytes and given_up < most:
         async with database.transaction() as connection:
-            freed, count = await _thin(connection, size_bytes - aim_bytes)
+            freed, count = await _thin(connection, size_bytes - aim_bytes, min(_AT_ONCE, most - given_up))
         if not count:
             break
         size_bytes, given_up = size_bytes - freed, given_up + count
@@ -67,10 +71,10 @@ async def _size(database: "Database") -> int:
     return int(row[0]) if row else 0
 
 
-async def _thin(connection: "Connection", wanted_bytes: int) -> tuple[int, int]:
-    """Make Gaps of the oldest batches of samples, as many as are wanted and at once; returns the bytes freed, and how many batches."""
+async def _thin(connection: "Connection", wanted_bytes: int, most: int) -> tuple[int, int]:
+    """Make Gaps of the oldest batches of samples, as many as are wanted and at most `most`; returns the bytes freed, and how many batches."""
     freed = count = 0
-    rows = await (await connection.execute(_QUERIES["oldest_samples"], {"most": _AT_ONCE})).fetchall()
+    rows = await (await connection.execute(_QUERIES["oldest_samples"], {"most": most})).fetchall()
     for outbox_id, records in rows:
         if freed >= wanted_bytes:
             break

@@ -13,6 +13,7 @@ from hub.app import sharing_rules
 from hub.core.db import Database
 from hub.core.errors import ConflictError
 from hub.core.principal import operator
+from hub.core.sql import load_queries
 from hub.settings import HubSettings
 from hub.upstream.bound import hold_bound
 from hub.upstream.domain import RecordClass, Rule, Rules
@@ -131,6 +132,24 @@ async def test_beyond_its_bound_the_oldest_samples_become_gaps_and_alarms_and_nu
             assert [type(record) for record in records] == [WaveformGroup] * 2
     assert (await hold_bound(worker, 1)).given_up == 20 - seen.given_up
     assert (await hold_bound(worker, 1)).given_up == 0, "a gap is not given up again"
+
+
+async def test_a_run_gives_up_so_many_batches_and_finds_them_without_reading_those_that_were(
+    hub_database: Local, worker: Database
+):
+    for n in range(12):
+        put(hub_database, Lane.WAVEFORM, n + 1, noisy_waveform(1000 * n, 1000))
+    assert [(await hold_bound(worker, 1, most=5)).given_up for _ in range(4)] == [5, 5, 2, 0]
+    with hub_database.connect_admin() as admin:
+        admin.execute(
+            "insert into upstream_outbox (tenant_id, gateway, epoch, lane, first, last, records, thinned)"
+            " select 1, 'g', '', 4, n, n, case when n % 2 = 0 then 'gap'::bytea else '' end, n % 2 = 0 from generate_series(100, 3000) as n"
+        )
+        admin.execute("analyze upstream_outbox")
+        query = load_queries("hub.upstream")["oldest_samples"]
+        plan = "\n".join(str(line) for (line,) in admin.execute(b"explain analyze " + query, {"most": 100}).fetchall())
+    assert "upstream_outbox_samples" in plan
+    assert "Removed by Filter" not in plan
 
 
 @pytest.mark.req("IOT-5.3b", surface="protocol")
