@@ -14,7 +14,7 @@ select release_id, digest, version, python, machine, size, signers, added_by, ad
  where tenant_id = %(tenant)s order by release_id desc
 
 -- name: in_turn
--- Two plans at once would each see no other.
+-- Two plans at once would each see no other. Ingest takes the same before a step (turns.sql).
 select pg_advisory_xact_lock(hashtext('rollouts of a tenant'), %(tenant)s)
 
 -- name: candidates

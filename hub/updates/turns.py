@@ -60,13 +60,18 @@ class Turns:
             return await (await connection.execute(_QUERIES["answered"], values)).fetchone() is not None
 
     async def advance(self) -> None:
-        """Look at every rollout that runs, and do its next step."""
+        """Look at every rollout that runs, and do its next step; one with which a person does something now is for the next look."""
         async with self._database.connection() as connection:
             rows = await (await connection.execute(_QUERIES["running"])).fetchall()
-        for rollout_id, tenant_id, soak_s, since, version in rows:
+        for rollout_id, tenant_id in rows:
             async with self._database.transaction() as connection:
-                turn = await (await connection.execute(_QUERIES["in_turn"], {"rollout": rollout_id})).fetchone()
-                if turn is not None and turn[0]:
+                turn = await (await connection.execute(_QUERIES["in_turn"], {"tenant": tenant_id})).fetchone()
+                if turn is None or not turn[0]:
+                    continue
+                found = await connection.execute(_QUERIES["still_running"], {"rollout": rollout_id})
+                row = await found.fetchone()
+                if row is not None:
+                    soak_s, since, version = row
                     await self._advance(connection, rollout_id, tenant_id, timedelta(seconds=soak_s), since, version)
 
     async def _advance(

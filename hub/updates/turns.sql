@@ -31,14 +31,17 @@ select substring(c.data from %(offset)s %% 262144 + 1 for %(length)s)
  where r.rollout_id = %(rollout)s and r.state = 'running' and g.gateway_id = %(gateway)s and g.state = 'sent'
 
 -- name: running
-select r.rollout_id, r.tenant_id, r.soak_s, r.running_since, e.version
-  from rollout_now r
-  join release e using (release_id)
- where r.state = 'running'
+select rollout_id, tenant_id from rollout_now where state = 'running' order by rollout_id
 
 -- name: in_turn
--- Two processes of ingest would both see a stage ripe.
-select pg_try_advisory_xact_lock(hashtext('rollout'), %(rollout)s)
+-- Two processes of ingest would both see a stage ripe, and a person who cancels it (queries.sql) would not be the last.
+select pg_try_advisory_xact_lock(hashtext('rollouts of a tenant'), %(tenant)s)
+
+-- name: still_running
+select r.soak_s, r.running_since, e.version
+  from rollout_now r
+  join release e using (release_id)
+ where r.rollout_id = %(rollout)s and r.state = 'running'
 
 -- name: gateways
 -- heard: when something of it was last stored; told: which version it says that it runs, and when.

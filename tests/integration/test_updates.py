@@ -20,7 +20,9 @@ from hub.core.audit import AuditLog
 from hub.core.db import Database
 from hub.core.errors import DomainError
 from hub.core.principal import Role
+from hub.core.sql import load_queries
 from hub.updates.service import Plan, RolloutRow, Updates
+from hub.updates.turns import Turns
 from protocols.link import UPDATE, Connection, LinkSender
 from protocols.uplink_pb2 import UPDATE_OUTCOME_ROLLED_BACK, GatewayMessage, HubMessage, UpdateAnswer, UpdateRequest
 from tests.fixtures.agent import Gateway
@@ -31,6 +33,7 @@ from tests.fixtures.hub_peer import write_config
 from tests.fixtures.releases import NO_START, START, Releases, small_wheel
 from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import RunningWeb
+from wardlink.local.database import Database as Local
 from wardlink.release.building import head_of
 
 pytestmark = pytest.mark.integration
@@ -262,3 +265,74 @@ async def test_a_rollout_opens_stage_by_stage_can_be_paused_and_halts_when_a_gat
         "update.cancel",
     ]
     assert sorted(set(map(str, written)) - {"update.change"}) == sorted(acts)
+
+
+def went_back(database: Local, tenant: int) -> int:
+    """A rollout of a tenant that runs and whose only gateway went back: its next step is to halt."""
+    values = {"tenant": tenant, "name": f"of-{tenant}"}
+    with database.connect_admin() as admin:
+        admin.execute(
+            "insert into tenant (name) select %(name)s where not exists (select from tenant where tenant_id = %(tenant)s)",
+            values,
+        )
+        row = admin.execute(
+            """with g as (insert into gateway (tenant_id, name) values (%(tenant)s, %(name)s) returning gateway_id),
+                    e as (insert into release (tenant_id, digest, version, python, machine, size, signers, added_by)
+                          values (%(tenant)s, decode(repeat('00', 32), 'hex'), '0.2.0', '3.11', 'x86_64', 1, '', 'test') returning release_id),
+                    r as (insert into rollout (tenant_id, release_id, stages, soak_s, made_by)
+                          select %(tenant)s, release_id, '100%%', 0, 'test' from e returning rollout_id)
+               select rollout_id, gateway_id from r, g""",
+            values,
+        ).fetchone()
+        assert row is not None
+        values |= {"rollout": row[0], "gateway": row[1]}
+        admin.execute("insert into rollout_gateway values (%(rollout)s, %(gateway)s, %(tenant)s, 0)", values)
+        admin.execute(
+            "insert into rollout_event (tenant_id, rollout_id, state, who) values (%(tenant)s, %(rollout)s, 'running', 'test')",
+            values,
+        )
+        admin.execute(
+            "insert into rollout_gateway_event (tenant_id, rollout_id, gateway_id, state) values (%(tenant)s, %(rollout)s, %(gateway)s, 'rolled_back')",
+            values,
+        )
+    return int(str(row[0]))
+
+
+CANCEL = "insert into rollout_event (tenant_id, rollout_id, state, who) values (%s, %s, 'cancelled', 'a person')"
+
+
+async def test_what_a_person_has_cancelled_does_not_open_again_by_a_halt_behind_it(hub_database: Local):
+    ours, theirs = went_back(hub_database, 1), went_back(hub_database, 2)
+
+    def states() -> dict[int, str]:
+        with hub_database.connect_admin() as admin:
+            return {int(str(n)): str(state) for n, state in admin.execute("select rollout_id, state from rollout_now")}
+
+    async with (
+        Database(hub_database.url_for("wardlink_ingest"), "test ingest", max_size=2) as pool,
+        Database(hub_database.url_for("wardlink_web"), "test web", max_size=2) as pages,
+    ):
+        turns = Turns(pool, AuditLog(pool))
+        with hub_database.connect_admin() as table:
+            table.autocommit = False
+            table.execute("lock table rollout_gateway_event in access exclusive mode")
+            step = asyncio.create_task(turns.advance())  # it has read that both run, and waits within its step of ours
+
+            async def waits() -> bool:
+                with hub_database.connect_admin() as admin:
+                    found = admin.execute("select count(*) from pg_locks where not granted and locktype = 'relation'")
+                    return found.fetchall() == [(1,)]
+
+            await until_asked(waits, 10)
+            with hub_database.connect_admin() as admin:
+                admin.execute(CANCEL, (2, theirs))
+            table.rollback()
+        await step
+        assert states() == {ours: "halted", theirs: "cancelled"}
+
+        await Updates(pages, AuditLog(pages)).act(OPERATOR, ours, "resume")
+        async with pages.transaction(1) as person:  # as `act` does, and it has not ended yet
+            await person.execute(load_queries("hub.updates")["in_turn"], {"tenant": 1})
+            await person.execute(CANCEL.encode(), (1, ours))
+            await turns.advance()
+        assert states() == {ours: "cancelled", theirs: "cancelled"}
