@@ -1,5 +1,6 @@
 """A command to a device as a value, and what a device offers. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,6 +101,8 @@ def wrong_with(order: Order) -> str:
         return "expected texts of at most 64 printable characters"
     if any(isinstance(value, int) and abs(value) > 2**53 for value in order.values.values()):
         return "expected whole numbers of at most 2^53"
+    if not all(math.isfinite(value) for value in order.values.values() if isinstance(value, float)):
+        return "expected finite numbers"
     return ""
 
 

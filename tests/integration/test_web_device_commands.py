@@ -15,7 +15,9 @@ OFFERS = """{"cyton-1": [{"code": "channel-power", "reads_back": true, "interrup
     {"name": "channel", "kind": "integer", "unit": "", "low": 1, "high": 8, "choices": []},
     {"name": "on", "kind": "boolean", "unit": "", "low": null, "high": null, "choices": []}]},
     {"code": "dance", "reads_back": false, "interrupts": false, "parameters": [
-    {"name": "step", "kind": "choice", "unit": "", "low": null, "high": null, "choices": ["waltz", "<polka>"]}]}]}"""
+    {"name": "step", "kind": "choice", "unit": "", "low": null, "high": null, "choices": ["waltz", "<polka>"]}]},
+    {"code": "warm", "reads_back": false, "interrupts": false, "parameters": [
+    {"name": "to", "kind": "number", "unit": "Cel", "low": 20, "high": 40, "choices": []}]}]}"""
 
 
 async def test_an_engineer_asks_by_a_form_or_by_the_api_and_reads_what_became_of_it(hub: RunningHub, web: RunningWeb):
@@ -40,7 +42,7 @@ async def test_an_engineer_asks_by_a_form_or_by_the_api_and_reads_what_became_of
     )
     assert '<option value="&lt;polka&gt;">' in told.text
     given = re.findall(r'name="id" value="([0-9a-f-]{36})"', told.text)
-    assert len(set(given)) == 2, "a form is one command, however often it is sent"
+    assert len(set(given)) == 3, "a form is one command, however often it is sent"
     form = {"csrf": token_of(told), "id": given[0], "code": "channel-power", "channel": "3", "on": "false"}
     for _ in range(2):
         assert (await chen.post(page + "/commands", data=form)).status_code == 303
@@ -55,6 +57,16 @@ async def test_an_engineer_asks_by_a_form_or_by_the_api_and_reads_what_became_of
     assert (answer.status_code, answer.json()["id"]) == (200, body["id"])
     assert (await chen.post(api, json=body | {"code": "sing"})).status_code == 409
     assert (await chen.post(api, json=body | {"within_s": 3601})).status_code == 422
+    for number in ("NaN", "Infinity", "-Infinity", "1e999"):  # JSON has none of them, its readers take them all
+        sent = f'{{"code": "warm", "parameters": {{"to": {number}}}}}'
+        headers = {"content-type": "application/json"}
+        answer = await chen.post(api, content=sent, headers=headers)
+        assert (answer.status_code, "finite" in answer.text) == (422, True), answer.text
+        answer = await chen.post(api, content=f'{{"code": "warm", "within_s": {number}}}', headers=headers)
+        assert answer.status_code == 422, answer.text
+    warm = {"csrf": token_of(told), "id": str(uuid4()), "code": "warm"}
+    for number in ("nan", "inf", "-Infinity", "1e999"):
+        assert (await chen.post(page + "/commands", data=warm | {"to": number})).status_code == 422
     assert (await chen.post("/api/v1/devices/99999/commands", json=body)).status_code == 404
     assert (await chen.get(f"{api}/{uuid4()}")).status_code == 404
     hub.do(
