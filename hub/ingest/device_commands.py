@@ -101,13 +101,15 @@ class GatewayCommands:
 
     async def look(self) -> None:
         """End what nobody will do or answer any more."""
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             rows = await (await connection.execute(_QUERIES["device_commands_overdue"])).fetchall()
-            for command, gateway, tenant, state, is_revoked in rows:
-                was_sent = state == "sent"
-                outcome = Outcome.UNCONFIRMED if was_sent else Outcome.REFUSED if is_revoked else Outcome.EXPIRED
-                reason = Reason.GATEWAY_REVOKED if is_revoked else Reason.GATEWAY_AWAY
-                who = principals.system("device-commands", tenant)
+        for command, gateway, tenant, state, is_revoked in rows:
+            was_sent = state == "sent"
+            outcome = Outcome.UNCONFIRMED if was_sent else Outcome.REFUSED if is_revoked else Outcome.EXPIRED
+            reason = Reason.GATEWAY_REVOKED if is_revoked else Reason.GATEWAY_AWAY
+            who = principals.system("device-commands", tenant)
+            # Each by itself: an entry locks the chain of this process, and one that `answered` has in hand would wait for it.
+            async with self._database.transaction() as connection:
                 await self._ended(connection, who, command, gateway, outcome, reason=reason)
 
     async def _send(self, streams: "Sequence[Stream]", *, again: bool) -> None:

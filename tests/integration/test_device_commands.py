@@ -22,6 +22,7 @@ from hub.core.audit import AuditLog
 from hub.core.db import Database
 from hub.core.errors import ConflictError, DomainError
 from hub.core.principal import Principal, PrincipalKind, Role
+from hub.core.sql import load_queries
 from hub.device_commands.domain import CommandRow, Order
 from hub.device_commands.service import DeviceCommands
 from protocols.device_command import Value
@@ -269,3 +270,30 @@ async def test_what_a_gateway_cannot_or_will_not_answer_any_more_ends_and_others
                 await person.service.ask(who, device_id, wanted)
     assert hub.rows("select count(*) from device_command") == [(4,)]
     assert hub.rows("select count(*) from audit where action = 'device.command' and outcome = 'denied'") == [(1,)]
+
+
+async def test_commands_end_one_by_one_and_an_answer_on_its_way_holds_up_neither_them_nor_the_audit(hub: RunningHub):
+    peer = await hub.peer("away")
+    await deliver(hub, peer, Lane.NUMERIC, replace(heart_rate(61, now_ns()), source=SourcePath("monitor-1")))
+    commands = [uuid4() for _ in range(3)]
+    async with Database(hub.database.url_for("wardlink_ingest"), "test ingest", max_size=1) as pool:
+        async with pool.transaction() as answer:
+            hub.do(
+                "insert into device_command (device_command_id, tenant_id, gateway_id, device_id, code, parameters, asked_by, asked_at, deadline)"
+                " select c, 1, gateway_id, device_id, 'reset', '{}', 'test', now() - make_interval(secs => 10 - n), now() + interval '2 seconds'"
+                " from device, unnest(%s) with ordinality as u (c, n)",
+                commands,
+            )
+            step = {"gateway": 1, "state": "confirmed", "reason": "", "details": "", "seen": "{}", "ledger": None}
+            query = load_queries("hub.ingest")["device_command_state"]
+            written = await answer.execute(query, {**step, "command": commands[1]})
+            assert await written.fetchone() == (True,)
+            await until(lambda: len(audited(hub, commands[0])) == 1, 20)
+            writers = hub.rows("select writer from audit where body like %s", f"%{commands[0]}%")
+            instance = str(writers[0][0]).partition(":")[2]
+            async with asyncio.timeout(1):
+                await AuditLog(pool, instance).write(answer, OPERATOR, "device.command", "command:of the test")
+        await until(lambda: len(audited(hub, commands[2])) == 1, 20)
+    ended = dict(hub.rows("select device_command_id, state from device_command_event"))
+    assert [ended[one] for one in commands] == ["expired", "confirmed", "expired"]
+    assert hub.rows("select count(*) from pg_indexes where indexname = 'device_command_asked'") == [(1,)]
