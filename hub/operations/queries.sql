@@ -61,11 +61,17 @@ select function, count(*)
 
 -- name: storage
 select hypertable_size('observation') + hypertable_size('observation_block') as reading_bytes,
-       approximate_row_count('observation') + (select coalesce(sum(n), 0) from observation_block) as readings,
+       approximate_row_count('observation') as hot_readings, approximate_row_count('observation_block') as reading_blocks,
        hypertable_size('waveform') + hypertable_size('waveform_block') as wave_bytes,
-       approximate_row_count('waveform') as hot_groups,
-       (select coalesce(sum(b.n::bigint * cardinality(t.leads) * case t.dtype when '<i2' then 2 else 4 end), 0)
-          from waveform_block b join stream t using (stream_id)) as sealed_bytes
+       approximate_row_count('waveform') as hot_groups, approximate_row_count('waveform_block') as wave_blocks
+
+-- name: newest_blocks
+-- All of them would be minutes of reading in a year's store.
+select r.blocks, r.readings, w.blocks, w.raw
+  from (select count(*) as blocks, coalesce(sum(n), 0) as readings
+          from (select n from observation_block order by hour desc limit %(most)s) as b) as r,
+       (select count(*) as blocks, coalesce(sum(b.n::bigint * cardinality(t.leads) * case t.dtype when '<i2' then 2 else 4 end), 0) as raw
+          from (select stream_id, n from waveform_block order by slot desc limit %(most)s) as b join stream t using (stream_id)) as w
 
 -- name: samples
 select coalesce(sum(h.raw) filter (where h.is_hot), 0), count(*) filter (where h.is_hot), coalesce(sum(h.raw), 0), coalesce(sum(h.stored), 0)

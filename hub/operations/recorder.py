@@ -24,6 +24,7 @@ from hub.core.sql import load_queries
 
 _QUERIES = load_queries("hub.operations")
 _MINUTE_S = 60.0
+_FIGURES_WITHIN_S = 0.5  # what comes later is told in the next minute; less than what stopping leaves
 _WRITTEN = Gauge("hub_operations_written_timestamp_seconds", "When this process last wrote what it measured")
 
 Figures = Callable[[], Awaitable[Mapping[str, float]]]
@@ -50,7 +51,10 @@ class Counted:
 
 @dataclass(slots=True)
 class Recorder:
-    """The task of one process. `counters`: metrics whose growth in the minute is told, by the name of the figure."""
+    """The task of one process. `counters`: metrics whose growth in the minute is told, by the name of the figure.
+
+    `figures` may take longer than a minute: the row then has those that were known last.
+    """
 
     database: Database
     role: str
@@ -60,6 +64,8 @@ class Recorder:
     _began_s: float = field(default_factory=time.time)
     _functions: dict[str, _Seen] = field(default_factory=dict[str, _Seen])
     _counted: dict[str, float] = field(default_factory=dict[str, float])
+    _measuring: "asyncio.Task[None] | None" = None
+    _told: Mapping[str, float] = field(default_factory=dict[str, float])
 
     async def run(self) -> None:
         """Until cancelled; then what the open minute has is written too."""
@@ -72,14 +78,16 @@ class Recorder:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2):
                     await self._write_or_say_why(time.time())
+            if self._measuring is not None:
+                self._measuring.cancel()
 
     async def write(self, at_s: float) -> None:
         """Write the row of the minute in which `at_s` is, ended or not."""
+        told = await self._figures_known()
         begin_s = at_s // _MINUTE_S * _MINUTE_S
         place = {"minute": datetime.fromtimestamp(begin_s, UTC), "role": self.role, "instance": self.instance}
         up_s = min(_MINUTE_S, time.time() - max(begin_s, self._began_s))
         grown = {name: self._grown(name, metric) for name, metric in self.counters.items()}
-        told = await self.figures() if self.figures is not None else dict[str, float]()
         functions = self._added()
         async with self.database.transaction() as connection:
             values = {**place, "up_s": up_s, "figures": Jsonb({**grown, **told})}
@@ -88,6 +96,19 @@ class Recorder:
                 counted = {"function": one.function, "calls": one.calls, "failed": one.failed, "buckets": one.buckets}
                 await connection.execute(_QUERIES["write_function"], {**place, **counted})
         _WRITTEN.set_to_current_time()
+
+    async def _figures_known(self) -> Mapping[str, float]:
+        if self.figures is not None:
+            if self._measuring is None or self._measuring.done():
+                self._measuring = asyncio.create_task(self._measure(self.figures))
+            await asyncio.wait((self._measuring,), timeout=_FIGURES_WITHIN_S)
+        return self._told
+
+    async def _measure(self, figures: Figures) -> None:
+        try:
+            self._told = dict(await figures())
+        except (psycopg.Error, DomainError, OSError) as error:
+            structlog.get_logger().warning("figures-not-measured", role=self.role, error=type(error).__name__)
 
     async def _write_or_say_why(self, at_s: float) -> None:
         try:

@@ -1,5 +1,6 @@
 """What the hub measures of itself: every process writes a row a minute, and page and API tell speeds, delays and availability from them."""
 
+import asyncio
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -200,3 +201,37 @@ async def test_what_is_sealed_counts_in_sizes_and_ratios_as_what_is_hot_does(hub
     assert hot["waveform_ratio"] * hot["waveform_bytes"] == pytest.approx(raw_bytes, rel=0.05)
     assert sealed["waveform_ratio"] * sealed["waveform_bytes"] == pytest.approx(raw_bytes, rel=0.05)
     assert sealed["samples_ratio"] > 0
+
+
+async def test_the_sealed_is_estimated_when_it_is_more_than_is_looked_at(hub: RunningHub):
+    peer = await hub.peer()
+    await deliver(hub, peer, Lane.WAVEFORM, strip(0, now_ns() - 10**9, 250))
+    hub.do(
+        "insert into waveform_block select now() - make_interval(mins => 5 * n), stream_id, 0, now(), now(), now(), 1, 7000 + n % 11, 0, '', '', '{}'"
+        " from stream, generate_series(1, 6000) as n"
+    )
+    for table in ("waveform", "waveform_block"):
+        hub.do(f"analyze {table}")
+    async with Database(hub.database.url_for("wardlink_worker"), "test", max_size=1) as worker:
+        told = await Storage(worker, every_s=0).figures()
+    raw_bytes = (6000 * 7005 + 250) * 2 * 4  # two leads, four bytes a sample
+    assert told["waveform_ratio"] * told["waveform_bytes"] == pytest.approx(raw_bytes, rel=0.05)
+
+
+async def test_figures_that_take_longer_than_a_minute_cost_no_minute_and_the_last_known_are_told(hub: RunningHub):
+    may_end, measured = asyncio.Event(), iter((1.0, 2.0, 3.0))
+
+    async def slow() -> dict[str, float]:
+        value = next(measured)
+        if value > 1:
+            await may_end.wait()
+        return {"size_bytes": value}
+
+    async with Database(hub.database.url_for("wardlink_worker"), "test", max_size=1) as worker:
+        recorder = Recorder(worker, "worker", "1-9", figures=slow)
+        for minute in (5, 4, 3):
+            await recorder.write(time.time() - 60 * minute)
+        may_end.set()
+        await recorder.write(time.time() - 120)
+    rows = hub.rows("select figures ->> 'size_bytes' from operation_process where instance = '1-9' order by minute")
+    assert [float(str(value)) for (value,) in rows] == [1, 1, 1, 2]
