@@ -10,10 +10,11 @@ from typing import Final
 VERSION: Final = 1
 SAMPLES: Final = 1
 GAP: Final = 2
-# version, kind, lead | number | bed, fs_hz, scale, n, t0_ms, first_sample, end_ms
+# version, kind, lead | number | bed, fs_hz, scale, n, t0_ms, first_sample, end_ms of a gap or clock of samples
 _HEAD: Final = struct.Struct("<BBH")
 _NUMBER: Final = struct.Struct("<I")
 _REST: Final = struct.Struct("<IffIddd")
+_CLOCKS: Final = 1 << 53  # a double tells so many numbers apart
 HEADER_BYTES: Final = _HEAD.size + _NUMBER.size + _REST.size
 
 
@@ -39,11 +40,14 @@ class Frame:
 
 
 def samples_frame(
-    bed: int, lead: int, fs_hz: float, step: float, t0_ms: float, first_sample: int, samples: bytes
+    bed: int, lead: int, fs_hz: float, step: float, t0_ms: float, first_sample: int, samples: bytes, clock: int = 0
 ) -> Frame:
-    """Make a frame of int16 samples, `step` microvolt (or unit of the lead) each."""
+    """Make a frame of int16 samples, `step` microvolt (or unit of the lead) each.
+
+    `clock`: another number each time that the gateway's clock was set back; 0 while it was not, and for what was stored before.
+    """
     n = len(samples) // 2
-    rest = _REST.pack(bed, fs_hz, step, n, t0_ms, float(first_sample), 0.0) + samples
+    rest = _REST.pack(bed, fs_hz, step, n, t0_ms, float(first_sample), float(clock % _CLOCKS)) + samples
     return Frame(bed, lead, t0_ms, t0_ms + n * 1000 / fs_hz, _HEAD.pack(VERSION, SAMPLES, lead), rest)
 
 

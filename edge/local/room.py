@@ -117,6 +117,7 @@ class Room:
         self._streams: dict[SourcePath, Stream] = {}
         self._heard_ns: dict[str, int] = {}
         self._numbers = 0
+        self._clock = 0  # told with samples: from the time, so that it is another also when the agent began anew
         self.alarms: dict[UUID, Alarm] = {}
         # Events count on from the time, so that a page which was here before the agent began anew is not misled.
         self.last_event = now_ns() // 1_000_000
@@ -176,6 +177,10 @@ class Room:
     def clock_stepped(self, by_ns: int) -> None:
         """The gateway's clock was set by so much: since when a device was heard is told by the clock as it is now."""
         self._heard_ns = {device: heard_ns + by_ns for device, heard_ns in self._heard_ns.items()}
+        if by_ns < 0:
+            self._clock = max(self._clock + 1, self.now_ns() // 1_000_000)
+            for stream in self._streams.values():
+                stream.set_back(self._clock)
         self._tell()
 
     def acknowledged_at_hub(self, alarms: Iterable[UUID]) -> None:

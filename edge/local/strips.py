@@ -22,13 +22,18 @@ UNKNOWN = "unknown"
 
 @dataclass(slots=True)
 class Stream:
-    """The kept groups and gaps of one source, numbered as they came. `newest` is the number behind the last."""
+    """The kept groups and gaps of one source, numbered as they came. `newest` is the number behind the last.
+
+    `clock` is told with what came from number `clock_from` on: another each time that the gateway's clock was set back.
+    """
 
     kept: deque[WaveformGroup | Gap] = field(default_factory=lambda: deque[WaveformGroup | Gap](maxlen=KEPT_GROUPS))
     newest: int = 0
     size: int = 0
     heard_ns: int = 0
     last: WaveformGroup | None = None
+    clock: int = 0
+    clock_from: int = 0
 
     @property
     def oldest(self) -> int:
@@ -51,6 +56,10 @@ class Stream:
         while self.kept and (self.size > KEPT_BYTES or self.heard_ns - _end_ns(self.kept[0]) > KEPT_S * 1e9):
             self._forget()
 
+    def set_back(self, clock: int) -> None:
+        """The gateway's clock was set back: what is kept lies ahead of what comes now."""
+        self.clock, self.clock_from = clock, self.newest
+
     def _forget(self) -> None:
         gone = self.kept.popleft()
         self.size -= len(gone.samples) if isinstance(gone, WaveformGroup) else 0
@@ -61,10 +70,10 @@ class Stream:
         self.kept.append(item)
         self.newest += 1
 
-    def behind(self, mark: int) -> Iterator[WaveformGroup | Gap]:
-        """What came after a mark, as far as it is kept."""
+    def behind(self, mark: int) -> Iterator[tuple[WaveformGroup | Gap, int]]:
+        """What came after a mark, as far as it is kept; each with the clock that is told with it."""
         for number in range(max(0, mark - self.oldest), len(self.kept)):
-            yield self.kept[number]
+            yield self.kept[number], self.clock if self.oldest + number >= self.clock_from else 0
 
 
 @dataclass(slots=True)
@@ -83,24 +92,24 @@ class Screen:
             LOCAL_MISSED.inc()
             start_ms, end_ms = self.ends_ms.get(source, 0.0), _start_ns(stream.kept[0]) / 1e6
             frames += [gap_frame(bed, index, start_ms, end_ms, SLOW_SCREEN) for index in indexes.values()]
-        for item in stream.behind(mark or 0):
+        for item, clock in stream.behind(mark or 0):
             end_ms = _end_ns(item) / 1e6
             if mark is None and end_ms <= self.since_ms:
                 continue
             self.ends_ms[source] = end_ms
-            frames += frames_of(bed, indexes, item)
+            frames += frames_of(bed, indexes, item, clock)
         self.marks[source] = stream.newest
         return frames
 
 
-def frames_of(bed: int, indexes: dict[str, int], item: WaveformGroup | Gap) -> list[Frame]:
+def frames_of(bed: int, indexes: dict[str, int], item: WaveformGroup | Gap, clock: int) -> list[Frame]:
     """The frames of a group, one a lead that the bed knows; of a gap, one for each of its leads."""
     if isinstance(item, Gap):
         return [gap_frame(bed, i, item.from_ns / 1e6, item.to_ns / 1e6, item.reason) for i in indexes.values()]
     samples, steps = displayed(item)
     t0_ms = item.times.best_ns // 1000 / 1000
     return [
-        samples_frame(bed, indexes[code], item.fs_hz, step, t0_ms, item.first_sample, line.tobytes())
+        samples_frame(bed, indexes[code], item.fs_hz, step, t0_ms, item.first_sample, line.tobytes(), clock)
         for code, step, line in zip(item.leads, steps, samples, strict=True)
         if code in indexes
     ]

@@ -364,7 +364,8 @@ class Room:
         elif known is not None and group.first_sample > known.end_sample and start_ns > known.end_ns:
             holes.jumped(known.end_sample, group.first_sample, known.end_ns, start_ns, time.monotonic())
         clients = self._wave_clients(bed)
-        frames = group_frames(bed, group) if clients else []
+        clock = tenant.clocks.get((group.source.device, LiveKind.WAVEFORM), 0)
+        frames = group_frames(bed, group, clock) if clients else []
         for frame in frames:
             for client in clients:
                 client.put(frame)

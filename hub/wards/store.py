@@ -132,13 +132,13 @@ def stored_group(stream: Stream, start_us: int, n: int, first_sample: int, codec
     return record
 
 
-def group_frames(bed: Bed, group: WaveformGroup) -> list[Frame]:
-    """The frames of a group, one for each lead that the bed knows."""
+def group_frames(bed: Bed, group: WaveformGroup, clock: int = 0) -> list[Frame]:
+    """The frames of a group, one for each lead that the bed knows. `clock`: as live frames tell it."""
     samples, steps = displayed(group)
     t0_ms = group.times.best_ns // 1000 / 1000
     indexes = bed.indexes(str(group.source), group.leads)
     return [
-        samples_frame(bed.key, index, group.fs_hz, step, t0_ms, group.first_sample, line.tobytes())
+        samples_frame(bed.key, index, group.fs_hz, step, t0_ms, group.first_sample, line.tobytes(), clock)
         for index, step, line in zip(indexes, steps, samples, strict=True)
         if index is not None
     ]

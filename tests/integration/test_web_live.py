@@ -473,6 +473,8 @@ async def test_what_comes_behind_a_step_back_of_the_gateways_clock_is_live_and_w
             (0, (start + hour_ns) // 1000),
             (250, start // 1000 + 1_000_000),
         ]
+        before, behind = ([f.end_ms for f in found if f.first_sample == first] for first in (0, 250))
+        assert (before, behind[0] > 0, len({*behind})) == ([0, 0], True, 1), "the frames tell of the step"
         assert await shown() == (80.0, "live"), "also a page that comes now"
         await asyncio.sleep(2.5)
         assert (await shown())[1] in ("device_silent", "gateway_lost")

@@ -29,14 +29,14 @@ function frame({ version = 1, kind = 1, n = 3, extra = 0 } = {}) {
   view.setUint32(20, n, true);
   view.setFloat64(24, 1000, true);
   view.setFloat64(32, 5000, true);
-  view.setFloat64(40, kind === 2 ? 2000 : 0, true);
+  view.setFloat64(40, kind === 2 ? 2000 : 2 ** 53 - 1, true);
   for (let i = 0; i < n; i += 1) kind === 1 ? view.setInt16(48 + 2 * i, -i, true) : view.setUint8(48 + i, 120);
   return buffer;
 }
 
 test("a frame of samples is read by the contract's offsets", () => {
   const found = readFrame(frame());
-  assert.deepEqual([found.kind, found.number, found.bed, found.lead, found.fs, found.scale, found.t0, found.first], ["samples", 7, 42, 1, 250, 0.5, 1000, 5000]);
+  assert.deepEqual([found.kind, found.number, found.bed, found.lead, found.fs, found.scale, found.t0, found.first, found.clock], ["samples", 7, 42, 1, 250, 0.5, 1000, 5000, 2 ** 53 - 1]);
   assert.deepEqual([...found.samples], [0, -1, -2]);
 });
 
@@ -447,14 +447,62 @@ test("samples behind a step back of the gateway's clock are drawn, and the sweep
   const hour = 3600_000;
   const ring = new Ring(100, 10);
   ring.write(hour + 1000, 0, new Int16Array(50).fill(7), 1);
-  assert.equal(ring.write(1500, 50, new Int16Array(50).fill(9), 1), 150);
+  assert.equal(ring.write(1500, 50, new Int16Array(50).fill(9), 1, 7), 150);
   assert.equal(ring.endMs, 2000);
   assert.ok(!Number.isNaN(ring.at(199)));
-  assert.equal(ring.write(2000, 100, new Int16Array(50).fill(9), 1), 200);
+  assert.equal(ring.write(2000, 100, new Int16Array(50).fill(9), 1, 7), 200);
+  assert.equal(ring.steps, 1, "a step is one, however often it is told");
   const playout = new Playout();
   for (let now = 0; now < 2000; now += 250) playout.observe(hour + now, now + 100);
   playout.time(2000);
-  for (let now = 2000; now < 4000; now += 250) playout.observe(now, now + 100);
+  for (let now = 2000; now < 4000; now += 250) playout.observe(now, now + 100, now === 2000);
   assert.equal(playout.newest, 3750);
   assert.ok(Math.abs(playout.time(4000) - 4000) < 1500);
+});
+
+test("what the hub had stored long ago neither ends the strip that the gateway fills nor is swept as of now", () => {
+  const ring = new Ring(100, 90);
+  const playout = new Playout();
+  const begin = 3600_000;
+  const live = (k) => [begin + 250 * k, 25 * k, new Int16Array(25).map((_, i) => Math.round(100 * Math.sin((25 * k + i) / 7))), 1];
+  const old = (k) => [begin - 510_000 + 250 * k, 100_000 + 25 * k, new Int16Array(25).fill(500), 1];
+  const alone = new Ring(100, 90);
+  const take = (piece, now) => {
+    const steps = ring.steps;
+    const earliest = ring.write(...piece);
+    playout.observe(ring.endMs, now, ring.steps > steps);
+    return earliest;
+  };
+  let shown = -Infinity;
+  for (let k = 0; k < 440; k += 1) {
+    alone.write(...live(k));
+    take(live(k), 250 * k);
+    // 90 s are there, then the hub is back with the last 10 s that it has, between what the gateway goes on to send.
+    if (k >= 380 && k < 420) assert.equal(take(old(k - 380), 250 * k + 50), Infinity);
+    const time = playout.time(250 * k + 100);
+    assert.ok(time >= shown || k < 2, `the sweep went back at ${k}`);
+    shown = time;
+  }
+  assert.equal(ring.steps, 0);
+  assert.equal(playout.newest, begin + 440 * 250);
+  for (let slot = ring.end - ring.capacity; slot < ring.end; slot += 1) assert.equal(ring.at(slot), alone.at(slot), `slot ${slot}`);
+});
+
+test("a silent bed is not live again because a strip from long ago has come", () => {
+  const playout = new Playout();
+  for (let now = 0; now <= 5000; now += 250) playout.observe(1_000_000 + now, now);
+  playout.time(5000);
+  playout.observe(400_000, 8000);
+  assert.equal(playout.silent(8000), true);
+  assert.ok(playout.time(8020) > 1_000_000);
+});
+
+test("a step back that was told before is no step when its samples come late", () => {
+  const ring = new Ring(100, 10);
+  ring.write(100_000, 0, ones(100), 1, 7);
+  ring.write(120_000, 2000, ones(100), 1, 7);
+  assert.equal(ring.write(90_000, 500, ones(100), 1, 7), Infinity);
+  assert.equal(ring.endMs, 121_000);
+  assert.equal(ring.write(90_000, 5000, ones(100), 1, 8), 9000, "another step");
+  assert.equal(ring.endMs, 91_000);
 });

@@ -61,6 +61,10 @@ def test_a_frame_has_the_layout_of_the_reference():
     assert HEADER.unpack_from(message) == (1, 1, 2, 1, 7, 250.0, 1.0, 2, 1_700_000_000_123.5, 99.0, 0.0)
     assert message[48:] == b"\x01\x00\xfe\xff"
     assert frame.end_ms == frame.t0_ms + 8
+    told = samples_frame(7, 2, 250.0, 1.0, 10.0, 99, bytes(2), clock=2**53 + 8).numbered(1)
+    assert HEADER.unpack_from(told)[-1] == 8.0, (
+        "the clock where a gap has its end, as far as a double tells numbers apart"
+    )
     gap = gap_frame(7, 2, 10.0, 20.5, "link_loss").numbered(3)
     assert HEADER.unpack_from(gap) == (1, 2, 2, 3, 7, 0.0, 0.0, 9, 10.0, 0.0, 20.5)
     assert gap[48:] == b"link_loss"

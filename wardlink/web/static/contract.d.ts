@@ -122,5 +122,5 @@ export interface GatewayPage { name: string; origin: string; beds: string[]; tic
 
 /** One binary message of the live connection. */
 export type Frame =
-  | { kind: "samples"; number: number; bed: number; lead: number; fs: number; scale: number; t0: number; first: number; samples: Int16Array }
+  | { kind: "samples"; number: number; bed: number; lead: number; fs: number; scale: number; t0: number; first: number; clock: number; samples: Int16Array }
   | { kind: "gap"; number: number; bed: number; lead: number; t0: number; end: number; reason: string };

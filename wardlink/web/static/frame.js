@@ -20,7 +20,7 @@ export function readFrame(buffer) {
   if (kind === 1) {
     return {
       kind: "samples", ...common, fs: view.getFloat32(12, true), scale: view.getFloat32(16, true),
-      first: view.getFloat64(32, true), samples: new Int16Array(buffer, HEADER, n),
+      first: view.getFloat64(32, true), clock: view.getFloat64(40, true), samples: new Int16Array(buffer, HEADER, n),
     };
   }
   if (kind === 2) return { kind: "gap", ...common, end: view.getFloat64(40, true), reason: new TextDecoder().decode(new Uint8Array(buffer, HEADER, n)) };

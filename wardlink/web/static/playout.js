@@ -6,8 +6,8 @@ const MAX_DELAY_MS = 1500;
 const SLEW = 0.04;
 /** Farther off than this it jumps. */
 const JUMP_MS = 2500;
-/** So far behind the newest nothing is late: the gateway's clock was set back, and the newest lies ahead of it. */
-const SET_BACK_MS = 90_000;
+/** So far behind the newest nothing is late: it is what a server had from long ago, and no word of the present. */
+const LONG_AGO_MS = 90_000;
 /** A loss is told apart from jitter after this long without data; it must show within 3 s. */
 export const SILENCE_MS = 2000;
 
@@ -45,10 +45,10 @@ export class Playout {
     this.newest = -Infinity;
   }
 
-  /** @param {number} endMs time behind the newest sample of a frame @param {number} now monotonic ms */
-  observe(endMs, now) {
-    if (this.newest - endMs > SET_BACK_MS) this.newest = -Infinity;
-    if (endMs <= this.newest && now - this.arrivedAt < SILENCE_MS) return;
+  /** @param {number} endMs time behind the newest sample of a frame @param {number} now monotonic ms @param {boolean} [setBack] the gateway's clock was: the newest lies ahead of it */
+  observe(endMs, now, setBack = false) {
+    if (setBack) this.newest = -Infinity;
+    if (this.newest - endMs > LONG_AGO_MS || (endMs <= this.newest && now - this.arrivedAt < SILENCE_MS)) return;
     if (this.way.take(endMs, now)) {
       const outrun = now - this.way.offset - this.newest;
       // Data that come much faster than time passes are a backlog and say nothing about the next frame.

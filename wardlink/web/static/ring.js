@@ -22,6 +22,9 @@ export class Ring {
     this.begin = Infinity;
     this.nextSample = -1;
     this.nextSlot = -1;
+    /** What the frames have said of steps back of the gateway's clock, and how often the strip began anew for one. @type {Set<number>} */
+    this.clocks = new Set();
+    this.steps = 0;
     this.lowCutHz = lowCutHz;
     this.keep = Math.exp((-2 * Math.PI * lowCutHz) / fs);
     this.base = NaN;
@@ -34,19 +37,24 @@ export class Ring {
    * @param {number} first running number of the first sample
    * @param {Int16Array} samples
    * @param {number} scale microvolt per step
+   * @param {number} [clock] another number each time that the gateway's clock was set back; 0: nothing is said of it
    * @returns {number} the earliest slot that was written, or Infinity when nothing was new
    */
-  write(t0, first, samples, scale) {
+  write(t0, first, samples, scale, clock = 0) {
     let slot = Math.round((t0 * this.fs) / 1000);
     // Where its number puts it, also before or behind a hole; times of one device jitter.
     const due = this.nextSlot + first - this.nextSample;
     const near = (Math.abs(slot - due) * 1000) / this.fs <= TOLERANCE_MS;
     if (near) slot = due;
+    // Before all that is kept: either the gateway's clock was set back, which is told, or it is what a server had from long ago, and no part of the strip.
+    const old = this.end >= 0 && slot + samples.length <= this.end - this.capacity;
+    const setBack = old && clock !== 0 && !this.clocks.has(clock);
+    if (clock !== 0) this.clocks.add(clock);
+    if (old && !setBack) return Infinity;
+    if (setBack) this.steps += 1;
     // Hub and gateway may both send it while the page changes between them: nothing of it is new, and the count goes on as it was.
     if (first !== this.nextSample && this.has(slot, samples.length)) return Infinity;
     if (!near || first !== this.nextSample) this.base = this.offsetBefore(slot);
-    // Before all that is kept: nobody sends anything so late. The gateway's clock was set back, and what was drawn lies ahead of it.
-    const setBack = slot + samples.length <= this.end - this.capacity;
     if (this.end < 0 || slot > this.end + this.capacity || setBack) this.restart(slot);
     this.begin = Math.min(this.begin, slot);
     let earliest = Infinity;

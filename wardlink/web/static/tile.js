@@ -131,12 +131,13 @@ export class Tile {
       this.rings.set(frame.lead, ring);
       if (strip) strip.ring = ring;
     }
-    const before = ring.end;
-    const earliest = ring.write(frame.t0, frame.first, frame.samples, frame.scale);
+    const { end: before, steps } = ring;
+    const earliest = ring.write(frame.t0, frame.first, frame.samples, frame.scale, frame.clock);
+    const setBack = ring.steps > steps;
     // What came late, or after another lead of the same moment, was drawn as missing.
     if (strip && (earliest * 1000) / ring.fs < strip.drawn) strip.dirty = true;
-    this.playout.observe(ring.endMs, now);
-    if (ring.end > before) {
+    this.playout.observe(ring.endMs, now, setBack);
+    if (ring.end > before || setBack) {
       const heard = this.heard.get(frame.lead);
       const way = heard?.way ?? new Way(); // its own: one device may be slower than another at all times
       way.take(ring.endMs, now);
