@@ -36,7 +36,7 @@ from hub.wards.domain import (
     without_hub,
 )
 from hub.wards.holes import Holes
-from hub.wards.store import group_frames, read_streams
+from hub.wards.store import NUMERIC_AGE, group_frames, read_streams
 from hub.wards.traced import PageTraces
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
@@ -96,6 +96,12 @@ class _Tenant:
             late = [k for k, r in self.numerics.items() if r.device == device and r.number.at_ms > at_ns // 1_000_000]
             for key in late:
                 del self.numerics[key]
+
+    def forget_moved(self) -> None:
+        """Keep of each device what belongs to the bed where it is now: what it measured at another is no number of that bed."""
+        at = self.layout.by_device
+        self.numerics = {(key, code): r for (key, code), r in self.numerics.items() if at.get(r.device) == key}
+        self.clocks = {(device, kind): clock for (device, kind), clock in self.clocks.items() if device in at}
 
     def is_due(self, now_s: float) -> bool:
         """Whether the layout is to be read anew; not more than once a second."""
@@ -162,10 +168,12 @@ class Room:
         tenant = self._tenants.get(tenant_id)
         if tenant is None or not tenant.clocks:
             return {}
+        here = {device.name for device in bed.devices if (device.name, LiveKind.NUMERIC) in tenant.clocks}
+        since_ms = (time.time() - NUMERIC_AGE.total_seconds()) * 1000
         return {
             code: kept.number
             for (key, code), kept in tenant.numerics.items()
-            if key == bed.key and (kept.device, LiveKind.NUMERIC) in tenant.clocks
+            if key == bed.key and kept.device in here and kept.number.at_ms >= since_ms
         }
 
     async def look_again(self, tenant_id: int) -> Layout:
@@ -236,6 +244,7 @@ class Room:
                 tenant.stale = True
                 raise
             before, tenant.layout = tenant.layout, layout
+            tenant.forget_moved()
         if len(tenant.asked) > _ASKED:
             tenant.asked.clear()
         for ward_id in {bed.point.ward.ward_id for bed in tenant.layout.beds.values()}:

@@ -486,6 +486,34 @@ async def test_what_comes_behind_a_step_back_of_the_gateways_clock_is_live_and_w
         assert [f.first_sample for f in await frames(connection, 2)] == [375, 375]
 
 
+async def test_the_numbers_of_a_device_whose_clock_was_set_back_go_with_it_to_another_bed(
+    hub: RunningHub, web: RunningWeb
+):
+    peer, client, start = await hub.peer(), await web.signed_in(), now_ns()
+    await web.placement.add_bed(OPERATOR, "7b", "2")
+
+    async def shown() -> dict[str, list[float]]:
+        beds = (await client.get("/api/v1/ward/7b")).json()["beds"]
+        return {bed["id"]: [one["value"] for one in bed["numerics"] if one["code"] == HEART_RATE] for bed in beds}
+
+    async with events(client) as stream:
+        await wanted(stream, "hello")
+        for i, (rate, ahead_ns) in enumerate(((97.0, 3600_000_000_000), (80.0, 0))):
+            at_ns = start + i * 500_000_000 + ahead_ns
+            peer.batch(Lane.NUMERIC, [encode_record(heart_rate(rate, at_ns))], at_ns)
+            await peer.say(hub.uplink, Lane.NUMERIC, (i + 1,))
+            assert (await wanted(stream, "numeric")).data["value"] == rate
+        assert await shown() == {"1": [80.0], "2": []}
+        await web.placement.place_device(OPERATOR, "cyton-1", "7b", "2")
+        await wanted(stream, "reset")
+        assert (await shown())["1"] == [], "nothing at this bed measures any more"
+        at_ns = start + 2_000_000_000
+        peer.batch(Lane.NUMERIC, [encode_record(heart_rate(81.0, at_ns))], at_ns)
+        await peer.say(hub.uplink, Lane.NUMERIC, (3,))
+        assert (await wanted(stream, "numeric")).data["value"] == 81.0
+        assert await shown() == {"1": [], "2": [81.0]}
+
+
 async def test_while_a_gateway_has_older_waveforms_to_send_nothing_is_called_missing(hub: RunningHub, web: RunningWeb):
     peer, client, start = await hub.peer(), await web.signed_in(), now_ns()
     await deliver(hub, peer, Lane.WAVEFORM, strip(0, start))
