@@ -40,6 +40,9 @@ _LIVE: dict[str, LiveKind] = {
     "gap": LiveKind.GAP,
 }  # alarms are told by the writer, with the ids of their events
 
+# What pages show by its time. That there is a new recording is news whenever it was made.
+_OF_NOW = frozenset({LiveKind.WAVEFORM, LiveKind.NUMERIC, LiveKind.GAP})
+
 # What shows that a device's data arrive. An event or alarm may tell just the opposite: that the device has fallen silent.
 _MEASURED = frozenset({"observation", "waveform"})
 
@@ -66,9 +69,9 @@ class Rows:
     )  # device -> records that its quarantine has no room for
 
     def set_clock(self, clock: int | None) -> None:
-        """Say to listeners how often the gateway's clock was set back; None: this is from before, and no page shows it as now."""
+        """Say to listeners how often the gateway's clock was set back; None: what it measured is from before, and no page shows it as now."""
         if clock is None:
-            self.live.clear()
+            self.live = [message for message in self.live if message.kind not in _OF_NOW]
         elif clock:
             self.live = [replace(message, event_id=clock) for message in self.live]
 

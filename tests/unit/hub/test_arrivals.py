@@ -2,7 +2,9 @@
 
 import random
 
+from hub.core.live import LiveKind, LiveMessage
 from hub.ingest.arrivals import Arrivals, Came
+from hub.ingest.rows import Rows
 from protocols.link import Lane
 
 S = 1_000_000_000
@@ -47,3 +49,10 @@ def test_however_live_batches_overtake_each_other_no_step_is_seen_where_there_is
     while waiting:
         n = waiting.pop(seed.randrange(min(8, len(waiting))))
         assert took(arrivals, n, n / 4 + seed.uniform(0, 0.2)).clock == 0
+
+
+def test_a_recording_from_before_a_step_back_is_told_to_pages_and_what_was_measured_then_is_not():
+    kinds = (LiveKind.WAVEFORM, LiveKind.DOCUMENT, LiveKind.NUMERIC, LiveKind.GAP, LiveKind.EVENT)
+    rows = Rows(live=[LiveMessage(kind, 1, b"cart-1") for kind in kinds])
+    rows.set_clock(None)
+    assert [message.kind for message in rows.live] == [LiveKind.DOCUMENT, LiveKind.EVENT]
