@@ -1,5 +1,6 @@
 """A gateway of the list as a value: its state from what is known of it, and what it last said of itself. Pure."""
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,8 +60,15 @@ class GatewayRow:
 
     def percent(self, what: str) -> float | None:
         """How much of something is in use there: `cpu`, `memory`, `disk`."""
-        value = self.status.get(f"{what}_percent")
-        return None if value is None else float(value)
+        return self._number(f"{what}_percent")
+
+    def _number(self, name: str) -> float | None:
+        """A number of its status; None where it tells none. A gateway says what it likes, and the list shows the others all the same."""
+        try:
+            value = float(self.status.get(name, math.nan))
+        except ValueError:
+            return None
+        return value if math.isfinite(value) else None
 
     def certificate_days(self, now: datetime) -> int | None:
         """Whole days that the certificate is still valid; negative when it has ended."""
@@ -85,12 +93,12 @@ class GatewayRow:
     @property
     def waiting(self) -> int:
         """Batches that the gateway still has to hand over."""
-        return int(sum(float(value) for name, value in self.status.items() if name.startswith("waiting_")))
+        return int(sum(self._number(name) or 0 for name in self.status if name.startswith("waiting_")))
 
     @property
     def devices_down(self) -> int:
         """Devices of its settings whose link is not open."""
-        return int(self.status.get("devices_down", 0))
+        return int(self._number("devices_down") or 0)
 
     @property
     def agent_version(self) -> str:
@@ -100,8 +108,7 @@ class GatewayRow:
     @property
     def clock_off_ms(self) -> float | None:
         """How far the hub's clock was ahead of the gateway's."""
-        value = self.status.get("hub_ahead_ms")
-        return None if value is None else float(value)
+        return self._number("hub_ahead_ms")
 
     @property
     def clock_is_off(self) -> bool:
@@ -116,5 +123,5 @@ class GatewayRow:
     @property
     def spool_percent(self) -> float | None:
         """How full the gateway's spool is."""
-        most = float(self.status.get("spool_max_bytes", 0))
-        return None if not most else 100 * float(self.status.get("spool_bytes", 0)) / most
+        most = self._number("spool_max_bytes")
+        return None if not most else 100 * (self._number("spool_bytes") or 0) / most

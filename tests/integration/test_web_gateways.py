@@ -51,6 +51,26 @@ async def test_a_gateway_tells_its_queues_clock_and_certificate(hub: RunningHub,
     assert (await (await web.signed_in()).get("/api/v1/gateways")).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "machine",
+    [
+        {"warnings": "cpu,disk,memory"},
+        {"warnings": "disk", "disk_percent": "much", "memory_percent": "nan", "cpu_percent": "inf"},
+    ],
+)
+async def test_a_gateway_that_says_less_or_other_than_it_should_hides_no_gateway(
+    hub: RunningHub, web: RunningWeb, machine: dict[str, float | int | str]
+):
+    peer = await hub.peer("ward3")
+    await hub.add("another")
+    engineer = await web.signed_in("chen", Role.ENGINEER, ())
+    await deliver(hub, peer, Lane.EVENT, Status("ward3", "1.2.3", 0, 0, machine=machine).event(now_ns()))
+    page = await engineer.get("/gateways")
+    assert (page.status_code, "<b>ward3</b>" in page.text, "<b>another</b>" in page.text) == (200, True, True)
+    assert "disk \u2013 %" in page.text
+    assert (await engineer.get("/api/v1/gateways")).status_code == 200
+
+
 async def test_the_state_of_a_gateway_is_no_event_of_a_device(hub: RunningHub, web: RunningWeb):
     peer = await hub.peer("ward3")
     await deliver(hub, peer, Lane.EVENT, Status("ward3", "1", 0, 0).event(now_ns()))
