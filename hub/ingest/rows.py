@@ -92,13 +92,15 @@ class RowMaker:
         *,
         needs_admission: bool = True,
         forwards: bool = False,
+        notes_heard: bool = True,
     ) -> None:
         """`now_ns` is the hub's clock; `with_live` says whether anybody listens. `needs_admission` false: somebody has released it.
 
-        `forwards`: it is a hub, and may hand on what other gateways took in.
+        `forwards`: it is a hub, and may hand on what other gateways took in. `notes_heard`: whether it tells the ledger that devices
+        were heard, which waits for whoever else has their rows.
         """
         self.catalog, self._gateway, self._now_ns, self._with_live = catalog, gateway, now_ns, with_live
-        self._needs_admission, self._forwards = needs_admission, forwards
+        self._needs_admission, self._forwards, self._notes_heard = needs_admission, forwards, notes_heard
         self._tickets = tickets
         self._measured, self._told = Measured(catalog), Told(catalog, gateway)
         self._origins: dict[tuple[str, bytes], Origin] = {}
@@ -131,8 +133,10 @@ class RowMaker:
 
     def _is_usual(self, device: str, gateway_ns: int) -> bool:
         """Whether the device is admitted, and the ledger has heard of it lately: so with nearly every record."""
-        catalog = self.catalog
-        return device in catalog.admitted and gateway_ns - catalog.heard.get(device, 0) < ledger.SEEN_EVERY_NS
+        return device in self.catalog.admitted and not self._is_to_be_noted(device, gateway_ns)
+
+    def _is_to_be_noted(self, device: str, gateway_ns: int) -> bool:
+        return self._notes_heard and gateway_ns - self.catalog.heard.get(device, 0) >= ledger.SEEN_EVERY_NS
 
     async def _admit(self, rows: Rows, device: str, gateway_ns: int, kind: str) -> None:
         """Refuse what a device measures before somebody has admitted it.
@@ -242,7 +246,7 @@ class RowMaker:
 
     def _heard(self, rows: Rows, device: str, gateway_ns: int) -> None:
         """Note for the ledger that a device was heard, now and then."""
-        if gateway_ns - self.catalog.heard.get(device, 0) >= ledger.SEEN_EVERY_NS:
+        if self._is_to_be_noted(device, gateway_ns):
             self.catalog.heard[device] = gateway_ns
             rows.ledger.append(("heard", {"device": device, "at": moment(gateway_ns)}))
 

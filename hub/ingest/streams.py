@@ -126,15 +126,27 @@ class Streams:
         if link is None:
             positions = await self.positions(identity, epoch)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
-            maker, alarm_maker = (self._maker(db, identity, epoch) for db in (self._database, self._alarm_database))
+            maker = self._maker(self._database, identity, epoch)
+            # An alarm may not wait for a device's row, which writers of data hold; its link tells that the device is there.
+            alarm_maker = self._maker(self._alarm_database, identity, epoch, notes_heard=False)
             # Another stream may have been faster while the database was asked.
             link = self._links.setdefault(place, Link(identity, epoch, receiver, maker, alarm_maker))
         return link
 
-    def _maker(self, database: "Database", identity: GatewayIdentity, epoch: bytes) -> RowMaker:
+    def _maker(
+        self, database: "Database", identity: GatewayIdentity, epoch: bytes, *, notes_heard: bool = True
+    ) -> RowMaker:
         catalog = GatewayCatalog(database, identity.tenant_id, identity.gateway_id, epoch)
         tickets = Tickets(self._ticket_key, identity.tenant)
-        return RowMaker(catalog, identity.gateway, self._now_ns, self._is_watched, tickets, forwards=identity.forwards)
+        return RowMaker(
+            catalog,
+            identity.gateway,
+            self._now_ns,
+            self._is_watched,
+            tickets,
+            forwards=identity.forwards,
+            notes_heard=notes_heard,
+        )
 
     async def positions(self, identity: GatewayIdentity, epoch: bytes) -> dict[Lane, Position]:
         """Ask the database what is stored."""

@@ -86,6 +86,26 @@ async def test_an_alarm_of_a_new_device_is_stored_in_time_while_every_connection
     assert wait_s < WITHIN_S
 
 
+async def test_an_alarm_is_stored_in_time_while_a_transaction_of_data_holds_its_device(hub: RunningHub):
+    """Longer than the ledger waits before it writes anew that a device was heard."""
+    peer = await hub.peer()
+    began_ns = now_ns() - 60 * 10**9
+    peer.batch(Lane.NUMERIC, [encode_record(heart_rate(70, began_ns))])
+    await peer.deliver(hub.uplink, Connection.DATA)
+    async with open_channel(hub.uplink, peer.credentials) as channel:
+        stream = open_stream(channel)
+        await stream.write(peer.sender.connected(Connection.ALARM, 0).SerializeToString())
+        await stream.read()
+        await tell(peer, stream, began_ns)
+        await until(lambda: stored(hub, "gateway-1") == 1)
+        with psycopg.connect(hub.database.url_for("wardlink_ingest")) as writer:
+            writer.execute("update device set last_seen = now()")
+            await tell(peer, stream, began_ns + 30 * 10**9)
+            await until(lambda: stored(hub, "gateway-1") == 2, within_s=10.0)
+            writer.rollback()
+        stream.cancel()
+
+
 async def tell(peer: Peer, stream: Stream, onset_ns: int) -> None:
     """An alarm that leaves at once."""
     n = peer.batch(Lane.ALARM, [encode_record(fibrillation(onset_ns, evidence=False))])
