@@ -234,7 +234,7 @@ with known as (
     select d.device_id, h.at
       from unnest(%(tenants)s::int[], %(devices)s::text[], %(at)s::timestamptz[]) as h (tenant_id, name, at)
       join device d using (tenant_id, name)
-     order by d.tenant_id, d.name
+     order by d.tenant_id, d.name collate "C"
        for no key update of d)
 update device d set last_seen = greatest(d.last_seen, known.at) from known where d.device_id = known.device_id and known.at is not null
 

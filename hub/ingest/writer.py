@@ -26,6 +26,7 @@ from hub.ingest.again import insert_missing, is_there
 from hub.ingest.learnt import learn
 from hub.ingest.quarantined import Held, RejectedError, held_record
 from hub.ingest.rows import Rows
+from hub.ingest.told import Insert
 from hub.ingest.turns import Turns
 from hub.store.rollups import stretches
 from hub.upstream import intake as outbox
@@ -344,12 +345,15 @@ async def insert(connection: "Connection", group: Sequence[Pending]) -> None:
                 await connection.execute(_QUERIES[query], given)
         for held in p.rows.held:
             await _hold(connection, p, held)
-        for device, records in () if p.again else p.rows.refused.items():
-            counted = {"tenant": p.tenant_id, "device": device, "records": records}
-            await connection.execute(_QUERIES["refused"], counted)
     await _store_alarms(connection, [p for p in group if p.rows.alarms])
     await outbox.put(connection, [_up(p, p.rules) for p in group if p.rules is not None])
-    await learn(connection, [(p.tenant_id, query, values) for p in group for query, values in p.rows.ledger])
+    await learn(connection, [(p.tenant_id, query, values) for p in group for query, values in _learnt(p)])
+
+
+def _learnt(p: Pending) -> list[Insert]:
+    """What the ledger learns of devices: what they said, and how much of them was refused."""
+    counted: dict[str, int] = {} if p.again else p.rows.refused
+    return [*p.rows.ledger, *(("refused", {"device": device, "records": n}) for device, n in counted.items())]
 
 
 async def _store_alarms(connection: "Connection", group: Sequence[Pending]) -> None:
