@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 import grpc
+import psycopg
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 from prometheus_client import Counter
@@ -29,7 +30,6 @@ from protocols.wire import MAX_RECORDS, MAX_UPLINK_BYTES
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
-    from hub.core.db import Database
     from hub.ingest.downlink import Downlink
     from hub.ingest.pacing import Paces
     from hub.ingest.streams import Link
@@ -52,7 +52,6 @@ class UplinkDoor:
 
     def __init__(
         self,
-        database: "Database",
         audit: "AuditLog",
         data_writers: list[Writer],
         alarm_writer: Writer,
@@ -69,7 +68,6 @@ class UplinkDoor:
 
         `backlog` gets its id and whether waveforms older than those stored are still to come.
         """
-        self._database = database
         self.audit = audit
         self._data_writers = data_writers
         self._alarm_writer = alarm_writer
@@ -95,6 +93,11 @@ class UplinkDoor:
             await self._serve(stream, context)
         except DomainError as error:
             await self._refuse(error, context)
+        except psycopg.OperationalError as error:  # no connection of the pool was free in time, too
+            self._log.warning("uplink-without-database", error=type(error).__name__)
+            await self._refuse(
+                UnavailableError("The database did not answer.", "Connect again later.", reason="database"), context
+            )
         finally:
             if stream is not None:
                 self._streams.close(stream)
@@ -103,7 +106,8 @@ class UplinkDoor:
         pem = b"".join(context.auth_context().get("x509_pem_cert", ()))
         if not pem:
             raise ForbiddenError("No client certificate was shown.", "Enrol the gateway.", reason="no-certificate")
-        identity = await identify(self._database, pem)
+        # Which connection it is to be is not said yet: that of an alarm may not wait until there is one for data.
+        identity = await identify(self._streams.database_of(Connection.ALARM), pem)
         check(_principal(identity), "uplink.connect")
         return identity
 
@@ -112,7 +116,7 @@ class UplinkDoor:
         refusal = check_hello(hello, tenant=identity.tenant, gateway=identity.gateway)
         if refusal is not None:
             raise _refused(refusal)
-        link = await self._streams.link(identity, bytes(hello.epoch))
+        link = await self._streams.link(identity, bytes(hello.epoch), Connection(hello.connection))
         stream = Stream(
             link,
             Connection(hello.connection),
@@ -134,16 +138,14 @@ class UplinkDoor:
     async def _tell(self, stream: Stream, context: Context) -> None:
         """Audit that the gateway is connected, before it has its Hello: once a stream, which covers all that comes on it."""
         identity = stream.link.identity
-        await self.audit.record(
-            _principal(identity),
-            "uplink.connect",
-            f"gateway:{identity.gateway}",
-            {
-                "connection": stream.connection.name.lower(),
-                "certificate": identity.fingerprint.hex(),
-                "peer": context.peer(),
-            },
-        )
+        details = {
+            "connection": stream.connection.name.lower(),
+            "certificate": identity.fingerprint.hex(),
+            "peer": context.peer(),
+        }
+        async with self._streams.database_of(stream.connection).transaction() as connection:
+            target = f"gateway:{identity.gateway}"
+            await self.audit.write(connection, _principal(identity), "uplink.connect", target, details)
 
     async def _positions(self, link: "Link", hello: Hello) -> HubHello:
         """Answer the Hello with what the database holds, once nothing that came on an older stream is still being stored."""
@@ -152,7 +154,7 @@ class UplinkDoor:
             link.settled.clear()
             commits = receiver.commits
             if not receiver.is_storing(connection):
-                positions = await self._streams.positions(link.identity, link.epoch)
+                positions = await self._streams.positions(link.identity, link.epoch, connection)
                 if not receiver.is_storing(connection) and commits == receiver.commits:
                     receiver.restate(connection, positions)
                     answer = receiver.hello(hello, self._now_ns(), (DEVICE_COMMANDS,))

@@ -109,7 +109,7 @@ class Downlink:
         streams = self._streams.greeted(Connection.ALARM, tenant_id)
         if not streams:
             return
-        acknowledged = await acknowledged_alarms(self._database, tenant_id)
+        acknowledged = await acknowledged_alarms(self._streams.database_of(Connection.ALARM), tenant_id)
         for stream in streams:
             ids = acknowledged.get(stream.link.identity.gateway_id, [])
             for message in messages(one for one in ids if one not in stream.alarms_told):

@@ -114,7 +114,6 @@ class IngestServer:
         self._paces = Paces(parts.pace, self._throttled.tell)
         self._tracer = Tracer(parts.database, streams, self._live.publish)
         self._door = UplinkDoor(
-            parts.database,
             parts.audit,
             self._data,
             self._alarms,

@@ -119,12 +119,16 @@ class Streams:
             and (hubs or not stream.link.identity.forwards)
         ]
 
-    async def link(self, identity: GatewayIdentity, epoch: bytes) -> Link:
+    def database_of(self, connection: Connection) -> "Database":
+        """Where what a connection needs is asked."""
+        return self._alarm_database if connection is Connection.ALARM else self._database
+
+    async def link(self, identity: GatewayIdentity, epoch: bytes, connection: Connection) -> Link:
         """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up."""
         place = (identity.gateway_id, epoch)
         link = self._links.get(place)
         if link is None:
-            positions = await self.positions(identity, epoch)
+            positions = await self.positions(identity, epoch, connection)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
             maker = self._maker(self._database, identity, epoch)
             # An alarm may not wait for a device's row, which writers of data hold; its link tells that the device is there.
@@ -148,10 +152,10 @@ class Streams:
             notes_heard=notes_heard,
         )
 
-    async def positions(self, identity: GatewayIdentity, epoch: bytes) -> dict[Lane, Position]:
-        """Ask the database what is stored."""
+    async def positions(self, identity: GatewayIdentity, epoch: bytes, asks: Connection) -> dict[Lane, Position]:
+        """Ask the database what is stored. `asks`: the connection that waits for it."""
         values = {"gateway": identity.gateway_id, "epoch": epoch}
-        async with self._database.connection() as connection:
+        async with self.database_of(asks).connection() as connection:
             rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
         return {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
 

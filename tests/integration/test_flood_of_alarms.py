@@ -67,17 +67,18 @@ async def test_an_alarm_of_a_new_device_is_stored_in_time_while_every_connection
         "select count(*) from pg_stat_activity where application_name = 'test ingest' and wait_event_type = 'Lock'"
     )
     other, crowd = await hub.peer("gateway-1"), [await hub.peer(f"gateway-{n}") for n in range(2, 12)]
+    for peer in crowd:
+        peer.batch(Lane.NUMERIC, [encode_record(heart_rate(70, now_ns()))])
     async with open_channel(hub.uplink, other.credentials) as channel:
-        stream = open_stream(channel)
-        await stream.write(other.sender.connected(Connection.ALARM, 0).SerializeToString())
-        await stream.read()
-        for peer in crowd:
-            peer.batch(Lane.NUMERIC, [encode_record(heart_rate(70, now_ns()))])
         with psycopg.connect(hub.database.url_for("wardlink_owner")) as owner:
             with owner.transaction():
                 owner.execute("lock table series in access exclusive mode")
                 coming = [asyncio.create_task(p.deliver(hub.uplink, Connection.DATA, PATIENCE_S)) for p in crowd]
                 await until(lambda: hub.rows(waiting) == [(8,)])
+                async with asyncio.timeout(5.0):
+                    stream = open_stream(channel)
+                    await stream.write(other.sender.connected(Connection.ALARM, 0).SerializeToString())
+                    assert isinstance(await stream.read(), bytes)
                 await tell(other, stream, now_ns() - 5 * 10**9)
                 await until(lambda: stored(hub, "gateway-1") == 1, within_s=5.0)
             await asyncio.gather(*coming)

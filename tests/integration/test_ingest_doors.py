@@ -5,6 +5,7 @@ import json
 import secrets
 
 import grpc
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -86,6 +87,23 @@ async def test_a_certificate_that_the_hub_has_not_issued_is_refused(hub: Running
     assert code is grpc.StatusCode.PERMISSION_DENIED
     assert details.startswith("certificate-unknown")
     await eventually(lambda: reasons(hub) == ["certificate-unknown"])
+
+
+async def test_a_gateway_that_comes_as_the_database_goes_away_is_told_to_come_again(hub: RunningHub):
+    peer = await hub.peer()
+    waiting = (
+        "from pg_stat_activity where application_name like 'test %%' and wait_event_type = 'Lock' and query like %s"
+    )
+    asking = "%gateway_certificate%"
+    with psycopg.connect(hub.database.url_for("wardlink_owner")) as owner:
+        owner.execute("lock table gateway_certificate in access exclusive mode")
+        coming = asyncio.create_task(refusal(hub, peer.credentials, hello(peer.credentials)))
+        await eventually(lambda: hub.rows(f"select count(*) {waiting}", asking) == [(1,)], within_s=10.0)
+        hub.do(f"select pg_terminate_backend(pid) {waiting}", asking)
+        code, details = await asyncio.wait_for(coming, 10.0)
+    assert (code, details.partition(":")[0]) == (grpc.StatusCode.UNAVAILABLE, "database")
+    peer.batch(Lane.NUMERIC, [])
+    await peer.deliver(hub.uplink, Connection.DATA)
 
 
 async def test_a_connection_is_audited_once_however_much_comes_on_it(hub: RunningHub):
