@@ -33,6 +33,7 @@ class AlarmEvent:
     """One row of the log. `priority`, `presence`, `params` and `place` are there in the edge's changes only.
 
     `place` is None in what was stored before places were, and in what came from a hub below that does not tell them.
+    `who` of a change names its gateway; one behind a hub as `gateway:HUB/GATEWAY`.
     """
 
     event_id: int

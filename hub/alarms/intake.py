@@ -51,6 +51,7 @@ class AlarmChange:
     record: bytes
     place: Place | None = None
     seen: Seen | None = None
+    origin: str = ""  # the gateway that took it in, when a hub hands it on
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Told:
     gateway_id: int
     who: str
     change: AlarmChange
+
+    @property
+    def said_by(self) -> str:
+        """The gateway whose change it is, as in the log; behind a hub each of its gateways by itself."""
+        return f"{self.who}/{self.change.origin}" if self.change.origin else self.who
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +147,8 @@ def _hops(one: Told, alarm: UUID, *, is_fresh: bool) -> list[_Event]:
     change = one.change
     kind = change.presence if change.presence != "present" else "detected" if is_fresh else "changed"
     return [
-        _Event(alarm, kind, _moment(change.detected_ns), one.who, change, Jsonb(dict(change.params))),
-        _Event(alarm, "sent", _moment(change.sent_ns), one.who),
+        _Event(alarm, kind, _moment(change.detected_ns), one.said_by, change, Jsonb(dict(change.params))),
+        _Event(alarm, "sent", _moment(change.sent_ns), one.said_by),
         _Event(alarm, "stored", None),
     ]
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from protocols.uplink_pb2 import Batch, Envelope
 
 _ORIGINS_KEPT = 10_000
+_LONGEST_NAME = 63  # of a gateway
 _ALWAYS = frozenset({"event", "alarm", "gap"})  # kinds that need no admission
 
 _LIVE: dict[str, LiveKind] = {
@@ -157,7 +158,8 @@ class RowMaker:
         if error.reason != "origin":
             with suppress(RejectedError):
                 change = await self._told.alarm(envelope.record, batch.closed_ns, now_ns, marked=str(error))
-                rows.alarms.append(replace(change, place=self._place(batch, index, envelope)))
+                place, told_by = self._place(batch, index, envelope), _told_by(envelope)
+                rows.alarms.append(replace(change, place=place, origin=told_by))
 
     def _place(self, batch: "Batch", index: int, envelope: "Envelope") -> Place | None:
         """Where the gateway that took the record in has put it; a hub below that does not tell it has put it nowhere."""
@@ -193,7 +195,7 @@ class RowMaker:
         elif kind == "alarm":
             change = await self._told.alarm(record, batch.closed_ns, now_ns)
             place, seen = self._place(batch, index, envelope), self._seen(rows, index, envelope, now_ns)
-            rows.alarms.append(replace(change, place=place, seen=seen))
+            rows.alarms.append(replace(change, place=place, seen=seen, origin=_told_by(envelope)))
         else:
             rows.inserts.append(await self._told.insert(record, kind, best_ns))
             if kind == "event":
@@ -259,3 +261,8 @@ class RowMaker:
                 return
             self.catalog.waiting[held.device] = waiting + 1
         rows.held.append(held)
+
+
+def _told_by(envelope: "Envelope") -> str:
+    """The gateway that took a record in, when a hub hands it on; empty when it is the one that sends it."""
+    return envelope.origin.gateway[:_LONGEST_NAME]

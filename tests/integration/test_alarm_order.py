@@ -105,16 +105,36 @@ async def test_of_two_gateways_of_one_device_the_one_counts_that_spoke_last_and_
     assert hub.rows(STATES) == [("ended", "medium", 4)]
 
 
+def handed_on(below: Peer, gateway: str, epoch: bytes, number: int, said: AlarmCondition) -> None:
+    """What a hub hands on of a gateway of its own."""
+    n = below.batch(Lane.ALARM, [])
+    envelope = Envelope(record=encode_record(said), origin=Origin(gateway=gateway, epoch=epoch, n=number))
+    batch = Batch(lane=Lane.ALARM.wire, n=n, closed_ns=now_ns(), records=[envelope])
+    below.batches[Lane.ALARM, n] = GatewayMessage(batch=batch).SerializeToString()
+
+
 async def test_an_alarm_that_a_hub_below_hands_on_late_counts_where_its_gateway_had_put_it(hub: RunningHub):
     below = await hub.peer("hospital")
     hub.do("update gateway set forwards = true")
     epoch = secrets.token_bytes(16)
     states = life(now_ns() - 80 * S_NS, HOUR_NS)
     for number in (3, 1, 2):  # as they came at the hub below
-        origin = Origin(gateway="gateway-9", epoch=epoch, n=number)
-        n = below.batch(Lane.ALARM, [])
-        envelope = Envelope(record=encode_record(states[number - 1]), origin=origin)
-        batch = Batch(lane=Lane.ALARM.wire, n=n, closed_ns=now_ns(), records=[envelope])
-        below.batches[Lane.ALARM, n] = GatewayMessage(batch=batch).SerializeToString()
+        handed_on(below, "gateway-9", epoch, number, states[number - 1])
     await below.deliver(hub.uplink, Connection.ALARM)
     assert hub.rows(STATES) == [("ended", "high", 3)]
+
+
+async def test_of_two_gateways_behind_one_hub_the_one_counts_that_spoke_last_and_not_the_one_that_was_heard_of_last(
+    hub: RunningHub,
+):
+    below = await hub.peer("hospital")
+    hub.do("update gateway set forwards = true")
+    first, other = secrets.token_bytes(16), secrets.token_bytes(16)
+    raised, escalated, ended = life(now_ns() - 80 * S_NS, 0)
+    handed_on(below, "gateway-8", first, 1, raised)
+    handed_on(below, "gateway-9", other, 1, replace(escalated, priority=Priority.MEDIUM))
+    handed_on(below, "gateway-8", first, 2, ended)
+    await below.deliver(hub.uplink, Connection.ALARM)
+    assert hub.rows(STATES) == [("ended", "high", 3)]
+    told = hub.rows("select distinct who from alarm_event where presence is not null order by who")
+    assert told == [("gateway:hospital/gateway-8",), ("gateway:hospital/gateway-9",)]
