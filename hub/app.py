@@ -296,9 +296,8 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
     authority = load_or_make(settings.state_dir)
     async with (
         Database(url, "wardlink ingest", max_size=settings.data_writers + 3) as database,
-        Database(
-            url, "wardlink ingest alarms", max_size=4
-        ) as alarm_database,  # its writer, who asks for it, and who comes
+        # Its writer, who asks for it, and who comes.
+        Database(url, "wardlink ingest alarms", max_size=4) as alarm_database,
     ):
         audit = AuditLog(database, instance())
         server = IngestServer(
