@@ -45,13 +45,15 @@ export class Review {
     this.box = h("div", { class: "review-paper", tabindex: "0", role: "region", "aria-label": t("review.strip") }, this.canvas);
     const step = (/** @type {number} */ share, /** @type {string} */ path, /** @type {string} */ words) =>
       h("button", { class: "icon", type: "button", "aria-label": words, title: words, onclick: () => this.scrub(share) }, icon(path));
-    this.when = h("input", { type: "datetime-local", step: "1", required: true, "aria-keyshortcuts": "g", onchange: () => this.typed(), onblur: () => !this.when.checkValidity() && void this.load() });
+    this.when = h("input", { type: "datetime-local", step: "1", required: true, "aria-keyshortcuts": "g", onchange: () => this.typed(), onblur: () => !this.isKept && void this.load() });
     this.root = h("section", { class: "review", hidden: true },
       h("header", {}, this.name, h("label", { class: "review-when" }, h("span", {}, t("review.when")), this.when), step(-0.8, "M14 5l-7 7 7 7", t("review.earlier")), step(0.8, "M10 5l7 7-7 7", t("review.later")),
         h("button", { class: "icon", type: "button", "aria-label": t("review.close"), title: t("review.close"), onclick: () => this.close() }, icon(PATHS.close))),
       this.box, this.told);
     /** Whether the strip is drawn for paper. */
     this.printing = false;
+    /** Whether what was typed is being taken from the field. */
+    this.taking = false;
     new ResizeObserver(() => this.isOpen && !this.printing && this.box.clientWidth !== this.width && void this.load()).observe(this.box);
   }
 
@@ -106,23 +108,28 @@ export class Review {
 
   /** A moment was typed or picked, or a part of one: what is not of the last 72 h is left to be finished. */
   typed() {
-    this.bound();
-    const ms = Date.parse(this.when.value);
-    const isKept = this.when.checkValidity();
-    if (isKept) this.go(ms);
+    this.taking = true;
+    const { isKept } = this;
+    if (isKept) this.go(Date.parse(this.when.value));
     else this.tell(t("review.not_kept"));
     this.when.setAttribute("aria-invalid", String(!isKept));
+    this.taking = false;
   }
 
-  /** What the field takes: time goes on while a strip stands open. */
-  bound() {
-    [this.when.min, this.when.max] = /** @type {[string, string]} */ (this.kept.map(localTime));
+  /** Whether the field holds a moment that is kept. Its own bounds are those of when it was written: time goes on while somebody types. */
+  get isKept() {
+    const [first, now] = this.kept;
+    const ms = Date.parse(this.when.value);
+    return ms > first - 1000 && ms <= now; // the field knows whole seconds
   }
 
-  /** Writes into the field where the strip is, unless somebody is writing there. */
+  /**
+   * Writes into the field where the strip is, unless somebody is writing there: from one part of the field to the next a browser
+   * tells of a change while nothing has the focus, and whoever then writes the value or the bounds takes it from the field.
+   */
   tellWhen() {
-    if (document.activeElement === this.when) return;
-    this.bound();
+    if (this.taking || document.activeElement === this.when) return;
+    [this.when.min, this.when.max] = /** @type {[string, string]} */ (this.kept.map(localTime));
     this.when.value = localTime(this.at);
     this.when.setAttribute("aria-invalid", "false");
   }
