@@ -31,6 +31,7 @@ FROM_THE_HUB = ["received by the hub", "committed", "pushed to the pages"]
 IN_THE_AGENT = ["bytes at the gateway's door", "decoded", "screened", "batch closed", "written and synced", "sent"]
 AT_A_PAGE = ["taken by the role web", "sent to a page", "painted, at the latest"]
 VALUE = 73.25
+SILENT_FROM_MS = 2000  # what a page promises of a live link: a device whose data come later is told to be silent
 
 
 async def trace(hub: RunningHub, device: str, within_s: float) -> asyncio.subprocess.Process:
@@ -144,7 +145,7 @@ async def test_a_message_of_a_real_agent_is_followed_from_the_door_to_the_paint_
         assert not [line for line in lines if line.startswith("not seen")]
         # One machine, so that the clocks are one: each hop is behind the one that it is counted from.
         assert all(took_ms >= 0 for _, took_ms in table.values())
-        assert table["batch closed"][1] <= 300
+        assert table["batch closed"][1] <= SILENT_FROM_MS
         told = hub.rows("select told from trace where told ? 'kind'")[0][0]
         assert isinstance(told, dict)
         assert (
