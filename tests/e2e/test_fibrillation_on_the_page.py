@@ -59,7 +59,9 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
     # A page that is slow to open finds an alarm that the device, not switched on yet, was not heard; it ends with the first samples.
     expect(tile).to_have_attribute("data-state", "quiet", timeout=10_000)
     while time.time() < first_paint_s + ONSET_S - NEAR_S:
-        assert tile.get_attribute("data-state") == "quiet", tile.inner_text()
+        # On a machine with other work samples may stay away for 2 s, which a page has to tell: that, and nothing else.
+        state, link = tile.evaluate("(tile) => [tile.dataset.state, tile.dataset.link]")
+        assert state == ("quiet" if link == "live" else "technical"), tile.inner_text()
         page.wait_for_timeout(250)
     before = page.evaluate("window.tones.length")
     page.screenshot(path=pictures / "one-bed-quiet-en-1280.png")
