@@ -18,7 +18,7 @@ from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import EVT_CONNECTED, EVT_DISCONNECTED, EVT_FAULT, PLETH, SATURATED, SPO2
 from protocols.record import Presence, Quality
 from tests.fixtures.bedside import Bedside, bedside
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.integration
 
@@ -76,8 +76,9 @@ async def test_noise_on_the_line_is_told_with_its_bytes_and_the_signal_goes_on(
     port = short_folder() / "tty"
     async with playing(family, module, port) as (bed, say):
         await bed.until(lambda: len(bed.waves(wave)) > 2)
-        say("garbage 4")
-        await bed.until(lambda: len(bed.events(EVT_FAULT)) > 3)
+        say("garbage 60")  # until four were told: how much noise a second has is what turns the simulator gets
+        await bed.until(lambda: len(bed.events(EVT_FAULT)) > 3, PATIENCE_S)
+        say("garbage 0")
         before = len(bed.waves(wave))
         await bed.until(lambda: len(bed.waves(wave)) > before + 8)
         assert not bed.events(EVT_DISCONNECTED)
