@@ -37,7 +37,7 @@ async def streaming(hub: RunningHub, peer: Peer) -> list[asyncio.Task[None]]:
     """Both connections of a gateway, up and greeted."""
     before = len(peer.messages)
     tasks = [asyncio.create_task(peer.run(hub.uplink, c, lambda: False, within_s=60)) for c in Connection]
-    await eventually(lambda: len(peer.messages) >= before + 3)
+    await eventually(lambda: len(peer.messages) >= before + 3, WITHIN_S)
     return tasks
 
 
