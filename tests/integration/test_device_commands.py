@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -32,6 +31,7 @@ from tests.fixtures.agent import Gateway
 from tests.fixtures.foreign_adapter import install
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import write_config
+from tests.fixtures.long_form import LONG
 from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import deliver, heart_rate, now_ns
 
@@ -213,7 +213,7 @@ async def test_a_board_does_once_what_it_is_told_and_says_so_itself_whatever_is_
         row = await person.became(off)
         assert (row.state, row.seen) == ("confirmed", {"channel": 6, "on": False, "gain": 24}), row
         assert (board.switched, board.resets) == (3, 1)
-        if os.environ.get("WARDLINK_LONG"):
+        if LONG:
             await lose_the_ledger(agent, person, board, tmp_path / "state" / "commands.json")
 
 

@@ -1,7 +1,6 @@
 """The agent, as its own process that is started again as systemd does, goes over to signed releases, or back by itself."""
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -30,6 +29,7 @@ from tests.fixtures.amplifier_rows import holes, samples
 from tests.fixtures.gateway_peer import Peer, open_channel, open_stream
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_peer import write_config
+from tests.fixtures.long_form import kills
 from tests.fixtures.releases import NO_START, START, Releases, small_wheel
 from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import RunningWeb
@@ -129,8 +129,8 @@ async def add(updates: Updates, path: Path) -> None:
 async def test_a_signed_release_comes_over_the_link_and_is_kept_one_that_does_not_start_is_given_up_and_halts_its_rollout(
     hub: RunningHub, releases: Releases, tmp_path: Path, port: Path, seed: random.Random
 ):
-    """With WARDLINK_UPDATE_KILLS=N, the long form: the agent is killed N times at random while it takes the first one, and is given the second."""
-    kills = int(os.environ.get("WARDLINK_UPDATE_KILLS", "0"))
+    """In the long form the agent is killed at random moments while it takes the first one."""
+    often = kills(0, 10)
     papers = await hub.enrol(NAME)
     identity = Identity(papers.tenant, NAME, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
     await hub.enrol("that-is-away")
@@ -142,7 +142,7 @@ async def test_a_signed_release_comes_over_the_link_and_is_kept_one_that_does_no
         await until(lambda: samples(hub) > 100, 30)
         await add(updates, releases.make("0.2.0"))
         plan = await updates.plan(OPERATOR, Plan("0.2.0", "1,100%", 3600, only=[NAME]))
-        for _ in range(kills):
+        for _ in range(often):
             await asyncio.sleep(seed.uniform(0, 6))
             if running.release():
                 break  # of starts in its trial it has three
@@ -150,16 +150,15 @@ async def test_a_signed_release_comes_over_the_link_and_is_kept_one_that_does_no
         done = await ended(updates, plan.rollout_id)
         assert (done.state, [one.state for one in done.gateways]) == ("finished", ["applied"])
         assert running.release().startswith("0.2.0-")
-        assert running.starts == 1 or kills, "it goes over in the same process"
-        if kills:
-            await add(updates, releases.make("0.3.0", {START: NO_START}))
-            starts = running.starts
-            plan = await updates.plan(OPERATOR, Plan("0.3.0", "1,100%", 0, first=[NAME]))
-            halted = await ended(updates, plan.rollout_id)
-            assert (halted.state, [one.state for one in halted.gateways]) == ("halted", ["rolled_back", "waiting"])
-            assert "3 times" in halted.reason
-            assert running.release().startswith("0.2.0-")
-            assert running.starts == starts + 3, "one fell in the same process, two more, and the one that went back"
+        assert running.starts == 1 or often, "it goes over in the same process"
+        await add(updates, releases.make("0.3.0", {START: NO_START}))
+        starts = running.starts
+        plan = await updates.plan(OPERATOR, Plan("0.3.0", "1,100%", 0, first=[NAME]))
+        halted = await ended(updates, plan.rollout_id)
+        assert (halted.state, [one.state for one in halted.gateways]) == ("halted", ["rolled_back", "waiting"])
+        assert "3 times" in halted.reason
+        assert running.release().startswith("0.2.0-")
+        assert running.starts == starts + 3, "one fell in the same process, two more, and the one that went back"
         before = samples(hub)
         await until(lambda: samples(hub) > before + 100, 30)
     missing, told, reasons = holes(hub)

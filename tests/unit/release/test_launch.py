@@ -17,6 +17,7 @@ import pytest
 from edge.update.install import FileSource, Installer, fetch_head
 from edge.update.launch import MOST_STARTS
 from edge.update.state import Folder, Release, State, Trial
+from tests.fixtures.long_form import kills
 from tests.fixtures.releases import Releases, small_wheel, wheel_of
 
 # What the process says of itself: which release it is, how long the kernel still lets it live, and what it was called with.
@@ -120,14 +121,13 @@ def test_a_release_that_is_not_whole_and_one_before_another_installation_by_hand
 def test_an_installation_that_is_killed_again_and_again_goes_on_and_ends_whole(
     folder: Folder, releases: Releases, seed: random.Random
 ):
-    """WARDLINK_UPDATE_KILLS=N: the long form, with N kills instead of one."""
     content = {f"part_{i}.py": b"x = 1\n" * 50 for i in range(200)}
     wheels = [
         small_wheel(releases.folder, "0.2.0", TELLS),
         wheel_of(releases.folder, "parts", "1.0", content),
     ]
     path = releases.of(wheels, "parts")
-    for _ in range(int(os.environ.get("WARDLINK_UPDATE_KILLS", "1"))):
+    for _ in range(kills(1, 10)):
         words = [sys.executable, "-c", INSTALL, str(folder.path.parent), str(path)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
             assert process.stdout is not None
