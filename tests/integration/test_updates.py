@@ -36,7 +36,7 @@ from tests.fixtures.web import RunningWeb
 from wardlink.local.database import Database as Local
 from wardlink.release.building import head_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 OPERATOR = principal.operator("test", 1)
 NAME = "gateway-1"
 
@@ -130,7 +130,7 @@ async def test_a_signed_release_comes_over_the_link_and_is_kept_one_that_does_no
     hub: RunningHub, releases: Releases, tmp_path: Path, port: Path, seed: random.Random
 ):
     """In the long form the agent is killed at random moments while it takes the first one."""
-    often = kills(0, 10)
+    often = kills(0, 5)
     papers = await hub.enrol(NAME)
     identity = Identity(papers.tenant, NAME, hub.uplink, papers.key_pem, papers.certificate_pem, papers.ca_pem)
     await hub.enrol("that-is-away")
