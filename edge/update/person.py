@@ -1,5 +1,6 @@
 """A release that a person gives the agent of this machine: into its inbox, and what became of it. Blocking; for the command."""
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -13,15 +14,15 @@ _LOOK_S = 0.2
 
 
 def put(state_dir: Path, release: Path) -> str:
-    """Put a release into the inbox, with the owner of the state, who is to read it; returns the wish's name. OSError."""
-    folder = Folder(state_dir)
-    folder.make()
-    place, request = inbox(folder), f"person-{uuid4().hex}"
-    new = place / f"{request}.new"
-    shutil.copyfile(release, new)
-    owner = state_dir.stat()
-    for path in (folder.path, folder.wheels, folder.releases, place, new):
-        shutil.chown(path, owner.st_uid, owner.st_gid)
+    """Put a release into the inbox; returns the wish's name. OSError. Root becomes the owner of the state, and stays that."""
+    with release.open("rb") as file:
+        _become_owner(state_dir)
+        folder = Folder(state_dir)
+        folder.make()
+        place, request = inbox(folder), f"person-{uuid4().hex}"
+        new = place / f"{request}.new"
+        with new.open("xb") as copy:
+            shutil.copyfileobj(file, copy)
     new.rename(place / f"{request}{ENDING}")
     return request
 
@@ -49,3 +50,12 @@ def told(state_dir: Path) -> list[str]:
         why = f": {answer.reason}" if answer.reason else ""
         lines.append(f"last update: {answer.version} {answer.outcome.replace('_', ' ')}{why}")
     return lines
+
+
+def _become_owner(state_dir: Path) -> None:
+    """For good. What the agent's user has put below its state, links too, is then reached with no more than that user's rights."""
+    owner = state_dir.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
