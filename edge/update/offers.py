@@ -44,12 +44,14 @@ class LinkSource:
         self._chunk_bytes = _START_CHUNK_BYTES
         self._asked = -1
         self._came: asyncio.Future[bytes] | None = None
+        self._is_withdrawn = False
 
     async def read(self, offset: int, most: int) -> bytes:
         """Ask until they come; WithdrawnError when the hub has none for now."""
         length = min(most, self._chunk_bytes)
         request = UpdateRequest(rollout=self._rollout, offset=offset, length=length)
-        while True:
+        began_s, data = time.monotonic(), b""
+        while not self._is_withdrawn:
             self._asked, self._came = offset, asyncio.get_running_loop().create_future()
             began_s = time.monotonic()
             self._say(GatewayMessage(update_request=request))
@@ -69,6 +71,11 @@ class LinkSource:
         """A chunk has come, or word that there is none."""
         if self._came is not None and not self._came.done() and (offset == self._asked or not data):
             self._came.set_result(data)
+
+    def withdraw(self) -> None:
+        """Nothing comes any more: the hub wants another release."""
+        self._is_withdrawn = True
+        self.received(0, b"")
 
 
 class Offers:
@@ -92,6 +99,8 @@ class Offers:
                 source.received(event.offset, event.data)
             return
         if source is None:
+            for other in self._sources.values():
+                other.withdraw()
             self._sources = {event.rollout: (source := LinkSource(event.rollout, self._tell_hub))}
         digest = event.digest.hex()
         self.updater.offered(Offer(f"{_FORM}{event.rollout}-{digest}", source, digest))

@@ -1,11 +1,26 @@
 """What the agent does with releases that it is given: by a person beside it, or by a hub that changes its mind, on a disk that fails."""
 
+import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
-from edge.update.state import Folder
+import pytest
+
+from edge.spool.frame import READS
+from edge.trial import Life, Turn
+from edge.update.checks import Here
+from edge.update.install import Installer, interpreter, machine
+from edge.update.offers import Offers
+from edge.update.state import Folder, Trial
+from edge.update.updater import Updater
+from protocols.link import VERSION, UpdateChunkReceived, UpdateOffered
+from protocols.uplink_pb2 import GatewayMessage
+from tests.fixtures.releases import Releases, small_wheel
+from wardlink.release.building import head_of
 
 STRANGER = 54321  # a user and a group of nobody here
 PUT = """
@@ -45,3 +60,77 @@ def test_a_release_from_root_is_put_with_the_rights_of_the_states_owner_who_cann
         assert "PermissionError" in put_as_now(tmp_path)
         assert list(of_root.iterdir()) == []
         assert of_root.stat().st_uid == 0
+
+
+LIFE = Life(devices=dict, is_greeted=lambda: True, failing=dict)  # of a gateway without devices
+
+
+class Hub:
+    """The hub's end of the link: rollouts by number, of which it gives what it is asked for while they are open."""
+
+    def __init__(self, offers: Offers) -> None:
+        self._offers = offers
+        self._contents: dict[int, bytes] = {}
+        self.closed: set[int] = set()
+        self.asked: list[tuple[int, int, int]] = []
+        self.answers: list[tuple[int, str]] = []
+        self.before: Callable[[int, int], None] = lambda rollout, offset: None
+
+    def offer(self, rollout: int, release: Path) -> None:
+        self._contents[rollout] = release.read_bytes()
+        self._offers.received(UpdateOffered(rollout, head_of(release).digest, "0.2.0"))
+
+    def said(self, message: GatewayMessage) -> None:
+        if message.HasField("update_answer"):
+            self.answers.append((message.update_answer.rollout, message.update_answer.reason))
+            return
+        asked = message.update_request
+        self.asked.append((asked.rollout, asked.offset, asked.length))
+        asyncio.get_running_loop().call_soon(self._give, *self.asked[-1])
+
+    def _give(self, rollout: int, offset: int, length: int) -> None:
+        self.before(rollout, offset)
+        data = b"" if rollout in self.closed else self._contents[rollout][offset : offset + length]
+        self._offers.received(UpdateChunkReceived(rollout, offset, data))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path / "state")
+    made.make()
+    return made
+
+
+def updater_of(folder: Folder, releases: Releases) -> Updater:
+    here = Here("0.1.0", interpreter(), machine(), READS, VERSION)
+    installer = Installer(folder, lambda: 0, version("wardlink"))
+    return Updater(folder, installer, here, releases.keys, 40, Turn())
+
+
+def tried(folder: Folder) -> Trial:
+    trial = folder.state().trial
+    assert trial is not None
+    return trial
+
+
+async def test_a_second_offer_in_the_middle_of_a_download_ends_the_first_and_is_the_one_that_is_tried(
+    folder: Folder, releases: Releases
+):
+    first = releases.of([small_wheel(releases.folder / "first", "0.2.0", "x = 1")], "first")
+    second = releases.of([small_wheel(releases.folder / "second", "0.3.0", "x = 2")], "second")
+    offers = Offers(updater_of(folder, releases))
+    hub = Hub(offers)
+
+    def change_mind(rollout: int, offset: int) -> None:
+        if rollout == 1 and offset:
+            hub.offer(2, second)
+
+    hub.before = change_mind
+    async with asyncio.timeout(12):  # less than the agent waits until it asks again
+        running = asyncio.create_task(offers.run(LIFE, [], hub.said))
+        await asyncio.sleep(0)
+        hub.offer(1, first)
+        await running
+    assert tried(folder).version == "0.3.0"
+    assert tried(folder).request.startswith("hub-2-")
+    assert hub.answers == [], "neither is answered: the first was not refused, the second is on trial"
