@@ -166,11 +166,17 @@ class Installer:
     async def _fetch(self, file: "ReleaseFile", source: Source, begin: int, path: Path) -> None:
         """Bring a file here, from where an earlier attempt ended, and compare it with its SHA-256."""
         partial = path.with_name(path.name + ".partial")
-        have = await asyncio.to_thread(_size, partial)
+        have = resumed = await asyncio.to_thread(_size, partial)
         while have < file.size:
             data = await source.read(begin + have, file.size - have)
             have += await asyncio.to_thread(_append, partial, data[: file.size - have])
-        await asyncio.to_thread(_proven, file, partial, path)
+        try:
+            await asyncio.to_thread(_proven, file, partial, path)
+        except ReleaseError:
+            if not resumed:
+                raise
+            # What a power cut, or an earlier attempt, has left was not it: once more, all of it.
+            await self._fetch(file, source, begin, path)
 
     async def _unpack(self, file: "ReleaseFile", path: Path) -> None:
         new = self._folder.wheels / f"{file.sha256}.new"
@@ -217,6 +223,8 @@ def _size(path: Path) -> int:
 def _append(path: Path, data: bytes) -> int:
     with path.open("ab") as file:
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut leaves the length without the bytes
     return len(data)
 
 

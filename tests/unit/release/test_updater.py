@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from edge.durable import make_folder
 from edge.spool.frame import READS
 from edge.trial import Life, Turn
 from edge.update.checks import Here
-from edge.update.install import Installer, interpreter, machine
+from edge.update.install import FileSource, Installer, interpreter, machine
 from edge.update.offers import Offers
 from edge.update.state import Folder, State, Trial
 from edge.update.updater import Updater
 from protocols.link import VERSION, UpdateChunkReceived, UpdateOffered
+from protocols.release import ReleaseError
 from protocols.uplink_pb2 import GatewayMessage
 from tests.fixtures.releases import Releases, small_wheel
 from wardlink.release.building import head_of
@@ -164,3 +166,24 @@ async def test_a_rollout_that_is_paused_while_pip_unpacks_is_not_tried_before_it
         await running
     assert tried(folder).version == "0.2.0"
     assert {offset for _, offset, _ in hub.asked[fetched:]} == {0}, "its head, and whether it is wanted"
+
+
+async def test_a_file_that_a_power_cut_left_long_but_empty_is_fetched_once_more_and_a_forged_one_still_refused(
+    folder: Folder, releases: Releases
+):
+    release = releases.of([small_wheel(releases.folder, "0.2.0", "x = 1")], "small")
+    head = head_of(release)
+    [file] = head.manifest.files
+    partial = folder.path / "fetched" / head.digest.hex() / f"{file.name}.partial"
+
+    async def install(path: Path) -> None:
+        make_folder(partial.parent)
+        partial.write_bytes(bytes(file.size - 10))
+        await Installer(folder, lambda: 0, version("wardlink")).install(head, FileSource(path), "small")
+
+    forged = releases.folder / "forged.release"
+    forged.write_bytes(release.read_bytes()[:-1] + b"?")
+    with pytest.raises(ReleaseError, match="not what was signed"):
+        await install(forged)
+    await install(release)
+    assert folder.release("small") is not None
