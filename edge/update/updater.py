@@ -7,7 +7,7 @@ by the measure that settings are judged by, too.
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 INBOX, ENDING = "inbox", ".release"
 _LOOK_S = 1.0
 _REASON = 1000  # characters
+_NOT_STARTED = "it could not be started"
 
 _log = structlog.get_logger()
 
@@ -66,13 +67,16 @@ class Updater:
         self.again = asyncio.Event()
 
     async def start(self) -> None:
-        """Take the turn for a trial that goes on. OSError."""
+        """Take the turn for a trial that goes on. One that could not be started is given up, by `run` when the disk takes nothing now."""
         state = await asyncio.to_thread(self._folder.state)
         if state.trial is None:
             return
         await self._turn.take(self)
         if state.trial.release != release_running():
-            await self._roll_back(state, "it could not be started")
+            try:
+                await self._roll_back(state, _NOT_STARTED)
+            except OSError as error:
+                _log.error("update-not-written", reason=str(error))  # an agent that samples goes before
 
     async def fell(self, error: Exception) -> bool:
         """Tell that the agent could not begin; whether that was a trial, and the process is to begin anew with what was there before."""
@@ -99,6 +103,9 @@ class Updater:
         state = await asyncio.to_thread(self._folder.state)
         if state.trial is None:
             self._turn.give(self)
+        elif state.trial.release != release_running():
+            if await self._given_up(state, state.trial):
+                return
         elif not await self._stands(state, state.trial, life, configured, began_s):
             return
         while True:
@@ -106,6 +113,19 @@ class Updater:
             if await self._take(offer, life, began_s):
                 return
             self._done(offer)
+
+    async def _given_up(self, state: State, trial: Trial) -> bool:
+        """Give up a release that could not be started; whether another than this process is to run in its place."""
+        await _once_written(lambda: self._roll_back(state, _NOT_STARTED))
+        answer = (await asyncio.to_thread(self._folder.state)).answer
+        if self._offered is not None and self._offered.request == trial.request:
+            self._offered = None  # offered again meanwhile: it is answered now
+        if answer is not None:
+            self._say(answer)
+        if trial.back == release_running():
+            return False
+        self.again.set()
+        return True
 
     def _done(self, offer: Offer) -> None:
         if self._offered is offer:
@@ -181,9 +201,9 @@ class Updater:
             await self._roll_back(state, reason)
             self.again.set()
             return False
+        signal.alarm(0)  # it is well, whatever the disk says to that
         answer = Answer(trial.digest, trial.version, APPLIED, trial.request)
-        await asyncio.to_thread(self._folder.keep, State(None, answer))
-        signal.alarm(0)
+        await _once_written(lambda: asyncio.to_thread(self._folder.keep, State(None, answer)))
         _log.info("update-applied", version=trial.version)
         self._turn.give(self)
         self._say(answer)
@@ -191,13 +211,26 @@ class Updater:
         return True
 
     async def _roll_back(self, state: State, reason: str) -> None:
-        _log.error("update-rolled-back", version=state.trial.version if state.trial else "", reason=reason)
         await asyncio.to_thread(roll_back, self._folder, state, reason[:_REASON])
+        _log.error("update-rolled-back", version=state.trial.version if state.trial else "", reason=reason)
         self._turn.give(self)
 
     def _say(self, answer: Answer) -> None:
         if self._tell is not None:
             self._tell(answer)
+
+
+async def _once_written(write: Callable[[], Awaitable[None]]) -> None:
+    """Write as soon as the disk takes it."""
+    said = ""
+    while True:
+        try:
+            return await write()
+        except OSError as error:
+            if said != str(error):
+                said = str(error)
+                _log.error("update-not-written", reason=said)
+        await asyncio.sleep(_LOOK_S)
 
 
 def inbox(folder: "Folder") -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from edge.trial import Life, Turn
 from edge.update.checks import Here
 from edge.update.install import FileSource, Installer, interpreter, machine
 from edge.update.offers import Offers
-from edge.update.state import Folder, State, Trial
+from edge.update.state import Answer, Folder, State, Trial
 from edge.update.updater import Updater
 from protocols.link import VERSION, UpdateChunkReceived, UpdateOffered
 from protocols.release import ReleaseError
@@ -187,3 +188,57 @@ async def test_a_file_that_a_power_cut_left_long_but_empty_is_fetched_once_more_
         await install(forged)
     await install(release)
     assert folder.release("small") is not None
+
+
+def trial_of(release: str) -> State:
+    return State(Trial(release, "d" * 64, "0.2.0", "", 40, "hub-1-" + "d" * 64, 1))
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def test_an_agent_whose_trial_could_not_start_runs_on_a_disk_that_takes_nothing_and_gives_it_up_later(
+    folder: Folder, releases: Releases
+):
+    folder.keep(trial_of("new"))
+    in_the_way = folder.path / "state.json.new"
+    in_the_way.mkdir()  # as good as a full disk, for root too
+    updater = updater_of(folder, releases)
+    await updater.start()
+    told: list[Answer] = []
+    running = asyncio.create_task(updater.run(LIFE, [], told.append))
+    await asyncio.wait({running}, timeout=1.2)
+    assert not running.done()
+    assert told == []
+    in_the_way.rmdir()
+    await eventually(lambda: bool(told))
+    assert [(one.outcome, one.reason) for one in told] == [("rolled_back", "it could not be started")]
+    assert folder.state() == State(None, told[0])
+    assert not updater.again.is_set(), "what was there before runs already"
+    running.cancel()
+
+
+async def test_a_release_that_is_well_is_not_ended_by_the_kernel_because_the_disk_takes_nothing(
+    folder: Folder, releases: Releases, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WARDLINK_RELEASE", "new")
+    folder.keep(trial_of("new"))
+    in_the_way = folder.path / "state.json.new"
+    in_the_way.mkdir()
+    updater = updater_of(folder, releases)
+    await updater.start()
+    told: list[Answer] = []
+    signal.alarm(100)  # as the launcher does
+    running = asyncio.create_task(updater.run(LIFE, [], told.append))
+    await eventually(lambda: signal.getitimer(signal.ITIMER_REAL)[0] == 0)
+    await asyncio.wait({running}, timeout=0.2)
+    assert not running.done()
+    assert (told, folder.state()) == ([], trial_of("new"))
+    in_the_way.rmdir()
+    await eventually(lambda: bool(told))
+    assert [one.outcome for one in told] == ["applied"]
+    assert not updater.again.is_set()
+    running.cancel()
