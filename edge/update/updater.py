@@ -136,7 +136,11 @@ class Updater:
             inbox = self._folder.path / INBOX
             found = min(inbox.glob(f"*{ENDING}"), default=None)
             if found is not None:
-                return Offer(found.stem, FileSource(found), path=found)
+                offer = Offer(found.stem, FileSource(found), path=found)
+                if (answer := self._folder.state().answer) is None or answer.request != offer.request:
+                    return offer
+                _drop(offer)  # a kill came between its end and this
+                continue
             if self._offered is not None:
                 return self._offered
             self._news.clear()
@@ -163,7 +167,7 @@ class Updater:
             return False
         except (ReleaseError, OSError) as error:
             self._turn.give(self)
-            await self._answer(offer, head, REFUSED, str(error))
+            await self._answer(offer, head, REFUSED, str(error) or type(error).__name__)
             return False
         before = await seen(life, began_s)
         trial = Trial(
@@ -171,8 +175,8 @@ class Updater:
             up=tuple(sorted(before.up)), failing=tuple(sorted(before.failing)),
         )  # fmt: skip
         state = await asyncio.to_thread(self._folder.state)
-        _drop(offer)
         await asyncio.to_thread(self._folder.keep, State(trial, state.answer))
+        _drop(offer)
         _log.info("update-tried", version=trial.version, devices_up=list(trial.up))
         self.again.set()
         return True

@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,13 +17,17 @@ from edge.trial import Life, Turn
 from edge.update.checks import Here
 from edge.update.install import FileSource, Installer, interpreter, machine
 from edge.update.offers import Offers
-from edge.update.state import Answer, Folder, State, Trial
-from edge.update.updater import Updater
+from edge.update.state import Answer, Folder, State, Trial, roll_back
+from edge.update.updater import Offer, Updater, inbox
 from protocols.link import VERSION, UpdateChunkReceived, UpdateOffered
 from protocols.release import ReleaseError
 from protocols.uplink_pb2 import GatewayMessage
 from tests.fixtures.releases import Releases, small_wheel
+from tests.fixtures.waiting import until
 from wardlink.release.building import head_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STRANGER = 54321  # a user and a group of nobody here
 PUT = """
@@ -155,8 +159,7 @@ async def test_a_rollout_that_is_paused_while_pip_unpacks_is_not_tried_before_it
         running = asyncio.create_task(offers.run(LIFE, [], hub.said))
         await asyncio.sleep(0)
         hub.offer(1, release)
-        while not hub.closed and not running.done():
-            await asyncio.sleep(0.02)
+        await until(lambda: bool(hub.closed) or running.done())
         await asyncio.wait({running}, timeout=0.5)
         assert not running.done(), "it is not tried"
         assert folder.state() == State()
@@ -194,12 +197,6 @@ def trial_of(release: str) -> State:
     return State(Trial(release, "d" * 64, "0.2.0", "", 40, "hub-1-" + "d" * 64, 1))
 
 
-async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():
-            await asyncio.sleep(0.05)
-
-
 async def test_an_agent_whose_trial_could_not_start_runs_on_a_disk_that_takes_nothing_and_gives_it_up_later(
     folder: Folder, releases: Releases
 ):
@@ -214,7 +211,7 @@ async def test_an_agent_whose_trial_could_not_start_runs_on_a_disk_that_takes_no
     assert not running.done()
     assert told == []
     in_the_way.rmdir()
-    await eventually(lambda: bool(told))
+    await until(lambda: bool(told))
     assert [(one.outcome, one.reason) for one in told] == [("rolled_back", "it could not be started")]
     assert folder.state() == State(None, told[0])
     assert not updater.again.is_set(), "what was there before runs already"
@@ -233,12 +230,53 @@ async def test_a_release_that_is_well_is_not_ended_by_the_kernel_because_the_dis
     told: list[Answer] = []
     signal.alarm(100)  # as the launcher does
     running = asyncio.create_task(updater.run(LIFE, [], told.append))
-    await eventually(lambda: signal.getitimer(signal.ITIMER_REAL)[0] == 0)
+    await until(lambda: signal.getitimer(signal.ITIMER_REAL)[0] == 0)
     await asyncio.wait({running}, timeout=0.2)
     assert not running.done()
     assert (told, folder.state()) == ([], trial_of("new"))
     in_the_way.rmdir()
-    await eventually(lambda: bool(told))
+    await until(lambda: bool(told))
     assert [one.outcome for one in told] == ["applied"]
     assert not updater.again.is_set()
+    running.cancel()
+
+
+async def test_a_refusal_has_a_reason_even_of_an_error_that_says_nothing(folder: Folder, releases: Releases):
+    class Slow:
+        async def read(self, offset: int, most: int) -> bytes:
+            del offset, most
+            raise TimeoutError  # as pip that takes too long
+
+    updater = updater_of(folder, releases)
+    told: list[Answer] = []
+    running = asyncio.create_task(updater.run(LIFE, [], told.append))
+    await asyncio.sleep(0)
+    updater.offered(Offer("hub-1-" + "d" * 64, Slow(), "d" * 64))
+    await until(lambda: bool(told))
+    assert [(one.outcome, one.reason) for one in told] == [("refused", "TimeoutError")]
+    running.cancel()
+
+
+async def test_a_persons_wish_is_there_until_its_trial_is_on_disk_and_one_that_was_rolled_back_is_not_tried_again(
+    folder: Folder, releases: Releases
+):
+    release = releases.of([small_wheel(releases.folder, "0.2.0", "x = 1")], "small")
+    wish = inbox(folder) / "person-1.release"
+    wish.write_bytes(release.read_bytes())
+    in_the_way = folder.path / "state.json.new"
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match=r"state\.json"):
+        await updater_of(folder, releases).run(LIFE, [], lambda answer: None)
+    assert wish.exists(), "else the wish had been lost without an answer"
+    in_the_way.rmdir()
+    await updater_of(folder, releases).run(LIFE, [], lambda answer: None)
+    assert not wish.exists()
+    assert tried(folder).request == "person-1"
+    wish.write_bytes(release.read_bytes())  # killed between the two
+    rolled_back = roll_back(folder, folder.state(), "it did not come up")
+    running = asyncio.create_task(updater_of(folder, releases).run(LIFE, [], lambda answer: None))
+    await until(lambda: not wish.exists())
+    await asyncio.wait({running}, timeout=0.2)
+    assert not running.done()
+    assert folder.state() == rolled_back
     running.cancel()
