@@ -1,5 +1,7 @@
 """Whoever reads leaves an entry in the audit, whatever the way: every page and every list of the role web, by each of its routes."""
 
+from uuid import uuid4
+
 import httpx
 import pytest
 from websockets.asyncio.client import connect
@@ -13,7 +15,7 @@ from tests.fixtures.stored_ecg import hand_over, newest, place, written
 from tests.fixtures.web import RunningWeb, deliver, fibrillation, heart_rate, now_ns
 
 pytestmark = pytest.mark.integration
-ENGINEERS = ("device", "gateway", "quarantine", "screen", "clock", "operations")
+ENGINEERS = ("device", "gateway", "quarantine", "screen", "clock", "operations", "update")
 # Open pages ask these again and again.
 POLLED = {
     "/api/v1/ward/{ward}",
@@ -45,8 +47,14 @@ async def filled(web: RunningWeb, hub: RunningHub) -> dict[str, str]:
     bed = await newest(await web.signed_in())
     [(device,)] = hub.rows("select device_id from device where name = 'cart-6'")
     [(held,)] = hub.rows("select quarantine_id from quarantine")
+    command = uuid4()
+    hub.do(
+        "insert into device_command (device_command_id, tenant_id, gateway_id, device_id, code, parameters, asked_by, deadline)"
+        f" select '{command}', tenant_id, gateway_id, {device}, 'reset', '{{}}', 'user:1', clock_timestamp()"
+        " from gateway where name = 'gateway-filled'"
+    )
     return {"ward": "7b", "bed": "6", "key": str(bed["key"]), "document": str(bed["ecg"]["id"]), "alarm_id": str(alarm.id),
-            "device_id": str(device), "quarantine_id": str(held)}  # fmt: skip
+            "device_id": str(device), "quarantine_id": str(held), "command_id": str(command)}  # fmt: skip
 
 
 async def look(web: RunningWeb, client: httpx.AsyncClient, path: str, bed: str) -> None:
