@@ -7,6 +7,7 @@ then, and whoever called it calls it again with growing pauses. Nothing that it 
 import asyncio
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,6 +31,7 @@ _AT_ONCE = QUEUES["host-door"].bound
 _OLDEST_NS = 60 * NS_PER_S  # a message that its door held longer than so came, for us, when it was handed over
 _TEXT = 512  # of what a door says of a message: a path, a topic
 _TOO_MANY = Reply(Verdict.BUSY, "too many messages of this door at once", 1)
+_NOT_TAKEN = Reply(Verdict.BUSY, "the gateway could not keep this message", 1)
 
 _log = structlog.get_logger()
 
@@ -108,7 +110,7 @@ class HostedDoor:
             return
         task = asyncio.create_task(self._take(served, number, message))
         served.answering.add(task)
-        task.add_done_callback(served.answering.discard)
+        task.add_done_callback(partial(self._answered, served, number))
 
     async def _take(self, served: _Served, number: int, message: Message) -> None:
         """Whose message it is and whether this door may bring it is judged behind `take`, as for every door."""
@@ -116,6 +118,15 @@ class HostedDoor:
         at_ns = message.at_ns if now_ns - _OLDEST_NS <= message.at_ns <= now_ns else now_ns
         reply = await served.take(replace(message, at_ns=at_ns, where=message.where[:_TEXT]))
         served.process.say(Kind.REPLY, **reply_values(number, reply))
+
+    def _answered(self, served: _Served, number: int, task: "asyncio.Task[None]") -> None:
+        """A message that could not be taken is answered too: its door may hold all that came behind it until it is."""
+        served.answering.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("message-not-taken", door=self._config.name, exc_info=error)
+        if self._process is served.process and (task.cancelled() or error is not None):
+            served.process.say(Kind.REPLY, **reply_values(number, _NOT_TAKEN))
 
     def _lost(self, ended: Ended) -> None:
         name, kind = self._config.name, self._config.kind
