@@ -125,7 +125,10 @@ class Commander:
         """Until cancelled: finish what was begun before, then do what comes."""
         self._doing.clear()
         self._offered = None
-        await self._ledger.open()
+        try:
+            await self._ledger.open()
+        except OSError as error:  # nothing is done that cannot be written down: each command says so itself
+            _not_kept(error)
         async with asyncio.TaskGroup() as group:
             for entry in self._ledger.unfinished():
                 self._doing.add(entry.id)
@@ -187,7 +190,11 @@ class Commander:
                 return Result(Outcome.EXPIRED, Reason.BUSY)
             if not await _is_open(device, until_s):
                 return Result(Outcome.EXPIRED, Reason.NOT_CONNECTED)
-            await self._ledger.begin(entry)
+            try:
+                await self._ledger.begin(entry)
+            except OSError as error:
+                _not_kept(error)
+                raise RefusedError(Reason.FAILED, "the gateway's disk refused to keep it") from error
             _log.info("device-command-begun", command=str(entry.id), device=entry.device, code=entry.code)
             try:
                 return await device.perform(entry.code, entry.values, only_read=False)
@@ -221,7 +228,10 @@ class Commander:
         return Result(Outcome.UNCONFIRMED, Reason.INTERRUPTED)
 
     async def _ended(self, entry: Entry, result: Result) -> None:
-        await self._ledger.end(entry, result)
+        try:
+            await self._ledger.end(entry, result)
+        except OSError as error:  # the hub has to hear it all the same; it is written with the next
+            _not_kept(error)
         self._doing.discard(entry.id)
         DEVICE_COMMANDS.labels(outcome=result.outcome).inc()
         _log.info(
@@ -268,6 +278,10 @@ async def _is_open(device: Target, until_s: float) -> bool:
 def _on_loop(until_s: float) -> float:
     """A time of the steady clock on the loop's."""
     return asyncio.get_running_loop().time() + until_s - time.monotonic()
+
+
+def _not_kept(error: OSError) -> None:
+    _log.error("device-command-not-kept", error=str(error), what_to_do="look at the disk of the gateway")
 
 
 def _because(result: Result, reason: Reason) -> Result:

@@ -6,6 +6,7 @@ ledger is gone does not do it twice.
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -50,7 +51,7 @@ class _Kept(BaseModel):
 
 
 class CommandLedger:
-    """Read once at start; every change is durable when it returns."""
+    """Read once at start; every change is durable when it returns. OSError where the disk refuses it."""
 
     def __init__(self, path: Path) -> None:
         """`begin` or `open` writes the file if it is not there."""
@@ -78,7 +79,7 @@ class CommandLedger:
     async def open(self) -> None:
         """Make the name durable: the hub is about to hear it."""
         async with self._changing:
-            await self._write()
+            await self._write(self._entries)
 
     def find(self, command: UUID) -> Entry | None:
         """What is known of a command."""
@@ -89,13 +90,13 @@ class CommandLedger:
         return [entry for entry in self._entries.values() if entry.told is None]
 
     async def begin(self, entry: Entry) -> None:
-        """It is about to be done."""
+        """It is about to be done. What cannot be written down is not known afterwards: it may not be done."""
         async with self._changing:
+            await self._write(self._entries | {entry.id: entry})
             self._entries[entry.id] = entry
-            await self._write()
 
     async def end(self, entry: Entry, result: Result) -> None:
-        """It is known what became of it. The eldest results go when there are too many."""
+        """It is known what became of it, in this run also when the disk refuses it. The eldest results go when there are too many."""
         told = _Told(outcome=result.outcome, reason=result.reason, details=result.details, seen=dict(result.seen))
         async with self._changing:
             self._entries.pop(entry.id, None)
@@ -103,8 +104,8 @@ class CommandLedger:
             finished = [one.id for one in self._entries.values() if one.told is not None]
             for eldest in finished[: max(0, len(finished) - KEPT)]:
                 del self._entries[eldest]
-            await self._write()
+            await self._write(self._entries)
 
-    async def _write(self) -> None:
-        kept = _Kept(name=self._name, entries=list(self._entries.values()))
+    async def _write(self, entries: Mapping[UUID, Entry]) -> None:
+        kept = _Kept(name=self._name, entries=list(entries.values()))
         await asyncio.to_thread(replace_file, self._path, kept.model_dump_json().encode(), mode=0o600)

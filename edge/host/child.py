@@ -20,7 +20,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, Decoder, DeviceConfi
 from firmware_adapters.commanding import Commanded
 from firmware_adapters.door import DoorError
 from firmware_adapters.registry import find_adapter
-from protocols.device_command import RefusedError, Value
+from protocols.device_command import Outcome, Reason, RefusedError, Result, Value
 from protocols.errors import Fault
 from protocols.record import Record, SourcePath
 
@@ -111,6 +111,9 @@ class _Host:
                 await self._wake()
             case Kind.COMMAND if self._commanding is None:
                 self._commanding = asyncio.create_task(self._perform(wire.object_of(body)))
+            case Kind.COMMAND:  # the agent gave the one before up, which may go on here until its patience ends
+                busy = Result(Outcome.REFUSED, Reason.BUSY)
+                await self._send(wire.told(Kind.COMMANDED, **result_as_json(wire.object_of(body)["number"], busy)))
             case Kind.CLOSE:
                 await self._end_session()
             case _:

@@ -1,6 +1,8 @@
 """Commands to devices at the agent: the ledger of what was done, a simulated board on a link in memory behind the real pipeline and adapter."""
 
 import asyncio
+import json
+import os
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -13,6 +15,9 @@ import pytest
 
 from edge.device_commands import Commander, CommandLedger, Entry
 from edge.device_commands import ledger as ledger_module
+from edge.host.limits import HostLimits
+from edge.host.process import HostProcess
+from edge.host.wire import Kind as HostKind
 from edge.pipeline.device import DevicePipeline, Sink
 from edge.pipeline.queues import QUEUES
 from firmware_adapters.adapter import Chunk, DeviceConfig, LinkError
@@ -268,6 +273,54 @@ async def test_what_cannot_be_done_is_refused_or_expires_and_the_board_hears_not
             commander.received(message)
         assert bench.answers(UUID(bytes=many[-1].id)) == [(COMMAND_OUTCOME_REFUSED, "full")]
     assert (bench.board.switched, bench.board.resets) == (0, 0)
+
+
+async def test_a_disk_that_refuses_an_entry_costs_that_command_alone_and_nothing_is_said_to_have_begun(tmp_path: Path):
+    bench, unknown, refused, done = Bench(tmp_path), uuid4(), uuid4(), uuid4()
+    in_the_way = tmp_path / "commands.json.new"
+    in_the_way.mkdir()
+    async with bench.running() as commander:
+        commander.received(wanted(unknown, device="nobody"))
+        assert await bench.answer(unknown) == (COMMAND_OUTCOME_REFUSED, "device_unknown")
+        commander.received(wanted(refused))
+        assert await bench.answer(refused) == (COMMAND_OUTCOME_REFUSED, "failed")
+        commander.received(wanted(refused))
+        assert bench.answers(refused) == [(COMMAND_OUTCOME_REFUSED, "failed")] * 2
+        assert bench.board.switched == 0
+        assert not (tmp_path / "commands.json").exists()
+        in_the_way.rmdir()
+        commander.received(wanted(done))
+        assert await bench.answer(done) == (COMMAND_OUTCOME_CONFIRMED, "")
+    assert bench.board.switched == 1
+    kept = CommandLedger(tmp_path / "commands.json")
+    assert kept.unfinished() == []
+    found = kept.find(refused)
+    assert found is not None
+    assert found.result is not None
+    assert found.result.outcome is Outcome.REFUSED
+
+
+async def test_a_process_that_is_still_at_one_command_says_so_to_the_next():
+    near, far = os.openpty()  # an amplifier that says nothing
+    process = await HostProcess.start(os.environ, HostLimits())
+    try:
+        process.say(
+            HostKind.BEGIN, device="amp", family="cyton", url=os.ttyname(far), options={}, resume={}, offset_ns=0
+        )
+        assert (await process.next())[0] is HostKind.READY
+        process.say(HostKind.OPEN, session=1)
+        assert (await process.next())[0] is HostKind.OPENED
+        for number in (1, 2):
+            process.say(HostKind.COMMAND, number=number, code="channel-power", values=dict(OFF), only_read=False)
+        async with asyncio.timeout(10):
+            kind, body = await process.next()
+        assert kind is HostKind.COMMANDED
+        said = json.loads(body)
+        assert (said["number"], said["outcome"], said["reason"]) == (2, "refused", "busy")
+    finally:
+        await process.end()
+        os.close(near)
+        os.close(far)
 
 
 @pytest.mark.parametrize(
