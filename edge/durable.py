@@ -1,7 +1,36 @@
 """A small file that is there as it was or as it is to be, whatever happens in between; folders that stay."""
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+_Read = TypeVar("_Read")
+
+_log = structlog.get_logger()
+
+
+def read_or_set_aside(
+    path: Path, read: Callable[[bytes], _Read], event: str, what_to_do: str, *, refused: type[Exception] = ValueError
+) -> _Read | None:
+    """What a small file says; None when it is not there, or the disk or `read` (by `refused`) cannot read it.
+
+    That is told in the log, and the file kept beside as .damaged: one bad block may not keep the agent down.
+    """
+    try:
+        return read(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, refused) as error:
+        # what a file says that cannot be read may not stand in a log
+        text = str(error) if isinstance(error, OSError) else type(error).__name__
+    _log.error(event, path=str(path), error=text, what_to_do=what_to_do)
+    with suppress(OSError):
+        path.replace(path.with_name(path.name + ".damaged"))
+    return None
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:

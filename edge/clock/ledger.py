@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import Lock
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from edge.clock.clock import EARLIEST_NS, LATEST_NS
-from edge.durable import replace_file
+from edge.durable import read_or_set_aside, replace_file
 from protocols.errors import DecodeError
 from protocols.link import Lane
 from protocols.wire import decode_batch
@@ -172,13 +172,8 @@ def _numbers(newest: Callable[[Lane], int], more: int) -> dict[str, int]:
 
 
 def _read(path: Path) -> _Kept:
-    try:
-        found = _KEPT.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return _Kept()
-    except ValidationError as error:
-        _log.error("time-ledger-damaged", error=str(error), what_to_do="nothing: the next known time is kept anew")
-        return _Kept()
+    said = "nothing: the next known time is kept anew"
+    found = read_or_set_aside(path, _KEPT.validate_json, "time-ledger-damaged", said) or _Kept()
     if found.last_known_ns >= LATEST_NS:
         found.last_known_ns = 0
     return found

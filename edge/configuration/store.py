@@ -4,12 +4,9 @@ import asyncio
 from enum import StrEnum
 from pathlib import Path
 
-import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from edge.durable import replace_file
-
-_log = structlog.get_logger()
+from edge.durable import read_or_set_aside, replace_file
 
 
 class Outcome(StrEnum):
@@ -46,13 +43,8 @@ class ConfigurationStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept = _Kept()
-        try:
-            self._kept = _Kept.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return
-        except ValidationError:
-            _log.error("configuration-damaged", path=str(path), what_to_do="nothing: the hub sends it again")
+        said = "nothing: the hub sends it again"
+        self._kept = read_or_set_aside(path, _Kept.model_validate_json, "configuration-damaged", said) or _Kept()
 
     @property
     def applied(self) -> Version | None:

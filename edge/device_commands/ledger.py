@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
-import structlog
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from edge.durable import replace_file
+from edge.durable import read_or_set_aside, replace_file
 from protocols.device_command import Outcome, Reason, Result, Value
 
 KEPT = 500  # results; the hub asks again for what it has no result of, and for at most an hour
 NAME_BYTES = 16
-
-_log = structlog.get_logger()
 
 
 class _Told(BaseModel, frozen=True):
@@ -57,17 +54,8 @@ class CommandLedger:
         """`begin` or `open` writes the file if it is not there."""
         self._path = path
         self._changing = asyncio.Lock()
-        kept = _Kept()
-        try:
-            kept = _Kept.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            pass
-        except ValidationError:
-            _log.error(
-                "command-ledger-damaged",
-                path=str(path),
-                what_to_do="nothing: commands in between are told as unconfirmed",
-            )
+        said = "nothing: commands in between are told as unconfirmed"
+        kept = read_or_set_aside(path, _Kept.model_validate_json, "command-ledger-damaged", said) or _Kept()
         self._name = kept.name
         self._entries = {entry.id: entry for entry in kept.entries}
 

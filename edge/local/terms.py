@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.durable import replace_file
+from edge.durable import read_or_set_aside, replace_file
 from protocols import ticket
 from protocols.link import PAGE_ORIGIN, TICKET_KEY
 from protocols.uplink_pb2 import Settings
@@ -30,14 +30,9 @@ class Terms:
         self._path, self._tenant, self._gateway, self._now_s = path, tenant, gateway, now_s
         self.origin = ""
         self._key = b""
-        try:
-            self._take(Settings.FromString(path.read_bytes()))
-        except FileNotFoundError:
-            return
-        except ProtobufError:
-            structlog.get_logger().error(
-                "settings-damaged", path=str(path), what_to_do="nothing: the hub sends them again"
-            )
+        said = "nothing: the hub sends them again"
+        found = read_or_set_aside(path, Settings.FromString, "settings-damaged", said, refused=ProtobufError)
+        self._take(found or Settings())
 
     def admit(self, text: str) -> "Ticket":
         """Who comes with this ticket; TicketError."""

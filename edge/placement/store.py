@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.durable import replace_file
+from edge.durable import read_or_set_aside, replace_file
 from edge.health.metrics import PLACEMENT_GROUPS_REFUSED, PLACEMENT_LIMITS_REFUSED
 from models.screening.placement import AgeGroup, Limit, Placement
 from protocols.nomenclature import TERMS, TermKind
@@ -25,13 +25,9 @@ class PlacementStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.current = PlacementMessage()
-        try:
-            self.current = PlacementMessage.FromString(path.read_bytes())
-        except FileNotFoundError:
-            return
-        except ProtobufError:
-            _log.error("placement-damaged", path=str(path), what_to_do="nothing: the hub sends it again on connecting")
+        said = "nothing: the hub sends it again on connecting"
+        found = read_or_set_aside(path, PlacementMessage.FromString, "placement-damaged", said, refused=ProtobufError)
+        self.current = found or PlacementMessage()
 
     async def save(self, placement: PlacementMessage, *, first: bool) -> bool:
         """Keep a placement; whether it was taken. `first` of its connection is the truth, a later one has to be newer.

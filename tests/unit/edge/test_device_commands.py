@@ -81,7 +81,7 @@ async def test_a_ledger_that_cannot_be_read_is_another_one(tmp_path: Path):
     await first.begin(entry())
     path.write_bytes(path.read_bytes()[:-3])
     assert CommandLedger(path).name != first.name
-    path.unlink()
+    (tmp_path / "commands.json.damaged").unlink()
     assert CommandLedger(path).name != first.name
 
 
