@@ -195,6 +195,7 @@ class Agent:
             self._ledger.begin(
                 spool.epoch, spool.newest, self._clock.now_ns(), known=self._clock.is_known, held=spool.held
             )
+            await asyncio.to_thread(self._ledger.save)
             placements = PlacementStore(self._settings.state_dir / "placement.pb")
             parts = self._join(identity, spool, placements, keeper, offers)
             async with Supervisor(fatal=(EpochConflictError, WriterEndedError)) as services:

@@ -70,11 +70,13 @@ _KEPT = TypeAdapter(_Kept)
 
 
 class TimeLedger:
-    """Read once at start; every change is on the disk when its method returns, or, where that refuses it, told and tried again with the next."""
+    """Read once at start. A change holds at once; `save` brings it to the disk, and is for a thread: a disk may hang."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
+        self._changes, self._saved = 0, 0
+        self._is_refused = False
         self._kept = _read(path)
 
     @property
@@ -82,10 +84,33 @@ class TimeLedger:
         """The last time that was known and kept, no earlier than any agent can have run."""
         return max(EARLIEST_NS, self._kept.last_known_ns)
 
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether the disk has not taken all of it yet."""
+        return self._changes != self._saved
+
     def keep(self, now_ns: int) -> None:
         """The time is known, and it is this."""
         self._kept.last_known_ns = now_ns
-        self._write()
+        self._changes += 1
+
+    def save(self) -> None:
+        """Write what has changed. What the disk refuses is told once, and stays unsaved: a full disk keeps nobody from learning the time."""
+        with self._lock:
+            changes = self._changes
+            if changes == self._saved:
+                return
+            kept = _Kept(self._kept.last_known_ns, list(self._kept.runs))  # which changes meanwhile
+            try:
+                replace_file(self._path, json.dumps(asdict(kept)).encode())
+            except OSError as error:
+                if not self._is_refused:
+                    _log.error(
+                        "time-not-kept", error=str(error), what_to_do="look at the disk; it is tried again every second"
+                    )
+                self._is_refused = True
+            else:
+                self._saved, self._is_refused = changes, False
 
     def begin(
         self,
@@ -111,13 +136,13 @@ class TimeLedger:
             self._kept.runs.append(Run(epoch.hex(), now_ns, _numbers(newest, 1)))
         if self._kept.runs:
             self._shorten()
-            self._write()
+            self._changes += 1
 
     def doubt(self, epoch: bytes, newest: Callable[[Lane], int], now_ns: int) -> None:
         """From here on the time is not known any more; the clock runs on from what it was."""
         self._kept.runs.append(Run(epoch.hex(), now_ns, _numbers(newest, 1), doubted=True))
         self._shorten()
-        self._write()
+        self._changes += 1
 
     def learned(self, shift_ns: int, uncertainty_ns: int, newest: Callable[[Lane], int], now_ns: int) -> None:
         """The time is known: this run's batches are behind it by so much."""
@@ -156,15 +181,6 @@ class TimeLedger:
                 what_to_do="their batches keep the times that the clock showed",
             )
             self._kept.runs = self._kept.runs[-RUNS_KEPT:]
-
-    def _write(self) -> None:
-        with self._lock:
-            try:
-                replace_file(self._path, json.dumps(asdict(self._kept)).encode())
-            except OSError as error:  # a full disk may not keep anybody from learning the time
-                _log.error(
-                    "time-not-kept", error=str(error), what_to_do="look at the disk; it is tried again every minute"
-                )
 
 
 def _numbers(newest: Callable[[Lane], int], more: int) -> dict[str, int]:

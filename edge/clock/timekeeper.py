@@ -41,6 +41,7 @@ class Timekeeper:
         self._wake: Callable[[Connection], None] = lambda _: None
         self._ask: Callable[[], None] = lambda: None
         self._kept_s = float("-inf")
+        self._saving: asyncio.Task[None] | None = None
         self.stepped_ns = 0  # by how much the clock was set since the agent began
 
     def join(
@@ -86,7 +87,13 @@ class Timekeeper:
         self._end(self._clock.look(), 0)
         if self._clock.is_known and time.monotonic() - self._kept_s >= KEEP_EVERY_S:
             self._kept_s = time.monotonic()
-            await asyncio.to_thread(self._ledger.keep, self._clock.now_ns())
+            self._ledger.keep(self._clock.now_ns())
+        self._save()
+
+    def _save(self) -> None:
+        """Beside the loop, and nobody waits for it: on a disk that hangs alarms go out all the same. `look` tries again what was refused."""
+        if self._ledger.is_unsaved and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.create_task(asyncio.to_thread(self._ledger.save))
 
     def hub_time(self) -> HubTime | None:
         """What is known of the hub's clock against the monotonic one."""
@@ -112,6 +119,7 @@ class Timekeeper:
             return
         if step.doubted:
             self._ledger.doubt(self._spool.epoch, self._spool.newest, self._clock.now_ns())
+            self._save()
             _log.error(
                 "clock-doubted",
                 system_ns=time.time_ns(),
@@ -120,6 +128,7 @@ class Timekeeper:
             return
         if step.learned:
             self._ledger.learned(step.by_ns, uncertainty_ns, self._spool.newest, self._clock.now_ns())
+            self._save()
         self.stepped_ns += step.by_ns
         for tell in self._tell:
             tell(step.by_ns)

@@ -34,7 +34,9 @@ def test_a_clock_that_cannot_be_right_is_raised_to_the_last_known_time_and_is_no
 ):
     save_identity(tmp_path, Authority().identity("127.0.0.1:1"))
     known_ns = time.time_ns()
-    TimeLedger(tmp_path / "clock.json").keep(known_ns)
+    ledger = TimeLedger(tmp_path / "clock.json")
+    ledger.keep(known_ns)
+    ledger.save()
     machine = Machine(wrong_ns)
     assert raise_clock(tmp_path, machine.set_ns, machine.system_ns) == known_ns
     assert known_ns <= machine.system_ns() < known_ns + HOUR_NS
@@ -55,7 +57,9 @@ def test_a_clock_that_cannot_be_right_is_raised_to_the_last_known_time_and_is_no
 
 def test_the_hub_teaches_the_time_where_the_clock_was_raised(tmp_path: Path):
     known_ns = time.time_ns()
-    TimeLedger(tmp_path / "clock.json").keep(known_ns)
+    ledger = TimeLedger(tmp_path / "clock.json")
+    ledger.keep(known_ns)
+    ledger.save()
     machine = Machine(0)
     raise_clock(tmp_path, machine.set_ns, machine.system_ns)
     clock = GatewayClock(
@@ -77,7 +81,9 @@ def test_without_a_known_time_the_begin_of_the_certificate_is_one_that_has_been(
 
 
 def test_a_clock_that_may_be_right_stays(tmp_path: Path):
-    TimeLedger(tmp_path / "clock.json").keep(time.time_ns() - HOUR_NS)
+    ledger = TimeLedger(tmp_path / "clock.json")
+    ledger.keep(time.time_ns() - HOUR_NS)
+    ledger.save()
     machine = Machine(time.time_ns())
     before_ns = machine.system_ns()
     assert raise_clock(tmp_path, machine.set_ns, machine.system_ns) == 0

@@ -20,6 +20,7 @@ def time_kept(path: Path) -> bool:
     ledger = TimeLedger(path)
     assert ledger.last_known_ns == EARLIEST_NS
     ledger.keep(EARLIEST_NS + 5)
+    ledger.save()
     return TimeLedger(path).last_known_ns == EARLIEST_NS + 5
 
 

@@ -1,7 +1,8 @@
 """The gateway's time: whom it believes, what it remembers over a restart, and what the hub's stamps tell. Clocks are simulated here."""
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -10,6 +11,8 @@ import pytest
 
 from edge.clock import Exchange, GatewayClock, HubClock, TimeLedger
 from edge.clock.ledger import EARLIEST_NS
+from edge.clock.timekeeper import Timekeeper
+from edge.spool import Spool
 from protocols.link import Lane
 from protocols.nomenclature import HEART_RATE, V_FIB
 from protocols.record import (
@@ -26,6 +29,7 @@ from protocols.record import (
 )
 from protocols.wire import decode_batch, decode_record, encode_batch
 from protocols.wire.moved import TIME_UNCERTAIN
+from tests.fixtures.waiting import until, until_asked
 
 S = NS_PER_S
 NOW = 1_800_000_000 * S
@@ -169,6 +173,7 @@ def test_batches_of_a_time_that_was_doubted_are_put_right_by_what_is_learned_and
         ledger.keep(NOW)
         ledger.begin(EPOCH, newest(3), NOW, known=True)
         ledger.doubt(EPOCH, newest(7), NOW)
+        ledger.save()
         data = batch_of(8, Lane.NUMERIC, NOW + S, reading)
         if end == "learned":
             ledger.learned(3600 * S, 5, newest(8), NOW + 3610 * S)
@@ -226,6 +231,7 @@ def newest(n: int) -> Callable[[Lane], int]:
 def test_batches_of_a_run_without_a_time_are_put_right_when_it_is_learned_and_others_are_not(tmp_path: Path):
     ledger = TimeLedger(tmp_path / "clock.json")
     ledger.keep(NOW)
+    ledger.save()
     ledger = TimeLedger(tmp_path / "clock.json")
     assert ledger.last_known_ns == NOW
     ledger.begin(EPOCH, newest(7), NOW, known=False)
@@ -242,6 +248,7 @@ def test_batches_of_a_run_without_a_time_are_put_right_when_it_is_learned_and_ot
     }
     assert all(ledger.right(EPOCH, lane, 8, data) == data for lane, data in made.items()), "nobody knows yet"
     ledger.learned(3600 * S, 5, newest(8), NOW + 3610 * S)
+    ledger.save()
     for reader in (ledger, TimeLedger(tmp_path / "clock.json")):
         sent = {lane: decode_batch(reader.right(EPOCH, lane, 8, data)) for lane, data in made.items()}
         assert {b.closed_ns for b in sent.values()} == {NOW + 3603 * S}
@@ -262,6 +269,7 @@ def test_batches_of_a_run_without_a_time_are_put_right_when_it_is_learned_and_ot
 def test_a_run_that_ended_without_a_time_lies_between_the_last_known_one_and_the_next(tmp_path: Path):
     first = TimeLedger(tmp_path / "clock.json")
     first.begin(EPOCH, newest(0), EARLIEST_NS, known=False)
+    first.save()
     data = batch_of(
         1, Lane.NUMERIC, EARLIEST_NS + S, Observation(MONITOR, HEART_RATE, 60.0, "/min", Times(EARLIEST_NS))
     )
@@ -284,12 +292,15 @@ def test_many_starts_without_a_time_forget_no_batch_that_may_still_be_sent(tmp_p
         if start == 2:
             ledger.learned(3600 * S, 0, lambda _: made[0] + 1, NOW + 3600 * S)
             made[0] += 1
+        ledger.save()
     assert made[0] == 41
     right = decode_record(decode_batch(ledger.right(EPOCH, Lane.NUMERIC, 2, data)).records[0].record)
     assert right.times.gateway_ns == NOW + 3600 * S
     assert len(ledger._kept.runs) <= 43, "a run that made nothing is not kept"
     held[0] = (30, 41)
-    TimeLedger(tmp_path / "clock.json").begin(EPOCH, lambda _: made[0], NOW, known=False, held=lambda _: held)
+    ledger = TimeLedger(tmp_path / "clock.json")
+    ledger.begin(EPOCH, lambda _: made[0], NOW, known=False, held=lambda _: held)
+    ledger.save()
     assert len(TimeLedger(tmp_path / "clock.json")._kept.runs) <= 14, "nor one whose batches are gone"
 
 
@@ -298,13 +309,60 @@ def test_a_disk_that_takes_nothing_keeps_nobody_from_learning_the_time(tmp_path:
     ledger = TimeLedger(folder / "clock.json")  # which is not there
     ledger.begin(EPOCH, newest(0), NOW, known=False)
     ledger.learned(3600 * S, 0, newest(1), NOW + 3600 * S)
+    ledger.save()
     data = batch_of(1, Lane.NUMERIC, NOW, Observation(MONITOR, HEART_RATE, 60.0, "/min", Times(NOW)))
     assert decode_batch(ledger.right(EPOCH, Lane.NUMERIC, 1, data)).closed_ns == NOW + 3600 * S
+    assert ledger.is_unsaved
     folder.mkdir()
-    ledger.keep(NOW + 3660 * S)
+    ledger.save()
+    assert not ledger.is_unsaved
     assert (
         decode_batch(TimeLedger(folder / "clock.json").right(EPOCH, Lane.NUMERIC, 1, data)).closed_ns == NOW + 3600 * S
     )
+
+
+@asynccontextmanager
+async def doubted(tmp_path: Path, ledger: TimeLedger) -> AsyncGenerator[Timekeeper]:
+    """A gateway whose clock has just jumped by ten years."""
+    machine = Machine(NOW)
+    clock = machine.clock(NOW - S)
+    spool = await Spool.open(tmp_path / "spool", clock.now_ns)
+    try:
+        keeper = Timekeeper(clock, ledger, spool, SourcePath("ward3"))
+        await keeper.look()
+        assert clock.is_known
+        machine.set_ns += 10 * 365 * 86_400 * S
+        await keeper.look()
+        assert not clock.is_known
+        yield keeper
+    finally:
+        await spool.close()
+
+
+async def test_a_doubt_that_the_disk_refused_is_written_when_it_can_be_though_the_time_is_still_not_known(
+    tmp_path: Path,
+):
+    path = tmp_path / "state" / "clock.json"
+    async with doubted(tmp_path, TimeLedger(path)) as keeper:
+        path.parent.mkdir()
+
+        async def written() -> bool:
+            await keeper.look()
+            return path.exists()
+
+        await until_asked(written, within_s=10)
+    (run,) = TimeLedger(path)._kept.runs
+    assert run.doubted
+
+
+async def test_nobody_waits_for_a_disk_that_hangs_under_the_ledger(tmp_path: Path):
+    path = tmp_path / "clock.json"
+    ledger = TimeLedger(path)
+    with ledger._lock:  # as the thread holds it that stands in a write
+        async with doubted(tmp_path, ledger) as keeper:
+            await keeper.look()
+            assert not path.exists()
+    await until(path.exists, within_s=10)
 
 
 def test_a_ledger_that_cannot_be_read_is_begun_anew(tmp_path: Path):
@@ -312,4 +370,5 @@ def test_a_ledger_that_cannot_be_read_is_begun_anew(tmp_path: Path):
     ledger = TimeLedger(tmp_path / "clock.json")
     assert ledger.last_known_ns == EARLIEST_NS
     ledger.keep(NOW)
+    ledger.save()
     assert TimeLedger(tmp_path / "clock.json").last_known_ns == NOW
