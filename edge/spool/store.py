@@ -73,7 +73,8 @@ class Store:
         self.limits = limits
         self._clock, self._dropped = clock_ns, dropped
         self._lock = threading.Lock()
-        self._recent = Recent()
+        # Alarms in one of their own: no waveform drives out what has to go while the disk cannot be read.
+        self._recent, self._recent_alarms = Recent(), Recent()
         found = survey(directory, LOG_NAMES)
         ring, self.key_kept_in = keys.load(directory, found.needed)
         self.older_keys = len(found.needed.keys() - {ring.current.id})
@@ -114,7 +115,7 @@ class Store:
     def read(self, lane: Lane, n: int) -> bytes | None:
         """The encoded batch, None when it is not there; FrameError when its bytes are damaged, OSError when they cannot be read."""
         with self._lock:
-            recent = self._recent.get(lane, n)
+            recent = self._recent_of(lane).get(lane, n)
             if recent is not None or not self._held[lane].contains(n):
                 return recent
         entry = self.places.find(lane, n)
@@ -131,7 +132,7 @@ class Store:
     def is_recent(self, lane: Lane, n: int) -> bool:
         """Whether `read` finds the batch in memory."""
         with self._lock:
-            return self._recent.get(lane, n) is not None
+            return self._recent_of(lane).get(lane, n) is not None
 
     def held(self, lane: Lane) -> list[tuple[int, int]]:
         """The numbers that are durable, as closed ranges."""
@@ -147,6 +148,9 @@ class Store:
         """The hub has this of the lane."""
         with self._lock:
             self._stored[lane] = position.copy()
+            if lane is Lane.ALARM:
+                for first, last in position:
+                    self._recent_alarms.forget(lane, first, last)
         self.places.acknowledged(lane, list(position))
 
     def source_ends(self) -> dict[str, SourceEnd]:
@@ -221,7 +225,7 @@ class Store:
             # Placed before it is held: whoever finds it held finds its place.
             self.places.wrote(entries, sources, rows, arrivals)
             for entry, frame in zip(entries, frames, strict=True):
-                self._recent.add(frame)
+                self._recent_of(frame.lane).add(frame)
                 self._held[Lane(frame.lane)].add(frame.n)
                 SPOOL_WRITTEN.inc(entry.location.size)
             for row in rows:
@@ -459,10 +463,13 @@ class Store:
                     SPOOL_GIVEN_UP.labels(lane=lane.name.lower(), reason=SPOOL_FULL).inc(last - first + 1)
                 self._dropped(lane, first, last)
 
+    def _recent_of(self, lane: int) -> Recent:
+        return self._recent_alarms if lane == Lane.ALARM else self._recent
+
     def _gone(self, lane: Lane, first: int, last: int) -> None:
         """Within the lock: these are not to be read any more."""
         self._held[lane].remove(first, last)
-        self._recent.forget(lane, first, last)
+        self._recent_of(lane).forget(lane, first, last)
 
     def _runs(self, lane: Lane, frames: list[Frame]) -> list[list[Frame]]:
         """Frames whose numbers follow each other and which the hub all has, or all has not."""

@@ -26,6 +26,7 @@ from edge.health.metrics import (
 from edge.identity import IdentityError
 from edge.spool import NotNowError
 from edge.uplink.downlink import Downlink, HubTimes
+from edge.uplink.refused import AGAIN_S, Refused
 from edge.uplink.route import Route
 from protocols.link import (
     DEVICE_COMMANDS,
@@ -72,7 +73,6 @@ _CONNECT_S = 5.0
 _LEAVE_S = 3.0  # for what is in flight, half a second of the rate
 _MOVE_S = 15.0
 MAX_TOLD = 128  # messages that wait for the connection; the eldest are asked for again
-_READ_AGAIN_S = 1.0
 _BATCH_TAG = 0x12  # field 2 of GatewayMessage, length-delimited: a batch goes out as it lies in the spool
 
 _log = structlog.get_logger()
@@ -408,7 +408,7 @@ class Uplink:
             self.wake(Connection.DATA)
 
     async def _send(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
-        news = self._news[connection]
+        news, refused = self._news[connection], Refused()
         gauge = UPLINK_IN_FLIGHT.labels(connection=connection.name.lower())
         while True:
             news.clear()
@@ -417,14 +417,19 @@ class Uplink:
                 await self._write(connection, call, message.SerializeToString())
             for message in self._traced(connection):
                 await self._write(connection, call, message.SerializeToString())
-            while self._may_send(connection) and (send := self._link.next(connection)) is not None:
+            refused.begin()
+            while self._may_send(connection) and (send := self._link.next(connection, refused.without)) is not None:
                 if isinstance(send, SendBatch):
+                    if refused.holds(send.lane) and not self._spool.is_recent(send.lane, send.n):
+                        refused.pass_over(send)
+                        continue
                     try:
                         batch = await self._batch(send.lane, send.n)
-                    except NotNowError as error:  # it keeps its place: the same is asked for next
-                        _log.warning("batch-waits-for-the-disk", reason=str(error), again_in_s=_READ_AGAIN_S)
-                        asyncio.get_running_loop().call_later(_READ_AGAIN_S, news.set)
-                        break
+                    except NotNowError as error:  # it keeps its place: the same is asked for again
+                        if refused.refuse(send):
+                            _log.warning("batch-waits-for-the-disk", reason=str(error), again_in_s=AGAIN_S)
+                            asyncio.get_running_loop().call_later(AGAIN_S, news.set)
+                        continue
                     if batch is None:
                         await asyncio.sleep(0)  # the spool tells the link that it is gone
                         break

@@ -49,7 +49,7 @@ from protocols.link.window import Window
 from protocols.uplink_pb2 import GatewayMessage, Hello
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from protocols.uplink_pb2 import Ack, Configuration, DeviceCommand, HubHello, HubMessage, Resend
 
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 LIVE_BATCHES = 40
 # Above this many ranges nothing is sent ahead of what is missing below, so that positions stay short on both sides.
 MAX_RANGES = 256
+# As many that cannot be read hold up the rest of a backlog: then it is the disk, and not a place on it.
+MAX_PASSED_OVER = 64
 HELLO_TIMEOUT_NS = 5_000_000_000
 ACK_TIMEOUT_NS = 10_000_000_000
 
@@ -185,19 +187,22 @@ class LinkSender:
         if stream is not None:
             stream.connected_ns = now_ns
 
-    def next(self, connection: Connection) -> Send | None:
-        """What to send now, None while the window is full or nothing is left. Changes nothing: `sent` does."""
+    def next(self, connection: Connection, without: "Collection[SendBatch]" = ()) -> Send | None:
+        """What to send now, None while the window is full or nothing is left. Changes nothing: `sent` does.
+
+        `without`: what cannot be read just now, and keeps its place while others go.
+        """
         stream = self._streams.get(connection)
         if stream is None or not stream.ready or stream.broken or not stream.window.has_room():
             return None
         for lane in connection.lanes:
-            n = self._live(lane)
+            n = self._live(lane, without)
             if n is not None:
                 return SendBatch(lane, n)
         if not stream.window.has_room(for_backlog=True):
             return None
         for lane in connection.lanes:
-            send = self._backlog(lane, newest=stream.looked_at)
+            send = self._backlog(lane, without, newest=stream.looked_at)
             if send is not None:
                 return send
         return None
@@ -387,31 +392,45 @@ class LinkSender:
 
     # -- the order of sending
 
-    def _live(self, lane: Lane) -> int | None:
+    def _out(self, lane: Lane, without: "Collection[SendBatch]") -> Ranges:
+        """What is not to be sent: what is taken, and what is passed over."""
+        taken = self._lanes[lane].taken
+        passed_over = [(send.n, send.n) for send in without if send.lane is lane]
+        if not passed_over:
+            return taken
+        out = Ranges(taken)
+        out.update(passed_over)
+        return out
+
+    def _live(self, lane: Lane, without: "Collection[SendBatch]") -> int | None:
         """Find the newest live batch that is not sent; on the alarm lane the oldest live one, so that an end follows its onset."""
         state = self._lanes[lane]
         floor = max(1, state.newest - LIVE_BATCHES + 1)
         held = state.held.within(floor, state.newest)
-        missing = [gap for first, last in held for gap in state.taken.missing(first, last)]
+        out = self._out(lane, without)
+        missing = [gap for first, last in held for gap in out.missing(first, last)]
         if not missing:
             return None
         n = missing[0][0] if lane is Lane.ALARM else missing[-1][1]
         touches = state.taken.contains(n - 1) or state.taken.contains(n + 1)
         return n if touches or len(state.taken) < MAX_RANGES else None
 
-    def _backlog(self, lane: Lane, *, newest: bool) -> Send | None:
+    def _backlog(self, lane: Lane, without: "Collection[SendBatch]", *, newest: bool) -> Send | None:
         """Find a stretch that never comes, or the oldest batch that is not sent, or the newest while a page looks at the past."""
         state = self._lanes[lane]
         for first, last in state.lost:
             for a, b in state.taken.missing(first, last):
                 return SendLost(lane, a, b)
+        if len(without) >= MAX_PASSED_OVER:
+            return None
+        out = self._out(lane, without)
         if newest and len(state.taken) < MAX_RANGES:
             for first, last in reversed(list(state.held)):
-                missing = list(state.taken.missing(first, last))
+                missing = list(out.missing(first, last))
                 if missing:
                     return SendBatch(lane, missing[-1][1])
         for first, last in state.held:
-            for n, _ in state.taken.missing(first, last):
+            for n, _ in out.missing(first, last):
                 return SendBatch(lane, n)
         return None
 

@@ -16,7 +16,8 @@ from edge.app import Agent
 from edge.identity import save_identity
 from edge.settings import load_settings
 from edge.spool import Limits
-from edge.uplink import ClientPapers, Route
+from edge.spool.store import Store as SpoolStore
+from edge.uplink import ClientPapers, Route, refused
 from protocols.link import Lane
 from protocols.nomenclature import HEART_RATE, SPOOL_CORRUPT, SPOOL_FULL, lead
 from protocols.record import Gap, WaveformGroup
@@ -129,6 +130,39 @@ async def test_a_backlog_that_cannot_be_read_for_a_moment_arrives_whole_and_in_i
     assert next(reads) > 6
     assert (store.lost, gaps(store)) == ([], [])
     assert [n for lane, n, _ in store.arrived if lane is Lane.ALARM] == list(range(1, 10))
+
+
+async def test_alarms_go_past_one_that_cannot_be_read_new_ones_at_once_and_those_on_the_disk_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        async with sending(tmp_path, authority, 1, Limits()) as agent:
+            for _ in range(3):
+                await agent.append(Lane.ALARM, alarm())
+        monkeypatch.setattr(refused, "MOMENT_S", 1.5)
+        real = SpoolStore.read
+
+        def read(self: SpoolStore, lane: Lane, n: int) -> bytes | None:
+            if (lane, n) == (Lane.ALARM, 1):
+                raise OSError(errno.EMFILE, "Too many open files")
+            return real(self, lane, n)
+
+        def arrived() -> list[int]:
+            return [n for lane, n, _ in store.arrived if lane is Lane.ALARM]
+
+        monkeypatch.setattr(SpoolStore, "read", read)
+        async with sending(tmp_path, authority, hub.port, Limits()) as agent:
+            await agent.append(Lane.ALARM, alarm())
+            for i in range(20):  # more than memory has room for
+                await agent.append(Lane.WAVEFORM, *(noisy_waveform(8000 * i + 1000 * j, 1000) for j in range(8)))
+            assert agent.spool.is_recent(Lane.ALARM, 4) or arrived() == [4]
+            await until(lambda: arrived() == [4], 1)
+            await until(lambda: arrived() == [4, 2, 3], 5)
+            monkeypatch.setattr(SpoolStore, "read", real)
+            await until(agent.all_acknowledged, 5)
+            await until(lambda: not agent.spool.is_recent(Lane.ALARM, 4))
+    assert (arrived(), store.lost) == ([4, 2, 3, 1], [])
 
 
 async def test_a_copied_disk_begins_a_new_spool_and_loses_nothing(tmp_path: Path):

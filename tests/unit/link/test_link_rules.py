@@ -109,6 +109,21 @@ def test_alarms_go_oldest_first_so_that_an_end_follows_its_onset():
     assert send_all(sender, ALARM) == [(Lane.ALARM, 1), (Lane.ALARM, 2), (Lane.ALARM, 3)]
 
 
+def test_what_cannot_be_read_keeps_its_place_and_others_go_past_it_until_it_is_the_disk():
+    sender = sender_with(alarm=200)
+    say_hello(sender, ALARM)
+    without = {SendBatch(Lane.ALARM, 161)}
+    assert sender.next(ALARM, without) == SendBatch(Lane.ALARM, 162)
+    assert sender.next(ALARM) == SendBatch(Lane.ALARM, 161)
+    without = {SendBatch(Lane.ALARM, n) for n in range(161, 201)}
+    assert sender.next(ALARM, without) == SendBatch(Lane.ALARM, 1)
+    without |= {SendBatch(Lane.ALARM, n) for n in range(1, 24)}
+    assert sender.next(ALARM, without) == SendBatch(Lane.ALARM, 24)
+    assert sender.next(ALARM, without | {SendBatch(Lane.ALARM, 24)}) is None
+    sender.batch_ready(Lane.ALARM, 201)
+    assert sender.next(ALARM, without | {SendBatch(Lane.ALARM, 24)}) == SendBatch(Lane.ALARM, 201)
+
+
 def test_an_alarm_goes_at_once_whatever_the_data_backlog_is():
     sender = sender_with(waveform=1_000_000)
     say_hello(sender, ALARM)
