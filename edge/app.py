@@ -280,7 +280,7 @@ class Agent:
             if taken:
                 room.place(placement)
                 devices.place(placements)
-            return taken
+            return taken and placements.is_durable
 
         async def cannot_resend(event: "CannotResend") -> None:
             await losses.report(event)

@@ -1,5 +1,6 @@
 """A small file that is there as it was or as it is to be, whatever happens in between; folders that stay."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,6 +32,45 @@ def read_or_set_aside(
     with suppress(OSError):
         path.replace(path.with_name(path.name + ".damaged"))
     return None
+
+
+class Kept:
+    """What the hub said last, in a file: written only where it is not there yet, and a disk that takes nothing ends no connection."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is read here: see `read`."""
+        self._path = path
+        self._on_disk: bytes | None = None
+
+    def read(
+        self, read: Callable[[bytes], _Read], event: str, what_to_do: str, *, refused: type[Exception] = ValueError
+    ) -> _Read | None:
+        """What is there, as `read_or_set_aside` says it."""
+
+        def known(content: bytes) -> _Read:
+            found = read(content)
+            self._on_disk = content
+            return found
+
+        return read_or_set_aside(self._path, known, event, what_to_do, refused=refused)
+
+    async def write(self, content: bytes) -> bool:
+        """Make it durable; whether it is. A refusal is logged."""
+        if content == self._on_disk:
+            return True
+        self._on_disk = None  # not known until it is written
+        try:
+            await asyncio.to_thread(replace_file, self._path, content)
+        except OSError as error:
+            _log.error(
+                "not-kept",
+                path=str(self._path),
+                reason=str(error),
+                what_to_do="make room: it is used all the same, and gone behind a restart until the hub says it again",
+            )
+            return False
+        self._on_disk = content
+        return True
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:

@@ -1,6 +1,5 @@
 """What the hub said about the local page: which pages may ask it, and by what tickets are checked. Kept on disk: the hub may be away."""
 
-import asyncio
 import base64
 import binascii
 import time
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.durable import read_or_set_aside, replace_file
+from edge.durable import Kept
 from protocols import ticket
 from protocols.link import PAGE_ORIGIN, TICKET_KEY
 from protocols.uplink_pb2 import Settings
@@ -23,15 +22,15 @@ _KEY_BYTES = 32
 
 
 class Terms:
-    """Read once at start; `save` is durable when it returns."""
+    """Read once at start; what `save` took holds at once, and behind a restart where the disk took it."""
 
     def __init__(self, path: Path, tenant: str, gateway: str, now_s: Callable[[], float] = time.time) -> None:
         """`path`: where the hub's last word is kept."""
-        self._path, self._tenant, self._gateway, self._now_s = path, tenant, gateway, now_s
+        self._kept, self._tenant, self._gateway, self._now_s = Kept(path), tenant, gateway, now_s
         self.origin = ""
         self._key = b""
         said = "nothing: the hub sends them again"
-        found = read_or_set_aside(path, Settings.FromString, "settings-damaged", said, refused=ProtobufError)
+        found = self._kept.read(Settings.FromString, "settings-damaged", said, refused=ProtobufError)
         self._take(found or Settings())
 
     def admit(self, text: str) -> "Ticket":
@@ -54,7 +53,7 @@ class Terms:
     async def save(self, settings: Settings) -> None:
         """Keep what the hub says now."""
         self._take(settings)
-        await asyncio.to_thread(replace_file, self._path, settings.SerializeToString())
+        await self._kept.write(settings.SerializeToString(deterministic=True))
 
     def _take(self, settings: Settings) -> None:
         said = {one.key: one.value for one in settings.settings}

@@ -1,13 +1,12 @@
 """The newest placement on disk, and what it means for the screening of a device. A pseudonym at most, no identity."""
 
-import asyncio
 import math
 from pathlib import Path
 
 import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
-from edge.durable import read_or_set_aside, replace_file
+from edge.durable import Kept
 from edge.health.metrics import PLACEMENT_GROUPS_REFUSED, PLACEMENT_LIMITS_REFUSED
 from models.screening.placement import AgeGroup, Limit, Placement
 from protocols.nomenclature import TERMS, TermKind
@@ -21,23 +20,25 @@ _log = structlog.get_logger()
 
 
 class PlacementStore:
-    """Read once at start; `save` is durable when it returns."""
+    """Read once at start; `is_durable` says whether what `save` took is on disk too."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._kept = Kept(path)
+        self.is_durable = True
         said = "nothing: the hub sends it again on connecting"
-        found = read_or_set_aside(path, PlacementMessage.FromString, "placement-damaged", said, refused=ProtobufError)
+        found = self._kept.read(PlacementMessage.FromString, "placement-damaged", said, refused=ProtobufError)
         self.current = found or PlacementMessage()
 
     async def save(self, placement: PlacementMessage, *, first: bool) -> bool:
-        """Keep a placement; whether it was taken. `first` of its connection is the truth, a later one has to be newer.
+        """Go by a placement, and keep it; whether it was taken. `first` of its connection is the truth, a later one has to be newer.
 
         A hub that was restored from a backup counts its versions from there: what it says on connecting holds.
         """
         if not first and placement.version <= self.current.version:
+            _log.warning("placement-not-newer", version=placement.version)
             return False
-        await asyncio.to_thread(replace_file, self._path, placement.SerializeToString())
-        self.current = placement
+        self.current, self.is_durable = placement, False
+        self.is_durable = await self._kept.write(placement.SerializeToString(deterministic=True))
         return True
 
     def of(self, device: str) -> Placement:

@@ -322,8 +322,6 @@ class Uplink:
             applied = GatewayMessage(placement_applied=PlacementApplied(version=placement.version))
             if connection not in self._leaving:  # the next stream begins with the placement
                 await self._write(connection, call, applied.SerializeToString())
-        else:
-            _log.warning("placement-not-newer", version=placement.version)
 
     async def _resend(
         self, connection: Connection, asked: ResendAsked, call: "grpc.aio.StreamStreamCall[bytes, bytes]"

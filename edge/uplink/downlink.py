@@ -73,8 +73,8 @@ def _not_updated(_: UpdateOffered | UpdateChunkReceived) -> None:
 class Downlink:
     """What the agent does with what the hub sends.
 
-    `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk. `greeted`: the hub has said
-    hello on the data connection, and asks for commands to devices.
+    `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk: one that the disk
+    did not take is gone by, and not told to be applied. `greeted`: the hub has said hello on the data connection, and asks for commands to devices.
     """
 
     placed: Callable[[Placement, bool], Awaitable[bool]]

@@ -6,12 +6,14 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 
 from edge.clock import GatewayClock, Step
+from edge.local.terms import Terms
 from edge.placement import PlacementStore
 from edge.supervisor import Supervisor
 from models.screening.placement import AgeGroup
+from protocols.link import PAGE_ORIGIN
 from protocols.nomenclature import HEART_RATE, SPO2
 from protocols.record import NS_PER_S
-from protocols.uplink_pb2 import Limit, PlacedBed, Placement
+from protocols.uplink_pb2 import Limit, PlacedBed, Placement, Setting, Settings
 from tests.fixtures.waiting import until
 
 
@@ -99,6 +101,40 @@ async def test_a_restored_hubs_first_placement_is_taken_though_its_version_is_lo
     assert not store.of("amp").paced
     assert PlacementStore(path).current.version == 3
     assert await store.save(Placement(version=4), first=False)
+
+
+async def test_a_disk_that_takes_nothing_keeps_nobody_from_going_by_what_the_hub_says(tmp_path: Path):
+    path = tmp_path / "placement.pb"
+    store, placed = PlacementStore(path), Placement(version=5, beds=[PlacedBed(devices=["amp"], paced=True)])
+    await store.save(Placement(version=4), first=True)
+    assert store.is_durable
+    (tmp_path / "placement.pb.new").mkdir()  # nothing can be written: any OSError will do
+    assert await store.save(placed, first=True)
+    assert (store.of("amp").paced, store.is_durable) == (True, False)
+    assert PlacementStore(path).current.version == 4
+    (tmp_path / "placement.pb.new").rmdir()
+    assert await store.save(placed, first=True)
+    assert (store.is_durable, PlacementStore(path).current) == (True, placed)
+    terms, settings = (
+        Terms(tmp_path / "settings.pb", "t", "g"),
+        Settings(settings=[Setting(key=PAGE_ORIGIN, value="x")]),
+    )
+    (tmp_path / "settings.pb.new").mkdir()
+    await terms.save(settings)
+    assert terms.origin == "x"
+
+
+async def test_what_is_on_the_disk_already_is_not_written_again(tmp_path: Path):
+    placed = Placement(version=5, beds=[PlacedBed(devices=["amp"])])
+    settings = Settings(settings=[Setting(key=PAGE_ORIGIN, value="x")])
+    for _ in range(2):  # the second finds it there
+        store, terms = PlacementStore(tmp_path / "placement.pb"), Terms(tmp_path / "settings.pb", "t", "g")
+        assert await store.save(placed, first=True)
+        await terms.save(settings)
+        assert store.is_durable
+        for name in ("placement.pb.new", "settings.pb.new"):  # from now on nothing can be written
+            (tmp_path / name).mkdir(exist_ok=True)
+    assert Terms(tmp_path / "settings.pb", "t", "g").origin == "x"
 
 
 async def test_a_limit_in_another_unit_or_without_a_finite_bound_is_refused_and_counted_and_the_others_are_used(
