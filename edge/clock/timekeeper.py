@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edge.clock.clock import GatewayClock, Step
+from edge.clock.clock import EARLIEST_NS, LATEST_NS, GatewayClock, Step
 from edge.clock.hub_clock import Exchange, HubClock, HubTime
-from edge.clock.ledger import EARLIEST_NS, KEEP_EVERY_S, TimeLedger
+from edge.clock.ledger import KEEP_EVERY_S, TimeLedger
 from edge.health.metrics import CLOCK_STEPS
 from protocols.link import Connection, Lane
 from protocols.nomenclature import EVT_CLOCK_STEP
@@ -74,8 +74,8 @@ class Timekeeper:
 
     def answered(self, sent_ns: int, hub_received_ns: int, hub_sent_ns: int, back_ns: int) -> None:
         """Take an exchange of stamps with the hub; sent and back are of the monotonic clock."""
-        if hub_received_ns < EARLIEST_NS:
-            return  # a hub that has no time itself
+        if not (EARLIEST_NS <= hub_received_ns < LATEST_NS and EARLIEST_NS <= hub_sent_ns < LATEST_NS):
+            return  # a hub that has no time itself, or has lost it
         told = self._hub.add(Exchange(sent_ns, hub_received_ns, hub_sent_ns, back_ns))
         expected = self._clock.expected(told.offset_ns, told.uncertainty_ns)
         self._begin(expected)

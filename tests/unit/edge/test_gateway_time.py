@@ -96,6 +96,25 @@ def test_a_hub_that_disagrees_is_believed_where_nothing_disciplines_the_machines
     assert clock.now_ns() == NOW + (ahead_s * S if taken else 0)
 
 
+@pytest.mark.parametrize(
+    ("wrong_s", "taken"), [(0, False), (4_070_908_799, True), (4_070_908_800, False), (2**33, False)]
+)
+async def test_a_hub_that_says_1970_or_2099_is_not_believed(tmp_path: Path, wrong_s: int, taken: bool):
+    clock = Machine(0).clock(NOW)
+    spool = await Spool.open(tmp_path / "spool", clock.now_ns)
+    try:
+        keeper = Timekeeper(clock, TimeLedger(tmp_path / "clock.json"), spool, MONITOR)
+        keeper.answered(0, wrong_s * S, wrong_s * S, 0)
+        assert (clock.is_known, keeper.hub_time() is not None) == (taken, taken)
+        if not taken:
+            keeper.answered(0, NOW + S, wrong_s * S, 0)
+            assert clock.now_ns() == NOW, "half of it is no better"
+            keeper.answered(0, NOW + S, NOW + S, 0)
+            assert (clock.is_known, clock.now_ns()) == (True, NOW + S)
+    finally:
+        await spool.close()
+
+
 YEARS = 365 * 86_400
 
 
