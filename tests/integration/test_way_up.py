@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from hub.upstream.intake import shared
 from hub.upstream.outbox import Outbox
 from protocols.link import Lane, LinkSender
 from protocols.nomenclature import HEART_RATE, QUEUE_OVERFLOW
-from protocols.record import Gap, Record, SourcePath, WaveformGroup
+from protocols.record import DeviceEvent, Evidence, Gap, Record, SourcePath, WaveformGroup
 from protocols.uplink_pb2 import Batch, Envelope
 from protocols.wire import MAX_MESSAGE_BYTES, encode_record, records_of
 from protocols.wire.batch import Received
@@ -103,6 +104,39 @@ async def test_a_group_that_its_origin_makes_too_large_goes_up_in_halves_and_hol
     assert [part.first_sample for part in parts if isinstance(part, WaveformGroup)] == [0, group.n // 2, group.n]
     samples = np.concatenate([part.array() for part in parts[:2] if isinstance(part, WaveformGroup)], axis=1)
     assert (samples == group.array()).all()
+
+
+async def test_an_alarm_that_its_origin_makes_too_large_goes_up_once_though_a_kill_comes_before_its_row_is_done(
+    hub_database: Local, worker: Database, tmp_path: Path
+):
+    strip = noisy_waveform(0, (MAX_MESSAGE_BYTES - 450) // 4)
+    large = alarm(evidence=Evidence("vf", "1", strip))
+    assert len(encode_record(large).SerializeToString()) < MAX_MESSAGE_BYTES
+    outbox = Outbox(worker)
+
+    async def is_empty() -> bool:
+        return not await outbox.look(alarms=True, most=1)
+
+    made: list[list[int]] = []
+    for life in ("killed", "next"):  # the row is there again, and nothing of it was noted as passed
+        assert put(hub_database, Lane.ALARM, 1, large) > MAX_MESSAGE_BYTES
+        spool, passed = await Spool.open(tmp_path / "spool", lambda: T0_NS), Passed(tmp_path / f"{life}.sqlite3")
+        try:
+            link = LinkSender("t", "hospital-a", spool.epoch, agent_version="1", features=())
+            for lane in Lane:
+                link.spool_opened(lane, spool.held(lane), spool.newest(lane))
+            forwarder = Forwarder(outbox, spool, link, lambda _connection: None, passed)
+            forwarding = asyncio.create_task(forwarder.run(alarms=True))
+            await until_asked(is_empty, 30)
+            forwarding.cancel()
+            made.append([spool.newest(lane) for lane in (Lane.ALARM, Lane.EVENT)])
+            bare, told = (read(spool.read(lane, 1) or b"") for lane in (Lane.ALARM, Lane.EVENT))
+        finally:
+            await spool.close()
+            passed.close()
+        assert bare == [replace(large, evidence=None)]
+        assert [type(record) for record in told] == [DeviceEvent]
+    assert made == [[1, 1]] * 2
 
 
 @pytest.mark.req("IOT-5.3b", surface="protocol")

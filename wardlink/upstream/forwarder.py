@@ -78,23 +78,26 @@ class Forwarder:
     def _append_parts(
         self, lane: Lane, envelopes: "Sequence[Envelope]", arrivals: Sequence[Arrival]
     ) -> "list[asyncio.Future[int]]":
-        """As one batch, or as several where their origins make it too large; the mark stands in the last."""
+        """As one batch, or as several where their origins make it too large; the mark stands in the last of `lane`, where it is looked for."""
         try:
-            durable = self._spool.append(lane, envelopes, arrivals)
+            return [self._put(lane, envelopes, arrivals)]
         except TooLargeError:
-            if len(envelopes) == 1:
-                parts = _smaller(envelopes[0])
-            else:
-                half = len(envelopes) // 2
-                parts = [(lane, envelopes[:half]), (lane, envelopes[half:])]
-            marks = [() for _ in parts[1:]] + [arrivals]
-            return [
-                future
-                for (where, part), mark in zip(parts, marks, strict=False)
-                for future in self._append_parts(where, part, mark)
-            ]
+            half = len(envelopes) // 2
+            parts = [(lane, envelopes[:half]), (lane, envelopes[half:])] if half else _smaller(envelopes[0])
+        own = [part for where, part in parts if where is lane]
+        writing = [one for where, part in parts if where is not lane for one in self._append_parts(where, part, ())]
+        for part in own[:-1]:
+            writing += self._append_parts(lane, part, ())
+        if own:
+            writing += self._append_parts(lane, own[-1], arrivals)
+        elif arrivals:
+            writing.append(self._put(lane, (), arrivals))
+        return writing
+
+    def _put(self, lane: Lane, envelopes: "Sequence[Envelope]", arrivals: Sequence[Arrival]) -> "asyncio.Future[int]":
+        durable = self._spool.append(lane, envelopes, arrivals)
         durable.add_done_callback(lambda future: self._durable(lane, arrivals, future))
-        return [durable]
+        return durable
 
     def _durable(self, lane: Lane, arrivals: Sequence[Arrival], future: "asyncio.Future[int]") -> None:
         if future.cancelled() or future.exception() is not None:
