@@ -129,6 +129,7 @@ class DevicePipeline:
     def clock_stepped(self, by_ns: int) -> None:
         """The gateway's clock was set forward by `by_ns`."""
         self._heard_ns += by_ns
+        self._interrupted = {source: end_ns + by_ns for source, end_ns in self._interrupted.items()}
         self._screened.clock_stepped(by_ns)
 
     def acknowledge(self, alarm: "UUID") -> None:
@@ -309,10 +310,9 @@ class DevicePipeline:
                 end_ns = self._interrupted.get(record.source)
                 if end_ns is not None:
                     del self._interrupted[record.source]
-                    times = Times(record.times.gateway_ns)
-                    yield Gap(
-                        record.source, end_ns, record.times.best_ns, DEVICE_RESTART, recoverable=False, times=times
-                    )
+                    # a decoder's estimate of the first sample may lie before what it told of the last
+                    to_ns, times = max(end_ns, record.times.best_ns), Times(record.times.gateway_ns)
+                    yield Gap(record.source, end_ns, to_ns, DEVICE_RESTART, recoverable=False, times=times)
             yield record
 
     def _make_known(self) -> None:

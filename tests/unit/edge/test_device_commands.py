@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -27,7 +27,7 @@ from firmware_adapters.simulate.cyton import Board
 from models.screening.placement import Placement
 from protocols.cyton_registers import ChannelRegister, channel_registers
 from protocols.device_command import Command, Kind, Outcome, Parameter, Reason, RefusedError, Result, Value, fitting
-from protocols.record import NS_PER_S, Gap, Record, WaveformGroup
+from protocols.record import NS_PER_S, Gap, Record, SourcePath, Times, WaveformGroup
 from protocols.uplink_pb2 import (
     COMMAND_OUTCOME_CONFIRMED,
     COMMAND_OUTCOME_EXPIRED,
@@ -37,6 +37,7 @@ from protocols.uplink_pb2 import (
     GatewayMessage,
 )
 from protocols.wire import encode_params
+from tests.fixtures.spool_records import waveform
 from tests.fixtures.waiting import until
 
 T0_NS = 1_790_000_000 * NS_PER_S
@@ -218,6 +219,24 @@ async def test_a_command_that_comes_twice_is_done_once_and_answered_each_time(tm
     assert bench.board.switched == 1
     (offer,) = next(m.commands_offered for m in bench.told if m.WhichOneof("message") == "commands_offered").devices
     assert [(offer.device, [c.code for c in offer.commands])] == [("amp", ["channel-power", "reset"])]
+
+
+@pytest.mark.parametrize(
+    ("stepped_s", "next_s", "gap_s"),
+    [(0, 3, (1, 3)), (-3600, 3, (-3599, -3597)), (3600, 3, (3601, 3603)), (0, 0.9, (1, 1))],
+)
+async def test_a_gap_behind_a_command_ends_no_earlier_than_it_begins_though_the_clock_is_set_meanwhile(
+    tmp_path: Path, stepped_s: int, next_s: float, gap_s: tuple[int, int]
+):
+    bench = Bench(tmp_path)
+    pipeline, source = bench.devices["amp"], SourcePath("amp", ("ecg",))
+    pipeline._take([replace(waveform(0, 250), source=source)])  # a second of T0
+    pipeline._paused()
+    pipeline.clock_stepped(stepped_s * NS_PER_S)
+    at_ns = T0_NS + stepped_s * NS_PER_S + round(next_s * NS_PER_S)
+    pipeline._take([replace(waveform(250), source=source, times=Times(at_ns))])
+    (gap,) = [r for r in bench.records if isinstance(r, Gap)]
+    assert (gap.from_ns, gap.to_ns) == tuple(T0_NS + s * NS_PER_S for s in gap_s)
 
 
 async def test_a_link_that_breaks_in_the_middle_is_waited_for_and_the_board_is_asked(tmp_path: Path):
