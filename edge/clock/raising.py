@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge.clock.clock import LATEST_NS, STEP_NS
 from edge.clock.ledger import TimeLedger
+from edge.clock.system import is_synchronised
 from edge.durable import replace_file
 from edge.identity import IdentityError, load_identity
 
@@ -36,11 +37,14 @@ def raise_clock(
     state_dir: Path,
     set_ns: Callable[[int], object] = lambda ns: time.clock_settime_ns(time.CLOCK_REALTIME, ns),
     system_ns: Callable[[], int] = time.time_ns,
+    is_synchronised: Callable[[], bool] = is_synchronised,
 ) -> int:
     """Set the system's clock to the last known time, or the begin of the gateway's certificate, when it is before that or behind 2099.
 
-    What it was set to, in nanoseconds since 1970; 0: it stays. PermissionError without the right to set it.
+    What it was set to, in nanoseconds since 1970; 0: it stays, as one always does that something disciplines. PermissionError without the right to set it.
     """
+    if is_synchronised():
+        return 0  # then it is the last known time that was wrong
     least_ns = TimeLedger(state_dir / LEDGER_FILE).last_known_ns
     try:
         begin, _ = load_identity(state_dir).life()

@@ -38,7 +38,7 @@ def test_a_clock_that_cannot_be_right_is_raised_to_the_last_known_time_and_is_no
     ledger.keep(known_ns)
     ledger.save()
     machine = Machine(wrong_ns)
-    assert raise_clock(tmp_path, machine.set_ns, machine.system_ns) == known_ns
+    assert raise_clock(tmp_path, machine.set_ns, machine.system_ns, lambda: False) == known_ns
     assert known_ns <= machine.system_ns() < known_ns + HOUR_NS
     clock = GatewayClock(
         machine.system_ns,
@@ -61,7 +61,7 @@ def test_the_hub_teaches_the_time_where_the_clock_was_raised(tmp_path: Path):
     ledger.keep(known_ns)
     ledger.save()
     machine = Machine(0)
-    raise_clock(tmp_path, machine.set_ns, machine.system_ns)
+    raise_clock(tmp_path, machine.set_ns, machine.system_ns, lambda: False)
     clock = GatewayClock(
         machine.system_ns, lambda: 0, not_before_ns=known_ns, is_synchronised=lambda: False,
         is_raised=lambda: is_raised(tmp_path, machine.system_ns),
@@ -76,7 +76,7 @@ def test_without_a_known_time_the_begin_of_the_certificate_is_one_that_has_been(
     save_identity(tmp_path, identity)
     machine = Machine(0)
     begin, _ = identity.life()
-    assert raise_clock(tmp_path, machine.set_ns, machine.system_ns) == int(begin.timestamp()) * NS_PER_S
+    assert raise_clock(tmp_path, machine.set_ns, machine.system_ns, lambda: False) == int(begin.timestamp()) * NS_PER_S
     identity.check(begin)
 
 
@@ -86,6 +86,15 @@ def test_a_clock_that_may_be_right_stays(tmp_path: Path):
     ledger.save()
     machine = Machine(time.time_ns())
     before_ns = machine.system_ns()
-    assert raise_clock(tmp_path, machine.set_ns, machine.system_ns) == 0
+    assert raise_clock(tmp_path, machine.set_ns, machine.system_ns, lambda: False) == 0
     assert 0 <= machine.system_ns() - before_ns < HOUR_NS
+    assert not is_raised(tmp_path, machine.system_ns)
+
+
+@pytest.mark.parametrize("shown_ns", [0, Y2099_NS])
+def test_a_clock_that_something_disciplines_stays_whatever_was_known(tmp_path: Path, shown_ns: int):
+    TimeLedger(tmp_path / "clock.json").keep(time.time_ns())
+    machine = Machine(shown_ns)
+    assert raise_clock(tmp_path, machine.set_ns, machine.system_ns, lambda: True) == 0
+    assert 0 <= machine.system_ns() - shown_ns < HOUR_NS
     assert not is_raised(tmp_path, machine.system_ns)
