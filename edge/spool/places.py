@@ -6,7 +6,6 @@ the segments, one of them at a time, while the spool goes on. Leaves the files t
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -89,7 +88,9 @@ class Places:
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._behind = _Behind()
         self._flushed = _Behind()  # until it can be found in the index
-        self._unread: deque[tuple[int, int, int]] | None = None  # (log, segment, bytes) of an index that is begun anew
+        self._unread: list[tuple[int, int, int]] | None = (
+            None  # (log, segment, bytes) of an index that is begun anew, last first
+        )
         self._begun_s = float("-inf")
 
     def wrote(
@@ -244,8 +245,8 @@ class Places:
             if self._unread is None or self.index.damaged:
                 self._begin_anew()
             if self._unread:
-                self._read_again(*self._unread[0])
-                self._unread.popleft()
+                self._read_again(*self._unread[-1])
+                self._unread.pop()
             if self._unread is not None and not self._unread:
                 self.index.write(acknowledged=self._positions())
                 self._unread = None
@@ -259,12 +260,12 @@ class Places:
         _log.error(
             "spool-index-damaged", what_to_do="it is made anew from the segments; look at the disk if it comes again"
         )
-        unread = deque(
+        in_order = [
             (key, s.number, s.used if s.number == log.current else s.size)
             for key, log in self._logs.items()
             for s in log.in_order()
-        )
-        self._unread = unread  # before it is cleared: nobody may take the empty one for the whole
+        ]
+        self._unread = in_order[::-1]  # before it is cleared: nobody may take the empty one for the whole
         self.index.clear()
 
     def _read_again(self, key: int, number: int, used: int) -> None:
