@@ -26,7 +26,7 @@ ARRIVALS_KEPT = 1024  # of each device and lane
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
 _MOVED = {sqlite3.SQLITE_READONLY_DBMOVED, sqlite3.SQLITE_IOERR_SHORT_READ}
 
-_SCHEMA = f"""
+_SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS batch (lane INTEGER, n INTEGER, last INTEGER, closed_ns INTEGER, log INTEGER, segment INTEGER,
@@ -40,8 +40,10 @@ CREATE TABLE IF NOT EXISTS alarm (id BLOB PRIMARY KEY, segment INTEGER, record B
 CREATE TABLE IF NOT EXISTS arrival (lane INTEGER, device TEXT, identity BLOB, n INTEGER,
     PRIMARY KEY (lane, device, identity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS age (log INTEGER, segment INTEGER, since_ns INTEGER, PRIMARY KEY (log, segment)) WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA_VERSION};
 """
+_VERSION = (
+    f"PRAGMA user_version = {SCHEMA_VERSION};"  # written to a new file only: it takes a page, and a full disk has none
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,47 +91,59 @@ class IndexRefusedError(OSError):
 
 
 class Index:
-    """The index file. A file that SQLite cannot read, or of another version, is begun anew (`fresh`).
+    """The index file. One that SQLite says is damaged, or of another version, is begun anew (`fresh`).
 
     Every method raises IndexRefusedError when SQLite refuses. `damaged` is then whether trying again is of no use, and only `clear` is.
     """
 
-    def __init__(self, path: Path, seals: Seals) -> None:
-        """Open or make it. `seals`: for the records of alarms."""
+    def __init__(self, path: Path | None, seals: Seals) -> None:
+        """Open or make it; None: in memory, for as long as this object. `seals`: for the records of alarms. IndexRefusedError: the file is as it was."""
         self._path, self._seals = path, seals
         self._lock = threading.Lock()
         self.damaged = False
-        self.fresh = not path.exists()
+        self.fresh = path is None or not path.exists()
         try:
+            version = self._look()
+            if version and not self.damaged:
+                self.alarms()
+        except SealError:
+            self.damaged = True
+        except IndexRefusedError:
+            if not self.damaged:
+                self.close()
+                raise
+        if self.damaged:
+            self.clear()
+
+    def _look(self) -> int:
+        """Open the file, see whether it is whole, bring it up to this version; the version that it had (0: new)."""
+        with self._asking():
             self._db = self._open()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone() if version else ("ok",)
-            damaged = version not in (0, _OPEN_ALARMS, SCHEMA_VERSION) or verdict != "ok"
-            if version == _OPEN_ALARMS and not damaged:
-                self._seal_alarms()
-            if version and not damaged:
-                self.alarms()
-        except (sqlite3.DatabaseError, SealError, IndexRefusedError):
-            damaged = True
-        if damaged:
-            self.clear()
-        self._db.executescript(_SCHEMA)
+            self.damaged = version not in (0, _OPEN_ALARMS, SCHEMA_VERSION) or verdict != "ok"
+            if not self.damaged:
+                if version == _OPEN_ALARMS:
+                    self._seal_alarms()
+                self._db.executescript(_SCHEMA if version else _SCHEMA + _VERSION)
+            return int(version)
 
     def clear(self) -> None:
         """Begin anew with an empty file."""
+        self.damaged = True
         with self._asking():
-            if hasattr(self, "_db"):
-                self._db.close()
-            for suffix in ("", "-wal", "-shm"):
+            self._db.close()
+            for suffix in ("", "-wal", "-shm") if self._path is not None else ():
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             self._db = self._open()
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SCHEMA + _VERSION)
         self.fresh, self.damaged = True, False
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._db.close()
+            if hasattr(self, "_db"):
+                self._db.close()
 
     def write(
         self,
@@ -331,7 +345,7 @@ class Index:
             )
 
     def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, check_same_thread=False, timeout=10)
+        return sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=10)
 
 
 def _where(location: Location) -> tuple[int, int, int]:

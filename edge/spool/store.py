@@ -17,14 +17,14 @@ from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP,
 from edge.spool.ages import Ages
 from edge.spool.frame import Damage, Found, Frame, FrameError, sealed_bytes
 from edge.spool.held import records_of
-from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, IndexRefusedError, SourceEnd
+from edge.spool.index import AlarmRow, ArrivalRow, Entry, IndexRefusedError, SourceEnd
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
 from edge.spool.log import FULL, Location, SegmentLog, Spare
 from edge.spool.opening import plain_until, spool_epoch, survey
 from edge.spool.places import Places
 from edge.spool.recent import Recent
-from edge.spool.recovery import recover
+from edge.spool.starting import start
 from protocols.device_package_pb2 import Record as WireRecord
 from protocols.gaps import gaps_between, gaps_of
 from protocols.link import Lane, Position, Ranges
@@ -93,19 +93,22 @@ class Store:
             )
             for key, name in LOG_NAMES.items()
         }
-        self.index = Index(directory / "index.sqlite3", ring.at(self.epoch, _IN_INDEX, 0))
-        acknowledged = self.index.acknowledged()
-        self.recovered = recover(self.index, self._logs, lambda lane: lane in set(Lane))
-        self._stored = {lane: Position(acknowledged.get(lane, [])) for lane in Lane}
-        self._held = {lane: Ranges(self.index.held(lane)) for lane in Lane}
-        self._alive = {row.id: row.segment for row in self.index.alarms()}
-        self._ages = Ages(self.index.ages(), monotonic_ns)
+        seals = ring.at(self.epoch, _IN_INDEX, 0)
+        started = start(directory / "index.sqlite3", seals, self._logs, self._logs[WAVEFORM_LOG])
+        self.index, self.recovered = started.index, started.recovered
+        self._stored = {lane: Position(started.acknowledged.get(lane, [])) for lane in Lane}
+        self._held = {lane: Ranges(started.held[lane]) for lane in Lane}
+        self._alive = started.alive
+        self._ages = Ages(started.ages, monotonic_ns)
         self.places = Places(self.index, self._logs, clock_ns, self._is_held, self._positions)
         self.append_alarms: Callable[[Sequence[Frame]], list[Location]] = self._logs[ALARM_LOG].append
         self.wake_bulk: Callable[[], None] = lambda: None
         self._alarm_waits, self._alarm_served = threading.Event(), threading.Event()
         self._owed: list[_Owed] = []
         self._index_room_s = 0.0
+        if started.let_go:
+            known = {lane: Ranges(self.index.ranges(lane)) for lane in Lane}
+            self._owe([f for f in started.let_go if not known[Lane(f.lane)].contains(f.n)], {})
         self.newest = {lane: self._find_newest(lane) for lane in Lane}
         with suppress(OSError):
             self.keep_spares()
@@ -402,21 +405,16 @@ class Store:
 
     def _drop(self, key: int, number: int) -> None:
         log = self._logs[key]
-        found: dict[Lane, list[Frame]] = {}
-        for item in log.frames(number):
-            if isinstance(item, Found) and not item.frame.is_hole and self._is_here(item, key, number):
-                found.setdefault(Lane(item.frame.lane), []).append(item.frame)
+        found = [
+            item.frame
+            for item in log.frames(number)
+            if isinstance(item, Found) and not item.frame.is_hole and self._is_here(item, key, number)
+        ]
         holes: dict[Lane, list[Frame]] = {}
         for hole in self.places.holes_in(key, number) if key != WAVEFORM_LOG else ():
             holes.setdefault(Lane(hole.lane), []).append(self._carried(hole))
-        dropped: list[tuple[Lane, int, int]] = []
-        for lane, frames in found.items():
-            for run in self._runs(lane, frames):
-                gaps = gaps_of((records_of(f.payload) for f in run), SPOOL_FULL, recoverable=False, at_ns=self._clock())
-                holes.setdefault(lane, []).append(self._hole(lane, run[0].n, run[-1].n, gaps))
-                dropped.append((lane, run[0].n, run[-1].n))
+        dropped = self._owe(found, holes)
         spans = dict(log.segments[number].spans)
-        self._owed.append(_Owed(holes, dropped))
         try:
             self._pay()
         except OSError as error:
@@ -434,6 +432,17 @@ class Store:
             self._pay()
             for name, span in spans.items():
                 self._give_up_unread(Lane(name), span)
+
+    def _owe(self, found: Sequence[Frame], holes: dict[Lane, list[Frame]]) -> list[tuple[Lane, int, int]]:
+        """Owe the holes of batches that are let go of, beside those that are carried on; the runs of their numbers."""
+        dropped: list[tuple[Lane, int, int]] = []
+        for lane in {Lane(f.lane) for f in found}:
+            for run in self._runs(lane, [f for f in found if f.lane == lane]):
+                gaps = gaps_of((records_of(f.payload) for f in run), SPOOL_FULL, recoverable=False, at_ns=self._clock())
+                holes.setdefault(lane, []).append(self._hole(lane, run[0].n, run[-1].n, gaps))
+                dropped.append((lane, run[0].n, run[-1].n))
+        self._owed.append(_Owed(holes, dropped))
+        return dropped
 
     def _is_here(self, item: Found, key: int, number: int) -> bool:
         """Whether a frame is the one that counts: what a refused write left behind lies again in the next segment."""
@@ -495,6 +504,8 @@ class Store:
     def _find_newest(self, lane: Lane) -> int:
         """The highest number of the lane; what is missing below it, or may have been torn off above it, becomes holes."""
         covered = Ranges(self.index.ranges(lane))  # `places` has nothing of this lane that is not in it
+        for _, first, last in (run for owed in self._owed for run in owed.dropped if run[0] is lane):
+            covered.add(first, last)  # told with the segment that made room for the index
         newest = max(covered.newest, self._stored[lane].newest)
         torn = sum(t.batches for t in self.recovered.torn if LOG_OF[lane] == t.log)
         for first, last in list(covered.missing(1, newest + torn)):
