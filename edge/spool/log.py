@@ -6,6 +6,7 @@ Leaves to the spool which segments may go. Preallocation makes a write change no
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,7 +162,18 @@ class SegmentLog:
             self._begin(self.current)
 
     def append(self, frames: Sequence[Frame]) -> list[Location]:
-        """Write and make durable; OSError when the disk refuses (then none of the frames counts as written)."""
+        """Write and make durable; OSError when the disk refuses (then none of the frames counts as written).
+
+        A segment in which nothing counts then goes again: what is tried for hours may not take the disk.
+        """
+        first = self.current if self._fd >= 0 else self._highest + 1
+        try:
+            return self._append(frames)
+        except OSError:
+            self._remove_empty(first)
+            raise
+
+    def _append(self, frames: Sequence[Frame]) -> list[Location]:
         locations: list[Location] = []
         pending = bytearray()
         begin = self._position()
@@ -180,6 +192,13 @@ class SegmentLog:
         for frame, at in zip(frames, locations, strict=True):
             self.segments[at.segment].note(frame, at.offset + at.size)
         return locations
+
+    def _remove_empty(self, first: int) -> None:
+        """Those from `first` on that hold nothing and are not written to."""
+        for number in [n for n, s in list(self.segments.items()) if n >= first and not s.used]:
+            if number != self.current or self._fd < 0:
+                with suppress(OSError):
+                    self.delete(number)
 
     def read(self, location: Location) -> Found:
         """One frame; FrameError when its bytes are damaged, FileNotFoundError when the segment is gone."""

@@ -36,7 +36,7 @@ ALARM_LOG, RECORD_LOG, WAVEFORM_LOG = 1, 2, 3
 _IN_INDEX = 0  # no log: what is sealed for the index is good there only
 LOG_NAMES = {ALARM_LOG: "alarm", RECORD_LOG: "record", WAVEFORM_LOG: "waveform"}
 LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LOG, Lane.WAVEFORM: WAVEFORM_LOG}
-_RETRY_S = 1.0
+_RETRY_S, _RETRIES_GROW = 1.0, 8  # so many times as long, when the disk goes on refusing
 _MOST_BEHIND, _INDEX_ROOM_EVERY_S = 16_384, 60.0  # batches, some 5 MB
 _NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
 _SPARE_BYTES = 1 << 20  # for the holes of what goes when the disk is full
@@ -316,6 +316,7 @@ class Store:
     def _append(self, key: int, frames: Sequence[Frame], give_up: Callable[[], bool]) -> list[Entry]:
         log = self._logs[key]
         size = sum(sealed_bytes(f) for f in frames)
+        pause_s = _RETRY_S
         while True:
             if key != ALARM_LOG and log.needs_segment(size):
                 self._make_room(key, max(size, self.limits.segment_bytes))
@@ -330,12 +331,20 @@ class Store:
                     raise
                 if key == ALARM_LOG and error.errno in FULL:
                     self._ask_for_room()
-                elif key == ALARM_LOG:
-                    time.sleep(_RETRY_S)
-                elif self._alarm_waits.is_set():
+                elif key != ALARM_LOG and self._alarm_waits.is_set():
                     self._serve()
-                elif error.errno not in FULL or not self._drop_victim():
-                    self._alarm_waits.wait(_RETRY_S)
+                elif key == ALARM_LOG or error.errno not in FULL or not self._drop_victim():
+                    self._pause(key, pause_s, give_up)
+                    pause_s = min(2 * pause_s, _RETRIES_GROW * _RETRY_S)
+
+    def _pause(self, key: int, pause_s: float, give_up: Callable[[], bool]) -> None:
+        """Before the disk is asked again; not beyond an end of the spool, nor, in the thread that makes room, an alarm that waits for it."""
+        until_s = time.monotonic() + pause_s
+        while (left_s := until_s - time.monotonic()) > 0 and not give_up():
+            if key == ALARM_LOG:
+                time.sleep(min(left_s, _RETRY_S))
+            elif self._alarm_waits.wait(min(left_s, _RETRY_S)):
+                return
 
     def _ask_for_room(self) -> None:
         """An alarm has none: the thread that may let waveforms go is asked, which hears it also while it waits for the disk itself."""
@@ -375,11 +384,13 @@ class Store:
             for key, s in closed
             if s.spans and self._is_acknowledged(s.spans)
         )
-        others = sorted((-key, s.number) for key, s in closed)
-        if current and not others and self._logs[WAVEFORM_LOG].is_open:
+        empty = sorted((-key, s.number) for key, s in closed if not s.spans)
+        others = sorted((-key, s.number) for key, s in closed if s.spans)
+        if current and not closed and self._logs[WAVEFORM_LOG].is_open:
             others = [(-WAVEFORM_LOG, self._logs[WAVEFORM_LOG].current)]
             self._logs[WAVEFORM_LOG].seal()
         for key, number in [
+            *((-key, number) for key, number in empty),
             *((key, number) for _, _, key, number in done),
             *((-key, number) for key, number in others),
         ]:
