@@ -20,6 +20,7 @@ class WhenFull(Enum):
     FORGET = "the eldest is forgotten; a screen that still needs it is shown a gap, or fetches the whole state"
     REFUSE = "the sender is told to come again; what it has not got rid of it keeps"
     BREAK = "the link is given up and opened anew; what did not come is a Gap"
+    READ = "what waits is forgotten, and read again from the disk when it can be taken"
     NEVER = "it is bounded by what puts into it"
 
 
@@ -126,6 +127,14 @@ QUEUES: "Mapping[str, Queue]" = MappingProxyType(
                 WhenFull.NEVER,
                 "edge_spool_waiting",
                 "no bound: an alarm is never given up; screening makes one only when something changes, and doors refuse at their bound",
+            ),
+            Queue(
+                "spool-index",
+                65_536,
+                "batches",
+                WhenFull.READ,
+                "edge_spool_index_behind",
+                "places of durable batches while the index refuses, some 20 MB; those of alarms stay, what the others hold is in the segments",
             ),
             Queue(
                 "losses",

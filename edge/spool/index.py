@@ -9,7 +9,8 @@ It is written behind the segments, so that no append waits for it. One writing t
 import errno
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ ARRIVALS_KEPT = 1024  # of each device and lane
 # What SQLite says of a file whose bytes are wrong, or whose tables are gone; and of one that was removed or replaced beneath it.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
 _MOVED = {sqlite3.SQLITE_READONLY_DBMOVED, sqlite3.SQLITE_IOERR_SHORT_READ}
+
+# Any other refusal, at least once a minute for so long: the file is of no use, whatever the reason.
+_REFUSED_NS, _APART_NS = 300_000_000_000, 60_000_000_000
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -96,10 +100,12 @@ class Index:
     Every method raises IndexRefusedError when SQLite refuses. `damaged` is then whether trying again is of no use, and only `clear` is.
     """
 
-    def __init__(self, path: Path | None, seals: Seals) -> None:
+    def __init__(self, path: Path | None, seals: Seals, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
         """Open or make it; None: in memory, for as long as this object. `seals`: for the records of alarms. IndexRefusedError: the file is as it was."""
         self._path, self._seals = path, seals
-        self._lock = threading.Lock()
+        self._lock, self._monotonic_ns = threading.Lock(), monotonic_ns
+        self._refused_ns: tuple[int, int] | None = None  # first and last of a run of refusals
+        self._aside = False
         self.damaged = False
         self.fresh = path is None or not path.exists()
         try:
@@ -129,15 +135,23 @@ class Index:
             return int(version)
 
     def clear(self) -> None:
-        """Begin anew with an empty file."""
+        """Begin anew with an empty file. One that only refused is put aside: its bytes may be good, and its blocks are not used again."""
         self.damaged = True
         with self._asking():
             self._db.close()
-            for suffix in ("", "-wal", "-shm") if self._path is not None else ():
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            if self._path is not None:
+                self._remove(self._path)
             self._db = self._open()
             self._db.executescript(_SCHEMA + _VERSION)
-        self.fresh, self.damaged = True, False
+        self.fresh, self.damaged, self._aside, self._refused_ns = True, False, False, None
+
+    def _remove(self, path: Path) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            file = path.with_name(path.name + suffix)
+            if self._aside and file.exists():
+                file.replace(path.with_name(f"{path.name}.refused{suffix}"))
+            else:
+                file.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file."""
@@ -311,8 +325,17 @@ class Index:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", None)
             self.damaged = self.damaged or code in _MOVED or (code is not None and code & 0xFF in _DAMAGED)
+            if code != sqlite3.SQLITE_FULL and not self.damaged:
+                self._note_refusal()
             msg = f"the spool's index: {error}"
             raise IndexRefusedError(errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO, msg) from error
+
+    def _note_refusal(self) -> None:
+        now_ns = self._monotonic_ns()
+        since_ns, last_ns = self._refused_ns or (now_ns, now_ns)
+        self._refused_ns = (since_ns if now_ns - last_ns <= _APART_NS else now_ns, now_ns)
+        if now_ns - self._refused_ns[0] >= _REFUSED_NS:
+            self.damaged = self._aside = True
 
     @contextmanager
     def _writing(self) -> Generator[None]:

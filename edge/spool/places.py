@@ -15,9 +15,12 @@ from edge.spool.frame import Damage, Found
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, IndexRefusedError, SourceEnd
 from edge.spool.log import SegmentLog
 from edge.spool.recovery import Content
+from protocols.link import Lane
 
 INDEX_EVERY_NS = 30_000_000_000  # how far the index may be behind; a start reads that much of the segments
+MOST_BEHIND = 65_536  # batches that are kept for an index which takes none, some 20 MB; of alarms all are
 _ANEW_EVERY_S = 60.0  # a medium that damages each new index is not read for ever
+_ANEW = "the spool's index is damaged and begun anew from the segments"
 
 _log = structlog.get_logger()
 
@@ -50,6 +53,13 @@ class _Behind:
         """These batches are nowhere any more."""
         self.removed.append((lane, first, last))
         self.entries = {k: e for k, e in self.entries.items() if k[0] != lane or not first <= k[1] <= last}
+
+    def keep_alarms(self) -> None:
+        """Only where the batches of alarms lie, and what no segment says: the rest is read from the segments again."""
+        self.entries = {k: e for k, e in self.entries.items() if k[0] == Lane.ALARM}
+        self.holes, self.forgotten = {}, set()
+        for rows in (self.alarms, self.arrivals, self.removed):
+            rows.clear()
 
     def with_later(self, later: "_Behind") -> "_Behind":
         """Both, as if the index had not been written between them."""
@@ -92,6 +102,7 @@ class Places:
             None  # (log, segment, bytes) of an index that is begun anew, last first
         )
         self._begun_s = float("-inf")
+        self._most, self._is_short = MOST_BEHIND, False  # whether something of what is behind was let go of
 
     def wrote(
         self,
@@ -107,6 +118,9 @@ class Places:
             self._behind.sources.update((s.source, s) for s in sources)
             self._behind.alarms += alarms
             self._behind.arrivals += arrivals
+            if len(self._behind.entries) > self._most:
+                self._behind.keep_alarms()
+                self._most, self._is_short = len(self._behind.entries) + MOST_BEHIND, True
 
     def acknowledged(self, lane: int, ranges: Sequence[tuple[int, int]]) -> None:
         """The hub has these of a lane."""
@@ -196,8 +210,10 @@ class Places:
         with self._flushing:
             self._whole()
             with self._lock:
+                if self._is_short:
+                    raise IndexRefusedError(_ANEW)
                 behind, self._behind = self._behind, _Behind()
-                self._flushed = behind
+                self._flushed, self._most = behind, MOST_BEHIND
             entries = [*behind.entries.values(), *behind.holes.values()]
             ends: dict[int, tuple[int, int]] = {}
             for e in entries:
@@ -228,13 +244,12 @@ class Places:
     @property
     def is_whole(self) -> bool:
         """Whether the index can be asked: it is not damaged, and not being made."""
-        return self._unread is None and not self.index.damaged
+        return self._unread is None and not self.index.damaged and not self._is_short
 
     def _whole(self) -> Index:
         """The index, when it can be asked."""
         if not self.is_whole:
-            msg = "the spool's index is damaged and begun anew from the segments"
-            raise IndexRefusedError(msg)
+            raise IndexRefusedError(_ANEW)
         return self.index
 
     def mend(self) -> None:
@@ -242,7 +257,7 @@ class Places:
         if self.is_whole:
             return
         with self._flushing:
-            if self._unread is None or self.index.damaged:
+            if self._unread is None or self.index.damaged or self._is_short:
                 self._begin_anew()
             if self._unread:
                 self._read_again(*self._unread[-1])
@@ -260,12 +275,15 @@ class Places:
         _log.error(
             "spool-index-damaged", what_to_do="it is made anew from the segments; look at the disk if it comes again"
         )
+        with self._lock:
+            self._unread = []  # before the rest: nobody may take what is there for the whole
+            self._is_short = False
         in_order = [
             (key, s.number, s.used if s.number == log.current else s.size)
             for key, log in self._logs.items()
             for s in log.in_order()
         ]
-        self._unread = in_order[::-1]  # before it is cleared: nobody may take the empty one for the whole
+        self._unread = in_order[::-1]
         self.index.clear()
 
     def _read_again(self, key: int, number: int, used: int) -> None:

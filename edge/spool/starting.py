@@ -7,7 +7,7 @@ index is kept in memory for this run, read from the segments, and its file is le
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,13 +40,15 @@ class Started:
     let_go: list[Frame] = field(default_factory=list[Frame])
 
 
-def start(path: Path, seals: Seals, logs: Mapping[int, SegmentLog], makes_room: SegmentLog) -> Started:
+def start(
+    path: Path, seals: Seals, logs: Mapping[int, SegmentLog], makes_room: SegmentLog, monotonic_ns: Callable[[], int]
+) -> Started:
     """Open the index at `path`; of `makes_room` the oldest segment goes when the disk is full."""
     let_go: list[Frame] = []
     may_let_go, tries = bool(makes_room.segments), 0
     while True:
         try:
-            return _started(path, seals, logs, let_go)
+            return _started(Index(path, seals, monotonic_ns), logs, let_go)
         except IndexRefusedError as error:
             SPOOL_DISK_ERRORS.inc()
             tries += 1
@@ -62,11 +64,10 @@ def start(path: Path, seals: Seals, logs: Mapping[int, SegmentLog], makes_room: 
                     error=str(error),
                     what_to_do="look at the disk; until the next start the index is kept in memory",
                 )
-                return _started(None, seals, logs, let_go)
+                return _started(Index(None, seals), logs, let_go)
 
 
-def _started(path: Path | None, seals: Seals, logs: Mapping[int, SegmentLog], let_go: list[Frame]) -> Started:
-    index = Index(path, seals)
+def _started(index: Index, logs: Mapping[int, SegmentLog], let_go: list[Frame]) -> Started:
     try:
         acknowledged = index.acknowledged()
         recovered = recover(index, logs, lambda lane: lane in set(Lane))

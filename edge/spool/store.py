@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.durable import make_folder
-from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_WRITTEN
+from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_INDEX_BEHIND, SPOOL_WRITTEN
 from edge.spool.ages import Ages
 from edge.spool.frame import Damage, Found, Frame, FrameError, sealed_bytes
 from edge.spool.held import records_of
@@ -94,7 +94,7 @@ class Store:
             for key, name in LOG_NAMES.items()
         }
         seals = ring.at(self.epoch, _IN_INDEX, 0)
-        started = start(directory / "index.sqlite3", seals, self._logs, self._logs[WAVEFORM_LOG])
+        started = start(directory / "index.sqlite3", seals, self._logs, self._logs[WAVEFORM_LOG], monotonic_ns)
         self.index, self.recovered = started.index, started.recovered
         self._stored = {lane: Position(started.acknowledged.get(lane, [])) for lane in Lane}
         self._held = {lane: Ranges(started.held[lane]) for lane in Lane}
@@ -177,6 +177,7 @@ class Store:
 
     def flush_if_due(self) -> None:
         """Bring the index up to what is durable, when it is far enough behind that it is worth the pages."""
+        SPOOL_INDEX_BEHIND.set(self.places.behind)
         self.places.mend()
         if not self.places.is_whole or not self.places.is_due(self.limits.index_every_batches):
             return

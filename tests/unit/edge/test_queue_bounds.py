@@ -11,6 +11,7 @@ from edge.health import metrics
 from edge.pipeline.queues import QUEUES
 from edge.spool import Limits
 from edge.spool.frame import HEADER_BYTES
+from edge.spool.places import MOST_BEHIND
 from firmware_adapters.transport import ble, mqtt, serial
 from protocols.link import window
 from tests.fixtures.queue_reader import Made, queues_made
@@ -28,6 +29,7 @@ def test_the_table_of_queues_has_the_bounds_of_the_code():
     assert QUEUES["link"].bound == serial.LIMIT_BYTES
     assert QUEUES["spool-waveform"].bound == Limits().queue_batches
     assert QUEUES["spool-event"].bound == QUEUES["spool-numeric"].bound == Limits().queue_bytes
+    assert QUEUES["spool-index"].bound == MOST_BEHIND
     assert QUEUES["losses"].bound == Limits().total_bytes // (2 * HEADER_BYTES)
     assert QUEUES["in-flight"].bound == window.MAX_BYTES
     for bounds in BOUNDS_OF_TRANSPORTS.values():

@@ -2,13 +2,17 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge.spool import Limits, Spool, WriterEndedError
+from edge.spool import Limits, Spool, WriterEndedError, places
+from edge.spool.core import NotNowError
+from edge.spool.recent import Recent
 from protocols.link import Lane, Position
 from protocols.nomenclature import EVT_FAULT
 from protocols.record import DeviceEvent, Presence, Times
@@ -111,3 +115,50 @@ async def test_an_alarm_waits_for_nothing_that_is_done_with_the_index(tmp_path: 
             spool._retired_s = float("-inf")
             for n in range(1, 4):
                 assert await asyncio.wait_for(spool.append(Lane.ALARM, [alarm()]), 5) == n
+
+
+def refuse(spool: Spool) -> None:
+    """SQLite writes nothing more (SQLITE_READONLY), as on a medium that has gone read-only, until the file is opened anew."""
+    with spool._store.index._lock:
+        spool._store.index._db.execute("PRAGMA query_only = ON")
+
+
+async def test_an_index_that_refuses_for_minutes_is_put_aside_and_made_anew(tmp_path: Path):
+    now_ns = 0
+    spool = await Spool.open(tmp_path, lambda: T0_NS, replace(SMALL, index_every_batches=1), None, lambda: now_ns)
+    try:
+        await spool.append(Lane.EVENT, [event(0)])
+        await until(lambda: not spool._store.places.behind)
+        spool._store.index.fresh = False
+        refuse(spool)
+        for i in range(1, 40):
+            await spool.append(Lane.EVENT, [event(i)])
+            now_ns += 20_000_000_000
+            await asyncio.sleep(0.05)
+        await until(lambda: spool._store.index.fresh and not spool._store.places.behind, within_s=15)
+        assert (tmp_path / "index.sqlite3.refused").exists()
+        assert all(spool.read(Lane.EVENT, n) for n in range(1, 41))
+    finally:
+        await spool.close()
+
+
+async def test_what_waits_for_an_index_that_refuses_has_a_bound_and_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(places, "MOST_BEHIND", 100)
+    async with opened(tmp_path) as spool:
+        refuse(spool)
+        spool._store.places._begun_s = time.monotonic()  # so that it is not made anew within the minute
+        spool._store.places._most = 100
+        for i in range(350):
+            await spool.append(Lane.EVENT, [event(i)])
+            assert spool._store.places.behind <= 102
+        assert await spool.append(Lane.ALARM, [alarm()]) == 1
+        spool._store._recent = Recent()  # as when more has come since
+        assert spool.read(Lane.ALARM, 1)
+        with pytest.raises(NotNowError):
+            spool.read(Lane.EVENT, 1)
+        spool._store.places._begun_s = float("-inf")
+        await until(lambda: spool._store.places.is_whole, within_s=15)
+        assert all(spool.read(Lane.EVENT, n) for n in range(1, 351))
+        assert spool.held(Lane.EVENT) == [(1, 350)]
