@@ -107,7 +107,7 @@ def _line(row: "CommandRow") -> str:
     seen = " ".join(f"{name}={_text(value)}" for name, value in row.seen.items())
     why = ": ".join(part for part in (row.reason.replace("_", " "), row.details) if part)
     told = f"{row.state}{' (' + why + ')' if why else ''}{', the device says ' + seen if seen else ''}"
-    return f"{row.asked_at:%Y-%m-%d %H:%M:%S}  {row.command_id}  {row.code} {values}  by {row.asked_by}: {told}"
+    return f"{row.asked_at:%Y-%m-%d %H:%M:%S}  {row.command_id}  {row.code} {values}  by {row.asked_name}: {told}"
 
 
 def _text(value: object) -> str:

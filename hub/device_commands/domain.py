@@ -40,6 +40,7 @@ class CommandRow:
     seen: dict[str, Value]
     sent_at: datetime | None
     ended_at: datetime | None
+    asked_name: str  # of who asked, as people call them
 
     @property
     def is_open(self) -> bool:

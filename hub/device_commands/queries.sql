@@ -22,12 +22,16 @@ on conflict (device_command_id) do nothing
 returning true
 
 -- name: command
-select device_command_id, code, parameters, asked_by, asked_at, deadline, state, reason, details, seen, sent_at, ended_at
-  from device_command_now
- where device_id = %(device)s and tenant_id = %(tenant)s and device_command_id = %(command)s
+select c.device_command_id, c.code, c.parameters, c.asked_by, c.asked_at, c.deadline, c.state, c.reason, c.details, c.seen, c.sent_at, c.ended_at,
+       coalesce(a.display_name, c.asked_by)
+  from device_command_now c
+  left join account a on a.tenant_id = c.tenant_id and 'user:' || a.account_id = split_part(c.asked_by, '/', 1)
+ where c.device_id = %(device)s and c.tenant_id = %(tenant)s and c.device_command_id = %(command)s
 
 -- name: commands
-select device_command_id, code, parameters, asked_by, asked_at, deadline, state, reason, details, seen, sent_at, ended_at
-  from device_command_now
- where device_id = %(device)s and tenant_id = %(tenant)s
- order by asked_at desc, device_command_id limit %(limit)s
+select c.device_command_id, c.code, c.parameters, c.asked_by, c.asked_at, c.deadline, c.state, c.reason, c.details, c.seen, c.sent_at, c.ended_at,
+       coalesce(a.display_name, c.asked_by)
+  from device_command_now c
+  left join account a on a.tenant_id = c.tenant_id and 'user:' || a.account_id = split_part(c.asked_by, '/', 1)
+ where c.device_id = %(device)s and c.tenant_id = %(tenant)s
+ order by c.asked_at desc, c.device_command_id limit %(limit)s

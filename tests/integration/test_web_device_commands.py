@@ -51,6 +51,9 @@ async def test_an_engineer_asks_by_a_form_or_by_the_api_and_reads_what_became_of
     [asked] = (await chen.get(api)).json()["commands"]
     assert (asked["id"], asked["code"], asked["parameters"]) == (given[0], "channel-power", {"channel": 3, "on": False})
     assert (asked["state"], asked["asked_by"][:5]) == ("asked", "user:")
+    shown = (await chen.get(page)).text
+    assert "user:" not in shown
+    assert "· chen</small>" in shown.lower(), "who asked, by the name that people know"
 
     body = {"id": str(uuid4()), "code": "dance", "parameters": {"step": "waltz"}, "within_s": 5}
     answer = await chen.post(api, json=body)
