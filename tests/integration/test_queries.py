@@ -12,6 +12,7 @@ from protocols.link import Lane
 from protocols.nomenclature import EVT_DEVICE_SEEN, HEART_RATE, SPO2
 from protocols.record import DeviceEvent, Observation, Quality, SourcePath, Times
 from tests.fixtures.hub import RunningHub
+from tests.fixtures.waiting import until_asked
 from tests.fixtures.web import OPERATOR, RunningWeb, deliver, heart_rate, now_ns
 
 pytestmark = pytest.mark.integration
@@ -99,7 +100,15 @@ async def test_what_a_device_measured_is_told_with_the_bed_where_it_was_then(hub
     hub.do(moved.format("tstzrange(now() - interval '1 day', now() - interval '1 hour')", 1))
     hub.do(moved.format("tstzrange(now() - interval '1 hour', null)", 2))
     nurse = await web.signed_in()
-    keys = [bed["key"] for bed in (await nurse.get("/api/v1/ward/7b")).json()["beds"]]
+
+    async def beds() -> list[str]:
+        return [bed["key"] for bed in (await nurse.get("/api/v1/ward/7b")).json()["beds"]]
+
+    async def both_are_told() -> bool:  # the pages hear of a new bed by a notification
+        return len(await beds()) == 2
+
+    await until_asked(both_are_told)
+    keys = await beds()
     asked = f"bed={keys[0]}&bed={keys[1]}&from_ms={first_ms}&to_ms={first_ms + 7_200_000}&pixels=60&code={HEART_RATE}"
     told = (await ask(nurse, f"/api/v1/range?{asked}")).json()["series"]
     assert [(one["place"]["bed"], one["device"]) for one in told] == [("1", "cyton-1"), ("2", "cyton-1")]
