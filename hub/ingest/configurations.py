@@ -10,7 +10,7 @@ import structlog
 
 from hub.core.errors import InvalidError
 from hub.core.sql import load_queries
-from protocols.link import CONFIGURATION, Connection
+from protocols.link import CONFIGURATION
 from protocols.uplink_pb2 import (
     CONFIGURATION_OUTCOME_APPLIED,
     CONFIGURATION_OUTCOME_REFUSED,
@@ -41,12 +41,7 @@ class Configurations:
 
     async def send(self, gateway_id: int | None) -> None:
         """Send a gateway (all, when None) what holds for it; one that is away gets it when it comes."""
-        streams = {s.link.identity.gateway_id: s for s in self._streams.greeted(Connection.DATA, None)}
-        streams = {
-            one: stream
-            for one, stream in streams.items()
-            if gateway_id in {None, one} and CONFIGURATION in stream.features
-        }
+        streams = self._streams.asked_for(gateway_id, CONFIGURATION)
         if not streams:
             return
         async with self._database.transaction() as connection:

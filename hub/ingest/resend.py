@@ -14,7 +14,7 @@ from psycopg.types.range import Range
 from hub.core.errors import InvalidError, UnavailableError
 from hub.core.sql import load_queries
 from hub.ingest.writer import position_of, ranges_of
-from protocols.link import MAX_N, MAX_RESENDABLE, RESEND, Connection, Lane, Position, Ranges
+from protocols.link import MAX_N, MAX_RESENDABLE, RESEND, Lane, Position, Ranges
 from protocols.record import NS_PER_S
 from protocols.uplink_pb2 import HubMessage, Resend, Resendable
 
@@ -33,16 +33,14 @@ class Resends:
 
     async def ask(self, gateway_id: int | None) -> None:
         """Ask a gateway (all, when None) for what nobody has answered yet; a gateway that is away is asked when it comes."""
-        streams = {s.link.identity.gateway_id: s for s in self._streams.greeted(Connection.DATA, None, hubs=True)}
-        if gateway_id is not None:
-            streams = {one: stream for one, stream in streams.items() if one == gateway_id}
+        streams = self._streams.asked_for(gateway_id, RESEND, hubs=True)
         if not streams:
             return
         async with self._database.connection() as connection:
             rows = await (await connection.execute(_QUERIES["resend_requests"], {"gateway": gateway_id})).fetchall()
         for request, gateway, lane, begin, end in rows:
             stream = streams.get(gateway)
-            if stream is not None and RESEND in stream.features:
+            if stream is not None:
                 asked = Resend(request=request, lane=Lane(lane).wire, from_ns=_ns(begin), to_ns=_ns(end))
                 stream.send(HubMessage(resend=asked))
 

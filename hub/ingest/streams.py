@@ -123,6 +123,14 @@ class Streams:
         """Where what a connection needs is asked."""
         return self._alarm_database if connection is Connection.ALARM else self._database
 
+    def asked_for(self, gateway_id: int | None, feature: str, *, hubs: bool = False) -> dict[int, Stream]:
+        """The data streams of a gateway (of all, when None) that name a feature, by the gateway; `hubs` as for `greeted`."""
+        return {
+            stream.link.identity.gateway_id: stream
+            for stream in self.greeted(Connection.DATA, None, hubs=hubs)
+            if gateway_id in {None, stream.link.identity.gateway_id} and feature in stream.features
+        }
+
     async def link(self, identity: GatewayIdentity, epoch: bytes, connection: Connection) -> Link:
         """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up."""
         place = (identity.gateway_id, epoch)

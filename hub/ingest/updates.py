@@ -8,7 +8,7 @@ import structlog
 
 from hub.core.errors import InvalidError
 from hub.updates.domain import GatewayPart
-from protocols.link import MAX_UPDATE_CHUNK_BYTES, UPDATE, UPDATE_DIGEST_BYTES, Connection
+from protocols.link import MAX_UPDATE_CHUNK_BYTES, UPDATE, UPDATE_DIGEST_BYTES
 from protocols.uplink_pb2 import (
     UPDATE_OUTCOME_APPLIED,
     UPDATE_OUTCOME_REFUSED,
@@ -41,11 +41,10 @@ class Updates:
 
     async def send(self, gateway_id: int | None) -> None:
         """Offer a gateway (all, when None or 0) what it is to go over to; one that is away hears of it when it comes."""
-        streams = {s.link.identity.gateway_id: s for s in self._streams.greeted(Connection.DATA, None)}
-        chosen = [one for one, stream in streams.items() if UPDATE in stream.features and gateway_id in {None, 0, one}]
-        if not chosen:
+        streams = self._streams.asked_for(gateway_id or None, UPDATE)
+        if not streams:
             return
-        for due in await self._turns.due(chosen):
+        for due in await self._turns.due(list(streams)):
             offer = Update(rollout=due.rollout_id, digest=due.digest, version=due.version)
             streams[due.gateway_id].send(HubMessage(update=offer))
 
