@@ -67,6 +67,11 @@ async def _carry_over(
                     batch = decode_batch(data)
                     await new.append(lane, batch.records, arrivals_of(batch))
                     batches += 1
+        # What was lost and not told yet, and what turned out to be while it was read.
+        for lane in Lane:
+            for first, last in old.stored(lane).missing(1, old.newest(lane)):
+                if gaps := await old.gaps_for(lane, first, last):
+                    await new.append(Lane.EVENT, gaps)
     finally:
         await old.close()
         await new.close()

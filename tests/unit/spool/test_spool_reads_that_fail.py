@@ -16,6 +16,8 @@ from edge.spool.medium import Medium
 from edge.spool.succession import succeed
 from protocols.link import Lane
 from protocols.nomenclature import SPOOL_CORRUPT
+from protocols.record import Gap
+from protocols.wire import decode_batch, decode_record
 from tests.fixtures.spool_records import ECG, T0_NS, noisy_waveform, waveform
 from tests.fixtures.waiting import until
 
@@ -121,6 +123,32 @@ async def test_a_spool_that_is_begun_anew_waits_for_a_batch_that_cannot_be_read_
 
     monkeypatch.setattr(os, "pread", pread)
     assert await succeed(tmp_path / "spool", lambda: T0_NS, SMALL) == BATCHES
+
+
+async def test_what_a_spool_lost_and_has_not_told_is_told_by_the_one_that_is_begun_anew(tmp_path: Path):
+    async with backlog(tmp_path / "spool") as spool:
+        lost = {2, 7}
+    [segment] = (tmp_path / "spool" / "waveform").glob("*.seg")
+    data = bytearray(segment.read_bytes())
+    starts = [i for i in range(len(data)) if data.startswith(b"WLF1", i)]
+    for n in lost:
+        data[starts[n - 1] + 60] ^= 0xFF
+    segment.write_bytes(data)
+    (tmp_path / "spool" / "index.sqlite3").unlink()  # so that the damage of one is found at the start
+    assert await succeed(tmp_path / "spool", lambda: T0_NS, SMALL) == BATCHES - len(lost)
+    spool = await Spool.open(tmp_path / "spool", lambda: T0_NS, SMALL)
+    try:
+        told = [
+            decode_record(entry.record)
+            for first, last in spool.held(Lane.EVENT)
+            for n in range(first, last + 1)
+            for entry in decode_batch(spool.read(Lane.EVENT, n) or b"").records
+        ]
+    finally:
+        await spool.close()
+    assert sorted((gap.source, gap.reason, gap.from_sample, gap.to_sample) for gap in told if isinstance(gap, Gap)) == [
+        (ECG, SPOOL_CORRUPT, 25 * (n - 1), 25 * n) for n in sorted(lost)
+    ]
 
 
 async def test_a_sector_that_cannot_be_read_at_a_start_costs_its_batches_and_no_more(
