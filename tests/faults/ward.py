@@ -98,8 +98,6 @@ class FaultWard(Installation):
             super().__enter__()
             opened.callback(super().down)
             self.network.to(self.ports["uplink"])
-            # What is published before the gateway has subscribed for the first time is for nobody.
-            self._wait("agent", lambda text: text.count('"door-open"') > 1, 0, "the gateway's doors to open")
             self.switch_on()
             self._opened = opened.pop_all()
         return self
@@ -125,6 +123,10 @@ class FaultWard(Installation):
         if self.form.faked_clock:
             words[2:3] = ["tests.faults.stepped", str(_whole_clock(self.clock))]
         self.processes.start("agent", words, environment)
+
+    def _until_agent_listens(self, seen: int) -> None:
+        # What is published before the gateway has subscribed for the first time is for nobody.
+        self._wait("agent", lambda text: text.count('"door-open"') > 1, seen, "the gateway's doors to open")
 
     def run(self, *arguments: str, env: Mapping[str, str]) -> str:
         return super().run(*arguments, env={**env, **(self._python_path("edge") if arguments[0] == "edge" else {})})

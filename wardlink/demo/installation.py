@@ -214,10 +214,20 @@ class Installation:
         self._progress("the hub runs: ingest, web, worker")
         for rig in self.rigs:
             rig.prepare(self.ground)
+        self._gateway_up()
+
+    def _gateway_up(self) -> None:
         self._enrol()
         self.start_devices()
+        seen = self._size("agent")
         self.start_agent()
+        # A page that is open before the agent listens would have its recordings begin that much later.
+        self._until_agent_listens(seen)
         self._progress("the gateway's agent runs; the devices are plugged in")
+
+    def _until_agent_listens(self, seen: int) -> None:
+        """Wait until the agent, whose log had `seen` characters when it was started, takes what devices send."""
+        self._wait("agent", lambda text: '"agent-ready"' in text, seen, "the agent to be ready")
 
     def _place_beds(self) -> None:
         file = self._folder / "seed.toml"

@@ -65,11 +65,8 @@ class LoadHub(Installation):
         ]
         super().__init__(places, folder, beds, progress=lambda _line: None)
 
-    def start_agent(self) -> None:
-        """There is none."""
-
-    def _enrol(self) -> None:
-        """There is nobody to enrol yet."""
+    def _gateway_up(self) -> None:
+        """There is none yet."""
 
     def tokens(self, names: Sequence[str]) -> dict[str, str]:
         """A token for each of these gateways."""
