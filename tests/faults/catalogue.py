@@ -54,6 +54,14 @@ FAULTS: tuple[Fault, ...] = (
         {"live": disks.edge_full}, FULL_DISK, form=Form(edge_disk_mb=90),
     ),
     Fault(
+        "edge-disk-full-restart", "agent restarted on a full disk", "the same, and the agent is killed and started again on it",
+        {"live": disks.edge_full_restarted}, FULL_DISK | DOWNTIME, form=Form(edge_disk_mb=90),
+    ),
+    Fault(
+        "edge-disk-refuses", "medium that refuses at the gateway", "each write of the agent to a file is refused for 50 to 70 s (RLIMIT_FSIZE of its process)",
+        {"live": disks.edge_refuses}, FULL_DISK | MEDIUM,
+    ),
+    Fault(
         "hub-disk-full", "disk full at the hub", "a file system of 700 MB below the database, filled for 6 to 12 s; a server that ends is started again",
         {"live": disks.hub_full}, form=Form(hub_disk_mb=700),
     ),

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,24 @@ def edge_full(ward: FaultWard, chance: random.Random) -> None:
     """The file system of the gateway's state is filled by somebody else, and stays so: all has to be normal again on a full disk."""
     _fill(ward.edge_state)
     time.sleep(chance.uniform(6.0, 12.0))
+
+
+def edge_full_restarted(ward: FaultWard, chance: random.Random) -> None:
+    """The same, and the agent is killed and started again on the full disk."""
+    edge_full(ward, chance)
+    ward.processes.kill("agent")
+    ward.start_agent()
+
+
+def edge_refuses(ward: FaultWard, chance: random.Random) -> None:
+    """The kernel refuses each write of the agent to any file for about a minute (its limit of file sizes is 0), as a medium that fails does."""
+    pid = ward.processes.pid("agent")
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        time.sleep(chance.uniform(50.0, 70.0))
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
 def hub_full(ward: FaultWard, chance: random.Random) -> None:

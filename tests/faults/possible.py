@@ -31,9 +31,15 @@ class Caught:
         return f"{type(self.error).__name__}: {self.error}"
 
 
+_AGAIN_S = 5.0
+
+
 @contextmanager
 def within(seconds: float, what: str) -> Generator[None]:
-    """TimeoutError when it takes longer, whatever it waits for. In the main thread, and not within another."""
+    """TimeoutError when it takes longer, whatever it waits for. In the main thread, and not within another.
+
+    It is raised again each five seconds: what tries until something answers takes an OSError for one more try that failed.
+    """
 
     def over(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -41,7 +47,7 @@ def within(seconds: float, what: str) -> Generator[None]:
         raise TimeoutError(msg)
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
     try:
         yield
     finally:
