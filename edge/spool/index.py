@@ -29,6 +29,8 @@ _MOVED = {sqlite3.SQLITE_READONLY_DBMOVED, sqlite3.SQLITE_IOERR_SHORT_READ}
 
 # Any other refusal, at least once a minute for so long: the file is of no use, whatever the reason.
 _REFUSED_NS, _APART_NS = 300_000_000_000, 60_000_000_000
+# Nobody but the agent writes here; who looks into it with a tool must not hold up what is measured, which waits for its writer.
+_LOCKED_S = 0.2
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -368,7 +370,7 @@ class Index:
             )
 
     def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=10)
+        return sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=_LOCKED_S)
 
 
 def _where(location: Location) -> tuple[int, int, int]:

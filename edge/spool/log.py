@@ -117,6 +117,9 @@ class SegmentLog:
         self._fd = -1
         self._sealing: Seals | None = None
         make_folder(directory)
+        place = directory / _SPARE
+        # Noted, as what asks for it does so in the agent's loop, which a disk that stands still must not hold up.
+        self._spare_bytes = place.stat().st_size if place.exists() else 0
         self.segments = {n: Segment(n, path.stat().st_size) for n, path in segment_files(directory).items()}
         self._highest = max(
             self.segments, default=0
@@ -125,8 +128,7 @@ class SegmentLog:
     @property
     def allocated(self) -> int:
         """Bytes on disk, the spare included."""
-        spare = self.directory / _SPARE
-        return sum(s.size for s in list(self.segments.values())) + (spare.stat().st_size if spare.exists() else 0)
+        return sum(s.size for s in list(self.segments.values())) + self._spare_bytes
 
     @property
     def current(self) -> int:
@@ -233,12 +235,13 @@ class SegmentLog:
     @property
     def has_spare(self) -> bool:
         """Whether the spare segment is ready, or none is wanted."""
-        return not self._spare.size or (self.directory / _SPARE).exists()
+        return not self._spare.size or bool(self._spare_bytes)
 
     def prepare_spare(self) -> None:
         """Have the spare segment ready; OSError when there is no room for it."""
         if not self.has_spare:
             self._allocate(self.directory / _SPARE, self._spare.size)
+            self._spare_bytes = self._spare.size
 
     def _position(self) -> int:
         return self.segments[self.current].used if self._fd >= 0 else 0
@@ -260,7 +263,7 @@ class SegmentLog:
         self.seal()
         size = max(self._segment_bytes, at_least)
         number = self._highest + 1
-        fits = at_least <= self._spare.size and (self.directory / _SPARE).exists()
+        fits = at_least <= self._spare_bytes
         if fits and self._spare.first:
             size = self._take_spare(number)
         else:
@@ -276,8 +279,9 @@ class SegmentLog:
         self.segments[number] = Segment(number, size)
 
     def _take_spare(self, number: int) -> int:
+        size, self._spare_bytes = self._spare_bytes, 0
         (self.directory / _SPARE).rename(self.path(number))
-        return self._spare.size
+        return size
 
     def _begin(self, number: int) -> None:
         self._fd = os.open(self.path(number), os.O_WRONLY)
