@@ -5,6 +5,7 @@ closing line. `--static` leaves out the tests, `--fast` runs only the unit tests
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ CHECKS: dict[str, list[str]] = {
 }
 SIDE_BY_SIDE = 2  # cores of the smallest machine this has to run on
 TESTS_SIDE_BY_SIDE = 3  # one that computes and two that mostly wait (tests/plugins/order.py, decision 0118)
+
+ROOM_BYTES = 8 << 30  # a whole run writes 4 GB, and its processes take 2 more
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +52,36 @@ def main(arguments: list[str]) -> int:
     # file each takes is a matter of tests/plugins/order.py: by the number of their tests those with a browser would come last.
     side_by_side = SIDE_BY_SIDE if fast else TESTS_SIDE_BY_SIDE
     tests += [f"--numprocesses={side_by_side}", "--dist=loadfile", "--no-loadscope-reorder"]
-    with tempfile.TemporaryDirectory(prefix="wl-") as folder, ThreadPoolExecutor(1) as beside:
+    with tempfile.TemporaryDirectory(prefix="wl-", dir=in_memory()) as folder, ThreadPoolExecutor(1) as beside:
+        Path(folder).chmod(0o711)  # a database server runs as another user
         report = Path(folder) / "checks.txt"
         checks = beside.submit(_report, report)
         status = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", *tests, *passed_on],
             check=False,
             # Each process would compile every file of tests anew, seconds of a core, where writing what was compiled is off.
-            env={**os.environ, "WARDLINK_CHECKS": str(report), "PYTHONDONTWRITEBYTECODE": ""},
+            env={**os.environ, "WARDLINK_CHECKS": str(report), "PYTHONDONTWRITEBYTECODE": "", "TMPDIR": folder},
         ).returncode
         return status or int(not checks.result())
+
+
+def in_memory(
+    folder: Path = Path("/dev/shm"), meminfo: Path = Path("/proc/meminfo"), room_bytes: int = ROOM_BYTES
+) -> Path | None:
+    """A file system in memory with room for what the tests write, where there is one; None: the usual folder.
+
+    On a disk that is shared, one test's flush stops the files of all others for seconds, which a test that a clock holds takes for the
+    product's. What has to be durable is shown on recorded writes (tests/integration/test_edge_spool_power_cut.py) and by tests/faults.
+    """
+    try:
+        about, available = (
+            os.statvfs(folder),
+            re.search(r"^MemAvailable: +(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE),
+        )
+    except OSError:
+        return None
+    room = min(about.f_bavail * about.f_frsize, int(available[1]) << 10 if available else 0)
+    return folder if room >= room_bytes and not about.f_flag & os.ST_NOEXEC and os.access(folder, os.W_OK) else None
 
 
 def _checked(side_by_side: int) -> list[Outcome]:

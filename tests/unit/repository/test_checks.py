@@ -10,6 +10,7 @@ import pytest
 from grimp import ImportGraph
 from importlinter import ContractCheck
 
+from tests.checks.__main__ import in_memory
 from tests.checks.import_contract import AllowedContract
 from tests.checks.licences import judge
 from tests.checks.ratchet import COMMITTED, compare, count, lowest, raised
@@ -183,3 +184,17 @@ def test_with_within_other_packages_are_free(graph: ImportGraph) -> None:
     graph.add_import(importer="m.room.b", imported="x", line_number=1, line_contents="import x")
     assert allowed(graph, within="p", allowed=["p.record"]).kept
     assert not allowed(graph, allowed=["p.record"]).kept
+
+
+@pytest.mark.parametrize(("available_kb", "is_taken"), [(2048, True), (512, False)])
+def test_tests_write_into_memory_where_there_is_room_for_it(tmp_path: Path, available_kb: int, is_taken: bool) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal:  99 kB\nMemAvailable:   {available_kb} kB\n")
+    assert in_memory(tmp_path, meminfo, room_bytes=1 << 20) == (tmp_path if is_taken else None)
+
+
+def test_where_there_is_no_file_system_in_memory_tests_write_where_they_always_do(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemFree: 1 kB\n")
+    assert in_memory(tmp_path / "shm") is None
+    assert in_memory(tmp_path, tmp_path / "meminfo", room_bytes=1) is None
+    assert in_memory(tmp_path, tmp_path / "nothing") is None
