@@ -9,7 +9,7 @@ from hub.core.errors import ConflictError, InvalidError, NotFoundError
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
-from hub.updates.domain import ACTS, OPEN_STATES, GatewayPart, GatewayRow, RolloutState, stages_of
+from hub.updates.domain import ACTS, FAILED, OPEN_STATES, GatewayPart, GatewayRow, RolloutState, stages_of
 from protocols.link import MAX_UPDATE_CHUNK_BYTES, VERSION
 from protocols.release import FileCheck, Head, ReleaseError
 
@@ -57,6 +57,11 @@ class RolloutRow:
     def count(self, *states: GatewayPart) -> int:
         """How many of its gateways are in one of these states."""
         return sum(one.state in states for one in self.gateways)
+
+    @property
+    def failed(self) -> list[GatewayRow]:
+        """Those that refused the release or went back from it."""
+        return [one for one in self.gateways if one.state in FAILED]
 
     @property
     def stage(self) -> int:

@@ -243,7 +243,9 @@ async def test_a_rollout_opens_stage_by_stage_can_be_paused_and_halts_when_a_gat
     ]
     assert [one["version"] for one in told["releases"]] == ["0.2.0"]
     page = (await engineer.get("/gateways")).text
-    assert 'title="ward-1 rolled back: amp is &lt;not&gt; up">halted</span>' in page
+    assert 'ward-1: went back to the release before <span lang="en">(amp is &lt;not&gt; up)</span>' in page, (
+        "seen, and not only by who points at it"
+    )
     bureau = await web.signed_in("bureau", Role.BUREAU, ())
     assert f"/updates/{plan.rollout_id}/cancel" not in (await bureau.get("/gateways")).text
     assert (await bureau.post(f"/api/v1/updates/{plan.rollout_id}/cancel")).status_code == 403
