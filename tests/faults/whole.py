@@ -1,5 +1,7 @@
 """Whether what the devices measured is at the hub: each sample once and unchanged, or in one gap that says why.
 
+A gap that says it can still be had (`recoverable`) is one no more where its samples came: what is stored counts.
+
 The only place of this package that knows the hub's tables: samples and readings it has from `hub.store.whole`, hot or sealed.
 """
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _GAPS = """
-select from_sample, to_sample, reason from gap join source p using (source_id)
+select from_sample, to_sample, reason, recoverable from gap join source p using (source_id)
  where p.path = %s and from_sample is not null and to_sample > %s and from_sample < %s"""
 _HELD = "select reason, count(*) from quarantine where not (reason = 'undecodable' and %s) group by 1"
 OVERRUN = "line overrun"  # what is lost when the machine is so busy that the agent does not read in time
@@ -36,11 +38,11 @@ class Found:
 def uncovered(
     connection: "psycopg.Connection[tuple[object, ...]]", marks: Mapping[str, tuple[int, int]]
 ) -> dict[str, list[tuple[int, int]]]:
-    """By source path, the stretches of `marks` (first number, end exclusive) that are neither stored nor in a gap; {} when all are."""
+    """By source path, the stretches of `marks` (first number, end exclusive) that are neither stored nor in a gap for good; {} when all are."""
     found: dict[str, list[tuple[int, int]]] = {}
     for path, (first, end) in marks.items():
         gaps = connection.execute(_GAPS.encode(), (path, first, end)).fetchall()
-        stretches = [(int(str(a)), int(str(b))) for a, b, _ in gaps]
+        stretches = [(int(str(a)), int(str(b))) for a, b, _, recoverable in gaps if not recoverable]
         stretches += [(a, b) for a, b in spans(connection, path) if b > first and a < end]
         at = first
         for a, b in [*sorted(stretches), (end, end)]:
@@ -63,8 +65,9 @@ def compare(
         found.sent += len(sent)
         stored, twice = _stored(connection, path, first, end)
         missing = dict[int, str]()
-        for a, b, reason in connection.execute(_GAPS.encode(), (path, first, end)):
-            missing |= dict.fromkeys(range(max(first, int(str(a))), min(end, int(str(b)))), str(reason))
+        for a, b, reason, recoverable in connection.execute(_GAPS.encode(), (path, first, end)):
+            inside = range(max(first, int(str(a))), min(end, int(str(b))))
+            missing |= dict.fromkeys((n for n in inside if not (recoverable and n in stored)), str(reason))
         if twice:
             found.wrong.append(f"{path}: {len(twice)} samples are stored twice, the first {min(twice)}")
         if more := stored.keys() - sent.keys():

@@ -37,11 +37,11 @@ class Stored:
         with closing(psycopg.connect(self.hub.database.admin_url)) as connection:
             return compare(connection, self.measured, {SOURCE: (0, END)}, {SOURCE: may_lose})
 
-    def gap(self, first: int, end: int, reason: str) -> None:
+    def gap(self, first: int, end: int, reason: str, *, recoverable: bool = False) -> None:
         self.hub.do(
             "insert into gap (tenant_id, source_id, gateway_id, from_time, to_time, from_sample, to_sample, reason, recoverable)"
-            " select 1, source_id, 1, now(), now(), %s, %s, %s, false from source where path = %s",
-            first, end, reason, SOURCE,
+            " select 1, source_id, 1, now(), now(), %s, %s, %s, %s from source where path = %s",
+            first, end, reason, recoverable, SOURCE,
         )  # fmt: skip
 
     def uncovered(self) -> dict[str, list[tuple[int, int]]]:
@@ -103,8 +103,18 @@ async def test_what_is_whole_is_called_whole_and_every_kind_of_loss_is_named(sto
     stored.measured.untaken[SOURCE] = set(range(GROUP, 2 * GROUP))
     assert (stored.found().wrong, dict(stored.found().lost)) == ([], {"line overrun": 89})
 
+    stored.gap(3 * GROUP, 4 * GROUP, "link_loss", recoverable=True)
+    assert stored.found().wrong == [], "it came later"
+    stored.hub.do("delete from waveform where first_sample = %s", 3 * GROUP)
+    assert stored.uncovered() == {SOURCE: [(3 * GROUP, 4 * GROUP)]}, "it may come"
+    assert stored.found().wrong == [f"{SOURCE}: 90 samples were given up as link_loss, which this fault does not allow"]
+    stored.gap(4 * GROUP, 5 * GROUP, "link_loss")
+    assert f"{SOURCE}: 90 samples are stored and in a gap, the first 360" in stored.found().wrong
+    stored.hub.do("delete from gap where reason = 'link_loss'")
+    stored.gap(3 * GROUP, 4 * GROUP, "agent_restart")
+
     stored.hub.do("insert into waveform select * from waveform where first_sample = %s", 5 * GROUP)
-    assert stored.found().wrong == [f"{SOURCE}: 90 samples are stored twice, the first 450"]
+    assert stored.found(frozenset({"agent_restart"})).wrong == [f"{SOURCE}: 90 samples are stored twice, the first 450"]
 
 
 async def test_readings_are_compared_one_by_one(stored: Stored) -> None:
