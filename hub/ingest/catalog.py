@@ -1,5 +1,8 @@
 """The ids of devices, sources, series, streams and clock segments, cached and made on demand.
 
+What a gateway has said before is read at once when the first id is asked for: it comes back after each cut, all gateways do when the hub
+was away, and a question for each series took more of both processors than the readings behind it.
+
 They are made in transactions of their own, committed before a row refers to them, so that a rolled-back batch never
 leaves a cached id that does not exist.
 """
@@ -16,6 +19,7 @@ _QUERIES = load_queries("hub.ingest")
 K = TypeVar("K")
 V = TypeVar("V")
 _ASK_AGAIN_S = 1.0
+_MOST_READ = 5_000  # rows at once, 40 ms of the loop; what a hub below has beyond them is asked for one by one
 _MAX_CACHED = 200_000  # of each kind; beyond it the cache starts anew, the tables do not
 
 # source path, code, site, unit, averaging in ns, kind of value
@@ -43,9 +47,12 @@ class GatewayCatalog:
         default_factory=dict[str, int]
     )  # device -> time of the gateway as the ledger has it, ns
     asked_s: dict[str, float] = field(default_factory=dict[str, float])
+    is_read: bool = False  # what is known of the gateway's devices
 
     async def device_id(self, name: str) -> int:
         """Find or make a device, and note that it is at this gateway."""
+        if not self.is_read:
+            await self._read()
         found = self.devices.get(name)
         if found is None:
             found = await self._one("device", {"tenant": self.tenant_id, "name": name, "gateway": self.gateway_id})
@@ -76,9 +83,11 @@ class GatewayCatalog:
 
     async def source_id(self, path: str) -> int:
         """Find or make a source; ValueError when the path is none."""
-        found = self.sources.get(path)
+        if path in self.sources:
+            return self.sources[path]
+        device = await self.device_id(SourcePath.parse(path).device)
+        found = self.sources.get(path)  # it may have been read with the device
         if found is None:
-            device = await self.device_id(SourcePath.parse(path).device)
             found = await self._one("source", {"tenant": self.tenant_id, "device": device, "path": path})
             _keep(self.sources, path, found)
         return found
@@ -88,8 +97,10 @@ class GatewayCatalog:
         path, code, site, unit, averaging, kind = key
         values = {"code": code, "site": site, "unit": unit, "averaging": averaging, "kind": kind}
         source = await self.source_id(path)
-        found = await self._one("series", {"tenant": self.tenant_id, "source": source, **values})
-        _keep(self.series, key, found)
+        found = self.series.get(key)
+        if found is None:
+            found = await self._one("series", {"tenant": self.tenant_id, "source": source, **values})
+            _keep(self.series, key, found)
         return found
 
     async def stream_id(self, key: StreamKey) -> int:
@@ -115,18 +126,28 @@ class GatewayCatalog:
     async def segment_id(self, device: str, epoch: bytes, number: int) -> int:
         """Find or make a clock segment of a device, as the gateway with this epoch numbered it."""
         device_id = await self.device_id(device)
-        found = await self._one(
-            "clock_segment",
-            {
-                "tenant": self.tenant_id,
-                "device": device_id,
-                "gateway": self.gateway_id,
-                "epoch": epoch,
-                "number": number,
-            },
-        )
-        _keep(self.segments, (device, epoch, number), found)
+        found = self.segments.get((device, epoch, number))
+        if found is None:
+            values = {"device": device_id, "gateway": self.gateway_id, "epoch": epoch, "number": number}
+            found = await self._one("clock_segment", {"tenant": self.tenant_id, **values})
+            _keep(self.segments, (device, epoch, number), found)
         return found
+
+    async def _read(self) -> None:
+        """Read what is known of the devices that are at this gateway, and the newest clock segment of each."""
+        values = {"tenant": self.tenant_id, "gateway": self.gateway_id, "epoch": self.epoch, "most": _MOST_READ}
+        async with self.database.connection() as connection:
+            rows = await (await connection.execute(_QUERIES["known_series"], values)).fetchall()
+            segments = await (await connection.execute(_QUERIES["known_segments"], values)).fetchall()
+        for name, device, path, source, code, site, unit, averaging, kind, series in rows:
+            self.devices[name] = device
+            if path is None:
+                continue
+            self.sources[path] = source
+            if series is not None:
+                self.series[path, code, site, unit, averaging, kind] = series
+        self.segments |= {(name, self.epoch, number): segment for name, number, segment in segments}
+        self.is_read = True
 
     async def _one(self, query: str, parameters: dict[str, object]) -> int:
         async with self.database.connection() as connection:

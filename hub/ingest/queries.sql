@@ -119,52 +119,75 @@ select from document where source_id = %(source)s and gateway_id = %(gateway)s a
 select from quarantine where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s and n = %(n)s and record_index = %(index)s
  limit 1
 
+-- Ids are looked for before they are made: an insert that conflicts uses a number up, and there are two thousand million of them.
+
 -- name: device
-with made as (
-    insert into device (tenant_id, name, gateway_id) values (%(tenant)s, %(name)s, %(gateway)s)
+with known as (
+    select device_id from device where tenant_id = %(tenant)s and name = %(name)s),
+made as (
+    insert into device (tenant_id, name, gateway_id) select %(tenant)s, %(name)s, %(gateway)s where not exists (select from known)
     on conflict (tenant_id, name) do nothing returning device_id),
 moved as (
     update device set gateway_id = %(gateway)s
      where tenant_id = %(tenant)s and name = %(name)s and gateway_id is distinct from %(gateway)s)
-select device_id from made union all select device_id from device where tenant_id = %(tenant)s and name = %(name)s limit 1
+select device_id from known union all select device_id from made
 
 -- name: source
-with made as (
-    insert into source (tenant_id, device_id, path) values (%(tenant)s, %(device)s, %(path)s)
+with known as (
+    select source_id from source where tenant_id = %(tenant)s and path = %(path)s),
+made as (
+    insert into source (tenant_id, device_id, path) select %(tenant)s, %(device)s, %(path)s where not exists (select from known)
     on conflict (tenant_id, path) do nothing returning source_id)
-select source_id from made union all select source_id from source where tenant_id = %(tenant)s and path = %(path)s limit 1
+select source_id from known union all select source_id from made
 
 -- name: series
-with made as (
+with known as (
+    select series_id from series
+     where source_id = %(source)s and code = %(code)s and site = %(site)s and unit = %(unit)s
+       and averaging_ns = %(averaging)s and value_kind = %(kind)s),
+made as (
     insert into series (tenant_id, source_id, code, site, unit, averaging_ns, value_kind)
-    values (%(tenant)s, %(source)s, %(code)s, %(site)s, %(unit)s, %(averaging)s, %(kind)s)
+    select %(tenant)s, %(source)s, %(code)s, %(site)s, %(unit)s, %(averaging)s, %(kind)s where not exists (select from known)
     on conflict (source_id, code, site, unit, averaging_ns, value_kind) do nothing returning series_id)
-select series_id from made union all
-select series_id from series
- where source_id = %(source)s and code = %(code)s and site = %(site)s and unit = %(unit)s
-   and averaging_ns = %(averaging)s and value_kind = %(kind)s
- limit 1
+select series_id from known union all select series_id from made
 
 -- name: stream
-with made as (
+with known as (
+    select stream_id from stream
+     where source_id = %(source)s and leads = %(leads)s and fs_hz = %(fs_hz)s and dtype = %(dtype)s
+       and gains = %(gains)s and offsets = %(offsets)s and units = %(units)s),
+made as (
     insert into stream (tenant_id, source_id, leads, fs_hz, dtype, gains, offsets, units)
-    values (%(tenant)s, %(source)s, %(leads)s, %(fs_hz)s, %(dtype)s, %(gains)s, %(offsets)s, %(units)s)
+    select %(tenant)s, %(source)s, %(leads)s, %(fs_hz)s, %(dtype)s, %(gains)s, %(offsets)s, %(units)s where not exists (select from known)
     on conflict (source_id, leads, fs_hz, dtype, gains, offsets, units) do nothing returning stream_id)
-select stream_id from made union all
-select stream_id from stream
- where source_id = %(source)s and leads = %(leads)s and fs_hz = %(fs_hz)s and dtype = %(dtype)s
-   and gains = %(gains)s and offsets = %(offsets)s and units = %(units)s
- limit 1
+select stream_id from known union all select stream_id from made
 
 -- name: clock_segment
-with made as (
+with known as (
+    select clock_segment_id from clock_segment
+     where device_id = %(device)s and gateway_id = %(gateway)s and epoch = %(epoch)s and number = %(number)s),
+made as (
     insert into clock_segment (tenant_id, device_id, gateway_id, epoch, number)
-    values (%(tenant)s, %(device)s, %(gateway)s, %(epoch)s, %(number)s)
+    select %(tenant)s, %(device)s, %(gateway)s, %(epoch)s, %(number)s where not exists (select from known)
     on conflict (device_id, gateway_id, epoch, number) do nothing returning clock_segment_id)
-select clock_segment_id from made union all
-select clock_segment_id from clock_segment
- where device_id = %(device)s and gateway_id = %(gateway)s and epoch = %(epoch)s and number = %(number)s
- limit 1
+select clock_segment_id from known union all select clock_segment_id from made
+
+-- What a gateway that comes back will say again; a device without sources has one row.
+-- name: known_series
+select d.name, d.device_id, p.path, p.source_id, s.code, s.site, s.unit, s.averaging_ns, s.value_kind, s.series_id
+  from device d
+  left join source p using (device_id)
+  left join series s using (source_id)
+ where d.tenant_id = %(tenant)s and d.gateway_id = %(gateway)s
+ limit %(most)s
+
+-- name: known_segments
+select distinct on (c.device_id) d.name, c.number, c.clock_segment_id
+  from device d
+  join clock_segment c using (device_id)
+ where d.tenant_id = %(tenant)s and d.gateway_id = %(gateway)s and c.gateway_id = %(gateway)s and c.epoch = %(epoch)s
+ order by c.device_id, c.number desc
+ limit %(most)s
 
 -- name: rollups_closed
 select rollups_closed()

@@ -4,16 +4,19 @@ import asyncio
 import json
 import math
 import time
+from collections import Counter
 from contextlib import aclosing
 from uuid import UUID, uuid4
 
 import pytest
 
 from hub.core.live import LiveKind, LiveMessage, subscribe
+from hub.ingest.catalog import GatewayCatalog
 from protocols import device_package_pb2 as wire
 from protocols.link import Connection, Lane
 from protocols.uplink_pb2 import Batch, Envelope, GatewayMessage, Origin
 from tests.fixtures.ecg_groups import recording_groups, sent_hash, stored_hash
+from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import RunningHub, eventually
 
 pytestmark = pytest.mark.integration
@@ -121,6 +124,57 @@ async def test_each_lane_of_gateways_that_share_transactions_has_its_own_positio
         for name, lanes in sent.items()
         for lane, batches in lanes.items()
     )
+
+
+async def test_a_gateway_that_comes_back_costs_two_questions_and_uses_no_numbers_up(
+    hub: RunningHub, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    one = GatewayCatalog._one
+
+    async def counted(catalog: GatewayCatalog, query: str, parameters: dict[str, object]) -> int:
+        asked.append(query)
+        return await one(catalog, query, parameters)
+
+    monkeypatch.setattr(GatewayCatalog, "_one", counted)
+    numbers = (
+        "select array(select coalesce(pg_sequence_last_value(c.oid::regclass), 0) from pg_class c"
+        " where relname ~ '^(device|source|series|stream|clock_segment)_.*_seq$' order by relname)"
+    )
+
+    def said(peer: Peer) -> None:
+        peer.batch(
+            Lane.NUMERIC,
+            [
+                reading(60.0 + n, source=f"monitor-{n // 4}/{n % 4}", clock_segment=7, corrected_ns=time.time_ns())
+                for n in range(40)
+            ],
+        )
+        peer.batch(Lane.WAVEFORM, recording_groups(seconds=1))
+
+    peer = await hub.peer()
+    said(peer)
+    await peer.deliver(hub.uplink, Connection.DATA)
+    await eventually(lambda: len(hub.rows("select * from observation")) == 40)
+    assert Counter(asked)["series"] == 40
+    before = hub.rows(numbers)
+    asked.clear()
+    said(peer)
+    await peer.deliver(hub.uplink, Connection.DATA)
+    await eventually(lambda: len(hub.rows("select * from observation")) == 80)
+    assert set(asked) <= {"stream"}
+    assert hub.rows(numbers) == before
+    assert len(hub.rows("select distinct series_id, clock_segment_id from observation")) == 40
+
+    # Its devices are at another gateway now, which has to ask for each.
+    asked.clear()
+    other = await hub.peer("gateway-2")
+    said(other)
+    await other.deliver(hub.uplink, Connection.DATA)
+    await eventually(lambda: len(hub.rows("select * from observation")) == 120)
+    assert Counter(asked)["series"] == 40
+    assert len(hub.rows("select distinct series_id from observation")) == 40
+    assert hub.rows(numbers)[0][0][1:] == before[0][0][1:], "all but the first, of clock segments, which are new ones"
 
 
 async def test_a_replayed_batch_is_acknowledged_and_dropped(hub: RunningHub):
