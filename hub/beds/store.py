@@ -12,6 +12,7 @@ from hub.beds.posture import BODY_AXES, STIR_G, Turn, Vector, axes_of, turns
 from hub.core.db import Connection
 from hub.core.sql import load_queries
 from hub.placement.domain import Span, Stay
+from hub.store.missing import ToldGap, still_missing
 from hub.store.reading import read_groups, sample_groups
 from hub.wards.domain import Bed, Stream
 from hub.wards.store import group_frames, stored_group
@@ -66,17 +67,18 @@ async def tell_looked_at(connection: Connection, tenant: int, stay: Stay) -> Non
 
 
 async def read_holes(connection: Connection, tenant: int, stay: Stay) -> list[Hole]:
-    """The gaps that were told in a stay, cut to its stretches."""
+    """What is missing of a stay, cut to its stretches."""
     if not stay.spans:
         return []
     begin, end = _bounds(stay.spans)
     values = {"tenant": tenant, "devices": _devices(stay), "from": begin, "to": end}
     rows = await (await connection.execute(_QUERIES["holes"], values)).fetchall()
+    gaps = await still_missing(connection, [ToldGap(*row) for row in rows])
     return [
-        Hole(path, to_ms(max(start, span.start)), to_ms(min(end, span.end)), reason)
-        for path, device, start, end, reason in rows
+        Hole(gap.path, to_ms(max(gap.from_time, span.start)), to_ms(min(gap.to_time, span.end)), gap.reason)
+        for gap in gaps
         for span in stay.spans
-        if span.device_id == device and start < span.end and end > span.start
+        if span.device_id == gap.device_id and gap.from_time < span.end and gap.to_time > span.start
     ]
 
 

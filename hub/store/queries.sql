@@ -8,6 +8,13 @@ select stream_id, start, n, first_sample, codec, quality, samples, groups, marks
 select stream_id, start, n, first_sample, codec, quality, samples, groups, marks
   from sample_waveforms(%(streams)s, %(from)s, %(to)s, make_interval(secs => %(step_s)s))
 
+-- Which samples of a source are there about the time of each of some gaps: clocks may have been set right since.
+-- name: spans
+select a.at, w.first_sample, w.n, w.groups, w.marks, cardinality(s.leads)
+  from unnest(%(at)s::int[], %(sources)s::int[], %(froms)s::timestamptz[], %(tos)s::timestamptz[]) as a (at, source_id, from_time, to_time)
+  join stream s using (source_id)
+ cross join lateral read_waveforms(array[s.stream_id], a.from_time - interval '1 minute', a.to_time + interval '1 minute') w
+
 -- name: eldest_waveforms
 select stream_id, start from eldest_waveforms(%(from)s, %(to)s)
 
