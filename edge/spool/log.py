@@ -114,6 +114,7 @@ class SegmentLog:
         self.directory = directory
         self._key, self._epoch, self._ring, self._plain_until = key, epoch, ring, plain_until
         self._segment_bytes, self._spare = segment_bytes, spare
+        self._smaller = 0  # how often the size of the next segment was halved
         self._fd = -1
         self._sealing: Seals | None = None
         make_folder(directory)
@@ -243,6 +244,13 @@ class SegmentLog:
             self._allocate(self.directory / _SPARE, self._spare.size)
             self._spare_bytes = self._spare.size
 
+    def shrink(self, frame_bytes: int) -> bool:
+        """Have the next segment half as large, on a disk that has no room for a whole one; False when that is as small as it can be."""
+        if max(self._segment_bytes >> self._smaller, _BLOCK_BYTES) <= max(frame_bytes, _BLOCK_BYTES):
+            return False
+        self._smaller += 1
+        return True
+
     def _position(self) -> int:
         return self.segments[self.current].used if self._fd >= 0 else 0
 
@@ -261,7 +269,7 @@ class SegmentLog:
 
     def _rotate(self, at_least: int) -> None:
         self.seal()
-        size = max(self._segment_bytes, at_least)
+        size = max(self._segment_bytes >> self._smaller, _BLOCK_BYTES, at_least)
         number = self._highest + 1
         fits = at_least <= self._spare_bytes
         if fits and self._spare.first:
@@ -275,7 +283,7 @@ class SegmentLog:
                 size = self._take_spare(number)
         sync_folder(self.directory)
         self._begin(number)
-        self._highest = number
+        self._highest, self._smaller = number, 0
         self.segments[number] = Segment(number, size)
 
     def _take_spare(self, number: int) -> int:

@@ -334,7 +334,7 @@ class Store:
                     self._ask_for_room()
                 elif key != ALARM_LOG and self._alarm_waits.is_set():
                     self._serve()
-                elif key == ALARM_LOG or error.errno not in FULL or not self._drop_victim():
+                elif key == ALARM_LOG or error.errno not in FULL or not (self._drop_victim() or log.shrink(size)):
                     self._pause(key, pause_s, give_up)
                     pause_s = min(2 * pause_s, _RETRIES_GROW * _RETRY_S)
 

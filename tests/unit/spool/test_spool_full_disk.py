@@ -40,9 +40,9 @@ class Disk:
     def taken_bytes(self) -> int:
         return sum(p.stat().st_size for d in ("alarm", "record", "waveform") for p in (self._folder / d).glob("*"))
 
-    def fill(self, spool: Spool) -> None:
-        """Somebody else takes the rest: no segment more, and no page of the index."""
-        self.size_bytes = self.taken_bytes
+    def fill(self, spool: Spool, but_bytes: int = 0) -> None:
+        """Somebody else takes the rest but so much: no segment more, and no page of the index."""
+        self.size_bytes = self.taken_bytes + but_bytes
         database = spool._store.index._db
         (pages,) = database.execute("PRAGMA page_count").fetchone()
         database.execute(f"PRAGMA max_page_count = {pages}")
@@ -166,3 +166,21 @@ async def test_what_a_refused_write_left_in_a_segment_takes_no_batch_along_when_
         assert spool.held(Lane.WAVEFORM) == [(4, 5)]
         assert all(spool.read(Lane.WAVEFORM, n) for n in (4, 5))
         await covered(spool, 5)
+
+
+async def test_what_a_full_disk_has_left_is_used_though_it_is_no_whole_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    disk = Disk(tmp_path, monkeypatch)
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.NUMERIC, [heart_rate(60)])
+        disk.fill(spool, SEGMENT - 1)
+        await waveforms(spool, range(12))
+        await asyncio.wait_for(spool.append(Lane.NUMERIC, [heart_rate(61)]), 20)
+        assert {p.stat().st_size for p in (tmp_path / "waveform").glob("*.seg")} == {SEGMENT // 2}
+        assert disk.taken_bytes <= disk.size_bytes
+        await covered(spool, 12)
+        disk.size_bytes = 1 << 40
+        await waveforms(spool, range(12, 24))
+        assert SEGMENT in {p.stat().st_size for p in (tmp_path / "waveform").glob("*.seg")}
+        assert spool.dead_writers() == []
