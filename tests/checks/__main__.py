@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ SIDE_BY_SIDE = 2  # cores of the smallest machine this has to run on
 TESTS_SIDE_BY_SIDE = 3  # one that computes and two that mostly wait (tests/plugins/order.py, decision 0118)
 
 ROOM_BYTES = 8 << 30  # a whole run writes 4 GB, and its processes take 2 more
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,10 @@ def main(arguments: list[str]) -> int:
 
 
 def in_memory(
-    folder: Path = Path("/dev/shm"), meminfo: Path = Path("/proc/meminfo"), room_bytes: int = ROOM_BYTES
+    folder: Path = Path("/dev/shm"),
+    meminfo: Path = Path("/proc/meminfo"),
+    limits: Sequence[Path] = LIMITS,
+    room_bytes: int = ROOM_BYTES,
 ) -> Path | None:
     """A file system in memory with room for what the tests write, where there is one; None: the usual folder.
 
@@ -74,13 +80,14 @@ def in_memory(
     product's. What has to be durable is shown on recorded writes (tests/integration/test_edge_spool_power_cut.py) and by tests/faults.
     """
     try:
-        about, available = (
-            os.statvfs(folder),
-            re.search(r"^MemAvailable: +(\d+) kB$", meminfo.read_text("ascii"), re.MULTILINE),
-        )
+        about, told = os.statvfs(folder), meminfo.read_text("ascii")
     except OSError:
         return None
+    available = re.search(r"^MemAvailable: +(\d+) kB$", told, re.MULTILINE)
     room = min(about.f_bavail * about.f_frsize, int(available[1]) << 10 if available else 0)
+    for limit in limits:
+        with suppress(OSError, ValueError):  # there is none, or it says `max`
+            room = min(room, int(limit.read_text("ascii")))
     return folder if room >= room_bytes and not about.f_flag & os.ST_NOEXEC and os.access(folder, os.W_OK) else None
 
 

@@ -186,15 +186,21 @@ def test_with_within_other_packages_are_free(graph: ImportGraph) -> None:
     assert not allowed(graph, allowed=["p.record"]).kept
 
 
-@pytest.mark.parametrize(("available_kb", "is_taken"), [(2048, True), (512, False)])
-def test_tests_write_into_memory_where_there_is_room_for_it(tmp_path: Path, available_kb: int, is_taken: bool) -> None:
-    meminfo = tmp_path / "meminfo"
+@pytest.mark.parametrize(
+    ("available_kb", "limit", "is_taken"),
+    [(2048, "max", True), (512, "max", False), (2048, "2097152", True), (2048, "524288", False)],
+)
+def test_tests_write_into_memory_where_there_is_room_for_it(
+    tmp_path: Path, available_kb: int, limit: str, is_taken: bool
+) -> None:
+    meminfo, own = tmp_path / "meminfo", tmp_path / "memory.max"
     meminfo.write_text(f"MemTotal:  99 kB\nMemAvailable:   {available_kb} kB\n")
-    assert in_memory(tmp_path, meminfo, room_bytes=1 << 20) == (tmp_path if is_taken else None)
+    own.write_text(limit + "\n")
+    assert in_memory(tmp_path, meminfo, [tmp_path / "nothing", own], 1 << 20) == (tmp_path if is_taken else None)
 
 
 def test_where_there_is_no_file_system_in_memory_tests_write_where_they_always_do(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemFree: 1 kB\n")
-    assert in_memory(tmp_path / "shm") is None
+    assert in_memory(tmp_path / "shm", room_bytes=1) is None
     assert in_memory(tmp_path, tmp_path / "meminfo", room_bytes=1) is None
-    assert in_memory(tmp_path, tmp_path / "nothing") is None
+    assert in_memory(tmp_path, tmp_path / "nothing", room_bytes=1) is None
