@@ -385,6 +385,9 @@ class Spool:
 
         def give_up() -> bool:
             writer.beat()  # a disk that refuses is no dead thread
+            if key == WAVEFORM_LOG and (others := writer.take(_is_record)):
+                # Where there is no room for waveforms there may be some for numbers and events.
+                self._commit_group(RECORD_LOG, [item for item in others if isinstance(item, _Item)], writer)
             return writer.stopping
 
         try:
@@ -432,6 +435,10 @@ class Spool:
 
     def _call_dropped(self, lane: Lane, first: int, last: int) -> None:
         self.on_dropped(lane, first, last)
+
+
+def _is_record(work: _Work) -> bool:
+    return isinstance(work, _Item) and LOG_OF[Lane(work.frame.lane)] == RECORD_LOG
 
 
 def _tried(run: Callable[[], None]) -> Exception | None:

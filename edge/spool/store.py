@@ -36,6 +36,7 @@ ALARM_LOG, RECORD_LOG, WAVEFORM_LOG = 1, 2, 3
 _IN_INDEX = 0  # no log: what is sealed for the index is good there only
 LOG_NAMES = {ALARM_LOG: "alarm", RECORD_LOG: "record", WAVEFORM_LOG: "waveform"}
 LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LOG, Lane.WAVEFORM: WAVEFORM_LOG}
+_LOOK_S = 0.2  # within a pause: whether something else can be written
 _RETRY_S, _RETRIES_GROW = 1.0, 8  # so many times as long, when the disk goes on refusing
 _MOST_BEHIND, _INDEX_ROOM_EVERY_S = 16_384, 60.0  # batches, some 5 MB
 _NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
@@ -344,7 +345,7 @@ class Store:
         while (left_s := until_s - time.monotonic()) > 0 and not give_up():
             if key == ALARM_LOG:
                 time.sleep(min(left_s, _RETRY_S))
-            elif self._alarm_waits.wait(min(left_s, _RETRY_S)):
+            elif self._alarm_waits.wait(min(left_s, _LOOK_S)):
                 return
 
     def _ask_for_room(self) -> None:

@@ -35,6 +35,13 @@ class GroupWriter(Generic[T]):
             self._items.append(item)
             self._condition.notify()
 
+    def take(self, wanted: Callable[[T], bool]) -> list[T]:
+        """Those of the items that wait that need not wait for what is being committed, in their order; for `commit` itself."""
+        with self._condition:
+            taken = [item for item in self._items if wanted(item)]
+            self._items = [item for item in self._items if not wanted(item)]
+        return taken
+
     def waiting(self) -> int:
         """Items that no group has taken yet."""
         return len(self._items)

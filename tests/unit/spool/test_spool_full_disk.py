@@ -184,3 +184,22 @@ async def test_what_a_full_disk_has_left_is_used_though_it_is_no_whole_segment(
         await waveforms(spool, range(12, 24))
         assert SEGMENT in {p.stat().st_size for p in (tmp_path / "waveform").glob("*.seg")}
         assert spool.dead_writers() == []
+
+
+async def test_numbers_and_events_do_not_wait_for_waveforms_that_a_full_disk_has_no_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    disk = Disk(tmp_path, monkeypatch)
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.NUMERIC, [heart_rate(60)])
+        disk.fill(spool)
+        waiting = [spool.append(Lane.WAVEFORM, [noisy_waveform(SAMPLES * i, SAMPLES)]) for i in range(3)]
+        for n in range(2, 5):
+            both = [spool.append(Lane.NUMERIC, [heart_rate(60 + n)]), spool.append(Lane.EVENT, [event(n)])]
+            assert await asyncio.wait_for(asyncio.gather(*both), 10) == [n, n - 1]
+        assert not any(future.done() for future in waiting)
+        disk.size_bytes = 1 << 40
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == [1, 2, 3]
+        assert spool.held(Lane.NUMERIC) == [(1, 4)]
+    async with opened(tmp_path) as spool:
+        assert (spool.held(Lane.NUMERIC), spool.held(Lane.WAVEFORM)) == ([(1, 4)], [(1, 3)])
