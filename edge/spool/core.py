@@ -38,7 +38,7 @@ _WATCH_EVERY_S = 2.0
 _HANGS_S = 60.0  # a card that tidies itself up takes seconds
 _BATCH_BYTES = 1024  # that a waiting batch takes beside its payload: a small one is mostly this
 # Together as far below the bound of a batch as the longest names of sources and devices can want.
-_GAPS_OF_A_BATCH = 512
+GAPS_OF_A_BATCH = 512
 _ARRIVALS_OF_A_BATCH = 2000
 
 _LOOK_S = 0.2
@@ -191,7 +191,7 @@ class Spool:
         gaps = gaps_of([records], QUEUE_OVERFLOW, recoverable=False, at_ns=at_ns)
         known = self._given_up.get(lane)
         if known is not None and (
-            len(known.gaps) + len(gaps) > _GAPS_OF_A_BATCH or len(known.arrivals) + len(arrivals) > _ARRIVALS_OF_A_BATCH
+            len(known.gaps) + len(gaps) > GAPS_OF_A_BATCH or len(known.arrivals) + len(arrivals) > _ARRIVALS_OF_A_BATCH
         ):
             self._tell_given_up(lane)
         given_up = self._given_up.setdefault(lane, _GivenUp(self._loop.create_future()))
@@ -294,6 +294,10 @@ class Spool:
         """The Gap records of these numbers are durable in lane event: they are not to be made again."""
         work = self._in_writer(self._bulk_writer, lambda: self._store.empty_holes(lane, first, last))
         await asyncio.wrap_future(work)
+
+    async def settled(self) -> None:
+        """Return when everything is done that the writer of all lanes but alarm had to do until now."""
+        await asyncio.wrap_future(self._in_writer(self._bulk_writer, lambda: None))
 
     def last_waveforms(self) -> Mapping[str, SourceEnd]:
         """Where the stored samples of each source end, by source path."""

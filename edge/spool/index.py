@@ -29,8 +29,8 @@ _MOVED = {sqlite3.SQLITE_READONLY_DBMOVED, sqlite3.SQLITE_IOERR_SHORT_READ}
 
 # Any other refusal, at least once a minute for so long: the file is of no use, whatever the reason.
 _REFUSED_NS, _APART_NS = 300_000_000_000, 60_000_000_000
-# Nobody but the agent writes here; who looks into it with a tool must not hold up what is measured, which waits for its writer.
-_LOCKED_S = 0.2
+# Nobody but the agent writes here. A start waits for whoever looks into it with a tool; afterwards what is measured would wait too.
+_LOCKED_AT_START_S, _LOCKED_MS = 10.0, 200
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -122,6 +122,8 @@ class Index:
                 raise
         if self.damaged:
             self.clear()
+        with self._asking():
+            self._db.execute(f"PRAGMA busy_timeout = {_LOCKED_MS}")
 
     def _look(self) -> int:
         """Open the file, see whether it is whole, bring it up to this version; the version that it had (0: new)."""
@@ -370,7 +372,7 @@ class Index:
             )
 
     def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=_LOCKED_S)
+        return sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=_LOCKED_AT_START_S)
 
 
 def _where(location: Location) -> tuple[int, int, int]:

@@ -114,7 +114,7 @@ class SegmentLog:
         self.directory = directory
         self._key, self._epoch, self._ring, self._plain_until = key, epoch, ring, plain_until
         self._segment_bytes, self._spare = segment_bytes, spare
-        self._smaller = 0  # how often the size of the next segment was halved
+        self._halvings = 0  # of the size of the next segment
         self._fd = -1
         self._sealing: Seals | None = None
         make_folder(directory)
@@ -191,6 +191,7 @@ class SegmentLog:
             locations.append(Location(self.current, end - len(data), len(data)))
             pending += data
         self._write(pending, begin)
+        self._halvings = 0
         # Only now: what a refused write left in a segment lies again in the next, and is no part of this one.
         for frame, at in zip(frames, locations, strict=True):
             self.segments[at.segment].note(frame, at.offset + at.size)
@@ -245,10 +246,13 @@ class SegmentLog:
             self._spare_bytes = self._spare.size
 
     def shrink(self, frame_bytes: int) -> bool:
-        """Have the next segment half as large, on a disk that has no room for a whole one; False when that is as small as it can be."""
-        if max(self._segment_bytes >> self._smaller, _BLOCK_BYTES) <= max(frame_bytes, _BLOCK_BYTES):
+        """Have segments half as large until something is written, on a disk without room for whole ones; False when they are as small as may be.
+
+        `frame_bytes`: of the largest frame that is to be written.
+        """
+        if self._segment_bytes >> self._halvings <= max(frame_bytes, _BLOCK_BYTES):
             return False
-        self._smaller += 1
+        self._halvings += 1
         return True
 
     def _position(self) -> int:
@@ -269,7 +273,7 @@ class SegmentLog:
 
     def _rotate(self, at_least: int) -> None:
         self.seal()
-        size = max(self._segment_bytes >> self._smaller, _BLOCK_BYTES, at_least)
+        size = max(self._segment_bytes >> self._halvings, _BLOCK_BYTES, at_least)
         number = self._highest + 1
         fits = at_least <= self._spare_bytes
         if fits and self._spare.first:
@@ -283,12 +287,15 @@ class SegmentLog:
                 size = self._take_spare(number)
         sync_folder(self.directory)
         self._begin(number)
-        self._highest, self._smaller = number, 0
+        self._highest = number
         self.segments[number] = Segment(number, size)
 
     def _take_spare(self, number: int) -> int:
-        size, self._spare_bytes = self._spare_bytes, 0
-        (self.directory / _SPARE).rename(self.path(number))
+        size = self._spare_bytes
+        try:
+            (self.directory / _SPARE).rename(self.path(number))
+        finally:
+            self._spare_bytes = 0  # if it is not there, it is made anew
         return size
 
     def _begin(self, number: int) -> None:

@@ -317,7 +317,7 @@ class Store:
 
     def _append(self, key: int, frames: Sequence[Frame], give_up: Callable[[], bool]) -> list[Entry]:
         log = self._logs[key]
-        size = sum(sealed_bytes(f) for f in frames)
+        size, largest = sum(sealed_bytes(f) for f in frames), max((sealed_bytes(f) for f in frames), default=0)
         pause_s = _RETRY_S
         while True:
             if key != ALARM_LOG and log.needs_segment(size):
@@ -335,7 +335,7 @@ class Store:
                     self._ask_for_room()
                 elif key != ALARM_LOG and self._alarm_waits.is_set():
                     self._serve()
-                elif key == ALARM_LOG or error.errno not in FULL or not (self._drop_victim() or log.shrink(size)):
+                elif key == ALARM_LOG or error.errno not in FULL or not (self._drop_victim() or log.shrink(largest)):
                     self._pause(key, pause_s, give_up)
                     pause_s = min(2 * pause_s, _RETRIES_GROW * _RETRY_S)
 

@@ -1,21 +1,27 @@
 """Begins a spool anew, with another epoch, when the hub knows batches that this one never made (a copied or restored disk).
 
-What the hub had not acknowledged goes over into the new spool. May be broken off anywhere and begun again.
+What the hub had not acknowledged goes over into the new spool, and the Gaps of what the old one has lost and not told. May be broken off anywhere and begun again.
 """
 
 import asyncio
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from edge.durable import sync_folder
-from edge.spool.core import NotNowError, Spool
+from edge.spool.core import GAPS_OF_A_BATCH, NotNowError, Spool
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
 from protocols.link import Lane
+from protocols.record import Gap
 from protocols.wire import arrivals_of, decode_batch
 
-_TRIES = 30
+_TRIES, _AGAIN_S = 30, 1.0
+
+_log = structlog.get_logger()
 
 
 async def succeed(directory: Path, clock_ns: Callable[[], int], limits: Limits, keys: KeySource | None = None) -> int:
@@ -67,11 +73,12 @@ async def _carry_over(
                     batch = decode_batch(data)
                     await new.append(lane, batch.records, arrivals_of(batch))
                     batches += 1
-        # What was lost and not told yet, and what turned out to be while it was read.
+        await old.settled()  # what turned out to be damaged while it was read is a hole by now
         for lane in Lane:
             for first, last in old.stored(lane).missing(1, old.newest(lane)):
-                if gaps := await old.gaps_for(lane, first, last):
-                    await new.append(Lane.EVENT, gaps)
+                gaps = await _gaps(old, lane, first, last)
+                for at in range(0, len(gaps), GAPS_OF_A_BATCH):
+                    await new.append(Lane.EVENT, gaps[at : at + GAPS_OF_A_BATCH])
     finally:
         await old.close()
         await new.close()
@@ -80,11 +87,21 @@ async def _carry_over(
     return batches
 
 
+async def _gaps(spool: Spool, lane: Lane, first: int, last: int) -> list[Gap]:
+    """What is known of these lost batches; a medium that does not give it up in half a minute keeps it, and is told in the log."""
+    for _ in range(_TRIES):
+        with suppress(OSError):
+            return await spool.gaps_for(lane, first, last)
+        await asyncio.sleep(_AGAIN_S)
+    _log.error("gaps-not-told", lane=lane.name.lower(), first=first, last=last, what_to_do="look at the medium")
+    return []
+
+
 async def _read(spool: Spool, lane: Lane, n: int) -> bytes | None:
     """A batch of the old spool, which is removed behind this: one that cannot be read now is waited for. NotNowError after half a minute."""
     for _ in range(_TRIES):
         try:
             return await asyncio.to_thread(spool.read, lane, n)
         except NotNowError:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_AGAIN_S)
     return await asyncio.to_thread(spool.read, lane, n)

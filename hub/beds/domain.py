@@ -54,7 +54,7 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A gap that was told: what is missing and why."""
+    """What is missing and why: a gap that was told, less what came later."""
 
     source: str
     from_ms: int

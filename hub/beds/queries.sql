@@ -16,7 +16,7 @@ select pg_notify('looked_at', gateway_id::text)
   from (select distinct gateway_id from device where tenant_id = %(tenant)s and device_id = any(%(devices)s) and gateway_id is not null) g
 
 -- name: holes
-select s.path, s.device_id, source_id, g.from_time, g.to_time, g.reason, g.recoverable, g.from_sample, g.to_sample
+select s.path, s.device_id, g.source_id, g.from_time, g.to_time, g.reason, g.recoverable, g.from_sample, g.to_sample
   from gap g
   join source s using (source_id)
  where g.tenant_id = %(tenant)s and s.device_id = any(%(devices)s) and g.to_time > %(from)s and g.from_time < %(to)s

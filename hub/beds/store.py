@@ -73,7 +73,7 @@ async def read_holes(connection: Connection, tenant: int, stay: Stay) -> list[Ho
     begin, end = _bounds(stay.spans)
     values = {"tenant": tenant, "devices": _devices(stay), "from": begin, "to": end}
     rows = await (await connection.execute(_QUERIES["holes"], values)).fetchall()
-    gaps = await still_missing(connection, [ToldGap(*row) for row in rows])
+    gaps = await still_missing(connection, [ToldGap(*row) for row in rows], (begin, end))
     return [
         Hole(gap.path, to_ms(max(gap.from_time, span.start)), to_ms(min(gap.to_time, span.end)), gap.reason)
         for gap in gaps
@@ -85,7 +85,7 @@ async def read_holes(connection: Connection, tenant: int, stay: Stay) -> list[Ho
 async def read_frames(
     connection: Connection, tenant: int, bed: Bed, stay: Stay, streams: Sequence[Stream]
 ) -> list[Frame]:
-    """Everything that is stored of the strips in a stay, as frames in order of time; then the gaps that were told."""
+    """Everything that is stored of the strips in a stay, as frames in order of time; then the gaps."""
     by_id = {stream.stream_id: stream for stream in streams if stream.is_shown}
     if not by_id or not stay.spans:
         return []

@@ -182,11 +182,13 @@ select d.name, d.device_id, p.path, p.source_id, s.code, s.site, s.unit, s.avera
  limit %(most)s
 
 -- name: known_segments
-select distinct on (c.device_id) d.name, c.number, c.clock_segment_id
+select d.name, c.number, c.clock_segment_id
   from device d
-  join clock_segment c using (device_id)
- where d.tenant_id = %(tenant)s and d.gateway_id = %(gateway)s and c.gateway_id = %(gateway)s and c.epoch = %(epoch)s
- order by c.device_id, c.number desc
+ cross join lateral (
+    select number, clock_segment_id from clock_segment c
+     where c.device_id = d.device_id and c.gateway_id = %(gateway)s and c.epoch = %(epoch)s
+     order by number desc limit 1) c
+ where d.tenant_id = %(tenant)s and d.gateway_id = %(gateway)s
  limit %(most)s
 
 -- name: rollups_closed
@@ -239,7 +241,8 @@ select gateway_id, alarm_id from alarm
 
 -- name: admission
 select admission = 'admitted',
-       (select count(*) from quarantine where tenant_id = %(tenant)s and device = %(name)s and state in ('held', 'releasing'))
+       (select count(*) from quarantine where tenant_id = %(tenant)s and device = %(name)s and state in ('held', 'releasing')),
+       gateway_id
   from device where device_id = %(device)s
 
 -- name: told

@@ -69,7 +69,7 @@ class Releaser:
             for row in rows:
                 _, tenant, gateway, _, epoch, *_ = row
                 key = (int(gateway), bytes(epoch))
-                catalog = catalogs.setdefault(key, GatewayCatalog(self._database, int(tenant), *key))
+                catalog = catalogs.setdefault(key, GatewayCatalog(self._database, int(tenant), *key, is_read=True))
                 await self._one(connection, row, catalog)
         return len(rows)
 

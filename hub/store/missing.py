@@ -1,11 +1,12 @@
-"""What is missing for good: of gaps that said they can still be had, the part whose samples have not come since.
+"""What is missing now: of gaps that said they can still be had, the part whose samples have not come since.
 
 A gap is a word of its moment and stays as it was told; what is stored, hot or sealed, counts. Leaves whose gaps are asked for to the callers.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hub.core.sql import load_queries
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from hub.core.db import Connection
 
 _QUERIES = load_queries("hub.store")
+_WANDER = timedelta(minutes=1)  # clocks may have been set right between a gap and what filled it
+_AT_ONCE = 40  # groups or blocks looked at before others have their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +45,45 @@ class ToldGap:
         return replace(self, from_time=from_time, to_time=to_time, from_sample=first, to_sample=end)
 
 
-async def still_missing(connection: "Connection", told: Sequence[ToldGap]) -> list[ToldGap]:
-    """What nobody has, in the order of `told`: one that was filled is left out, one that was filled in part comes in its parts."""
-    open_ones = [i for i, gap in enumerate(told) if gap.recoverable and gap.from_sample is not None]
-    if not open_ones:
-        return list(told)
-    values = {
-        "at": open_ones,
-        "sources": [told[i].source_id for i in open_ones],
-        "froms": [told[i].from_time for i in open_ones],
-        "tos": [told[i].to_time for i in open_ones],
-    }
+async def still_missing(
+    connection: "Connection", told: Sequence[ToldGap], between: tuple[datetime, datetime]
+) -> list[ToldGap]:
+    """What nobody has, in the order of `told`: one that was filled is left out, one that was filled in part comes in its parts.
+
+    `between`: the time of interest; outside of it a gap counts as it was told.
+    """
+    begin, end = between
+    times: dict[int, list[tuple[datetime, datetime]]] = {}
+    for gap in told:
+        if gap.recoverable and gap.from_sample is not None:
+            about = max(gap.from_time, begin) - _WANDER, min(gap.to_time, end) + _WANDER
+            times.setdefault(gap.source_id, []).append(about)
+    wanted = [(source, *one) for source, all_of_it in times.items() for one in _joined(all_of_it)]
     came: dict[int, Ranges] = {}
-    for at, first, n, groups, marks, leads in await (await connection.execute(_QUERIES["spans"], values)).fetchall():
-        spans = [(first, n)] if marks is None else stretches(bytes(marks), groups, leads)
-        for begin, count in spans:
-            came.setdefault(at, Ranges()).add(begin, begin + count - 1)
+    values = {name: [one[i] for one in wanted] for i, name in enumerate(("sources", "froms", "tos"))}
+    rows = await (await connection.execute(_QUERIES["spans"], values)).fetchall() if wanted else []
+    for at, (source, first, n, groups, marks, leads) in enumerate(rows):
+        for number, count in [(first, n)] if marks is None else stretches(bytes(marks), groups, leads):
+            if count and number >= 0:  # samples are numbered from 0, and Ranges from 1
+                came.setdefault(source, Ranges()).add(number + 1, number + count)
+        if at % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)
     left: list[ToldGap] = []
-    for i, gap in enumerate(told):
-        if i in came and gap.from_sample is not None and gap.to_sample is not None:
-            left += [gap.part(a, b + 1) for a, b in came[i].missing(gap.from_sample, gap.to_sample - 1)]
+    for gap in told:
+        if gap.source_id in came and gap.recoverable and gap.from_sample is not None and gap.to_sample is not None:
+            missing = came[gap.source_id].missing(gap.from_sample + 1, gap.to_sample)
+            left += [gap.part(first - 1, last) for first, last in missing]
         else:
             left.append(gap)
     return left
+
+
+def _joined(times: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Stretches of time that overlap as one, so that nothing is read twice."""
+    joined: list[tuple[datetime, datetime]] = []
+    for begin, end in sorted(times):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        elif begin < end:
+            joined.append((begin, end))
+    return joined

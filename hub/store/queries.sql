@@ -8,12 +8,12 @@ select stream_id, start, n, first_sample, codec, quality, samples, groups, marks
 select stream_id, start, n, first_sample, codec, quality, samples, groups, marks
   from sample_waveforms(%(streams)s, %(from)s, %(to)s, make_interval(secs => %(step_s)s))
 
--- Which samples of a source are there about the time of each of some gaps: clocks may have been set right since.
+-- Which samples of some sources are there at some times.
 -- name: spans
-select a.at, w.first_sample, w.n, w.groups, w.marks, cardinality(s.leads)
-  from unnest(%(at)s::int[], %(sources)s::int[], %(froms)s::timestamptz[], %(tos)s::timestamptz[]) as a (at, source_id, from_time, to_time)
+select a.source_id, w.first_sample, w.n, w.groups, w.marks, cardinality(s.leads)
+  from unnest(%(sources)s::int[], %(froms)s::timestamptz[], %(tos)s::timestamptz[]) as a (source_id, from_time, to_time)
   join stream s using (source_id)
- cross join lateral read_waveforms(array[s.stream_id], a.from_time - interval '1 minute', a.to_time + interval '1 minute') w
+ cross join lateral read_spans(array[s.stream_id], a.from_time, a.to_time) w
 
 -- name: eldest_waveforms
 select stream_id, start from eldest_waveforms(%(from)s, %(to)s)

@@ -6,6 +6,7 @@ closing line. `--static` leaves out the tests, `--fast` runs only the unit tests
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,8 +56,9 @@ def main(arguments: list[str]) -> int:
     # file each takes is a matter of tests/plugins/order.py: by the number of their tests those with a browser would come last.
     side_by_side = SIDE_BY_SIDE if fast else TESTS_SIDE_BY_SIDE
     tests += [f"--numprocesses={side_by_side}", "--dist=loadfile", "--no-loadscope-reorder"]
-    with tempfile.TemporaryDirectory(prefix="wl-", dir=in_memory()) as folder, ThreadPoolExecutor(1) as beside:
-        Path(folder).chmod(0o711)  # a database server runs as another user
+    folder = tempfile.mkdtemp(prefix="wl-", dir=in_memory())
+    Path(folder).chmod(0o711)  # a database server runs as another user
+    with ThreadPoolExecutor(1) as beside:
         report = Path(folder) / "checks.txt"
         checks = beside.submit(_report, report)
         status = subprocess.run(
@@ -65,7 +67,15 @@ def main(arguments: list[str]) -> int:
             # Each process would compile every file of tests anew, seconds of a core, where writing what was compiled is off.
             env={**os.environ, "WARDLINK_CHECKS": str(report), "PYTHONDONTWRITEBYTECODE": "", "TMPDIR": folder},
         ).returncode
-        return status or int(not checks.result())
+        passed = checks.result()
+    if status:
+        print(
+            f"what the tests wrote lies in {folder}, in memory where that is: remove it behind your look at it",
+            file=sys.stderr,
+        )
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return status or int(not passed)
 
 
 def in_memory(

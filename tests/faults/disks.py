@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.faults.ward import FaultWard
 from wardlink.local.database import stack_up
 from wardlink.local.database.liveness import postmaster_pid
+from wardlink.local.errors import StackError
 
 _BALLAST = "ballast"
 _BLOCK = b"\xff" * 65536
@@ -30,14 +31,16 @@ def edge_full_restarted(ward: FaultWard, chance: random.Random) -> None:
 
 
 def edge_refuses(ward: FaultWard, chance: random.Random) -> None:
-    """The kernel refuses each write of the agent to any file for about a minute (its limit of file sizes is 0), as a medium that fails does."""
+    """The kernel refuses each write of the agent to any file for about a minute: its limit of file sizes is 0, and the error EFBIG.
+
+    A medium that fails gives EIO; to the agent both are a refusal that is not for want of room.
+    """
     pid = ward.processes.pid("agent")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        time.sleep(chance.uniform(50.0, 70.0))
-    finally:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    time.sleep(chance.uniform(50.0, 70.0))
+    ward.processes.check()
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
 def hub_full(ward: FaultWard, chance: random.Random) -> None:
@@ -46,7 +49,7 @@ def hub_full(ward: FaultWard, chance: random.Random) -> None:
         time.sleep(chance.uniform(6.0, 12.0))
     until_s = time.monotonic() + 60
     while postmaster_pid(ward.database.layout.data) is None and time.monotonic() < until_s:
-        with suppress(Exception):
+        with suppress(StackError, OSError):
             stack_up(ward.places, ward.quiet)
     stack_up(ward.places, ward.quiet)
 

@@ -12,6 +12,10 @@ class NotPossibleError(RuntimeError):
     """This machine cannot have this fault; the message says why."""
 
 
+class TookTooLongError(Exception):
+    """It has not ended in its time. No OSError: what tries until something answers takes those for one more try that failed."""
+
+
 @dataclass
 class Caught:
     """`with Caught() as caught:` goes on behind any error but an end that somebody asked for; `error` is what was raised."""
@@ -31,23 +35,17 @@ class Caught:
         return f"{type(self.error).__name__}: {self.error}"
 
 
-_AGAIN_S = 5.0
-
-
 @contextmanager
 def within(seconds: float, what: str) -> Generator[None]:
-    """TimeoutError when it takes longer, whatever it waits for. In the main thread, and not within another.
-
-    It is raised again each five seconds: what tries until something answers takes an OSError for one more try that failed.
-    """
+    """TookTooLongError when it takes longer, whatever it waits for. In the main thread, and not within another."""
 
     def over(number: int, frame: FrameType | None) -> None:
         del number, frame
         msg = f"{what} has not ended within {seconds:.0f} s"
-        raise TimeoutError(msg)
+        raise TookTooLongError(msg)
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:

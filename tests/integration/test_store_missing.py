@@ -1,4 +1,4 @@
-"""What is missing for good: gaps that could still be had, less the samples that came later, hot or sealed."""
+"""What is missing: gaps that could still be had, less the samples that came later, hot or sealed."""
 
 import random
 from contextlib import closing
@@ -9,15 +9,15 @@ import pytest
 from hub.core.db import Database
 from hub.store.missing import ToldGap, still_missing
 from hub.store.sealing import seal_waveforms
-from tests.fixtures.stored_groups import make_groups, make_stream, put
+from tests.fixtures.stored_groups import FOREVER, make_groups, make_stream, put
 from wardlink.local.database import Database as Local
 
 pytestmark = pytest.mark.integration
 
 BEGIN = datetime(2026, 3, 1, 11, 58, 20, tzinfo=UTC)
 FS_HZ = 50
-GAPS = [(100, 200), (200, 250), (300, 500), (600, 700)]
-CAME = [2, 3, 7, 8, 12]  # seconds, of 50 samples each: the first gap whole, the third in its middle, half of the last
+GAPS = [(0, 50), (100, 200), (200, 250), (300, 500), (600, 700)]
+CAME = [0, 2, 3, 7, 8, 12]  # seconds, of 50 samples each: two gaps whole, the fourth in its middle, half of the last
 
 
 def told(first: int, end: int, *, recoverable: bool = True) -> ToldGap:
@@ -52,8 +52,10 @@ async def test_what_came_later_is_not_missing_and_the_rest_is_with_its_share_of_
         Database(hub_database.url_for("wardlink_web"), "test web", max_size=1) as pool,
         pool.transaction(1) as connection,
     ):
-        left = await still_missing(connection, [*gaps, timed])
-        lost = await still_missing(connection, [told(100, 200, recoverable=False)])
+        left = await still_missing(connection, [*gaps, timed], FOREVER)
+        lost = await still_missing(connection, [told(100, 200, recoverable=False)], FOREVER)
+        elsewhere = await still_missing(connection, gaps, (BEGIN - timedelta(days=9), BEGIN - timedelta(days=8)))
+    assert elsewhere == gaps
     expected = [told(*gap) for gap in ((200, 250), (300, 350), (450, 500), (650, 700))]
     assert left == [*expected, timed]
     assert lost == [told(100, 200, recoverable=False)], "somebody has said that it is gone for good"

@@ -221,12 +221,12 @@ class Installation:
         self.start_devices()
         seen = self._size("agent")
         self.start_agent()
-        # A page that is open before the agent listens would have its recordings begin that much later.
+        # A page that is open before the agent runs would have its recordings begin that much later.
         self._until_agent_listens(seen)
         self._progress("the gateway's agent runs; the devices are plugged in")
 
     def _until_agent_listens(self, seen: int) -> None:
-        """Wait until the agent, whose log had `seen` characters when it was started, takes what devices send."""
+        """Wait until the agent, whose log had `seen` characters when it was started, says that it is ready: a device or a door is up."""
         self._wait("agent", lambda text: '"agent-ready"' in text, seen, "the agent to be ready")
 
     def _place_beds(self) -> None:

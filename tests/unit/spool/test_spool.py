@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from hashlib import shake_256
@@ -387,13 +388,31 @@ async def test_an_index_that_cannot_be_written_ends_no_writer_and_loses_nothing(
         with closing(sqlite3.connect(tmp_path / "index.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")  # as long as it holds, SQLite refuses every write, as on a full disk
             for rate in range(61, 70):
+                begun_s = time.monotonic()
                 await spool.append(Lane.NUMERIC, [heart_rate(rate)])
+                # two looks of 0.2 s at the index may come before it, and not the ten seconds of a start
+                assert time.monotonic() - begun_s < 5
             await until(lambda: told("edge_spool_disk_errors_total") > before)
             assert await spool.append(Lane.NUMERIC, [heart_rate(70)]) == 11
             other.execute("ROLLBACK")
         assert await spool.append(Lane.NUMERIC, [heart_rate(71)]) == 12
     async with opened(tmp_path, limits) as spool:
         assert [records(spool, Lane.NUMERIC, n)[0] for n in range(1, 13)] == [heart_rate(60 + i) for i in range(12)]
+
+
+async def test_who_asks_what_the_spool_takes_asks_no_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with opened(tmp_path) as spool:
+        await spool.append(Lane.WAVEFORM, [waveform(0)])
+        await until(lambda: all((tmp_path / log / "spare").exists() for log in ("alarm", "record")))
+        taken = sum(p.stat().st_size for log in ("alarm", "record", "waveform") for p in (tmp_path / log).iterdir())
+
+        def stands_still(path: Path, *_: object, **__: object) -> None:
+            raise AssertionError(path)
+
+        for name in ("stat", "exists"):
+            monkeypatch.setattr(Path, name, stands_still)
+        assert spool.allocated_bytes() == taken
+        monkeypatch.undo()
 
 
 async def test_a_spool_that_is_closed_tells_what_it_gave_up_before(tmp_path: Path):

@@ -32,7 +32,7 @@ class Disk:
     """Gives `free_bytes` to files below a folder, less what they have."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._folder, self._real = folder, os.posix_fallocate
+        self._folder, self._real, self.asked = folder, os.posix_fallocate, 0
         self.size_bytes = 1 << 40
         monkeypatch.setattr(os, "posix_fallocate", self._allocate)
 
@@ -48,6 +48,7 @@ class Disk:
         database.execute(f"PRAGMA max_page_count = {pages}")
 
     def _allocate(self, fd: int, offset: int, size: int) -> None:
+        self.asked += 1
         if self.taken_bytes + size > self.size_bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
         self._real(fd, offset, size)
@@ -180,8 +181,14 @@ async def test_what_a_full_disk_has_left_is_used_though_it_is_no_whole_segment(
         assert {p.stat().st_size for p in (tmp_path / "waveform").glob("*.seg")} == {SEGMENT // 2}
         assert disk.taken_bytes <= disk.size_bytes
         await covered(spool, 12)
+        # all that waited is one group, larger than what is left: it waits for room, and the loop of tries rests
+        many = [spool.append(Lane.WAVEFORM, [noisy_waveform(SAMPLES * i, SAMPLES)]) for i in range(12, 24)]
+        await asyncio.sleep(1.5)
+        tried = disk.asked
+        await asyncio.sleep(1.0)
+        assert disk.asked - tried < 20
         disk.size_bytes = 1 << 40
-        await waveforms(spool, range(12, 24))
+        await asyncio.wait_for(asyncio.gather(*many), 20)
         assert SEGMENT in {p.stat().st_size for p in (tmp_path / "waveform").glob("*.seg")}
         assert spool.dead_writers() == []
 
