@@ -1,21 +1,12 @@
 """The agent's log: one JSON object a line on standard error, and the stack of a process that is ended from without."""
 
 import faulthandler
-import io
 import sys
 from typing import TextIO, cast
 
 import structlog
 
-
-class _StandardError(io.TextIOBase):
-    """Standard error as it is at each write: whoever replaces it for a while does not take the log with it."""
-
-    def write(self, text: str, /) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
+from models.log_stream import LogStream
 
 
 def configure_logging() -> None:
@@ -29,5 +20,5 @@ def configure_logging() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _StandardError())),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", LogStream(lambda: sys.stderr))),
     )

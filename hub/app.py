@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 
 import structlog
 from prometheus_client import start_http_server
@@ -28,6 +28,7 @@ from hub.core.ending import end_all
 from hub.core.errors import InvalidError
 from hub.core.principal import ANONYMOUS
 from hub.settings import HubSettings, split_address
+from models.log_stream import LogStream
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -98,7 +99,7 @@ def set_up_logging() -> None:
             structlog.processors.dict_tracebacks,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", LogStream(lambda: sys.stdout))),
     )
 
 
