@@ -12,7 +12,7 @@ from hub.device_commands.present import COMMANDS, PARAMETERS
 from hub.devices.domain import Column, DeviceState
 from hub.operations.domain import Span
 from hub.quarantine.sentences import SENTENCES
-from hub.updates.domain import ACTS, RolloutState
+from hub.updates.domain import ACTS, FAILED, RolloutState
 from models.machine import THRESHOLDS
 from protocols.device_command import Outcome, Reason
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
@@ -79,6 +79,7 @@ BUILT: dict[str, list[str]] = {
     "gateways.configuration.": ["waiting", "sent", "applied", "refused", "rolled_back"],
     "updates.act.": [*ACTS],
     "updates.state.": [*RolloutState],
+    "updates.failed.": [*FAILED],
     "gateways.state.": ["online", "away", "not_enrolled", "revoked"],
     "devices.column.": [*Column],
     "devices.state.": [*DeviceState],

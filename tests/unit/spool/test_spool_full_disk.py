@@ -189,6 +189,7 @@ async def test_what_a_full_disk_has_left_is_used_though_it_is_no_whole_segment(
         assert disk.asked - tried < 20
         disk.size_bytes = 1 << 40
         await asyncio.wait_for(asyncio.gather(*many), 20)
+        await waveforms(spool, range(24, 30))
         assert SEGMENT in {p.stat().st_size for p in (tmp_path / "waveform").glob("*.seg")}
         assert spool.dead_writers() == []
 
