@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ _BUS = """\
   </policy>
 </busconfig>
 """
+_BUS_WITHIN_S, _LOOK_AGAIN_S = 10.0, 0.02
 _ACCELERATION_HZ = 25  # the least there is; how somebody lies does not change in a second
 # what lasts is turned on and off by the same line; what happens once needs one
 _LASTING = {PULL_LEAD: "pull-lead", DROP_LINK: "away", WRONG_CLOCK: "wrong-clock"}
@@ -77,6 +79,9 @@ class StrapRig(Plain):
         configuration.write_text(_BUS.format(socket=socket), "utf-8")
         words = [str(daemon.executable), f"--config-file={configuration}", "--nofork", "--nopidfile"]
         processes.start(f"{self.name}-bus", words, {**environment, **daemon.env})
+        until_s = time.monotonic() + _BUS_WITHIN_S
+        while not socket.is_socket() and time.monotonic() < until_s:  # else the radio says what it misses
+            time.sleep(_LOOK_AGAIN_S)
         command = [sys.executable, "-m", "firmware_adapters.simulate.radio", f"unix:path={socket}"]
         records = os.pathsep.join(str(recording.path) for recording in self.recordings)
         command += [f"{self.address}={records}", "--start-s", str(self.recordings[0].start_s)]
