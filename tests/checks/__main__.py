@@ -58,6 +58,9 @@ def main(arguments: list[str]) -> int:
     tests += [f"--numprocesses={side_by_side}", "--dist=loadfile", "--no-loadscope-reorder"]
     folder = tempfile.mkdtemp(prefix="wl-", dir=in_memory())
     Path(folder).chmod(0o711)  # a database server runs as another user
+    print(
+        f"the tests write into {folder}, which stays when one fails", file=sys.stderr
+    )  # at the begin: pytest has the last line
     with ThreadPoolExecutor(1) as beside:
         report = Path(folder) / "checks.txt"
         checks = beside.submit(_report, report)
@@ -68,12 +71,7 @@ def main(arguments: list[str]) -> int:
             env={**os.environ, "WARDLINK_CHECKS": str(report), "PYTHONDONTWRITEBYTECODE": "", "TMPDIR": folder},
         ).returncode
         passed = checks.result()
-    if status:
-        print(
-            f"what the tests wrote lies in {folder}, in memory where that is: remove it behind your look at it",
-            file=sys.stderr,
-        )
-    else:
+    if not status:
         shutil.rmtree(folder, ignore_errors=True)
     return status or int(not passed)
 

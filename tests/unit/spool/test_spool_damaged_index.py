@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from edge.spool.recent import Recent
 from protocols.link import Lane, Position
 from protocols.nomenclature import EVT_FAULT
 from protocols.record import DeviceEvent, Presence, Times
+from tests.fixtures.opened_spool import opened_spool
 from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, waveform
 from tests.fixtures.waiting import until
 
@@ -23,13 +24,8 @@ SMALL = Limits(64 * 65536, 65536, 32768)
 EVENTS, RATES = 900, 40
 
 
-@asynccontextmanager
-async def opened(directory: Path) -> AsyncGenerator[Spool]:
-    spool = await Spool.open(directory, lambda: T0_NS, SMALL)
-    try:
-        yield spool
-    finally:
-        await spool.close()
+def opened(folder: Path) -> AbstractAsyncContextManager[Spool]:
+    return opened_spool(folder, SMALL)
 
 
 def event(i: int) -> DeviceEvent:

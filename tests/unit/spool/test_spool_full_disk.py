@@ -8,8 +8,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from edge.spool import Limits, Spool
 from protocols.link import Lane
 from protocols.nomenclature import EVT_FAULT, SPOOL_FULL
 from protocols.record import DeviceEvent, Gap, Times
+from tests.fixtures.opened_spool import opened_spool
 from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, noisy_waveform
 from tests.fixtures.waiting import until
 
@@ -54,13 +54,8 @@ class Disk:
         self._real(fd, offset, size)
 
 
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncGenerator[Spool]:
-    spool = await Spool.open(folder, lambda: T0_NS, LIMITS)
-    try:
-        yield spool
-    finally:
-        await asyncio.wait_for(spool.close(), 20)
+def opened(folder: Path) -> AbstractAsyncContextManager[Spool]:
+    return opened_spool(folder, LIMITS)
 
 
 async def waveforms(spool: Spool, batches: range) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from edge.spool import Limits, Spool
 from protocols.link import Lane, Position
 from protocols.nomenclature import SPOOL_FULL
 from protocols.wire import Arrival
-from tests.fixtures.spool_records import T0_NS, alarm, heart_rate, noisy_waveform
+from tests.fixtures.opened_spool import opened_spool
+from tests.fixtures.spool_records import alarm, heart_rate, noisy_waveform
 
 SEGMENT = 65536
 LIMITS = Limits(64 * SEGMENT, SEGMENT, 16384)
@@ -22,13 +22,8 @@ BATCHES, SAMPLES = 40, 2000
 ARRIVAL = Arrival("cart-7", b"\x01" * 16)
 
 
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncGenerator[Spool]:
-    spool = await Spool.open(folder, lambda: T0_NS, LIMITS)
-    try:
-        yield spool
-    finally:
-        await asyncio.wait_for(spool.close(), 20)
+def opened(folder: Path) -> AbstractAsyncContextManager[Spool]:
+    return opened_spool(folder, LIMITS)
 
 
 async def fill(spool: Spool) -> None:
