@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _RENEWED_AFTER = 2 / 3
 _LOOK_S = 60.0
+# gRPC asks with a lock held, but takes the certificate for its handshake behind the lock: with a new one given there,
+# another handshake may still hold the old one, uncounted, for some microseconds (grpc/grpc#36693).
+_SETTLED_S = 0.1
 
 
 class ServerCertificate:
@@ -29,11 +33,20 @@ class ServerCertificate:
         self._valid = valid or timedelta(days=SERVER_DAYS)
         self._lock = threading.Lock()
         self._make()
+        self._given = self.configuration
 
-    def newer(self) -> grpc.ServerCertificateConfiguration:
-        """Give what the next handshake uses; gRPC calls it at each, in a thread of its own."""
+    def newer(self) -> grpc.ServerCertificateConfiguration | None:
+        """Give what handshakes use from now on, or None when it is what they use; gRPC calls it at each, from its threads.
+
+        Whatever is returned takes the place of what other handshakes may be using: two of them at once ended the process
+        when it was given each time.
+        """
         self._look()
-        return self.configuration
+        if self.configuration is self._given:
+            return None
+        time.sleep(_SETTLED_S)
+        self._given = self.configuration
+        return self._given
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write the files of key (0600) and chain, as uvicorn and OpenSSL read them from files; returns where they are."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc
 import structlog
@@ -190,8 +190,9 @@ class IngestServer:
         host, port = self._parts.uplink_listen
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((method_handlers(self._door), renewal_handlers(self._renewal)))
+        newer = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._certificates.newer)  # or None: types-grpcio
         credentials = grpc.dynamic_ssl_server_credentials(
-            self._certificates.configuration, self._certificates.newer, require_client_authentication=True
+            self._certificates.configuration, newer, require_client_authentication=True
         )
         self.uplink_port = server.add_secure_port(f"{host}:{port}", credentials)
         await server.start()

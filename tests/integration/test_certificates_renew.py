@@ -1,8 +1,11 @@
 """A gateway's certificate renews itself while data stream: nothing twice, nothing late, and a hub that forgot it is no dead end."""
 
 import asyncio
+import socket
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,13 +19,15 @@ from edge.identity import store as identity_store
 from protocols.link import Lane
 from tests.fixtures.hub import RunningHub, eventually, running_hub
 from tests.fixtures.hub_peer import Authority
+from tests.fixtures.hub_process import start_hub
 from tests.fixtures.sender import Sending, route_of, sender
 from tests.fixtures.spool_records import alarm, heart_rate, waveform
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import PATIENCE_S, until
 from wardlink.local.database import Database
 
 pytestmark = pytest.mark.integration
 LIFE_S = 6.0
+STORM_S = 5.0
 P99_S = 1.0  # an alarm's way, as the figure alarm-path has it
 
 
@@ -79,6 +84,34 @@ async def test_certificates_of_both_sides_end_while_data_stream_and_nothing_come
         assert hub.rows("select count(*) from alarm") == [(len(took),)]
         refused = hub.rows("select body from audit where outcome = 'denied'")
         assert refused == []
+
+
+@pytest.mark.req("IOT-9.1b", surface="protocol")
+def test_any_number_of_connections_at_once_does_not_end_the_hub_not_even_while_its_certificate_renews(
+    hub_database: Database, short_folder: Callable[[], Path]
+):
+    """gRPC takes the certificate from under another connection's handshake when it is given a new one at each."""
+    hub = start_hub(hub_database, short_folder(), certificate_s=1.0)
+    host, _, port = hub.uplink.partition(":")
+    shown: set[bytes] = set()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def connect(_: int) -> None:
+        with socket.create_connection((host, int(port)), PATIENCE_S):
+            pass
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            begun = time.monotonic()
+            while time.monotonic() - begun < STORM_S:
+                list(pool.map(connect, range(500)))
+                with socket.create_connection((host, int(port)), PATIENCE_S) as plain, context.wrap_socket(plain) as tls:
+                    shown.add(tls.getpeercert(binary_form=True) or b"")
+        assert hub.process.poll() is None, "the hub has ended"
+        assert len(shown) > 1, "its certificate was renewed in between"
+    finally:
+        hub.kill()
 
 
 async def test_a_certificate_that_cannot_be_renewed_is_told_long_before_its_end_and_then_what_to_do(
