@@ -72,7 +72,7 @@ def stored(hub: RunningHub) -> list[tuple[object, ...]]:
     ]
 
 
-@pytest.mark.req("IOT-8.4e", "IOT-9.3a", surface="protocol")
+@pytest.mark.req("IOT-8.4e", "IOT-9.3a", "ECG-6.2.3a", surface="protocol")
 async def test_what_was_acknowledged_behind_a_base_backup_comes_again_and_is_there_once(
     own_server: Places, short_folder: Callable[[], Path], tmp_path: Path
 ):

@@ -19,6 +19,7 @@ from wardlink.local.database import Database
 pytestmark = pytest.mark.integration
 
 GATEWAYS, BEDS, SECONDS = 2, 2, 3.0
+ANSWERED_MS = 2000  # the batcher holds 250 ms of it; the goal of figure `alarm-path` is stricter, on a quiet machine
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ async def load(*words: str | Path) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
+@pytest.mark.req("ECG-6.2.1a", surface="command")
 async def test_what_many_gateways_sent_is_acknowledged_and_stored_and_a_missing_row_is_told(
     hub: RunningHub, captures: Path, tmp_path: Path
 ) -> None:
@@ -53,6 +55,7 @@ async def test_what_many_gateways_sent_is_acknowledged_and_stored_and_a_missing_
     assert (found["gateways"], found["beds"], found["unacknowledged"]) == (GATEWAYS, GATEWAYS * BEDS, 0)
     # the batcher may hold a record for 250 ms, and nothing is acknowledged before it was sent
     assert 0 < found["acknowledged"]["p50"] <= found["acknowledged"]["p95"] <= found["acknowledged"]["p99"]
+    assert found["acknowledged"]["p95"] < ANSWERED_MS
     assert "0 of" in out
 
     records = [hub.rows("select count(*) from observation"), hub.rows("select count(*) from waveform")]
