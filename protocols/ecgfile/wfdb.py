@@ -14,7 +14,7 @@ import numpy as np
 from protocols.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,6 +35,7 @@ _SYMBOLS = {
     16: "|", 18: "s", 19: "T", 20: "*", 21: "D", 22: '"', 23: "=", 24: "p", 25: "B", 26: "^", 27: "t", 28: "+", 29: "u",
     30: "?", 31: "!", 32: "[", 33: "]", 34: "e", 35: "n", 36: "@", 37: "x", 38: "f", 39: "(", 40: ")", 41: "r",
 }  # fmt: skip
+_CODES = {symbol: code for code, symbol in _SYMBOLS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,39 @@ def decode_annotations(data: bytes, name: str = "annotations") -> tuple[Annotati
         if code != 0:  # NOTQRS: a place holder behind the definitions
             found.append(Annotation(sample, _SYMBOLS.get(code, f"[{code}]"), subtype, channel, number, aux))
     raise DecodeError(f"{name} byte {len(data)}", "a closing zero", "the end of the file")
+
+
+def encode_annotations(annotations: "Iterable[Annotation]") -> bytes:
+    """Write an MIT-format annotation file, as the public programs (bxb, epicmp, rdann) read it.
+
+    ValueError: a symbol that the format does not have, samples that do not ascend, a text longer than 255 bytes.
+    """
+    words: list[int] = []
+    at, channel, number = 0, 0, 0
+    for one in annotations:
+        code, delta = _CODES.get(one.symbol), one.sample - at
+        text = one.aux.encode("latin-1")
+        if code is None or delta < 0 or len(text) > 0xFF:
+            msg = f"annotation {one} behind sample {at}: expected a symbol of annot(5), a later sample and at most 255 bytes of text"
+            raise ValueError(msg)
+        if delta > 0x3FF:
+            words += [_SKIP << 10, delta >> 16, delta & 0xFFFF]
+            delta = 0
+        words.append(code << 10 | delta)
+        at = one.sample
+        if one.subtype:
+            words.append(_SUB << 10 | one.subtype & 0xFF)
+        if one.channel != channel:
+            words.append(_CHN << 10 | one.channel & 0xFF)
+            channel = one.channel
+        if one.number != number:
+            words.append(_NUM << 10 | one.number & 0xFF)
+            number = one.number
+        if text:
+            padded = text + b"\0" * (len(text) % 2)
+            words.append(_AUX << 10 | len(text))
+            words += np.frombuffer(padded, "<u2").tolist()
+    return np.array([*words, 0], "<u2").tobytes()
 
 
 def _signed_byte(value: int) -> int:

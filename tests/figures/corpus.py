@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from models.evaluation.beats import BY_SYMBOL
 from models.screening import chain
 from models.screening.chain import Chain
 from models.screening.rhythm import RhythmState
@@ -66,7 +67,6 @@ DS2 = [
 ]
 PACED = ["102", "104", "107", "217"]
 VFDB = ["419", "421", "422", "424", "427", "428", "430", "602", "607", "611", "615"]
-BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 START_NS = 1_700_000_000 * NS_PER_S
 SOURCE = SourcePath("recording", ("ecg",))
 
@@ -137,7 +137,7 @@ def load(recordings: Path, name: str) -> tuple[WfdbRecord, tuple[Annotation, ...
 
 def reference_beats(fs_hz: float, annotations: tuple[Annotation, ...]) -> tuple[list[float], list[tuple[float, float]]]:
     """Times of the beats, and the stretches of ventricular flutter that EC57 leaves out (`[` to `]`)."""
-    beats = [a.sample / fs_hz for a in annotations if a.symbol in BEATS]
+    beats = [a.sample / fs_hz for a in annotations if a.symbol in BY_SYMBOL]
     flutter: list[tuple[float, float]] = []
     start = None
     for a in annotations:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.evaluation.beats import BeatScore, compare_beats
 from models.signal.monitor import find_beats
 from tests.figures import corpus, parallel
 from tests.figures.entry import Entry, Figure
-from tests.figures.scoring import BeatScore, score_beats
 
 
 def score_record(recordings: Path, name: str, *, both: bool) -> BeatScore:
@@ -17,7 +17,7 @@ def score_record(recordings: Path, name: str, *, both: bool) -> BeatScore:
         found = corpus.screen(record).beats_s
     else:
         found = tuple(s / record.fs_hz for s in find_beats(record.physical()[0], record.fs_hz))
-    return score_beats(reference, found, excluded=flutter)
+    return compare_beats(reference, found, excluded=flutter)
 
 
 def _job(job: tuple[Path, str, bool]) -> tuple[str, BeatScore]:

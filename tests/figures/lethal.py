@@ -7,6 +7,8 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+from models.evaluation.beats import LEARNING_S, Interval
+from models.evaluation.episodes import DurationScore, score_duration
 from models.screening.placement import EXTREMES, AgeGroup
 from models.screening.rhythm import LETHAL_ONSET_S
 from models.signal import weights
@@ -14,7 +16,6 @@ from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB
 from protocols.record import AlarmCondition, Presence
 from tests.figures import corpus, parallel
 from tests.figures.entry import Entry, Figure
-from tests.figures.scoring import LEARNING_S, DurationScore, Interval, score_duration
 
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
 TACHYCARDIA = "VT"

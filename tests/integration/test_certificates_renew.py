@@ -106,7 +106,10 @@ def test_any_number_of_connections_at_once_does_not_end_the_hub_not_even_while_i
             begun = time.monotonic()
             while time.monotonic() - begun < STORM_S:
                 list(pool.map(connect, range(500)))
-                with socket.create_connection((host, int(port)), PATIENCE_S) as plain, context.wrap_socket(plain) as tls:
+                with (
+                    socket.create_connection((host, int(port)), PATIENCE_S) as plain,
+                    context.wrap_socket(plain) as tls,
+                ):
                     shown.add(tls.getpeercert(binary_form=True) or b"")
         assert hub.process.poll() is None, "the hub has ended"
         assert len(shown) > 1, "its certificate was renewed in between"

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.ecgfile.wfdb import decode_annotations, decode_signals, parse_header, read_annotations, read_record
+from protocols.ecgfile.wfdb import (
+    Annotation,
+    decode_annotations,
+    decode_signals,
+    encode_annotations,
+    parse_header,
+    read_annotations,
+    read_record,
+)
 from protocols.errors import DecodeError
 
 with warnings.catch_warnings():  # its use of pandas warns of a future version
@@ -118,3 +126,34 @@ def test_an_annotation_file_cut_short_is_refused(captures: Path):
     data = (captures / "mitdb-100-normal.atr").read_bytes()
     with pytest.raises(DecodeError, match="closing zero"):
         decode_annotations(data[:-2])
+
+
+def test_annotations_that_were_written_are_read_by_the_package_and_by_us(captures: Path, tmp_path: Path):
+    """Of every excerpt, and one with long pauses, texts of both parities, sub-types and channels."""
+    many = [
+        Annotation(0, "+", aux="(N"),
+        Annotation(1023, "N"),
+        Annotation(2047, "V", subtype=-3, channel=1, number=2),
+        Annotation(70_000, "~", channel=1, number=2, aux="odd"),
+        Annotation(70_000, "N"),
+        Annotation(9_000_000, "/", number=-1),
+    ]
+    for number, annotations in enumerate([many, *(read_annotations(p) for p in sorted(captures.glob("*.atr")))]):
+        path = tmp_path / f"r{number}"
+        path.with_suffix(".wlk").write_bytes(encode_annotations(annotations))
+        assert read_annotations(path, "wlk") == tuple(annotations)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs: Any = wfdb.rdann(str(path), "wlk")
+        told = [a for a in annotations if not a.aux.startswith("## ")]  # definitions, which the package keeps to itself
+        assert list(zip(theirs.sample.tolist(), theirs.symbol, strict=True)) == [(a.sample, a.symbol) for a in told]
+        assert [text.rstrip("\0") for text in theirs.aux_note] == [a.aux for a in told]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[Annotation(5, "N"), Annotation(4, "N")], [Annotation(1, "beat")], [Annotation(1, "+", aux="x" * 256)]],
+)
+def test_what_the_format_cannot_hold_is_refused_when_it_is_written(wrong: list[Annotation]):
+    with pytest.raises(ValueError, match="expected a symbol"):
+        encode_annotations(wrong)
