@@ -17,11 +17,11 @@ _log = structlog.get_logger()
 
 
 class Machine:
-    """`percent` of cpu, memory and the disk of `folder`, and `warnings`: what is short now."""
+    """`percent` of cpu, memory and the disk of `folder`, and `warnings`: what is short now; `proc`: where the kernel's files are."""
 
     def __init__(self, proc: Path = Path("/proc"), folder: Path = Path("/")) -> None:
-        """`proc`: where the kernel's files are."""
-        self._proc, self._folder = proc, folder
+        """Nothing is read yet."""
+        self.proc, self._folder = proc, folder
         self._before: Processor | None = None
         self._state = Warnings()
         self.percent: dict[str, float] = {}
@@ -40,13 +40,13 @@ class Machine:
     def look(self) -> None:
         """Once."""
         with suppress(OSError, ValueError):
-            now = processor((self._proc / "stat").read_text(encoding="ascii"))
+            now = processor((self.proc / "stat").read_text(encoding="ascii"))
             busy = None if self._before is None else now.percent_since(self._before)
             self._before = now
             if busy is not None:
                 self.percent["cpu"] = round(busy, 1)
         with suppress(OSError, ValueError):
-            self.percent["memory"] = round(memory_percent((self._proc / "meminfo").read_text(encoding="ascii")), 1)
+            self.percent["memory"] = round(memory_percent((self.proc / "meminfo").read_text(encoding="ascii")), 1)
         with suppress(OSError):
             self.percent["disk"] = round(disk_percent(os.statvfs(self._folder)), 1)
         for name, value in self.percent.items():

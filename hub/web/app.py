@@ -113,6 +113,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     # No generated pages of the API: they load scripts from elsewhere. docs/reference/http-api.md lists every route.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.room = room
+    app.state.machine = machine
     account_pages.add_routes(app.router, web, accounts)
     preferences.add_routes(app.router, web)
     _add_ledger(app, web, services, machine)

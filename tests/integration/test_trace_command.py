@@ -127,6 +127,7 @@ async def page(web: RunningWeb) -> AsyncGenerator[None]:
             await asyncio.gather(looking, return_exceptions=True)
 
 
+@pytest.mark.req("IOT-9.2a", surface="command")
 @pytest.mark.usefixtures("web")
 async def test_a_message_of_a_real_agent_is_followed_from_the_door_to_the_paint_on_a_page(
     hub: RunningHub, web: RunningWeb, tmp_path: Path, port: Path

@@ -1,6 +1,5 @@
 """How the gateway's machine is, from the kernel's files, and when that is a warning."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,7 @@ from edge.health import vitals
 from edge.health.status import Status
 from edge.health.vitals import Vitals
 from models.machine import Processor, Warnings, memory_percent, processor
-
-# A real machine's files, shortened (Linux 6.1).
-STAT = "cpu  {user} 12 300 {idle} 100 0 5 0 0 0\ncpu0 1 2 3 4 5 6 7 0 0 0\nintr 12345\n"
-MEMINFO = (
-    "MemTotal:       2000000 kB\nMemFree:          50000 kB\nMemAvailable:    {free} kB\nHugePages_Total:       0\n"
-)
+from tests.fixtures.kernel_files import MEMINFO, STAT, fill, write
 
 
 @pytest.fixture
@@ -26,21 +20,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path, busy=0, free=1_000_000)
     fill(monkeypatch, 50)
     return tmp_path
-
-
-def fill(monkeypatch: pytest.MonkeyPatch, percent: int) -> None:
-    """The disk of a machine: of 1000 blocks 200 are kept for root, so many of the others are used."""
-    used = 8 * percent
-    told = os.statvfs_result((4096, 4096, 1000, 1000 - used, 800 - used, 0, 0, 0, 0, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _path: told)
-
-
-def write(folder: Path, *, busy: int, free: int, before: tuple[int, int] = (1000, 9000)) -> tuple[int, int]:
-    """A second of 1000 ticks later, so many of them busy."""
-    user, idle = before[0] + busy, before[1] + 1000 - busy
-    (folder / "stat").write_text(STAT.format(user=user, idle=idle))
-    (folder / "meminfo").write_text(MEMINFO.format(free=free))
-    return user, idle
 
 
 def test_times_of_idle_and_of_waiting_for_a_disk_are_not_busy():
@@ -73,6 +52,7 @@ def test_memory_warns_at_85_of_100_for_two_looks_and_what_was_not_looked_at_stay
     assert not state.after({"memory": 90}).after({"memory": 79.9}).holds
 
 
+@pytest.mark.req("AIQ-D.3.1b", surface="protocol")
 def test_the_gateway_tells_its_processor_memory_disk_temperature_and_versions_and_what_is_short(machine: Path):
     told = Vitals(machine, machine, machine / "thermal")
     assert told.look() == []
