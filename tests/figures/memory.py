@@ -1,4 +1,4 @@
-"""Figures `edge-memory` and `edge-memory-growth`: what the agent of the demo's gateway holds, and whether it grows with reconnections."""
+"""Figures `edge-memory`, `edge-memory-growth`, `edge-start`: what the agent of the demo's gateway holds, whether reconnections add to it, how fast it starts."""
 
 import json
 import os
@@ -97,7 +97,7 @@ def _measure(form: Form) -> Sequence[Entry]:
     if few := {device: n for device, n in lost.items() if n < turns}:
         msg = f"expected that each link went {turns} times, the agent tells of {few}"
         raise ValueError(msg)
-    return entries(form, len(devices), playing, dropping, after, lost)
+    return [*entries(form, len(devices), playing, dropping, after, lost), _started(log)]
 
 
 def _links_lost(log: str) -> dict[str, int]:
@@ -105,6 +105,16 @@ def _links_lost(log: str) -> dict[str, int]:
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     lost = Counter(event.get("device") for event in events if event.get("event") == "link-lost")
     return {device: lost[device] for device in DROPPED}
+
+
+def _started(log: str) -> Entry:
+    """From the agent's start to the first sample that it took, as it tells in its log."""
+    events = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
+    [first] = [event for event in events if event.get("event") == "first-data"]
+    return Entry(
+        id="edge-start", group="edge", value=first["after_s"], unit="s to the first sample", gate=3, goal=1.5, reference="",
+        higher_is_better=False, n=1, details={"CPU seconds": first["processor_s"]},
+    )  # fmt: skip
 
 
 def _drop(site: Installation) -> None:
@@ -170,7 +180,7 @@ FIGURES = (
         measure,
         code=("edge", "firmware_adapters", "models", "protocols", "wardlink", "tests/figures"),
         cached=False,
-        yields=("edge-memory", "edge-memory-growth"),
+        yields=("edge-memory", "edge-memory-growth", "edge-start"),
         long=measure_long,
     ),
 )
