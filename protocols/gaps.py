@@ -3,8 +3,9 @@
 Pure: records of the wire in, records out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from protocols.device_package_pb2 import Record as WireRecord
 from protocols.record import NS_PER_S, Gap, SourcePath, Times
@@ -48,12 +49,16 @@ def gaps_of(batches: Iterable[Sequence[WireRecord]], reason: str, *, recoverable
 
 
 def gaps_between(
-    before: Sequence[Sequence[WireRecord]], behind: Sequence[Sequence[WireRecord]], reason: str, at_ns: int
+    before: Sequence[Sequence[WireRecord]],
+    behind: Sequence[Sequence[WireRecord]],
+    reason: str,
+    at_ns: int,
+    known: Mapping[str, Stretch] = MappingProxyType({}),
 ) -> list[Gap]:
     """The gaps between neighbours of an unreadable batch: each source from its end before to its beginning behind.
 
-    `before` and `behind` are batches in rising order. A waveform source that does not come again makes no gap here: its decoder
-    reports the stretch with its numbers when the device is back.
+    `before` and `behind` are batches in rising order. Of a waveform source that does not come again the gap reaches as far as
+    its samples were `known` to; behind that its decoder reports the stretch with its numbers when the device is back.
     """
     ends: dict[str, Stretch] = {}
     starts: dict[str, Stretch] = {}
@@ -63,7 +68,7 @@ def gaps_between(
         starts[record.source] = stretch_of(record)
     gaps: list[Gap] = []
     for source, end in ends.items():
-        start = starts.get(source)
+        start = starts.get(source, known.get(source))
         if end.to_sample is None:
             stretch = Stretch(source, end.to_ns, at_ns if start is None else start.from_ns)
         elif start is None or start.from_sample is None or start.from_sample <= end.to_sample:

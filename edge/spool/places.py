@@ -122,6 +122,15 @@ class Places:
                 self._behind.keep_alarms()
                 self._most, self._is_short = len(self._behind.entries) + MOST_BEHIND, True
 
+    def learn(self, ends: Mapping[str, SourceEnd]) -> None:
+        """These sources end there at least, whatever the index says."""
+        known = self.source_ends()
+        with self._lock:
+            further = {s: e for s, e in ends.items() if s not in known or e.end_sample > known[s].end_sample}
+            self._behind.sources.update(further)
+            if further:
+                self._behind.since_ns = self._behind.since_ns or self._clock()
+
     def acknowledged(self, lane: int, ranges: Sequence[tuple[int, int]]) -> None:
         """The hub has these of a lane."""
         with self._lock:

@@ -7,7 +7,7 @@ the Gap records that they make, so that the hub can be told exactly once.
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from pathlib import Path
 from edge.durable import make_folder
 from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_INDEX_BEHIND, SPOOL_WRITTEN
 from edge.spool.ages import Ages
-from edge.spool.frame import Damage, Found, Frame, FrameError, sealed_bytes
-from edge.spool.held import records_of
+from edge.spool.ends import Ends, furthest
+from edge.spool.frame import Found, Frame, FrameError, sealed_bytes
+from edge.spool.held import records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, IndexRefusedError, SourceEnd
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
@@ -26,10 +27,10 @@ from edge.spool.places import Places
 from edge.spool.recent import Recent
 from edge.spool.starting import start
 from protocols.device_package_pb2 import Record as WireRecord
-from protocols.gaps import gaps_between, gaps_of
+from protocols.gaps import Stretch, gaps_between, gaps_of
 from protocols.link import Lane, Position, Ranges
 from protocols.nomenclature import SPOOL_CORRUPT, SPOOL_FULL
-from protocols.record import Gap
+from protocols.record import NS_PER_S, Gap
 from protocols.wire import encode_batch
 
 ALARM_LOG, RECORD_LOG, WAVEFORM_LOG = 1, 2, 3
@@ -39,7 +40,8 @@ LOG_OF = {Lane.ALARM: ALARM_LOG, Lane.EVENT: RECORD_LOG, Lane.NUMERIC: RECORD_LO
 _LOOK_S = 0.2  # within a pause: whether something else can be written
 _RETRY_S, _RETRIES_GROW = 1.0, 8  # so many times as long, when the disk goes on refusing
 _MOST_BEHIND, _INDEX_ROOM_EVERY_S = 16_384, 60.0  # batches, some 5 MB
-_NEIGHBOURS = 8  # batches on each side of a damaged one that are asked which sources were alive
+_NEIGHBOURS, _MOST_NEIGHBOURS = 8, 1024  # batches on each side of a damaged one that are asked which sources were alive
+_NEIGHBOURHOOD_NS = 600 * NS_PER_S  # a source that sends less often is told of by its decoder alone
 _SPARE_BYTES = 1 << 20  # for the holes of what goes when the disk is full
 
 
@@ -95,6 +97,7 @@ class Store:
             for key, name in LOG_NAMES.items()
         }
         seals = ring.at(self.epoch, _IN_INDEX, 0)
+        self._ends = Ends(directory / "ends")
         started = start(directory / "index.sqlite3", seals, self._logs, self._logs[WAVEFORM_LOG], monotonic_ns)
         self.index, self.recovered = started.index, started.recovered
         self._stored = {lane: Position(started.acknowledged.get(lane, [])) for lane in Lane}
@@ -107,6 +110,9 @@ class Store:
         self._alarm_waits, self._alarm_served = threading.Event(), threading.Event()
         self._owed: list[_Owed] = []
         self._index_room_s = 0.0
+        gone = source_ends(record for frame in started.let_go for record in records_of(frame.payload))
+        self.places.learn(furthest(self._ends.read(), {end.source: end for end in gone}))
+        self._note_ends()
         if started.let_go:
             known = {lane: Ranges(self.index.ranges(lane)) for lane in Lane}
             self._owe([f for f in started.let_go if not known[Lane(f.lane)].contains(f.n)], {})
@@ -299,8 +305,15 @@ class Store:
 
     def give_up(self, lane: Lane, first: int, last: int) -> None:
         """Batches that cannot be read: a hole with what their neighbours tell."""
-        before, behind = self.places.neighbours(lane, first, last, _NEIGHBOURS)
-        gaps = gaps_between(self._batches(before), self._batches(behind), SPOOL_CORRUPT, self._clock())
+        before, behind = self.places.neighbours(lane, first, last, _MOST_NEIGHBOURS)
+        ends = self.source_ends()
+        gaps = gaps_between(
+            self._neighbours(before[::-1], ends)[::-1],
+            self._neighbours(behind, ends),
+            SPOOL_CORRUPT,
+            self._clock(),
+            {source: Stretch(source, e.end_ns, e.end_ns, e.end_sample, e.end_sample) for source, e in ends.items()},
+        )
         self._make_holes(lane, [self._hole(lane, first, last, gaps)])
         self.places.remove(lane, first, last)
         with self._lock:
@@ -437,6 +450,8 @@ class Store:
         with self._lock:
             for lane, first, last in dropped:
                 self._gone(lane, first, last)
+        if key == WAVEFORM_LOG:
+            self._note_ends()
         self.places.forget(key, number)
         log.delete(number)
         with suppress(
@@ -445,6 +460,13 @@ class Store:
             self._pay()
             for name, span in spans.items():
                 self._give_up_unread(Lane(name), span)
+
+    def _note_ends(self) -> None:
+        """Where samples end is known without index and segments, should both be lost to a full disk."""
+        try:
+            self._ends.write(self.source_ends())
+        except OSError:
+            SPOOL_DISK_ERRORS.inc()
 
     def _owe(self, found: Sequence[Frame], holes: dict[Lane, list[Frame]]) -> list[tuple[Lane, int, int]]:
         """Owe the holes of batches that are let go of, beside those that are carried on; the runs of their numbers."""
@@ -539,17 +561,30 @@ class Store:
         ]
         self.places.made_holes(entries)
 
-    def _batches(self, entries: Iterable[Entry]) -> list[list[WireRecord]]:
+    def _neighbours(self, entries: Sequence[Entry], ends: Mapping[str, SourceEnd]) -> list[list[WireRecord]]:
+        """What the nearest of these batches held, nearest first: until each source of samples was met that was alive, or for ten minutes."""
         batches: list[list[WireRecord]] = []
+        since_ns = entries[0].closed_ns - _NEIGHBOURHOOD_NS if entries else 0
+        wanted = {source for source, end in ends.items() if end.end_ns > since_ns}
         for entry in entries:
+            far = abs(entry.closed_ns - entries[0].closed_ns) > _NEIGHBOURHOOD_NS
+            if len(batches) >= _NEIGHBOURS and (far or not wanted):
+                break
+            with suppress(
+                FrameError
+            ):  # a neighbour that is damaged as well says nothing; it gets a hole of its own when it is read
+                payload = self._payload(entry)
+                if payload is not None:
+                    batches.append(records_of(payload))
+                    wanted.difference_update(record.source for record in batches[-1])
+        return batches
+
+    def _payload(self, entry: Entry) -> bytes | None:
+        """What a batch holds; None when the medium refuses it twice. FrameError when it is damaged."""
+        for _ in range(2):
             try:
-                batches.append(records_of(self._logs[entry.log].read(entry.location).frame.payload))
-            except FrameError:
-                continue  # a neighbour that is damaged as well says nothing; it gets a hole of its own when it is read
+                return self._logs[entry.log].read(entry.location).frame.payload
             except OSError as error:
                 if error.errno not in {errno.EIO, errno.ENOENT}:
                     raise
-        return batches
-
-
-__all__ = ["Damage", "Store"]
+        return None

@@ -9,16 +9,19 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from hashlib import shake_256
 from itertools import pairwise
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from prometheus_client import REGISTRY
 
 from edge.spool import ARRIVALS_KEPT, Limits, Spool
+from edge.spool.ends import Ends, furthest
+from edge.spool.index import SourceEnd
 from edge.spool.limits import DAY_NS
 from edge.spool.succession import succeed
 from protocols.link import Lane, Position
 from protocols.nomenclature import EVT_FAULT, QUEUE_OVERFLOW, SPOOL_CORRUPT, SPOOL_FULL
-from protocols.record import NS_PER_S, DeviceEvent, Gap, Observation, Presence, Times, WaveformGroup
+from protocols.record import NS_PER_S, DeviceEvent, Gap, Observation, Presence, SourcePath, Times, WaveformGroup
 from protocols.uplink_pb2 import Batch
 from protocols.wire import Arrival, arrivals_of, decode_batch, decode_record
 from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, noisy_waveform, waveform
@@ -137,6 +140,78 @@ async def test_damaged_bytes_leave_one_gap_with_the_samples_that_they_held(tmp_p
         assert records(spool, Lane.WAVEFORM, 6) == [waveform(125)]
         await spool.gaps_recorded(Lane.WAVEFORM, 5, 5)
         assert await spool.gaps_for(Lane.WAVEFORM, 5, 5) == []
+
+
+@pytest.mark.parametrize("comes_again", [True, False])
+@pytest.mark.parametrize("keep_index", [True, False])
+async def test_of_damage_the_rare_sources_are_told_too(tmp_path: Path, keep_index: bool, comes_again: bool):
+    """A monitor sends what a board sends in twelve batches at once; it may be off since, so that nothing of it is behind the damage."""
+    rare = SourcePath("monitor-2", ("ecg",))
+    async with opened(tmp_path) as spool:
+        for i in range(40):
+            records = [waveform(25 * i)]
+            if i in ((4, 16, 36) if comes_again else (4, 16)):
+                records.append(waveform(300 * ((i - 4) // 12), 300, source=rare))
+            await spool.append(Lane.WAVEFORM, records)
+    segment = next((tmp_path / "waveform").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    frames = [i for i in range(len(data)) if data.startswith(b"WLF1", i)]
+    data[frames[16] + 60] ^= 0xFF
+    segment.write_bytes(data)
+    if not keep_index:
+        (tmp_path / "index.sqlite3").unlink()
+    async with opened(tmp_path) as spool:
+        assert spool.read(Lane.WAVEFORM, 17) is None
+        await until(lambda: not any(first <= 17 <= last for first, last in spool.held(Lane.WAVEFORM)))
+        told = {(g.source, g.from_sample, g.to_sample) for g in await spool.gaps_for(Lane.WAVEFORM, 17, 17)}
+        assert (ECG, 400, 425) in told
+        if keep_index or comes_again:
+            assert told == {(ECG, 400, 425), (rare, 300, 600)}
+        else:  # nobody knows any more that it was there: its decoder goes on behind what is, and reports the time between
+            assert spool.last_waveforms()[str(rare)].end_sample == 300
+
+
+@pytest.mark.parametrize("index_is", ["there", "gone"])
+async def test_samples_whose_segment_went_are_not_numbered_anew_by_an_agent_that_was_killed(
+    tmp_path: Path, index_is: str
+):
+    """On a full disk the index stays behind, and what went to make room is in no segment."""
+    rare = SourcePath("monitor-2", ("ecg",))
+    async with opened(tmp_path / "a") as spool:
+        dropped: list[tuple[Lane, int, int]] = []
+        spool.on_dropped = lambda *what: dropped.append(what)
+        await spool.append(Lane.WAVEFORM, [waveform(0, 300, source=rare)])
+        await fill(spool, 300)
+        await until(lambda: bool(dropped))
+        copytree(tmp_path / "a", tmp_path / "killed")
+    if index_is == "gone":
+        for path in (tmp_path / "killed").glob("index.sqlite3*"):
+            path.unlink()
+    async with opened(tmp_path / "killed") as spool:
+        assert spool.read(Lane.WAVEFORM, 1) is None
+        assert spool.last_waveforms()[str(rare)].end_sample == 300
+        assert spool.last_waveforms()[str(ECG)].end_sample == 300 * 500
+
+
+def test_ends_are_those_of_the_last_whole_writing_and_never_lower(tmp_path: Path):
+    ends = Ends(tmp_path / "ends")
+    assert ends.read() == {}
+    one, two = SourceEnd("a/ecg", 100, 7), SourceEnd("监护仪/ecg", 2**40, 8)
+    ends.write({one.source: one})
+    ends.write({one.source: one, two.source: two})
+    again = Ends(tmp_path / "ends")
+    assert again.read() == {one.source: one, two.source: two}
+    data = bytearray((tmp_path / "ends").read_bytes())
+    newer = data.index(str(2**40).encode())
+    data[newer] ^= 1  # a power cut in the middle of the second writing
+    (tmp_path / "ends").write_bytes(data)
+    assert Ends(tmp_path / "ends").read() == {one.source: one}
+    many = {f"device-{i}/ecg": SourceEnd(f"device-{i}/ecg", i, i) for i in range(5000)}
+    again.write(many)
+    kept = Ends(tmp_path / "ends").read()
+    assert 1000 < len(kept) < 5000
+    assert "device-4999/ecg" in kept
+    assert furthest({"a/ecg": one}, {"a/ecg": SourceEnd("a/ecg", 90, 99)}) == {"a/ecg": one}
 
 
 async def test_a_torn_tail_gives_no_number_a_second_meaning(tmp_path: Path):
