@@ -306,7 +306,7 @@ class Spool:
     def arrivals(self) -> dict[Lane, list[Arrival]]:
         """The packages that each lane had when the spool was opened, as far back as they are kept; oldest first."""
         known: dict[Lane, list[Arrival]] = {lane: [] for lane in Lane}
-        for row in self._store.index.arrivals():
+        for row in self._store.places.arrivals():
             known[Lane(row.lane)].append(Arrival(row.device, row.identity))
         return known
 

@@ -122,14 +122,23 @@ class Places:
                 self._behind.keep_alarms()
                 self._most, self._is_short = len(self._behind.entries) + MOST_BEHIND, True
 
-    def learn(self, ends: Mapping[str, SourceEnd]) -> None:
-        """These sources end there at least, whatever the index says."""
-        known = self.source_ends()
+    def learn(self, ends: Mapping[str, SourceEnd], arrivals: Sequence[ArrivalRow]) -> None:
+        """These sources end there at least, and these packages came, whatever the index says."""
+        known, before = self.source_ends(), {(a.lane, a.device, a.identity) for a in self.index.arrivals()}
+        further = {s: e for s, e in ends.items() if s not in known or e.end_sample > known[s].end_sample}
+        more = [a for a in arrivals if (a.lane, a.device, a.identity) not in before]
         with self._lock:
-            further = {s: e for s, e in ends.items() if s not in known or e.end_sample > known[s].end_sample}
             self._behind.sources.update(further)
-            if further:
+            self._behind.arrivals += more
+            if further or more:
                 self._behind.since_ns = self._behind.since_ns or self._clock()
+
+    def arrivals(self) -> list[ArrivalRow]:
+        """The packages that are known again, oldest first."""
+        with self._lock:
+            newer = [*self._flushed.arrivals, *self._behind.arrivals]
+        rows = {(a.lane, a.device, a.identity): a for a in (*self.index.arrivals(), *newer)}
+        return sorted(rows.values(), key=lambda a: a.n)
 
     def acknowledged(self, lane: int, ranges: Sequence[tuple[int, int]]) -> None:
         """The hub has these of a lane."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from edge.durable import make_folder
 from edge.health.metrics import SPOOL_COMMIT, SPOOL_DISK_ERRORS, SPOOL_GIVEN_UP, SPOOL_INDEX_BEHIND, SPOOL_WRITTEN
 from edge.spool.ages import Ages
-from edge.spool.ends import Ends, furthest
+from edge.spool.ends import Ends, Known, furthest
 from edge.spool.frame import Found, Frame, FrameError, sealed_bytes
-from edge.spool.held import records_of, source_ends
+from edge.spool.held import arrivals_of, records_of, source_ends
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, IndexRefusedError, SourceEnd
 from edge.spool.keyring import KeySource
 from edge.spool.limits import Limits
@@ -110,12 +110,13 @@ class Store:
         self._alarm_waits, self._alarm_served = threading.Event(), threading.Event()
         self._owed: list[_Owed] = []
         self._index_room_s = 0.0
-        gone = source_ends(record for frame in started.let_go for record in records_of(frame.payload))
-        self.places.learn(furthest(self._ends.read(), {end.source: end for end in gone}))
-        self._note_ends()
+        self._learn(self._ends.read(), started.let_go)
         if started.let_go:
             known = {lane: Ranges(self.index.ranges(lane)) for lane in Lane}
-            self._owe([f for f in started.let_go if not known[Lane(f.lane)].contains(f.n)], {})
+            # A hole for each: which of them the hub has got is not known now, and its gaps are told of those alone that it lacks.
+            for frame in started.let_go:
+                if not known[Lane(frame.lane)].contains(frame.n):
+                    self._owe([frame], {})
         self.newest = {lane: self._find_newest(lane) for lane in Lane}
         with suppress(OSError):
             self.keep_spares()
@@ -461,10 +462,17 @@ class Store:
             for name, span in spans.items():
                 self._give_up_unread(Lane(name), span)
 
+    def _learn(self, noted: Known, let_go: Sequence[Frame]) -> None:
+        """What neither index nor segments say, as they stood when the disk was full."""
+        gone = source_ends(record for frame in let_go for record in records_of(frame.payload))
+        came = [row for frame in let_go for row in arrivals_of(frame.payload)]
+        self.places.learn(furthest(noted.sources, {end.source: end for end in gone}), [*noted.arrivals, *came])
+        self._note_ends()
+
     def _note_ends(self) -> None:
-        """Where samples end is known without index and segments, should both be lost to a full disk."""
+        """What is known stays known, should index and segments both be lost to a full disk."""
         try:
-            self._ends.write(self.source_ends())
+            self._ends.write(Known(self.source_ends(), self.places.arrivals()))
         except OSError:
             SPOOL_DISK_ERRORS.inc()
 

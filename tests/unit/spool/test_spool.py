@@ -15,8 +15,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from edge.spool import ARRIVALS_KEPT, Limits, Spool
-from edge.spool.ends import Ends, furthest
-from edge.spool.index import SourceEnd
+from edge.spool.ends import Ends, Known, furthest
+from edge.spool.index import ArrivalRow, SourceEnd
 from edge.spool.limits import DAY_NS
 from edge.spool.succession import succeed
 from protocols.link import Lane, Position
@@ -180,7 +180,8 @@ async def test_samples_whose_segment_went_are_not_numbered_anew_by_an_agent_that
     async with opened(tmp_path / "a") as spool:
         dropped: list[tuple[Lane, int, int]] = []
         spool.on_dropped = lambda *what: dropped.append(what)
-        await spool.append(Lane.WAVEFORM, [waveform(0, 300, source=rare)])
+        package = Arrival("monitor-2", b"package 7")
+        await spool.append(Lane.WAVEFORM, [waveform(0, 300, source=rare)], [package])
         await fill(spool, 300)
         await until(lambda: bool(dropped))
         copytree(tmp_path / "a", tmp_path / "killed")
@@ -190,25 +191,27 @@ async def test_samples_whose_segment_went_are_not_numbered_anew_by_an_agent_that
     async with opened(tmp_path / "killed") as spool:
         assert spool.read(Lane.WAVEFORM, 1) is None
         assert spool.last_waveforms()[str(rare)].end_sample == 300
+        assert spool.arrivals()[Lane.WAVEFORM] == [package]
         assert spool.last_waveforms()[str(ECG)].end_sample == 300 * 500
 
 
 def test_ends_are_those_of_the_last_whole_writing_and_never_lower(tmp_path: Path):
     ends = Ends(tmp_path / "ends")
-    assert ends.read() == {}
+    assert ends.read() == Known()
     one, two = SourceEnd("a/ecg", 100, 7), SourceEnd("监护仪/ecg", 2**40, 8)
-    ends.write({one.source: one})
-    ends.write({one.source: one, two.source: two})
+    packages = [ArrivalRow(lane, "监护仪", bytes([n]), n) for n in range(40) for lane in (3, 4)]
+    ends.write(Known({one.source: one}))
+    ends.write(Known({one.source: one, two.source: two}, packages))
     again = Ends(tmp_path / "ends")
-    assert again.read() == {one.source: one, two.source: two}
+    assert again.read() == Known({one.source: one, two.source: two}, packages[-32:])
     data = bytearray((tmp_path / "ends").read_bytes())
     newer = data.index(str(2**40).encode())
     data[newer] ^= 1  # a power cut in the middle of the second writing
     (tmp_path / "ends").write_bytes(data)
-    assert Ends(tmp_path / "ends").read() == {one.source: one}
+    assert Ends(tmp_path / "ends").read() == Known({one.source: one}, [])
     many = {f"device-{i}/ecg": SourceEnd(f"device-{i}/ecg", i, i) for i in range(5000)}
-    again.write(many)
-    kept = Ends(tmp_path / "ends").read()
+    again.write(Known(many, packages))
+    kept = Ends(tmp_path / "ends").read().sources
     assert 1000 < len(kept) < 5000
     assert "device-4999/ecg" in kept
     assert furthest({"a/ecg": one}, {"a/ecg": SourceEnd("a/ecg", 90, 99)}) == {"a/ecg": one}
