@@ -74,26 +74,95 @@ select c.tenant_id, c.gateway_configuration_id, %(state)s, %(reason)s from gatew
  where c.gateway_id = %(gateway)s and c.version = %(version)s and c.state <> %(state)s
 returning true
 
+-- Where rows that come again may lie since they were moved (re-timing, decision 0137): of each segment among them every segment that its
+-- rows went on to, with the sum of the moves as one line. A move that was taken back counts too: a later one may still hold its rows.
+-- name: moves_again
+with recursive move as (
+    select r.clock_segment_id as segment, m.clock_segment_id as into_segment, r.base, r.shift_us::float8 as shift_us, r.drift_ppm
+      from retiming r
+      join clock_segment c using (clock_segment_id)
+      join clock_segment m on m.device_id = c.device_id and m.gateway_id = c.gateway_id and m.epoch = c.epoch and m.number = -r.retiming_id::bigint),
+path as (
+    select segment, into_segment, base, shift_us, drift_ppm from move
+     where segment in (select clock_segment_id from observation_again union select clock_segment_id from waveform_again)
+    union all
+    select p.segment, m.into_segment, p.base, p.shift_us + m.shift_us + m.drift_ppm * extract(epoch from p.base - m.base), p.drift_ppm + m.drift_ppm
+      from path p join move m on m.segment = p.into_segment)
+select segment, into_segment, base, shift_us, drift_ppm from path
+
+-- Ten microseconds: each move has rounded to one.
+-- name: known_moved_observations
+with moved as (
+    select a.ctid as id, a.series_id, a.value, a.text_value, a.comparator, m.into_segment,
+           a.time + (m.shift_us + m.drift_ppm * extract(epoch from a.time + a.gateway_offset_ms * interval '1 millisecond' - m.base))
+                  * interval '1 microsecond' as time
+      from observation_again a
+      join unnest(%(segments)s::int[], %(into)s::int[], %(bases)s::timestamptz[], %(shifts_us)s::float8[], %(drifts_ppm)s::float8[])
+        as m (segment, into_segment, base, shift_us, drift_ppm) on m.segment = a.clock_segment_id),
+place as (
+    select *, time - interval '10 microseconds' as from_time, time + interval '10 microseconds' as to_time from moved)
+delete from observation_again a using place p
+ where a.ctid = p.id
+   and (exists (
+        select from observation o
+         where o.series_id = p.series_id and o.time between p.from_time and p.to_time and o.clock_segment_id = p.into_segment
+           and o.value is not distinct from p.value and o.text_value is not distinct from p.text_value
+           and o.comparator is not distinct from p.comparator)
+    or exists (
+        select from observation_block b cross join lateral opened(b) o
+         where b.series_id = p.series_id and b.hour in (date_trunc('hour', p.from_time, 'UTC'), date_trunc('hour', p.to_time, 'UTC'))
+           and p.into_segment = any (b.clock_segment_ids)
+           and o.time between p.from_time and p.to_time and o.clock_segment_id = p.into_segment
+           and o.value is not distinct from p.value and o.text_value is not distinct from p.text_value
+           and o.comparator is not distinct from p.comparator))
+
+-- What another segment has at the same time is another row: a move may have put it there.
 -- name: missing_observations
 insert into observation (time, series_id, quality, gateway_offset_ms, uncertainty_ms, value, device_offset_ms, clock_segment_id, comparator, text_value)
 select time, series_id, quality, gateway_offset_ms, uncertainty_ms, value, device_offset_ms, clock_segment_id, comparator, text_value from observation_again a
  where not exists (
     select from observation o
      where o.series_id = a.series_id and o.time = a.time and o.value is not distinct from a.value
-       and o.text_value is not distinct from a.text_value and o.comparator is not distinct from a.comparator)
+       and o.text_value is not distinct from a.text_value and o.comparator is not distinct from a.comparator
+       and o.clock_segment_id is not distinct from a.clock_segment_id)
    and not exists (
     select from observation_block b cross join lateral opened(b) o
      where b.series_id = a.series_id and b.hour = date_trunc('hour', a.time, 'UTC') and o.time = a.time and o.value is not distinct from a.value
-       and o.text_value is not distinct from a.text_value and o.comparator is not distinct from a.comparator)
+       and o.text_value is not distinct from a.text_value and o.comparator is not distinct from a.comparator
+       and o.clock_segment_id is not distinct from a.clock_segment_id)
 
+-- The stretches of streams in which groups that come again may lie, where the gateway had them and where they were moved to.
 -- name: streams_again
-select stream_id, min(start), max(start) + interval '1 microsecond' from waveform_again group by stream_id order by stream_id
+select stream_id, min(start), max(start) + interval '1 microsecond' from waveform_again group by stream_id
+union all
+select stream_id, min(start) - interval '10 microseconds', max(start) + interval '11 microseconds'
+  from (
+    select a.stream_id, m.into_segment,
+           a.start + (m.shift_us + m.drift_ppm * extract(epoch from a.start + a.gateway_offset_ms * interval '1 millisecond' - m.base))
+                   * interval '1 microsecond' as start
+      from waveform_again a
+      join unnest(%(segments)s::int[], %(into)s::int[], %(bases)s::timestamptz[], %(shifts_us)s::float8[], %(drifts_ppm)s::float8[])
+        as m (segment, into_segment, base, shift_us, drift_ppm) on m.segment = a.clock_segment_id) as moved
+ group by stream_id, into_segment
+ order by stream_id
+
+-- name: known_moved_waveforms
+delete from waveform_again a
+ using unnest(%(segments)s::int[], %(into)s::int[], %(bases)s::timestamptz[], %(shifts_us)s::float8[], %(drifts_ppm)s::float8[])
+    as m (segment, into_segment, base, shift_us, drift_ppm)
+ where m.segment = a.clock_segment_id and exists (
+    select from waveform w
+     where w.stream_id = a.stream_id and w.first_sample = a.first_sample and w.n = a.n and w.clock_segment_id = m.into_segment
+       and w.start - (a.start + (m.shift_us + m.drift_ppm * extract(epoch from a.start + a.gateway_offset_ms * interval '1 millisecond' - m.base))
+                              * interval '1 microsecond') between interval '-10 microseconds' and interval '10 microseconds')
 
 -- name: missing_waveforms
 insert into waveform (start, stream_id, n, first_sample, codec, gateway_offset_ms, uncertainty_ms, device_offset_ms, clock_segment_id, quality, samples)
 select start, stream_id, n, first_sample, codec, gateway_offset_ms, uncertainty_ms, device_offset_ms, clock_segment_id, quality, samples from waveform_again a
  where not exists (
-    select from waveform w where w.stream_id = a.stream_id and w.start = a.start and w.first_sample = a.first_sample and w.n = a.n)
+    select from waveform w
+     where w.stream_id = a.stream_id and w.start = a.start and w.first_sample = a.first_sample and w.n = a.n
+       and w.clock_segment_id is not distinct from a.clock_segment_id)
 
 -- name: forget_observations_again
 delete from observation_again
@@ -101,9 +170,23 @@ delete from observation_again
 -- name: forget_waveforms_again
 delete from waveform_again
 
+-- A hole in samples is moved as a whole, by what the move is at the begin of what was moved; the moves tell which holes they took along.
 -- name: has_gap
 select from gap where source_id = %(source)s and gateway_id = %(gateway)s and from_time = %(from_time)s and to_time = %(to_time)s
-   and from_sample is not distinct from %(from_sample)s and reason = %(reason)s limit 1
+   and from_sample is not distinct from %(from_sample)s and reason = %(reason)s
+union all
+select from source s
+  join retiming r on r.device_id = s.device_id and r.undone_at is null
+ cross join unnest(r.gaps) as taken (gap_id)
+  join gap g on g.gap_id = taken.gap_id and g.source_id = s.source_id
+ cross join lateral (
+    select sum(a.shift_us + a.drift_ppm * extract(epoch from coalesce(a.from_time, a.base) - a.base)) * interval '1 microsecond' as moved
+      from retiming a
+     where a.device_id = s.device_id and a.undone_at is null and g.gap_id = any (a.gaps)) as by
+ where s.source_id = %(source)s and g.gateway_id = %(gateway)s and g.from_sample = %(from_sample)s and g.reason = %(reason)s
+   and g.to_time - g.from_time = %(to_time)s::timestamptz - %(from_time)s::timestamptz
+   and g.from_time - by.moved - %(from_time)s::timestamptz between interval '-10 microseconds' and interval '10 microseconds'
+ limit 1
 
 -- name: has_device_event
 select from device_event where source_id = %(source)s and gateway_id = %(gateway)s and time = %(time)s and code = %(code)s
