@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from edge.settings import DeviceSettings
     from edge.update.offers import Offers
     from protocols.link import CannotResend
-    from protocols.uplink_pb2 import Placement
+    from protocols.uplink_pb2 import Placement, PlacementApplied
 
 _FEATURES = (RESEND, CONFIGURATION, DEVICE_COMMANDS, UPDATE, TRACE)
 _READY_WITHIN_S = 5.0  # systemd is not kept waiting for a device that is switched off
@@ -275,12 +275,12 @@ class Agent:
         active = spool.active_alarms()
         room.restore(active)
 
-        async def placed(placement: "Placement", first: bool) -> bool:
+        async def placed(placement: "Placement", first: bool) -> "PlacementApplied | None":
             taken = await placements.save(placement, first=first)
             if taken:
                 room.place(placement)
                 devices.place(placements)
-            return taken and placements.is_durable
+            return placements.applied() if taken and placements.is_durable else None
 
         async def cannot_resend(event: "CannotResend") -> None:
             await losses.report(event)

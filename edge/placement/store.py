@@ -9,12 +9,14 @@ from google.protobuf.message import DecodeError as ProtobufError
 from edge.durable import Kept
 from edge.health.metrics import PLACEMENT_GROUPS_REFUSED, PLACEMENT_LIMITS_REFUSED
 from models.screening.placement import AgeGroup, Limit, Placement
+from protocols.link import MAX_REFUSED_LIMITS, LimitRefusal
 from protocols.nomenclature import TERMS, TermKind
 from protocols.uplink_pb2 import Limit as LimitMessage
-from protocols.uplink_pb2 import PlacedBed
+from protocols.uplink_pb2 import PlacedBed, PlacementApplied, RefusedLimit
 from protocols.uplink_pb2 import Placement as PlacementMessage
 
-_SHOWN = 64  # characters of a refused word in the log
+_SHOWN = 64  # characters of a refused word, in the log and to the hub
+_PLACE = 256  # characters of a point of care
 
 _log = structlog.get_logger()
 
@@ -41,6 +43,16 @@ class PlacementStore:
         self.is_durable = await self._kept.write(placement.SerializeToString(deterministic=True))
         return True
 
+    def applied(self) -> PlacementApplied:
+        """What the hub is told of the placement that is gone by: its version, and which of its limits nobody watches."""
+        refused = [
+            RefusedLimit(point_of_care=bed.point_of_care[:_PLACE], code=limit.code[:_SHOWN], reason=wrong[0])
+            for bed in self.current.beds
+            for limit in bed.limits
+            if (wrong := _what_is_wrong(limit)) is not None
+        ]
+        return PlacementApplied(version=self.current.version, refused=refused[:MAX_REFUSED_LIMITS])
+
     def of(self, device: str) -> Placement:
         """What screening is told about a device; the defaults when it is at no bed."""
         for bed in self.current.beds:
@@ -54,13 +66,13 @@ def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
     limits: list[Limit] = []
     for limit in bed.limits:
         wrong = _what_is_wrong(limit)
-        if wrong:
+        if wrong is not None:
             PLACEMENT_LIMITS_REFUSED.labels(device=device).inc()
             _log.error(
                 "limit-refused",
                 device=device,
                 code=limit.code[:_SHOWN],
-                reason=wrong,
+                reason=wrong[1],
                 version=version,
                 what_to_do="set the limit anew at the hub; until then it is not watched",
             )
@@ -91,17 +103,17 @@ def _age_group(device: str, word: str, version: int) -> AgeGroup:
         return AgeGroup.ADULT
 
 
-def _what_is_wrong(limit: LimitMessage) -> str:
+def _what_is_wrong(limit: LimitMessage) -> tuple[LimitRefusal, str] | None:
     """Screening compares bare numbers: a bound in another unit alarms wrongly, and one that is no number never does."""
     term = TERMS.get(limit.code)
     if term is None or term.kind is not TermKind.METRIC:
-        return "the nomenclature does not have this code among what is measured"
+        return LimitRefusal.UNKNOWN_CODE, "the nomenclature does not have this code among what is measured"
     if limit.unit != term.unit:
-        return f"unit: expected {term.unit!r}, found {limit.unit[:_SHOWN]!r}"
+        return LimitRefusal.UNIT, f"unit: expected {term.unit!r}, found {limit.unit[:_SHOWN]!r}"
     for name, bound in (("low", limit.low), ("high", limit.high)):  # an absent bound reads as 0
         if not math.isfinite(bound):
-            return f"{name}: expected a finite number, found {bound}"
+            return LimitRefusal.NOT_FINITE, f"{name}: expected a finite number, found {bound}"
     both = limit.HasField("low") and limit.HasField("high")
     if both and limit.low >= limit.high:
-        return f"expected low < high, found {limit.low:g} and {limit.high:g}"
-    return ""
+        return LimitRefusal.ORDER, f"expected low < high, found {limit.low:g} and {limit.high:g}"
+    return None

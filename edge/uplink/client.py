@@ -59,7 +59,6 @@ from protocols.uplink_pb2 import (
     GatewayMessage,
     HubMessage,
     Placement,
-    PlacementApplied,
     Range,
     Resendable,
 )
@@ -318,10 +317,9 @@ class Uplink:
         *,
         first: bool,
     ) -> None:
-        if await self._downlink.placed(placement, first):
-            applied = GatewayMessage(placement_applied=PlacementApplied(version=placement.version))
-            if connection not in self._leaving:  # the next stream begins with the placement
-                await self._write(connection, call, applied.SerializeToString())
+        applied = await self._downlink.placed(placement, first)
+        if applied is not None and connection not in self._leaving:  # the next stream begins with the placement
+            await self._write(connection, call, GatewayMessage(placement_applied=applied).SerializeToString())
 
     async def _resend(
         self, connection: Connection, asked: ResendAsked, call: "grpc.aio.StreamStreamCall[bytes, bytes]"

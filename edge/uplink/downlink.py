@@ -22,7 +22,7 @@ from protocols.link import (
     UpdateChunkReceived,
     UpdateOffered,
 )
-from protocols.uplink_pb2 import DeviceCommand, Placement, Settings
+from protocols.uplink_pb2 import DeviceCommand, Placement, PlacementApplied, Settings
 
 if TYPE_CHECKING:
     from edge.pipeline.traced import Tracer
@@ -73,11 +73,11 @@ def _not_updated(_: UpdateOffered | UpdateChunkReceived) -> None:
 class Downlink:
     """What the agent does with what the hub sends.
 
-    `placed` gets whether it is the first placement of its connection; True when it was taken and is on disk: one that the disk
-    did not take is gone by, and not told to be applied. `greeted`: the hub has said hello on the data connection, and asks for commands to devices.
+    `placed` gets whether it is the first placement of its connection, and gives what to answer when it was taken and is on disk: one that
+    the disk did not take is gone by, and not told to be applied (None). `greeted`: the hub has said hello on the data connection, and asks for commands to devices.
     """
 
-    placed: Callable[[Placement, bool], Awaitable[bool]]
+    placed: Callable[[Placement, bool], Awaitable[PlacementApplied | None]]
     cannot_resend: Callable[[CannotResend], Awaitable[None]]
     alarms_acknowledged: Callable[[Collection[UUID]], None]
     settings: Callable[[Settings], Awaitable[None]]

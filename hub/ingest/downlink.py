@@ -15,7 +15,7 @@ from hub.ingest.acknowledged import acknowledged_alarms, messages
 from hub.ingest.configurations import Configurations
 from hub.ingest.device_commands import GatewayCommands
 from hub.ingest.identity import fallen_from, unknown
-from hub.ingest.placement import placement_of
+from hub.ingest.placement import placement_applied, placement_of
 from hub.ingest.resend import Resends
 from hub.ingest.updates import Updates
 from hub.updates.turns import Turns
@@ -82,8 +82,7 @@ class Downlink:
         """Take what a gateway answers; a message of a later version, which this one need not understand, is none."""
         match message.WhichOneof("message"):
             case "placement_applied":
-                gateway_id, version = stream.link.identity.gateway_id, message.placement_applied.version
-                structlog.get_logger().info("placement-applied", gateway_id=gateway_id, version=version)
+                await placement_applied(self._database, stream.link.identity, message.placement_applied)
             case "resendable":
                 await self.resends.answered(stream, message.resendable)
             case "configuration_answer":

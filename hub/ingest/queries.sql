@@ -318,6 +318,18 @@ select w.slug || '/' || p.bed, array_agg(d.name order by d.name), x.pseudonym::t
  group by w.slug, p.point_of_care_id, p.bed, x.patient_id
  order by w.slug, p.bed
 
+-- name: limits_all_watched
+delete from limit_refusal where gateway_id = %(gateway)s
+
+-- name: limits_refused
+insert into limit_refusal (gateway_id, point_of_care_id, code, tenant_id, reason)
+select %(gateway)s, f.point_of_care_id, f.code, f.tenant_id, r.reason
+  from unnest(%(points)s::text[], %(codes)s::text[], %(reasons)s::text[]) as r (point_of_care, code, reason)
+  join ward w on w.tenant_id = %(tenant)s and w.slug = split_part(r.point_of_care, '/', 1)
+  join point_of_care p on p.ward_id = w.ward_id and p.bed = substr(r.point_of_care, length(w.slug) + 2)
+  join limit_in_force f on f.point_of_care_id = p.point_of_care_id and f.code = r.code
+on conflict do nothing
+
 -- name: acknowledged_alarms
 select gateway_id, alarm_id from alarm
  where acknowledged_at is not null and presence <> 'ended' and (%(tenant)s::int is null or tenant_id = %(tenant)s)

@@ -103,7 +103,8 @@ class LimitInForce:
     """The limits by which one measurement is screened at a point of care: the patient's own, else the bed's.
 
     `set_by` (`user:12`) and `set_at` are there when they are the patient's own; then `bed_low` and `bed_high` are what the
-    bed has, and what holds again when the patient's own are given back.
+    bed has, and what holds again when the patient's own are given back. `unwatched`: the bed's gateway does not watch it, and why, as
+    a word (`protocols.link.LimitRefusal`, or of a gateway of a later version).
     """
 
     code: str
@@ -114,6 +115,7 @@ class LimitInForce:
     bed_high: float | None = None
     set_by: str | None = None
     set_at: datetime | None = None
+    unwatched: str | None = None
 
     @property
     def is_own(self) -> bool:

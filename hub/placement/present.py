@@ -33,6 +33,7 @@ def limits_json(limits: Iterable[LimitInForce], since: datetime | None, names: M
                 "least": None if term.plausible is None else term.plausible[0],
                 "most": None if term.plausible is None else term.plausible[1],
                 "step": step,
+                "unwatched": None if limit is None else limit.unwatched,
                 "bed": {"low": low, "high": high},
                 "own": None
                 if own is None or own.set_at is None

@@ -76,11 +76,17 @@ select p.name, p.sex, p.birth_date
   join patient p using (patient_id)
  where a.point_of_care_id = %(point)s and a.during @> %(at)s
 
+-- What a gateway refused counts while a device of it is at the bed.
 -- name: limits
-select point_of_care_id, code, unit, low, high, bed_low, bed_high, set_by, set_at
-  from limit_in_force
- where point_of_care_id = any(%(points)s)
- order by code
+select f.point_of_care_id, f.code, f.unit, f.low, f.high, f.bed_low, f.bed_high, f.set_by, f.set_at,
+       (select min(r.reason)
+          from limit_refusal r
+          join device d on d.gateway_id = r.gateway_id
+          join device_association a on a.device_id = d.device_id and a.point_of_care_id = r.point_of_care_id and a.during @> now()
+         where r.point_of_care_id = f.point_of_care_id and r.code = f.code)
+  from limit_in_force f
+ where f.point_of_care_id = any(%(points)s)
+ order by f.code
 
 -- name: set_patient_limit
 insert into patient_limit (tenant_id, patient_id, code, unit, low, high, set_by)

@@ -31,8 +31,10 @@ def link_json(link: Link) -> Json:
 
 
 def limit_json(limit: LimitInForce) -> Json:
-    """Limits in force; `bed`, what the bed itself has, is there only when these are the patient's own."""
+    """Limits in force; `bed`, what the bed itself has, only when these are the patient's own; `unwatched` only when no gateway watches it."""
     found: Json = {"code": limit.code, "low": limit.low, "high": limit.high, "unit": limit.unit}
+    if limit.unwatched is not None:
+        found["unwatched"] = limit.unwatched
     return {**found, "bed": {"low": limit.bed_low, "high": limit.bed_high}} if limit.is_own else found
 
 

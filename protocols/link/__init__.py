@@ -33,6 +33,7 @@ from protocols.link.lane import (
     EPOCH_BYTES,
     MAX_ALARMS_TOLD,
     MAX_CONFIGURATION_BYTES,
+    MAX_REFUSED_LIMITS,
     MAX_RESENDABLE,
     MAX_UPDATE_CHUNK_BYTES,
     PAGE_ORIGIN,
@@ -44,6 +45,7 @@ from protocols.link.lane import (
     VERSION,
     Connection,
     Lane,
+    LimitRefusal,
     connection_of,
 )
 from protocols.link.ranges import MAX_N, MAX_RANGES, Position, Ranges
@@ -58,6 +60,7 @@ __all__ = [
     "MAX_CONFIGURATION_BYTES",
     "MAX_N",
     "MAX_RANGES",
+    "MAX_REFUSED_LIMITS",
     "MAX_RESENDABLE",
     "MAX_UPDATE_CHUNK_BYTES",
     "PAGE_ORIGIN",
@@ -77,6 +80,7 @@ __all__ = [
     "EpochConflict",
     "HubReady",
     "Lane",
+    "LimitRefusal",
     "LinkEvent",
     "LinkReceiver",
     "LinkSender",

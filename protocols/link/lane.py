@@ -1,6 +1,6 @@
 """The four lanes of the uplink and the two connections that carry them (docs/explanation/architecture.md, rules 3 and 4)."""
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import cast
 
 from protocols import uplink_pb2
@@ -23,6 +23,16 @@ MAX_CONFIGURATION_BYTES = 65_536
 DEVICE_COMMANDS = "device_commands"  # the feature of a gateway that answers DeviceCommand
 MAX_RESENDABLE = 64  # ranges in an answer
 MAX_ALARMS_TOLD = 1000  # ids in one message of acknowledged alarms
+MAX_REFUSED_LIMITS = 1000  # in an answer to a placement
+
+
+class LimitRefusal(StrEnum):
+    """Why a gateway does not watch a limit of its placement. Stable; a later version may have more."""
+
+    UNKNOWN_CODE = "unknown-code"
+    UNIT = "unit"
+    NOT_FINITE = "not-finite"
+    ORDER = "order"
 
 
 class Lane(IntEnum):

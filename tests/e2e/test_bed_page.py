@@ -211,7 +211,16 @@ def test_a_nurse_works_at_a_bed(
     assert accessible(page) == []
     with psycopg.connect(bed.database.admin_url) as connection:
         kept = connection.execute("select code, set_by from patient_limit").fetchall()
+        # A hub whose nomenclature has another unit than the gateway's: the gateway refuses the limit and says so.
+        connection.execute("update patient_limit set unit = '/s'")
+        connection.execute("update patient set name = name")
     assert [code for code, _ in kept] == ["MDC_ECG_HEART_RATE"]
+    expect(tile.locator(".num .note", has_text="limit not watched")).to_be_visible(timeout=20_000)
+    page.locator("body").press("l")
+    expect(row).to_contain_text("The gateway does not watch this limit: it measures this in another unit.")
+    page.screenshot(path=pictures / "bed-limit-not-watched-en-1280.png")
+    assert accessible(page) == []
+    page.keyboard.press("Escape")
 
     small = page.evaluate(
         "[...document.querySelectorAll('body.one button, body.one a, body.one textarea')].filter((e) => e.offsetParent &&"

@@ -41,7 +41,7 @@ from protocols.record import (
     WaveformGroup,
     alarm_id,
 )
-from protocols.uplink_pb2 import Envelope, Placement, Settings
+from protocols.uplink_pb2 import Envelope, Placement, PlacementApplied, Settings
 from protocols.wire import decode_record, encode_batch, encode_record
 from tests.figures.cpu import cpu_of, server_cpu
 from tests.figures.entry import Entry, Figure
@@ -205,8 +205,8 @@ async def _agent(folder: Path, own: Credentials, address: str) -> AsyncGenerator
     for lane in Lane:
         link.spool_opened(lane, spool.held(lane), spool.newest(lane))
 
-    async def placed(_: Placement, _first: bool) -> bool:
-        return True
+    async def placed(placement: Placement, _first: bool) -> PlacementApplied:
+        return PlacementApplied(version=placement.version)
 
     async def cannot_resend(event: CannotResend) -> None:
         msg = f"the spool has lost what it had: {event}"

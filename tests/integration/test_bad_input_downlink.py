@@ -228,6 +228,16 @@ async def test_impossible_values_of_a_placement_are_refused_one_by_one_and_the_r
         for reason in impossible:
             assert reason in refused, reason
         assert len(refused) < 10_000  # a refused word is not repeated whole
+        told = [(one.point_of_care, one.code[:12], one.reason) for one in store.refused_limits]
+        assert told == [
+            ("1", HEART_RATE[:12], "order"),
+            ("1", HEART_RATE[:12], "not-finite"),
+            ("1", SPO2[:12], "not-finite"),
+            ("1", HEART_RATE[:12], "unit"),
+            ("1", V_FIB[:12], "unknown-code"),
+            ("1", "not-a-codexx", "unknown-code"),
+        ]
+        assert max(len(one.code) for one in store.refused_limits) == 64
         assert "found 'elephant'" in one.reasons("age-group-refused")
         assert await one.metric("edge_placement_limits_refused_total") == len(impossible)
         assert await one.metric("edge_placement_groups_refused_total") == 1

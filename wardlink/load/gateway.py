@@ -17,7 +17,7 @@ from edge.uplink.losses import Losses
 from protocols.link import CannotResend, Connection, Lane, LinkSender
 from protocols.link.ranges import Position
 from protocols.record import Record, WaveformGroup
-from protocols.uplink_pb2 import Envelope, Placement, Settings
+from protocols.uplink_pb2 import Envelope, Placement, PlacementApplied, Settings
 from protocols.wire import Arrival
 from wardlink.load.signals import GROUPS_A_S, Bed
 
@@ -136,8 +136,8 @@ async def gateway(folder: Path, token: str, beds: Sequence[Bed], tally: Tally) -
     for lane in Lane:
         link.spool_opened(lane, spool.held(lane), spool.newest(lane))
 
-    async def placed(_: Placement, _first: bool) -> bool:
-        return True
+    async def placed(placement: Placement, _first: bool) -> PlacementApplied:
+        return PlacementApplied(version=placement.version)
 
     async def cannot_resend(event: CannotResend) -> None:
         await losses.report(event)

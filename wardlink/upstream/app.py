@@ -168,8 +168,8 @@ async def _tell(status: Status, spool: Spool, link: LinkSender, uplink: Uplink, 
         await asyncio.sleep(QUIET_S)
 
 
-async def _placed(*_: object) -> bool:
-    return False
+async def _placed(*_: object) -> None:
+    """A hub watches no limits, and is sent no placement."""
 
 
 def _acknowledged(alarms: "Collection[UUID]") -> None:

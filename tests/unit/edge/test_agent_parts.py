@@ -152,12 +152,20 @@ async def test_a_limit_in_another_unit_or_without_a_finite_bound_is_refused_and_
         Limit(code=SPO2, unit="%", low=88),
     ]
     store = PlacementStore(tmp_path / "placement.pb")
-    beds = [PlacedBed(devices=["limits"], limits=limits), PlacedBed(devices=["none-left"], limits=limits[1:5])]
+    beds = [
+        PlacedBed(point_of_care="icu/1", devices=["limits"], limits=limits),
+        PlacedBed(point_of_care="icu/2", devices=["none-left"], limits=limits[1:5]),
+    ]
     await store.save(Placement(version=1, beds=beds), first=True)
     before = refused()
     used = store.of("limits").limits
     assert [(x.code, x.low, x.high) for x in used] == [(HEART_RATE, 45, 140), (SPO2, 88, None)]
     assert refused() - before == 4
+    # The hub is told of each bed's, with a word that a page has a sentence for.
+    words = [(HEART_RATE, "unit"), (SPO2, "not-finite"), (SPO2, "not-finite"), ("NOT_A_CODE", "unknown-code")]
+    applied = store.applied()
+    assert (applied.version, [(one.code, one.reason) for one in applied.refused]) == (1, words * 2)
+    assert [one.point_of_care for one in applied.refused] == ["icu/1"] * 4 + ["icu/2"] * 4
     # With none left the bed is watched by the defaults, never by nothing.
     assert [(x.code, x.low, x.high) for x in store.of("none-left").limits] == [(HEART_RATE, 50, 130)]
 

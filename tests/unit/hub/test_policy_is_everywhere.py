@@ -53,6 +53,7 @@ EXCEPTIONS = {
     "hub.ingest.configurations:Configurations.*": BEHIND_THE_UPLINK,
     "hub.ingest.device_commands:GatewayCommands.*": "carries out what somebody asked for through DeviceCommands, which checked; each step is written",
     "hub.ingest.placement:placement_of": BEHIND_THE_UPLINK,
+    "hub.ingest.placement:placement_applied": BEHIND_THE_UPLINK,
     "hub.ingest.acknowledged:acknowledged_alarms": BEHIND_THE_UPLINK,
     "hub.ingest.throttled:Throttled.*": BEHIND_THE_UPLINK,
     "hub.operations.recorder:Recorder.*": OWN_TASK,

@@ -15,6 +15,7 @@ from hub.quarantine.sentences import SENTENCES
 from hub.updates.domain import ACTS, FAILED, RolloutState
 from models.machine import THRESHOLDS
 from protocols.device_command import Outcome, Reason
+from protocols.link import LimitRefusal
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
@@ -147,6 +148,7 @@ BUILT: dict[str, list[str]] = {
     "sheet.state.": ["present", "latched", "ended"],
     "sound.": ["on", "off", "none"],
     "numeric.quality.": [],
+    "limits.why.": [*LimitRefusal, "other"],
     "sign_in.error_": ["wrong", "locked", "expired"],
     "welcome.error_": ["short", "differ", "common"],
     "welcome.": ["used_title", "used_how", "expired_title", "expired_how", "unknown_title", "unknown_how"],

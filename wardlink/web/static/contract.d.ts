@@ -39,8 +39,8 @@ export interface AlarmDetail extends Alarm { evidence: Evidence | null; events: 
 
 export interface Numeric { code: string; value: number | null; unit: string; at_ms: number; quality: string }
 export interface Bounds { low: number | null; high: number | null }
-/** `bed` is there when the limits are the patient's own: what the bed has. */
-export interface Limit extends Bounds { code: string; unit: string; bed?: Bounds }
+/** `bed` is there when the limits are the patient's own: what the bed has. `unwatched`: the gateway does not watch it, and why. */
+export interface Limit extends Bounds { code: string; unit: string; bed?: Bounds; unwatched?: string }
 export interface Lead { index: number; code: string; short: string; source?: string }
 export interface Link {
   state: "live" | "gateway_lost" | "device_silent" | "never" | "recordings";
@@ -113,7 +113,7 @@ export interface BedDetail {
   may: { timeline: boolean; note: boolean; ledger: boolean; limits: boolean; admit: boolean };
 }
 export interface LimitRow {
-  code: string; unit: string; least: number | null; most: number | null; step: number; bed: Bounds;
+  code: string; unit: string; least: number | null; most: number | null; step: number; bed: Bounds; unwatched: string | null;
   own: (Bounds & { by: string; at_ms: number }) | null;
 }
 export interface LimitsAnswer { since_ms: number | null; limits: LimitRow[] }

@@ -2,9 +2,11 @@
 import { measured } from "./alarms.js";
 import { h } from "./dom.js";
 import { Refused } from "./hub.js";
-import { limits as boundsText } from "./numbers.js";
+import { limits as boundsText, unwatched } from "./numbers.js";
 import { panel } from "./panels.js";
 import { hour, t, unitName } from "./words.js";
+
+const ANSWERED_MS = 2000; // a gateway that is there has answered by then
 
 /** @typedef {import("./contract").LimitRow} Row @typedef {import("./contract").LimitsAnswer} Answer */
 
@@ -44,6 +46,7 @@ export function limitsPanel(hub, key, on) {
     const reset = own && h("button", { class: "plain", type: "button", onclick: () => { [low.value, high.value] = [text(row.bed.low), text(row.bed.high)]; check(); } }, t("limits.as_bed"));
     return h("fieldset", { class: own ? "limit-row own" : "limit-row" }, h("legend", {}, measured(row.code), " ", h("small", {}, unitName(row.unit))),
       stepper(row, low), h("span", { "aria-hidden": "true" }, "–"), stepper(row, high), reset,
+      row.unwatched && h("p", { class: "unwatched", role: "note" }, unwatched(row.unwatched)),
       h("p", {}, t("limits.bed_has", { limits: bed }), own && h("span", { class: "who-set" }, t("limits.set_by", { who: own.by, time: hour(own.at_ms, hub.now()) }))));
   }
 
@@ -70,6 +73,16 @@ export function limitsPanel(hub, key, on) {
     save.disabled = wrong.length > 0 || !changes().length;
   }
 
+  /** Shows what the gateway has answered meanwhile, unless somebody is changing something already. */
+  async function heard() {
+    const answer = /** @type {Answer | null} */ (await hub.get(`/api/v1/beds/${key}/limits`).catch(() => null));
+    const said = told.textContent;
+    if (answer === null || !body.isConnected || changes().length || body.contains(document.activeElement)) return;
+    show(answer);
+    told.textContent = said;
+    on.changed();
+  }
+
   async function keep() {
     save.disabled = true;
     const wanted = changes().map(({ row, low, high }) => {
@@ -81,6 +94,7 @@ export function limitsPanel(hub, key, on) {
       show(/** @type {Answer} */ (await hub.post(`/api/v1/beds/${key}/limits`, { since_ms: since, limits: wanted })));
       told.textContent = t("limits.saved");
       on.changed();
+      setTimeout(() => void heard(), ANSWERED_MS);
     } catch (error) {
       told.textContent = error instanceof Refused ? (error.status === 409 ? t("limits.gone") : t("sheet.refused", { reason: error.message })) : t("limits.failed");
       save.disabled = false;

@@ -82,8 +82,9 @@ export class Numbers {
     const limit = bed.limits.find((one) => one.code === code);
     setText(box.limits, limits(limit));
     box.limits.classList.toggle("own", limit?.bed !== undefined);
-    box.limits.title = limit?.bed ? t("limits.bed_has", { limits: limits({ ...limit, ...limit.bed }) || t("numeric.no_limits") }) : "";
-    setText(box.note, note(numeric, kind, passed, lost, now));
+    box.limits.classList.toggle("unwatched", limit?.unwatched !== undefined);
+    box.limits.title = limit?.unwatched ? unwatched(limit.unwatched) : limit?.bed ? t("limits.bed_has", { limits: limits({ ...limit, ...limit.bed }) || t("numeric.no_limits") }) : "";
+    setText(box.note, note(numeric, kind, passed, lost, now) || (limit?.unwatched ? t("numeric.unwatched") : ""));
     const colour = alarm ? look(alarm) : null;
     box.root.classList.toggle("stale", stale && !nothing);
     box.root.classList.toggle("none", nothing);
@@ -114,6 +115,11 @@ function value(numeric, second) {
   const digits = numeric.code === "MDC_TEMP_BODY" ? 1 : 0;
   const first = Number(numeric.value).toFixed(digits);
   return second && !empty(second) ? `${first}/${Number(second.value).toFixed(digits)}` : first;
+}
+
+/** That the gateway does not watch a limit, and why. @param {string} reason */
+export function unwatched(reason) {
+  return t("limits.unwatched", { why: t(has(`limits.why.${reason}`) ? `limits.why.${reason}` : "limits.why.other") });
 }
 
 /** @param {import("./contract").Limit | undefined} limit */
