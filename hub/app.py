@@ -298,7 +298,7 @@ async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Aw
     async with (
         Database(url, "wardlink ingest", max_size=settings.data_writers + 3) as database,
         # Its writer, who asks for it, and who comes.
-        Database(url, "wardlink ingest alarms", max_size=4) as alarm_database,
+        database.beside("wardlink ingest alarms", max_size=4) as alarm_database,
     ):
         audit = AuditLog(database, instance())
         server = IngestServer(

@@ -95,27 +95,27 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
     @app.periodic(cron="* * * * *")
     @app.task(name="store.roll-up", queue=Turn.MINUTE, queueing_lock="store.roll-up", pass_context=False)
     async def make_rollups(timestamp: int) -> None:
-        with timed("worker:store.roll-up:job"):
+        with timed("worker:store.roll-up:job"), database.in_one_history():
             marks = await roll_up(database)
         log.debug("rolled-up", marks=marks, scheduled=timestamp)
 
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="store.seal", queue=Turn.LONG, queueing_lock="store.seal", pass_context=False)
     async def seal(timestamp: int) -> None:
-        with timed("worker:store.seal:job"):
+        with timed("worker:store.seal:job"), database.in_one_history():
             log.info("store-sealed", scheduled=timestamp, **await seal_store(database, datetime.now(UTC)))
 
     @app.periodic(cron="* * * * *")
     @app.task(name="upstream.bound", queue=Turn.LONG, queueing_lock="upstream.bound", pass_context=False)
     async def bound_outbox(timestamp: int) -> None:
-        with timed("worker:upstream.bound:job"):
+        with timed("worker:upstream.bound:job"), database.in_one_history():
             waits = await hold_bound(database)
         log.debug("outbox-looked-at", size_bytes=waits.size_bytes, scheduled=timestamp)
 
     @app.periodic(cron="47 2 * * *")
     @app.task(name="store.destroy", queue=Turn.LONG, queueing_lock="store.destroy", pass_context=False)
     async def destroy(timestamp: int) -> None:
-        with timed("worker:store.destroy:job"):
+        with timed("worker:store.destroy:job"), database.in_one_history():
             gone = await retention.destroy(principal.system("retention.destroy"))
         log.info("retention-done", scheduled=timestamp, pieces=len(gone), rows=sum(one.rows for one in gone))
 

@@ -122,7 +122,9 @@ class AuditLog:
     ) -> None:
         """Append that somebody read something, unless the same session has done so in the last ten minutes."""
         _told()
-        if self._looks.is_new(principal, action, f"{target} {canonical(details or {})}"):
+        # By the history too: the target's id may be another's in the next.
+        what = f"{target} {canonical(details or {})} {self._database.history.number}"
+        if self._looks.is_new(principal, action, what):
             await self.record(principal, action, target, details, **result)
 
     async def unchanged(self, principal: Principal, action: str, target: str) -> None:

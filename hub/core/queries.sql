@@ -13,3 +13,7 @@ select seq, prev_hash, hash, body, tenant_id, principal, action, target, outcome
 
 -- name: bodies
 select body from audit where action = %(action)s
+
+-- name: server
+select pg_postmaster_start_time(), (select oid from pg_database where datname = current_database()),
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint

@@ -4,6 +4,7 @@ Within a lane n rises with every batch. So a batch with a higher n and an earlie
 one with a lower n is what was kept or overtaken, whatever its time says (docs/decisions/0165).
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,13 @@ class Arrivals:
     """Those of every gateway of this process. `begin` is what clocks count from, so that two processes never say the same."""
 
     begin: int = 0
-    _heard: "dict[tuple[int, Lane], _Heard]" = field(default_factory=dict["tuple[int, Lane]", _Heard])
+    _heard: "dict[tuple[Hashable, Lane], _Heard]" = field(default_factory=dict["tuple[Hashable, Lane]", _Heard])
 
-    def took(self, gateway_id: int, epoch: bytes, lane: "Lane", n: int, closed_ns: int) -> Came:
+    def took(self, gateway_key: Hashable, epoch: bytes, lane: "Lane", n: int, closed_ns: int) -> Came:
         """A batch was stored, closed at `closed_ns` by the gateway's clock."""
-        heard = self._heard.get((gateway_id, lane))
+        heard = self._heard.get((gateway_key, lane))
         if heard is None:
-            self._heard[gateway_id, lane] = _Heard(epoch, n, closed_ns)
+            self._heard[gateway_key, lane] = _Heard(epoch, n, closed_ns)
             return Came(is_live=True, clock=0)
         if epoch == heard.epoch and n < heard.n:
             if n < heard.first:

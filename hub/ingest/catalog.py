@@ -4,7 +4,7 @@ What a gateway has said before is read at once when the first id is asked for: i
 was away, and a question for each series took a third of the processor time of ingest and server.
 
 They are made in transactions of their own, committed before a row refers to them, so that a rolled-back batch never
-leaves a cached id that does not exist.
+leaves a cached id that does not exist. They hold for the history of the database that gave them (`hub.core.history`).
 """
 
 import time
@@ -36,6 +36,7 @@ class GatewayCatalog:
     tenant_id: int
     gateway_id: int
     epoch: bytes
+    history: int  # of the database; with another, every call is an OtherHistoryError
     devices: dict[str, int] = field(default_factory=dict[str, int])
     sources: dict[str, int] = field(default_factory=dict[str, int])
     series: dict[SeriesKey, int] = field(default_factory=dict[SeriesKey, int])
@@ -67,7 +68,7 @@ class GatewayCatalog:
         if now_s - self.asked_s.get(name, -_ASK_AGAIN_S) < _ASK_AGAIN_S:
             return False
         device = await self.device_id(name)
-        async with self.database.connection() as connection:
+        async with self.database.connection(of=self.history) as connection:
             values = {"device": device, "tenant": self.tenant_id, "name": name}
             row = await (await connection.execute(_QUERIES["admission"], values)).fetchone()
         if row is not None and row[2] != self.gateway_id:  # it was at another gateway meanwhile
@@ -140,7 +141,7 @@ class GatewayCatalog:
     async def _read(self) -> None:
         """Read what is known of the devices that are at this gateway, and the newest clock segment of each."""
         values = {"tenant": self.tenant_id, "gateway": self.gateway_id, "epoch": self.epoch, "most": _MOST_ROWS}
-        async with self.database.connection() as connection:
+        async with self.database.connection(of=self.history) as connection:
             rows = await (await connection.execute(_QUERIES["known_series"], values)).fetchall()
             segments = await (await connection.execute(_QUERIES["known_segments"], values)).fetchall()
         for name, device, path, source, code, site, unit, averaging, kind, series in rows:
@@ -154,7 +155,7 @@ class GatewayCatalog:
         self.is_read = True
 
     async def _one(self, query: str, parameters: dict[str, object]) -> int:
-        async with self.database.connection() as connection:
+        async with self.database.connection(of=self.history) as connection:
             # An `insert ... on conflict do nothing` that lost a race sees the winner's row only in the next statement.
             for _ in range(2):
                 row = await (await connection.execute(_QUERIES[query], parameters)).fetchone()

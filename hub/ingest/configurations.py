@@ -67,7 +67,7 @@ class Configurations:
         reason = answer.reason.replace("\0", " ")[:_REASON]
         values: dict[str, object] = {"gateway": identity.gateway_id, "version": answer.version}
         values |= {"state": state, "reason": reason}
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(of=identity.history) as connection:
             row = await (await connection.execute(_QUERIES["configuration_answered"], values)).fetchone()
         if row is None:
             return  # it was said before, or nobody has asked

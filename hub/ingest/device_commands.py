@@ -72,7 +72,7 @@ class GatewayCommands:
             "ledger": offered.ledger,
             "devices": Jsonb(told),
         }
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(of=identity.history) as connection:
             await connection.execute(_QUERIES["offered"], values)
         stream.ledger = offered.ledger
         await self._send([stream], again=True)
@@ -93,7 +93,7 @@ class GatewayCommands:
             raise _broken(f"DeviceCommandAnswer: {error}") from error
         identity = stream.link.identity
         who = principals.gateway(identity.gateway, identity.tenant_id)
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(of=identity.history) as connection:
             await self._ended(
                 connection, who, UUID(bytes=answer.id), identity.gateway_id, outcome,
                 reason=answer.reason, details=answer.details, seen=seen,

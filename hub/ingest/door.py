@@ -19,6 +19,7 @@ from prometheus_client import Counter
 from hub.core import principal as principals
 from hub.core.errors import DomainError, ForbiddenError, InvalidError, UnavailableError
 from hub.core.functions import observe, timed
+from hub.core.history import OtherHistoryError
 from hub.core.policy import check, declares
 from hub.ingest.identity import GatewayIdentity, identify
 from hub.ingest.rows import RowMaker, Rows
@@ -58,7 +59,7 @@ class UplinkDoor:
         streams: Streams,
         downlink: "Downlink",
         arrived: Callable[["Pending", "Batch"], int | None],
-        backlog: Callable[[int, bool], None],
+        backlog: Callable[[tuple[int, str], bool], None],
         sharing: "Sharing",
         paces: "Paces",
         tracer: "Tracer",
@@ -66,7 +67,7 @@ class UplinkDoor:
     ) -> None:
         """`arrived` gets what was stored and says how often the gateway's clock was set back; None: that was before it last was.
 
-        `backlog` gets its id and whether waveforms older than those stored are still to come.
+        `backlog` gets its key and whether waveforms older than those stored are still to come.
         """
         self.audit = audit
         self._data_writers = data_writers
@@ -116,6 +117,8 @@ class UplinkDoor:
         refusal = check_hello(hello, tenant=identity.tenant, gateway=identity.gateway)
         if refusal is not None:
             raise _refused(refusal)
+        if not self._sharing.is_of(identity.history):
+            await self._sharing.read()
         link = await self._streams.link(identity, bytes(hello.epoch), Connection(hello.connection))
         stream = Stream(
             link,
@@ -198,6 +201,8 @@ class UplinkDoor:
             stream.wake.set()
         except DomainError as error:
             stream.end(error)
+        except OtherHistoryError:
+            stream.end(UnavailableError("The database was started again.", "Connect again.", reason="database-anew"))
         except Exception:  # noqa: BLE001  whatever it is, the gateway is told to come again, and nothing is acknowledged
             self._log.exception("uplink-stream-failed", gateway_id=stream.link.identity.gateway_id)
             stream.end(UnavailableError("The hub failed.", "Connect again later.", reason="internal"))
@@ -227,7 +232,7 @@ class UplinkDoor:
                 return
 
     async def _receive(self, stream: Stream, context: Context) -> None:
-        while (message := await _read(context)) is not None:
+        while (message := await _read(context)) is not None and stream.ending is None:
             kind = message.WhichOneof("message")
             if kind == "batch":
                 size = (len(message.batch.records), message.batch.ByteSize())
@@ -284,6 +289,7 @@ class UplinkDoor:
             batch=batch,
             remake=None if batch is None else _remake(maker, batch),
             rules=self._sharing.of(identity.tenant_id),
+            history=identity.history,
             size_bytes=size_bytes,
         )
         writers = self._data_writers
@@ -332,7 +338,7 @@ class UplinkDoor:
             if pending.batch is not None and pending.lane is not Lane.ALARM:
                 pending.rows.set_clock(self._arrived(pending, pending.batch))
             if pending.lane is Lane.WAVEFORM:
-                self._backlog(link.identity.gateway_id, bool(ack.position.stored))
+                self._backlog(link.identity.key, bool(ack.position.stored))
         else:
             link.receiver.failed(pending.lane, pending.first, pending.last)
             stream.end(

@@ -163,6 +163,7 @@ class Downlink:
             self._look_away()
             try:
                 async with asyncio.timeout(LOOK_WITHIN_S):
+                    await self._database.look()
                     await self.gateway_changed()
                     await self.device_commands.look()
             except (psycopg.Error, OSError) as error:

@@ -31,6 +31,12 @@ class GatewayIdentity:
     gateway: str
     fingerprint: bytes
     forwards: bool = False  # a hub: it hands on what gateways of its own took in
+    history: int = 0  # of the database from which the ids are
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What it is called here, whatever id a database gives it."""
+        return self.tenant_id, self.gateway
 
 
 def gateway_uri(tenant: str, gateway: str) -> str:
@@ -76,13 +82,14 @@ async def identify(database: "Database", pem: bytes) -> GatewayIdentity:
     fingerprint = certificate.fingerprint(hashes.SHA256())
     values = {"fingerprint": fingerprint, "tenant": tenant, "gateway": gateway}
     async with database.connection() as connection:
+        history = database.history.number
         row = await (await connection.execute(_QUERIES["gateway_of_certificate"], values)).fetchone()
     if row is None:
         raise unknown(gateway, tenant)
     fallen = fallen_from(gateway, gateway_revoked=bool(row[2]), certificate_revoked=bool(row[3]))
     if fallen is not None:
         raise fallen
-    return GatewayIdentity(int(row[0]), tenant, int(row[1]), gateway, fingerprint, bool(row[4]))
+    return GatewayIdentity(int(row[0]), tenant, int(row[1]), gateway, fingerprint, bool(row[4]), history)
 
 
 def unknown(gateway: str, tenant: str) -> ForbiddenError:

@@ -4,7 +4,7 @@ Also which gateways still have to send what their newest data overtook.
 Pure: times come in as nanoseconds of a steady clock. Leaves the sending to the composition root.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -44,7 +44,7 @@ class BacklogChange:
 
 @dataclass(slots=True)
 class _Device:
-    gateway_id: int
+    gateway_key: Hashable
     last_ns: int
     interval_ns: float = 0.0
     state: LinkState = LinkState.LIVE
@@ -66,25 +66,25 @@ class _Gateway:
 
 @dataclass(slots=True)
 class LinkWatch:
-    """The links of all gateways that this process serves."""
+    """The links of all gateways that this process serves. A gateway's key is not its id, which another may get."""
 
-    _gateways: dict[int, _Gateway] = field(default_factory=dict[int, _Gateway])
+    _gateways: dict[Hashable, _Gateway] = field(default_factory=dict[Hashable, _Gateway])
     _devices: dict[tuple[int, str], _Device] = field(default_factory=dict[tuple[int, str], _Device])
 
-    def connected(self, gateway_id: int, tenant_id: int, name: str) -> None:
+    def connected(self, gateway_key: Hashable, tenant_id: int, name: str) -> None:
         """A stream of the gateway is up."""
-        gateway = self._gateways.setdefault(gateway_id, _Gateway(tenant_id, name))
+        gateway = self._gateways.setdefault(gateway_key, _Gateway(tenant_id, name))
         gateway.streams += 1
 
-    def disconnected(self, gateway_id: int) -> None:
+    def disconnected(self, gateway_key: Hashable) -> None:
         """A stream of the gateway is down."""
-        gateway = self._gateways.get(gateway_id)
+        gateway = self._gateways.get(gateway_key)
         if gateway is not None:
             gateway.streams = max(0, gateway.streams - 1)
 
-    def arrived(self, gateway_id: int, devices: Iterable[str], now_ns: int) -> list[LinkChange]:
+    def arrived(self, gateway_key: Hashable, devices: Iterable[str], now_ns: int) -> list[LinkChange]:
         """Live data of devices arrived. What they say of the time does not count: a gateway's clock may be set back. A backlog is not told here."""
-        gateway = self._gateways.get(gateway_id)
+        gateway = self._gateways.get(gateway_key)
         if gateway is None:
             return []
         changes: list[LinkChange] = []
@@ -92,20 +92,20 @@ class LinkWatch:
             key = (gateway.tenant_id, name)
             device = self._devices.get(key)
             if device is None:
-                self._devices[key] = _Device(gateway_id, now_ns, since_ns=now_ns)
+                self._devices[key] = _Device(gateway_key, now_ns, since_ns=now_ns)
                 changes.append(LinkChange(gateway.tenant_id, gateway.name, name, LinkState.LIVE, now_ns))
                 continue
             if device.state is LinkState.LIVE:
                 device.interval_ns += _SMOOTHING * (now_ns - device.last_ns - device.interval_ns)
-            device.last_ns, device.gateway_id = now_ns, gateway_id
+            device.last_ns, device.gateway_key = now_ns, gateway_key
             if device.state is not LinkState.LIVE:
                 device.state, device.since_ns = LinkState.LIVE, now_ns
                 changes.append(LinkChange(gateway.tenant_id, gateway.name, name, LinkState.LIVE, now_ns))
         return changes
 
-    def backlog(self, gateway_id: int, *, waits: bool) -> list[BacklogChange]:
+    def backlog(self, gateway_key: Hashable, *, waits: bool) -> list[BacklogChange]:
         """Waveforms were stored; `waits`: older ones were not. That it begins is told at once, that it ended by `settled`."""
-        gateway = self._gateways.get(gateway_id)
+        gateway = self._gateways.get(gateway_key)
         if gateway is None:
             return []
         gateway.waits = waits
@@ -124,7 +124,7 @@ class LinkWatch:
             silent_ns = now_ns - device.last_ns
             if silent_ns < max(SILENT_NS, INTERVALS * device.interval_ns):
                 continue
-            gateway = self._gateways[device.gateway_id]
+            gateway = self._gateways[device.gateway_key]
             # A gateway that fell off without a word is silent first; keepalive then ends its streams.
             state = LinkState.DEVICE_SILENT if gateway.streams else LinkState.GATEWAY_LOST
             if state is not device.state:
@@ -141,4 +141,4 @@ class LinkWatch:
     def present(self) -> Iterator[LinkChange]:
         """Give every link's present state, for a new listener."""
         for (tenant_id, name), device in self._devices.items():
-            yield LinkChange(tenant_id, self._gateways[device.gateway_id].name, name, device.state, device.since_ns)
+            yield LinkChange(tenant_id, self._gateways[device.gateway_key].name, name, device.state, device.since_ns)

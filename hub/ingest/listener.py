@@ -7,19 +7,25 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from hub.core.history import History
+
 Handler = Callable[[int | None], Awaitable[None]]
 
 _AGAIN_S = 1.0
 
 
-async def listen(url: str, handlers: Mapping[str, Handler]) -> None:
-    """Call `handlers[channel](id)` for each notification, for ever; with None after connecting: anything may have changed."""
+async def listen(url: str, handlers: Mapping[str, Handler], history: History) -> None:
+    """Call `handlers[channel](id)` for each notification, for ever; with None after connecting: anything may have changed.
+
+    `history`: told at once when the database is there again, so that nobody waits for a batch to find out which it is.
+    """
     log = structlog.get_logger()
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(
                 url, autocommit=True, application_name="wardlink listen"
             ) as connection:
+                await history.meet(connection)
                 for channel in handlers:
                     await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
                 for handler in handlers.values():

@@ -86,6 +86,12 @@ class Paces:
             if held.timer is not None:
                 held.timer.cancel()
 
+    def begin_anew(self) -> None:
+        """Every gateway comes again, under an id that may have been another's."""
+        self.end()
+        _THROTTLED.dec(sum(held.timer is not None for held in self._held.values()))
+        self._held.clear()
+
     def _of(self, identity: GatewayIdentity, connection: Connection) -> _Held:
         key = (identity.gateway_id, connection)
         found = self._held.get(key)

@@ -64,12 +64,15 @@ class Releaser:
     async def _some(self) -> int:
         """Store up to AT_ONCE released records; returns how many there were."""
         async with self._database.transaction() as connection:
+            history = self._database.history.number
             rows = await (await connection.execute(_QUERIES["to_release"], {"limit": AT_ONCE})).fetchall()
             catalogs: dict[tuple[int, bytes], GatewayCatalog] = {}
             for row in rows:
                 _, tenant, gateway, _, epoch, *_ = row
                 key = (int(gateway), bytes(epoch))
-                catalog = catalogs.setdefault(key, GatewayCatalog(self._database, int(tenant), *key, is_read=True))
+                catalog = catalogs.setdefault(
+                    key, GatewayCatalog(self._database, int(tenant), *key, history, is_read=True)
+                )
                 await self._one(connection, row, catalog)
         return len(rows)
 

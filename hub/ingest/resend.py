@@ -55,7 +55,7 @@ class Resends:
             "request": answer.request,
             "kept_from": datetime.fromtimestamp(answer.kept_from_ns / NS_PER_S, UTC) if answer.kept_from_ns else None,
         }
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(of=identity.history) as connection:
             row = await (await connection.execute(_QUERIES["lock_position"], values)).fetchone()
             position = Position() if row is None else position_of(int(row[0]), row[1])
             reopened = Ranges() if row is None else ranges_of(row[2])

@@ -128,6 +128,10 @@ class IngestServer:
         self._renewal = RenewalDoor(parts.gateways, functools.partial(identify, parts.database))
         self._certificates = ServerCertificate(parts.authority, parts.host_names, parts.server_valid)
         self._releaser = Releaser(parts.database, time.time_ns, self._sharing)
+        if parts.alarm_database.history is not parts.database.history:
+            msg = "the pool for alarms has a history of its own: make it by Database.beside"
+            raise ValueError(msg)
+        parts.database.history.on_another(self._begin_anew)
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self._web: QuietServer | None = None
@@ -159,7 +163,7 @@ class IngestServer:
             "trace": self._tracer.look,
         }
         self._spawn(self._releaser.run())
-        self._spawn(listen(self._parts.listen_url, handlers))
+        self._spawn(listen(self._parts.listen_url, handlers, self._parts.database.history))
         self._spawn(self._downlink.watch_gateways())
         self._spawn(self._downlink.updates.run())
         await self._open_uplink()
@@ -231,6 +235,14 @@ class IngestServer:
         await self._downlink.admission_changed(device_id)
         await self._releaser.look()
 
+    def _begin_anew(self) -> None:
+        """Ids that were learnt may be another's by now: all of them are learnt again."""
+        self.streams.begin_anew()
+        for writer in (*self._data, self._alarms):
+            writer.begin_anew()
+        self._paces.begin_anew()
+        self._throttled.begin_anew()
+
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
@@ -238,13 +250,13 @@ class IngestServer:
             self._tell_backlogs(self._watch.settled())
 
     def _arrived(self, pending: Pending, batch: "Batch") -> int | None:
-        came = self._arrivals.took(pending.gateway_id, pending.epoch, pending.lane, batch.n, batch.closed_ns)
+        came = self._arrivals.took(pending.gateway_key, pending.epoch, pending.lane, batch.n, batch.closed_ns)
         if came.is_live:
-            self._tell(self._watch.arrived(pending.gateway_id, pending.rows.newest, time.monotonic_ns()))
+            self._tell(self._watch.arrived(pending.gateway_key, pending.rows.newest, time.monotonic_ns()))
         return came.clock
 
-    def _behind(self, gateway_id: int, waits: bool) -> None:
-        self._tell_backlogs(self._watch.backlog(gateway_id, waits=waits))
+    def _behind(self, gateway_key: tuple[int, str], waits: bool) -> None:
+        self._tell_backlogs(self._watch.backlog(gateway_key, waits=waits))
 
     def _tell_backlogs(self, changes: list[BacklogChange]) -> None:
         for change in changes:

@@ -77,9 +77,10 @@ class Stream:
         self.wake.set()
 
     def send(self, message: HubMessage) -> None:
-        """Put a message behind what waits."""
-        self.outbox.append(message)
-        self.wake.set()
+        """Put a message behind what waits; one that ends hears nothing more: what it is to hear may be another's by now."""
+        if self.ending is None:
+            self.outbox.append(message)
+            self.wake.set()
 
 
 class Streams:
@@ -114,6 +115,7 @@ class Streams:
             stream
             for stream in self._streams
             if stream.greeted
+            and stream.ending is None
             and stream.connection is connection
             and tenant_id in {None, stream.link.identity.tenant_id}
             and (hubs or not stream.link.identity.forwards)
@@ -132,24 +134,31 @@ class Streams:
         }
 
     async def link(self, identity: GatewayIdentity, epoch: bytes, connection: Connection) -> Link:
-        """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up."""
+        """Take the shared state of gateway and epoch, with positions from the database when no stream of it is up.
+
+        OtherHistoryError when the database is another than the one that knew the gateway.
+        """
         place = (identity.gateway_id, epoch)
         link = self._links.get(place)
         if link is None:
             positions = await self.positions(identity, epoch, connection)
+            self._database.history.check(identity.history)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
             maker = self._maker(self._database, identity, epoch)
             # An alarm may not wait for a device's row, which writers of data hold; its link tells that the device is there.
             alarm_maker = self._maker(self._alarm_database, identity, epoch, notes_heard=False)
             # Another stream may have been faster while the database was asked.
             link = self._links.setdefault(place, Link(identity, epoch, receiver, maker, alarm_maker))
+        self._database.history.check(identity.history)
         return link
 
     def _maker(
         self, database: "Database", identity: GatewayIdentity, epoch: bytes, *, notes_heard: bool = True
     ) -> RowMaker:
         # Alarms, whose maker notes nothing, need few ids and wait for no others.
-        catalog = GatewayCatalog(database, identity.tenant_id, identity.gateway_id, epoch, is_read=not notes_heard)
+        catalog = GatewayCatalog(
+            database, identity.tenant_id, identity.gateway_id, epoch, identity.history, is_read=not notes_heard
+        )
         tickets = Tickets(self._ticket_key, identity.tenant)
         return RowMaker(
             catalog,
@@ -164,7 +173,7 @@ class Streams:
     async def positions(self, identity: GatewayIdentity, epoch: bytes, asks: Connection) -> dict[Lane, Position]:
         """Ask the database what is stored. `asks`: the connection that waits for it."""
         values = {"gateway": identity.gateway_id, "epoch": epoch}
-        async with self.database_of(asks).connection() as connection:
+        async with self.database_of(asks).connection(of=identity.history) as connection:
             rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
         return {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
 
@@ -177,18 +186,25 @@ class Streams:
                 )
         self._streams.add(stream)
         identity = stream.link.identity
-        self._watch.connected(identity.gateway_id, identity.tenant_id, identity.gateway)
+        self._watch.connected(identity.key, identity.tenant_id, identity.gateway)
         _STREAMS.labels(stream.connection.name.lower()).inc()
 
     def close(self, stream: Stream) -> None:
         """It has ended."""
         self._streams.discard(stream)
         identity = stream.link.identity
-        self._watch.disconnected(identity.gateway_id)
+        self._watch.disconnected(identity.key)
         _STREAMS.labels(stream.connection.name.lower()).dec()
         self.forget(stream.link)
 
     def forget(self, link: Link) -> None:
         """Let go of a link that nobody uses. While a batch is being written the next Hello has to find it, or wait for it."""
-        if not link.writing and not any(stream.link is link for stream in self._streams):
-            self._links.pop((link.identity.gateway_id, link.epoch), None)
+        place = (link.identity.gateway_id, link.epoch)
+        if self._links.get(place) is link and not (link.writing or any(s.link is link for s in self._streams)):
+            del self._links[place]
+
+    def begin_anew(self) -> None:
+        """The database is another: every gateway says its hello again, and what its ids and positions are is asked again."""
+        self._links.clear()
+        for stream in self:
+            stream.end(UnavailableError("The database was started again.", "Connect again.", reason="database-anew"))

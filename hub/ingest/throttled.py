@@ -1,6 +1,7 @@
 """Writes down which gateways are held back: in the list of gateways, as an event of the gateway, and in the log."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -33,9 +34,22 @@ class Throttled:
             gateway_id=news.identity.gateway_id,
             waited_s=round(news.waited_s, 1),
         )
-        task = asyncio.create_task(self._write(news))
+        self._spawn(self._write(news))
+
+    def begin_anew(self) -> None:
+        """The database is another: what it says of who is held back is of another time."""
+        self._spawn(self._clear_again())
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _clear_again(self) -> None:
+        try:
+            await self.clear()
+        except (psycopg.Error, OSError) as error:
+            self._log.error("throttles-not-ended", error=type(error).__name__)
 
     async def clear(self) -> None:
         """Whoever was held back when this role ended is not held back any more."""
@@ -53,7 +67,7 @@ class Throttled:
             "params": Jsonb({"waited_s": round(news.waited_s, 1)}),
         }
         try:
-            async with self._database.transaction() as connection:
+            async with self._database.transaction(of=identity.history) as connection:
                 await connection.execute(_QUERIES["throttle"], values)
                 device = await (await connection.execute(_QUERIES["device"], values)).fetchone()
                 assert device is not None

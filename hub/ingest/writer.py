@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from psycopg.types.json import Jsonb
 
 from hub.alarms.intake import Told, store_changes
+from hub.core.history import OtherHistoryError
 from hub.core.live import LiveKind, LiveMessage
 from hub.core.principal import Principal, PrincipalKind, Role
 from hub.core.sql import load_queries
@@ -85,11 +86,17 @@ class Pending:
     duplicate: bool = False
     again: bool = False  # it was asked for again: of its rows only those are written that are missing
     alarm_events: list[int] = field(default_factory=list[int])
+    history: int = 0  # of the database from which the ids are
 
     @property
     def key(self) -> LaneKey:
         """Whose position it moves."""
         return self.gateway_id, self.epoch, self.lane
+
+    @property
+    def gateway_key(self) -> tuple[int, str]:
+        """Whose it is, whatever id a database gives the gateway."""
+        return self.tenant_id, self.gateway
 
     @property
     def records(self) -> int:
@@ -132,6 +139,10 @@ class Writer:
         await self._turns.put(pending)
         self._measure()
 
+    def begin_anew(self) -> None:
+        """The database is another: which lanes have a row there is not known."""
+        self._made.clear()
+
     async def run(self) -> None:
         """Store groups until cancelled; what then waits is settled with an error."""
         group: list[Pending] = []
@@ -159,6 +170,12 @@ class Writer:
     async def _store_group(self, group: Sequence[Pending]) -> None:
         try:
             await self._store(group)
+        except OtherHistoryError as error:
+            now = self._database.history.number
+            self._settle([p for p in group if p.history != now], error)
+            rest = [p for p in group if p.history == now]
+            if rest:
+                await self._store_group(rest)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(group) > 1:
                 for pending in group:
@@ -180,7 +197,7 @@ class Writer:
     async def _store(self, group: Sequence[Pending]) -> None:
         with _TRANSACTION.labels(self._name).time():
             await self._make_positions(group)
-            async with self._database.transaction() as connection:
+            async with self._database.transaction(of=_eldest(group)) as connection:
                 positions, reopened = await self._lock_positions(connection, group)
                 for pending in group:
                     position, opened = positions[pending.key], reopened[pending.key]
@@ -208,7 +225,7 @@ class Writer:
             return
         if len(self._made) + len(new) > _MADE_KEPT:
             self._made.clear()
-        async with self._database.connection() as connection:
+        async with self._database.connection(of=_eldest(group)) as connection:
             values = {**_columns(new), "tenants": [p.tenant_id for p in new.values()]}
             await connection.execute(_QUERIES["make_positions"], values)
         self._made.update(new)
@@ -288,7 +305,7 @@ class Writer:
         )
         with suppress(psycopg.Rollback):
             try:
-                async with self._database.transaction() as connection:
+                async with self._database.transaction(of=pending.history) as connection:
                     await insert(connection, [probe])
                     raise psycopg.Rollback
             except (psycopg.DataError, psycopg.IntegrityError) as error:
@@ -412,6 +429,11 @@ def ranges_of(stored: "Multirange[int]") -> Ranges:
     """Read a column of lane_position."""
     bounded = ((part.lower, part.upper) for part in stored)
     return Ranges((lower, upper - 1) for lower, upper in bounded if lower is not None and upper is not None)
+
+
+def _eldest(group: Sequence[Pending]) -> int:
+    """The earliest history from which ids of a group are."""
+    return min(p.history for p in group)
 
 
 def _lane_values(pending: Pending) -> dict[str, object]:

@@ -25,14 +25,21 @@ class Sharing:
         """`database` as the role ingest."""
         self._database = database
         self._rules: Mapping[int, Rules] = {}
+        self._history = 0  # of the database that they are of
 
     async def read(self, _: int | None = None) -> None:
         """Read the rules anew: at the start, and when one has changed."""
         found: dict[int, list[Rule]] = {}
         async with self._database.connection() as connection:
+            history = self._database.history.number
             async for tenant, name, code, share in await connection.execute(_QUERIES["rules"]):
                 found.setdefault(int(tenant), []).append(Rule(RecordClass(name), code, share))
         self._rules = {tenant: rules for tenant, listed in found.items() if (rules := Rules(listed))}
+        self._history = history
+
+    def is_of(self, history: int) -> bool:
+        """Whether they were read in this history of the database."""
+        return history == self._history
 
     def of(self, tenant_id: int) -> Rules | None:
         """The rules of a tenant that shares anything."""

@@ -1,6 +1,6 @@
 """The outbox as the way up reads it: batches in the order in which they were put there, alarms by themselves, until they are done."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,10 @@ _QUERIES = load_queries("hub.upstream")
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A row: numbers `first` to `last` of a lane of the gateway and epoch that took them in. `first` 0: released, without a number."""
+    """A row: numbers `first` to `last` of a lane of the gateway and epoch that took them in. `first` 0: released, without a number.
+
+    `id` is its own in one `history` of the database.
+    """
 
     id: int
     gateway: str
@@ -27,6 +30,7 @@ class Waiting:
     first: int
     last: int
     records: bytes
+    history: int
 
     def envelopes(self) -> list[Envelope]:
         """What goes up; ValueError when the row is damaged."""
@@ -47,13 +51,14 @@ class Outbox:
         """The oldest rows of lane alarm, or of the others."""
         values = {"most": most}
         async with self._database.connection() as connection:
+            history = self._database.history.number
             found = await connection.execute(_QUERIES["alarms" if alarms else "others"], values)
             return [
-                Waiting(int(i), gateway, bytes(epoch), Lane(lane), int(first), int(last), bytes(records))
+                Waiting(int(i), gateway, bytes(epoch), Lane(lane), int(first), int(last), bytes(records), history)
                 async for i, gateway, epoch, lane, first, last, records in found
             ]
 
-    async def done(self, ids: Collection[int]) -> None:
-        """Take rows away: the way up has them on disk."""
-        async with self._database.connection() as connection:
-            await connection.execute(_QUERIES["done"], {"done": list(ids)})
+    async def done(self, rows: Sequence[Waiting]) -> None:
+        """Take rows of one `look` away: the way up has them on disk. OtherHistoryError when the database has become another since."""
+        async with self._database.connection(of=rows[0].history) as connection:
+            await connection.execute(_QUERIES["done"], {"done": [row.id for row in rows]})

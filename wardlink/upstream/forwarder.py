@@ -60,7 +60,7 @@ class Forwarder:
         await asyncio.gather(*writing)
         numbers = [((r.gateway, r.epoch, r.lane), r.first, r.last) for r in rows if r.first != NO_NUMBER]
         await asyncio.to_thread(self._passed.note, numbers)
-        await self._outbox.done([row.id for row in rows])
+        await self._outbox.done(rows)
 
     def _append(self, row: "Waiting") -> "list[asyncio.Future[int]]":
         arrival = Arrival(row.gateway, _mark(row))
@@ -119,6 +119,10 @@ def _smaller(envelope: "Envelope") -> "list[tuple[Lane, Sequence[Envelope]]]":
 
 
 def _mark(row: "Waiting") -> bytes:
-    """Name the row by what its batch was, so that it is the same when the batch comes again."""
-    name = f"{row.lane:d} {row.first} {row.last} {row.id if row.first == NO_NUMBER else ''}".encode()
-    return hashlib.blake2b(row.epoch + name, digest_size=16).digest()
+    """Name the row by what its batch was, so that it is the same when the batch comes again.
+
+    What has no number is named by its own and by what is in it: a database that was put back gives numbers of rows again.
+    """
+    is_released = row.first == NO_NUMBER
+    name = f"{row.lane:d} {row.first} {row.last} {row.id if is_released else ''}".encode()
+    return hashlib.blake2b(row.epoch + name + (row.records if is_released else b""), digest_size=16).digest()
