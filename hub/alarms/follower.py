@@ -61,6 +61,10 @@ class AlarmFollower:
         """Say that a log may have grown."""
         self._look.set()
 
+    def begin_anew(self) -> None:
+        """The database is another, and counts its events otherwise: who reads on from here follows its logs."""
+        self._logs.clear()
+
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
@@ -100,7 +104,7 @@ class AlarmFollower:
             yield Cursor(self._database, tenant, log, after)
         finally:
             log.readers -= 1
-            if not log.readers:
+            if not log.readers and self._logs.get(tenant) is log:
                 del self._logs[tenant]
 
     async def _read(self, tenant: int, log: _Log) -> None:

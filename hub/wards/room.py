@@ -117,6 +117,7 @@ class Room:
         self._placement = placement
         self._follower = follower
         self._tenants: dict[int, _Tenant] = {}
+        self._before: dict[int, _Tenant] = {}  # of the database that was put back: what goes by names holds
         self._reading = asyncio.Lock()
         self._changes = 0
         self._waves: set[WaveClient] = set()
@@ -141,6 +142,8 @@ class Room:
             await asyncio.sleep(_TICK_S)
             now_s = time.monotonic()
             for tenant_id, tenant in tuple(self._tenants.items()):
+                if self._tenants.get(tenant_id) is not tenant:
+                    continue  # begun anew while another was read
                 self._watch(tenant, now_s)
                 self._tell_holes(tenant, now_s)
                 if tenant.is_due(now_s):
@@ -178,9 +181,8 @@ class Room:
 
     async def look_again(self, tenant_id: int) -> Layout:
         """The tenant's beds, read anew: somebody names one that was not there."""
-        await self._tenant(tenant_id)
         await self._reload(tenant_id)
-        return self._tenants[tenant_id].layout
+        return (await self._tenant(tenant_id)).layout
 
     def placement_changed(self, tenant_id: int | None) -> None:
         """Who is where has changed; None: perhaps anywhere."""
@@ -207,6 +209,13 @@ class Room:
         finally:
             self._events.discard(client)
 
+    def begin_anew(self) -> None:
+        """The database is another: screens come again, and who is where is read before anything is handed on."""
+        self._before |= self._tenants
+        self._tenants.clear()
+        for client in (*self._waves, *self._events):
+            client.close()
+
     def close(self) -> None:
         """End every connection, so that the process can stop."""
         self.closing = True
@@ -223,19 +232,24 @@ class Room:
                     layout = await self._read_layout(tenant_id)
                     # A change that was told while it was read may not be in it.
                     found = _Tenant(layout, stale=changes != self._changes)
+                    before = self._before.pop(tenant_id, None)
+                    if before is not None:
+                        found.links, found.sources, found.clocks = before.links, before.sources, before.clocks
+                        found.whole_s = before.whole_s
                     self._tenants[tenant_id] = found
         return found
 
     async def _read_layout(self, tenant_id: int) -> Layout:
         hub = system("wards.room", tenant_id)
-        points = await self._placement.points(hub)
-        devices = await self._placement.devices(hub)
-        async with self._database.transaction(tenant_id) as connection:
-            streams = await read_streams(connection, tenant_id, [d.device_id for d in devices])
+        with self._database.in_one_history():
+            points = await self._placement.points(hub)
+            devices = await self._placement.devices(hub)
+            async with self._database.transaction(tenant_id) as connection:
+                streams = await read_streams(connection, tenant_id, [d.device_id for d in devices])
         return lay_out(points, devices, streams)
 
     async def _reload(self, tenant_id: int) -> None:
-        tenant = self._tenants[tenant_id]
+        tenant = await self._tenant(tenant_id)
         async with self._reading:  # one after another: what was read first must not be the last word
             tenant.stale, tenant.read_at_s = False, time.monotonic()
             try:
@@ -342,7 +356,8 @@ class Room:
         if isinstance(record, WaveformGroup):
             if is_shown(record.leads):
                 bed = await self._with_leads(tenant_id, tenant, bed, record)
-                self._take_waveform(tenant, bed, record)
+                if self._tenants.get(tenant_id) is tenant:  # else the bed's number may be another's by now
+                    self._take_waveform(tenant, bed, record)
         elif isinstance(record, Observation):
             self._take_numeric(tenant, bed, record)
         elif isinstance(record, Gap):
@@ -427,7 +442,7 @@ class Room:
 
     def _lose_everything(self) -> None:
         now_ms = time.time_ns() // 1_000_000
-        for tenant in self._tenants.values():
+        for tenant in (*self._tenants.values(), *self._before.values()):
             # What is still to come is not known until ingest is there again.
             tenant.whole_s = dict.fromkeys(tenant.whole_s, inf)
             for link in tuple(tenant.links.values()):

@@ -1,13 +1,15 @@
 """The event stream of a ward (WHATWG HTML, 9.2 server-sent events): alarms by their place in the log, numbers and links as they are.
 
 A browser that comes back names the last alarm event that it had and gets every later one, once; one that the log does not
-know, or that is too far behind, is told to fetch the whole state.
+know, or that is too far behind, is told to fetch the whole state. One that hears of another history of the database fetches it too: ids
+that it has may be another's.
 """
 
 import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from hub.accounts.domain import Person
 from hub.alarms.domain import Published
 from hub.alarms.follower import AlarmFollower, Cursor
 from hub.alarms.present import alarm_json, people
+from hub.core.history import History, OtherHistoryError
 from hub.placement.domain import Ward
 from hub.wards.clients import EventClient
 from hub.wards.present import link_json, numeric_json
@@ -34,7 +37,7 @@ _RESETS = Counter("hub_web_event_resets_total", "Streams that were told to fetch
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a stream begins. `reset`: the browser is told to fetch the whole state."""
+    """Where a stream begins. `reset`: the browser is told to fetch the whole state. `history`: from which its ids are."""
 
     person: Person
     secret: str
@@ -42,13 +45,17 @@ class Start:
     after: int
     newest: int
     reset: bool
+    history: str
 
 
 class EventStreams:
     """Makes the streams of one process."""
 
-    def __init__(self, room: "Room", follower: AlarmFollower, accounts: "Accounts", version: str) -> None:
-        """`version` is told to pages, which load themselves again when it changes."""
+    def __init__(
+        self, room: "Room", follower: AlarmFollower, accounts: "Accounts", version: str, history: History
+    ) -> None:
+        """`version` is told to pages, which load themselves again when it changes; of another `history` they fetch all anew."""
+        self._history = history
         self._room = room
         self._follower = follower
         self._accounts = accounts
@@ -58,41 +65,59 @@ class EventStreams:
         """Find out where to go on."""
         tenant = person.principal.tenant_id or 0
         await self._room.layout(tenant)  # read now, so that a change from here on is seen as one
-        newest = await self._follower.newest(tenant)
-        if last_event_id is None:
-            return Start(person, secret, ward, newest, newest, reset=False)
-        if last_event_id.isdecimal() and await self._follower.can_resume(tenant, int(last_event_id)):
-            return Start(person, secret, ward, int(last_event_id), newest, reset=False)
-        _RESETS.inc()
-        return Start(person, secret, ward, newest, newest, reset=True)
+        newest, after, reset = await self._follower.newest(tenant), None, False
+        if last_event_id is not None:
+            reset = not last_event_id.isdecimal() or not await self._follower.can_resume(tenant, int(last_event_id))
+            after = None if reset else int(last_event_id)
+        if reset:
+            _RESETS.inc()
+        return Start(person, secret, ward, newest if after is None else after, newest, reset, self._history.name)
 
     async def stream(self, start: Start) -> AsyncIterator[str]:
         """Yield the stream's text until the browser goes, the session ends or the process stops."""
         tenant = start.person.principal.tenant_id or 0
         client = EventClient(start.ward.ward_id)
+        if start.history != self._history.name:
+            return  # nobody may follow a log from a place in another
         with (
             self._room.events(client),
             self._follower.following(tenant, start.after) as cursor,
             _STREAMS.track_inprogress(),
         ):
-            now_ms = time.time_ns() // 1_000_000
-            yield event("hello", {"now_ms": now_ms, "last_event_id": start.newest, "version": self._version})
+            yield self._hello(start.newest)
             if start.reset:
                 yield event("reset", {})
-            checked_s = beat_s = time.monotonic()
-            while not (client.closed or self._room.closing):
-                grown = cursor.grown
-                async for text in self._news(tenant, start, cursor, client):
+            with suppress(OtherHistoryError):  # `begin_anew` has closed the client
+                async for text in self._while_open(tenant, start, cursor, client):
                     yield text
-                now_s = time.monotonic()
-                if now_s - beat_s >= BEAT_S:
-                    beat_s = now_s
-                    yield ": beat\n\n"
-                if now_s - checked_s >= _CHECK_S:
-                    checked_s = now_s
-                    if not await self._may_go_on(start):
-                        return
-                await first_of(grown, client.ready, timeout=max(0.0, beat_s + BEAT_S - now_s))
+            if self._history.name != start.history:
+                yield self._hello(None)  # the browser shall not go on with what it has until it has come back
+
+    async def _while_open(self, tenant: int, start: Start, cursor: Cursor, client: EventClient) -> AsyncIterator[str]:
+        checked_s = beat_s = time.monotonic()
+        while not (client.closed or self._room.closing):
+            grown = cursor.grown
+            async for text in self._news(tenant, start, cursor, client):
+                yield text
+            now_s = time.monotonic()
+            if now_s - beat_s >= BEAT_S:
+                beat_s = now_s
+                yield ": beat\n\n"
+            if now_s - checked_s >= _CHECK_S:
+                checked_s = now_s
+                if not await self._may_go_on(start):
+                    return
+            await first_of(grown, client.ready, timeout=max(0.0, beat_s + BEAT_S - now_s))
+
+    def _hello(self, newest: int | None) -> str:
+        now_ms = time.time_ns() // 1_000_000
+        told: dict[str, object] = {
+            "now_ms": now_ms,
+            "last_event_id": newest,
+            "version": self._version,
+            "history": self._history.name,
+        }
+        return event("hello", told)
 
     async def _news(self, tenant: int, start: Start, cursor: Cursor, client: EventClient) -> AsyncIterator[str]:
         client.ready.clear()

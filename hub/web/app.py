@@ -66,7 +66,7 @@ from hub.wards.service import WardService
 from hub.wards.sse import EventStreams
 from hub.wards.ws import WaveStreams
 from hub.web import preferences
-from hub.web.guard import RequestGuard, SecurityHeaders
+from hub.web.guard import OneHistory, RequestGuard, SecurityHeaders
 from hub.web.kit import WebKit, to_sign_in
 from hub.web.notices import hear
 from hub.web.problems import domain_error, problem_response
@@ -74,6 +74,7 @@ from hub.web.times import FunctionTimes
 
 if TYPE_CHECKING:
     from hub.app import Services
+    from hub.core.db import Database
     from hub.settings import HubSettings
 
 _AGAIN_S = 0.5
@@ -125,7 +126,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     limit_api.add_routes(app.router, web, Admissions(database, audit, placement), placement, accounts)
     ecg_api.add_routes(app.router, web, ecgs)
     screen_api.add_routes(app.router, web, Screens(database, audit, placement), accounts)
-    events = EventStreams(room, follower, accounts, web.version)
+    events = EventStreams(room, follower, accounts, web.version, database.history)
     ward_api.add_routes(
         app.router, web, wards, placement, accounts, events, WaveStreams(room, wards, accounts), local_pages
     )
@@ -142,12 +143,19 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     static = public("style sheets and scripts hold no data")(StaticFiles(directory=shared.static))
     app.mount("/static", static, name="static")
     _tell_errors(app, web)
-    _stand_before(app, secure=secure)
+    _stand_before(app, database, secure=secure)
+
+    def begin_anew() -> None:
+        follower.begin_anew()
+        room.begin_anew()
+
+    database.history.on_another(begin_anew)
     return app
 
 
-def _stand_before(app: FastAPI, *, secure: bool) -> None:
+def _stand_before(app: FastAPI, database: "Database", *, secure: bool) -> None:
     """What every request passes, the innermost first."""
+    app.add_middleware(OneHistory, database=database)
     app.add_middleware(RequestGuard)
     app.add_middleware(SecurityHeaders, secure=secure)
     app.add_middleware(FunctionTimes)

@@ -7,6 +7,7 @@ Policy (no inline script or style); the token follows OWASP's synchronizer patte
 import hmac
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub.accounts.domain import form_token
 from hub.core.errors import DomainError, ForbiddenError, TooLargeError
 from hub.web.problems import problem_response
+
+if TYPE_CHECKING:
+    from hub.core.db import Database
 
 SESSION_COOKIE = "wl_session"
 VISIT_COOKIE = "wl_visit"  # for forms of people who are not signed in yet
@@ -36,6 +40,23 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _HSTS = "max-age=31536000"
+
+
+class OneHistory:
+    """Lets a request that began before the database was put back end with an error: ids that it has read may be another's."""
+
+    def __init__(self, app: ASGIApp, *, database: "Database") -> None:
+        """`database` as the role web."""
+        self._app = app
+        self._database = database
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        with self._database.in_one_history():
+            await self._app(scope, receive, send)
 
 
 class SecurityHeaders:

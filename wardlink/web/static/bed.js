@@ -56,6 +56,11 @@ class BedPage extends WardPage {
     return beds.filter((bed) => bed.id === this.own);
   }
 
+  /** Everything on this page asks by the bed's number. @override */
+  beginAnew() {
+    location.reload();
+  }
+
   /** @override */
   addressOf() {
     return "";

@@ -45,6 +45,8 @@ export class WardPage {
     this.tiles = new Map();
     /** @type {Map<number, Tile>} */
     this.byKey = new Map();
+    /** Of the hub's database. @type {string | undefined} */
+    this.history = undefined;
     this.opened = Date.now();
     /** @type {Set<string>} */
     this.painted = new Set();
@@ -176,6 +178,7 @@ export class WardPage {
     const beds = this.mine(snapshot.beds);
     const ids = beds.map((bed) => bed.id).join();
     if (ids !== [...this.tiles.keys()].join() || !document.documentElement.dataset.ready) this.build(beds);
+    this.byKey = new Map(beds.map((bed) => [bed.key, /** @type {Tile} */ (this.tiles.get(bed.id))]));
     for (const bed of beds) {
       this.tiles.get(bed.id)?.update(bed);
     }
@@ -202,7 +205,6 @@ export class WardPage {
   build(beds) {
     const old = this.tiles;
     this.tiles = new Map(beds.map((bed) => [bed.id, old.get(bed.id) ?? new Tile(bed, { open: (alarm) => this.open(alarm), pick: (id) => this.enter(id), get: (path) => this.hub.get(path), since: this.opened, address: this.addressOf(bed.id) })]));
-    this.byKey = new Map(beds.map((bed) => [bed.key, /** @type {Tile} */ (this.tiles.get(bed.id))]));
     if (beds.length) this.beds.replaceChildren(...[...this.tiles.values()].map((tile) => tile.root));
     else this.beds.replaceChildren(h("div", { class: "void" }, h("h2", {}, t("ward.empty_title")), h("p", {}, t("ward.empty_how"))));
     setText(el("count"), t("ward.beds", { n: beds.length }));
@@ -241,8 +243,18 @@ export class WardPage {
       // The page's scripts belong to one version of the hub.
       if (this.version && content.version && this.version !== content.version) location.reload();
       this.version = content.version;
+      if (this.history && content.history && this.history !== content.history) this.beginAnew();
+      else if (this.history && this.alarms.lastEvent === null) void this.refresh();
+      this.history = content.history; // a gateway tells none
     }
     this.tick();
+  }
+
+  /** The hub's database was started again, perhaps as it once was: numbers of beds and events may be those of others now. */
+  beginAnew() {
+    this.alarms.lastEvent = null;
+    this.byKey.clear(); // no frame is drawn until the beds have been told
+    void this.refresh();
   }
 
   /** @param {Alarm} alarm @param {number | null} event */
