@@ -51,6 +51,7 @@ class DoorDeviceSettings(BaseModel):
     silence_s: Annotated[float, Field(ge=0, le=7 * 86400)] | None = None
     messages_per_s: Annotated[float, Field(gt=0, le=10_000)] | None = None
     kib_per_s: Annotated[float, Field(gt=0, le=1 << 20)] | None = None
+    alarms_per_s: Annotated[float, Field(gt=0, le=10_000)] | None = None
 
     def options(self) -> dict[str, OptionValue]:
         """What the door is told: all but the id and what concerns the intake."""
@@ -122,6 +123,7 @@ class RatesSettings(BaseModel):
 
     messages_per_s: Annotated[float, Field(gt=0, le=10_000)] = 20.0
     kib_per_s: Annotated[float, Field(gt=0, le=1 << 20)] = 512.0
+    alarms_per_s: Annotated[float, Field(gt=0, le=10_000)] = 20.0
 
 
 class HostSettings(BaseModel):
@@ -230,11 +232,11 @@ class EdgeSettings(BaseSettings):
 
     def door_rates(self) -> Rates:
         """What devices of doors may send, those with a pace of their own too."""
-        rates = Rates(Rate(self.rates.messages_per_s, self.rates.kib_per_s * _KIB))
+        rates = Rates(Rate(self.rates.messages_per_s, self.rates.kib_per_s * _KIB, self.rates.alarms_per_s))
         for device in (device for door in self.doors for device in door.devices):
-            if device.messages_per_s is not None or device.kib_per_s is not None:
+            if (device.messages_per_s, device.kib_per_s, device.alarms_per_s) != (None, None, None):
                 bytes_per_s = None if device.kib_per_s is None else device.kib_per_s * _KIB
-                rates = rates.with_own(device.id, device.messages_per_s, bytes_per_s)
+                rates = rates.with_own(device.id, device.messages_per_s, bytes_per_s, device.alarms_per_s)
         return rates
 
     def lie_in(self, folder: Path) -> None:

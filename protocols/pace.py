@@ -33,6 +33,12 @@ class Bucket:
         self.level -= amount
         return max(0.0, -self.level / self.rate_per_s)
 
+    def forgive(self, longest_s: float) -> float:
+        """Let off what takes longer than that to pay for; how much that was."""
+        too_much = max(0.0, -self.level - self.rate_per_s * longest_s)
+        self.level += too_much
+        return too_much
+
     def _fill(self, now_s: float) -> None:
         most = self.rate_per_s * self.burst_s
         self.level = most if self.at_s is None else min(most, self.level + self.rate_per_s * (now_s - self.at_s))

@@ -1,7 +1,7 @@
 """Holds devices to their pace, so that one that floods a door leaves the others alone (docs/decisions/0147).
 
-A device has a bucket of messages and one of bytes. What is beyond is not taken; that it began and ended is told once each, with how
-much it was. Leaves to the intake what the sender hears.
+A device has a bucket of messages, one of bytes and one of alarms. What is beyond is not taken; that it began and ended is told once
+each, with how much it was. Leaves to the intake what the sender hears.
 """
 
 import asyncio
@@ -26,10 +26,12 @@ class Rate:
 
     messages_per_s: float = 20.0
     bytes_per_s: float = 512 * 1024.0
+    # Less than half of what the hub takes from a gateway: what it lets a ward tell at once fills up again under a flood (decision 0169).
+    alarms_per_s: float = 20.0
 
     def times(self, factor: float) -> "Rate":
         """So many times as much."""
-        return Rate(self.messages_per_s * factor, self.bytes_per_s * factor)
+        return Rate(self.messages_per_s * factor, self.bytes_per_s * factor, self.alarms_per_s * factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,16 @@ class Rates:
         """What a device may send."""
         return self.own.get(device, self.usual)
 
-    def with_own(self, device: str, messages_per_s: float | None, bytes_per_s: float | None) -> "Rates":
+    def with_own(
+        self, device: str, messages_per_s: float | None, bytes_per_s: float | None, alarms_per_s: float | None = None
+    ) -> "Rates":
         """The same with one device's own."""
         usual = self.usual
-        rate = Rate(messages_per_s or usual.messages_per_s, bytes_per_s or usual.bytes_per_s)
+        rate = Rate(
+            messages_per_s or usual.messages_per_s,
+            bytes_per_s or usual.bytes_per_s,
+            alarms_per_s or usual.alarms_per_s,
+        )
         return replace(self, own=MappingProxyType({**self.own, device: rate}))
 
 
@@ -56,6 +64,7 @@ class Pacer:
     def __init__(self, rate: Rate, now_s: Callable[[], float]) -> None:
         self._messages = Bucket(rate.messages_per_s, BURST_S)
         self._bytes = Bucket(rate.bytes_per_s, BURST_S)
+        self._alarms = Bucket(rate.alarms_per_s, BURST_S)
         self._now_s = now_s
 
     def admits(self, size: int) -> bool:
@@ -67,6 +76,10 @@ class Pacer:
             return True
         self._messages.give_back(1)
         return False
+
+    def admits_alarms(self, alarms: int) -> bool:
+        """Whether a package with so many alarms is within the pace; they are counted then. The first is, however many it has."""
+        return self._alarms.take(alarms, self._now_s())
 
 
 class Flood:
@@ -103,6 +116,7 @@ class Flood:
             params: Params = (
                 ("messages_per_s", self._rate.messages_per_s),
                 ("bytes_per_s", self._rate.bytes_per_s),
+                ("alarms_per_s", self._rate.alarms_per_s),
             )
             told: list[Record] = [DeviceEvent(self._source, EVT_THROTTLED, Times(at_ns), params)]
             if screened is not None:

@@ -152,6 +152,8 @@ class Intake:
         # whoever has not authenticated is known by its package alone
         if not message.device and not self._keeps_pace(package.device, message):
             return _TOO_FAST if message.pace is Pace.SENDER_WAITS else _GIVEN_UP
+        if not self._alarms_in_pace(message, package, arrival):
+            return _TOO_FAST
         came = _Came(policy, package, arrival, message.at_ns, listed, mark)
         return await self._patiently(message, arrival, lambda: self._begun(came))
 
@@ -173,6 +175,16 @@ class Intake:
             return True
         can_wait = message.pace is Pace.SENDER_WAITS
         return self._visitors[device].admits(len(message.body), message.at_ns, can_wait=can_wait)
+
+    def _alarms_in_pace(self, message: Message, package: Package, arrival: Arrival | None) -> bool:
+        """Whether the device keeps its pace of alarms; a package that was taken before is held against nobody."""
+        alarms = sum(isinstance(item, AlarmCondition) for item in package.records)
+        if not alarms or message.pace is Pace.KEPT_BEFORE:
+            return True
+        if arrival is not None and (arrival in self._under_way or Lane.ALARM in self._known.lanes(arrival)):
+            return True
+        can_wait = message.pace is Pace.SENDER_WAITS
+        return self._visitors[package.device].admits_alarms(alarms, message.at_ns, can_wait=can_wait)
 
     def _admit(self, policy: DoorPolicy, message: Message, device: str) -> bool:
         """Whether settings name the sender; DecodeError when the message is not its own."""

@@ -83,6 +83,13 @@ class Visitor:
         self._flood.beyond(self._screened if self.authenticated else None, at_ns, given_up=not can_wait)
         return False
 
+    def admits_alarms(self, alarms: int, at_ns: int, *, can_wait: bool) -> bool:
+        """Whether a package with so many alarms is taken; that it is beyond what the device may send is told, and no alarm is given up."""
+        if self._pacer.admits_alarms(alarms):
+            return True
+        self._flood.beyond(self._screened if self.authenticated else None, at_ns, given_up=False)
+        return not can_wait
+
     @property
     def is_up(self) -> bool | None:
         """Whether it keeps its word; None when nobody expects it."""

@@ -172,6 +172,8 @@ class Room:
                     self._take_alarm(record)
                 case _:
                     pass
+        if any(isinstance(record, AlarmCondition) for record in records):
+            self._forget_ended()
         self._tell()
 
     def clock_stepped(self, by_ns: int) -> None:
@@ -283,6 +285,8 @@ class Room:
             self._see(alarm, Seen(name, record.acknowledged.at_ns // 1_000_000))
         else:
             self._happened(alarm)
+
+    def _forget_ended(self) -> None:
         ended = [one.now.id for one in self.alarms.values() if one.shown_as is Presence.ENDED]
         for identity in ended[:-ENDED_KEPT]:
             del self.alarms[identity]

@@ -1,4 +1,4 @@
-"""Gathers records into batches: a lane's batch closes after 250 ms or 16 KB, one with an alarm at once.
+"""Gathers records into batches: a lane's batch closes after 250 ms or 16 KB, one with an alarm at once, and many alarms are several.
 
 Durable batches are handed to the link in the order of their numbers. Leaves numbering and the disk to the spool.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edge.health.metrics import BATCHES
+from edge.pipeline.alarm_turns import AlarmTurns
 from edge.pipeline.fitting import fitted
 from edge.pipeline.queues import QUEUES
 from protocols import wire
@@ -107,6 +108,7 @@ class Batcher:
         """
         self._mark = mark
         self._closed = closed
+        self._alarm_turns = AlarmTurns()
         self._watch = watch
         self._spool, self._link, self._ready, self._close_after_s = spool, link, ready, close_after_s
         self._open = {lane: _Open() for lane in Lane}
@@ -125,7 +127,7 @@ class Batcher:
         self._watch(records)
 
     def add_package(self, records: Iterable[Record], arrivals: Mapping[Lane, Arrival]) -> "list[asyncio.Future[int]]":
-        """Take the records of one package, all of a lane into one batch, with its mark there; a future for each lane's durability."""
+        """Take the records of one package, with its mark behind the last of each lane; a future for each lane's durability."""
         lanes = set(arrivals)
         records = self._mark(records)
         for lane, arrival in arrivals.items():
@@ -166,35 +168,44 @@ class Batcher:
         if not closed.records:
             return None
         self.closed_s = time.monotonic()
-        parts = self._append(lane, closed.records, closed.arrivals)
+        parts = (
+            self._append_alarms(closed) if lane is Lane.ALARM else self._append(lane, closed.records, closed.arrivals)
+        )
         self._closed(lane, parts)
         durable = parts[0] if len(parts) == 1 else _all(parts)
         if closed.durable is not None:
             durable.add_done_callback(partial(_tell, closed.durable))
         return durable
 
+    def _append_alarms(self, closed: _Open) -> "list[asyncio.Future[int]]":
+        """Hand alarms to the spool; what a device tells beyond measure lets the others go first."""
+        *parts, (last, last_yields) = self._alarm_turns.parts(closed.records)
+        written = [one for part, yields in parts for one in self._append(Lane.ALARM, part, yields=yields)]
+        return [*written, *self._append(Lane.ALARM, last, closed.arrivals, yields=last_yields)]
+
     def _append(
-        self, lane: Lane, records: Sequence[Record], arrivals: Sequence[Arrival] = ()
+        self, lane: Lane, records: Sequence[Record], arrivals: Sequence[Arrival] = (), *, yields: bool = False
     ) -> "list[asyncio.Future[int]]":
         """Hand records to the spool, in as many batches as they need; marks stand in the last, so that they tell of all of them."""
         try:
             durable = self._spool.append(lane, records, arrivals)
         except wire.TooLargeError:
-            return self._append_parts(lane, records, arrivals)
+            return self._append_parts(lane, records, arrivals, yields=yields)
         if durable not in self._writing:  # the spool may make one batch of several
             self._writing.add(durable)
-            durable.add_done_callback(lambda future: self._durable(lane, future))
+            durable.add_done_callback(lambda future: self._durable(lane, future, yields=yields))
         BATCHES.labels(lane=lane.name.lower()).inc()
         return [durable]
 
     def _append_parts(
-        self, lane: Lane, records: Sequence[Record], arrivals: Sequence[Arrival]
+        self, lane: Lane, records: Sequence[Record], arrivals: Sequence[Arrival], *, yields: bool
     ) -> "list[asyncio.Future[int]]":
         half = len(records) // 2
         if half:
-            return [*self._append(lane, records[:half]), *self._append(lane, records[half:], arrivals)]
+            first = self._append(lane, records[:half], yields=yields)
+            return [*first, *self._append(lane, records[half:], arrivals, yields=yields)]
         if arrivals:
-            return [*self._append(lane, records), *self._append(lane, (), arrivals)]
+            return [*self._append(lane, records, yields=yields), *self._append(lane, (), arrivals, yields=yields)]
         _log.error(
             "record-too-large",
             lane=lane.name.lower(),
@@ -224,7 +235,7 @@ class Batcher:
             await asyncio.wait(self._writing, timeout=within_s)
         return len(self._writing)
 
-    def _durable(self, lane: Lane, future: "asyncio.Future[int]") -> None:
+    def _durable(self, lane: Lane, future: "asyncio.Future[int]", *, yields: bool) -> None:
         self._writing.discard(future)
         if future.cancelled():
             return
@@ -237,5 +248,5 @@ class Batcher:
                 what_to_do="look at the disk of the spool",
             )
             return
-        self._link.batch_ready(lane, future.result())
+        self._link.batch_ready(lane, future.result(), yields=yields)
         self._ready(connection_of(lane))

@@ -19,6 +19,9 @@ BURST_S = 10.0
 # network goes and comes: the link of each of four devices, the electrodes and limits behind them, their ends (decision 0166).
 ALARM_BURST = 64 * 16
 _HUB_SHARE = 20  # a hub that hands on what its gateways told stands for as many
+# An agent gives a connection up after 10 s without an acknowledgement (protocols/link, ACK_TIMEOUT_NS): the way there and back, and storing,
+# have the rest. What a batch owes beyond it is let off, or a stream would end and begin for ever.
+LONGEST_WAIT_S = 3.0
 TOLD_FROM_S = 0.5  # a wait shorter than that is no news
 QUIET_S = 30.0  # so long without one, and it is over
 _ALARM_SHARE = 0.1
@@ -68,17 +71,26 @@ class Paces:
     _held: dict[tuple[int, Connection], _Held] = field(default_factory=dict[tuple[int, Connection], _Held])
 
     async def wait(self, identity: GatewayIdentity, connection: Connection, records: int, size: int) -> None:
-        """Return when so many records and bytes may be read."""
+        """Return when so many records and bytes may be read, after LONGEST_WAIT_S at the latest; one who gives up has used nothing."""
         held = self._of(identity, connection)
         now_s = self.now_s()
         wait_s = max(held.records.owe(records, now_s), held.size.owe(size, now_s))
         if not wait_s:
             return
+        wait_s = min(wait_s, LONGEST_WAIT_S)
+        owed = held.records.forgive(wait_s), held.size.forgive(wait_s)
         _WAITED.labels(connection.name.lower()).inc(wait_s)
         held.waited_s += wait_s
         if held.timer is not None or held.waited_s >= TOLD_FROM_S:
             self._hold(identity, held, wait_s)
-        await asyncio.sleep(wait_s)
+        try:
+            await asyncio.sleep(wait_s)
+        except (
+            asyncio.CancelledError
+        ):  # the stream has ended: its gateway sends the same again, and is not to pay for it twice
+            held.records.give_back(records - owed[0])
+            held.size.give_back(size - owed[1])
+            raise
 
     def end(self) -> None:
         """Nobody is read any more."""

@@ -75,6 +75,7 @@ class _Lane:
     unsure: Ranges = field(default_factory=Ranges)  # in flight when the connection broke
     gone: Ranges = field(default_factory=Ranges)  # reported as CannotResend
     lost: Ranges = field(default_factory=Ranges)  # of these, what has its Gap on disk
+    yielding: Ranges = field(default_factory=Ranges)  # lets everything else of the lane go first
 
 
 @dataclass(slots=True)
@@ -115,14 +116,19 @@ class LinkSender:
         state.held = Ranges(held)
         state.newest = max(newest, state.held.newest)
 
-    def batch_ready(self, lane: Lane, n: int) -> None:
-        """A batch is on disk (after fdatasync); ValueError unless n follows the newest one."""
+    def batch_ready(self, lane: Lane, n: int, *, yields: bool = False) -> None:
+        """A batch is on disk (after fdatasync); ValueError unless n follows the newest one.
+
+        `yields`: it is of a flood, and goes when nothing else of its connection waits or is on its way (decision 0169).
+        """
         state = self._lanes[lane]
         if n != state.newest + 1:
             msg = f"batch {n} of lane {lane.name.lower()}: expected {state.newest + 1}, numbers rise by one"
             raise ValueError(msg)
         state.newest = n
         state.held.add(n)
+        if yields:
+            state.yielding.add(n)
 
     def spool_dropped(self, lane: Lane, first: int, last: int) -> list[CannotResend]:
         """The spool has let go of batches first to last (inclusive), or cannot read them; returns what the hub will never have.
@@ -205,7 +211,7 @@ class LinkSender:
             send = self._backlog(lane, without, newest=stream.looked_at)
             if send is not None:
                 return send
-        return None
+        return None if stream.window.bytes_in_flight else self._yielding(connection, without)
 
     def sent(self, connection: Connection, send: Send, size: int, now_ns: int) -> None:
         """What `next` named went out with `size` bytes."""
@@ -324,6 +330,7 @@ class LinkSender:
             return events  # a repeated or overtaken ack says nothing new
         state.stored.update(position)
         state.taken.update(position)
+        state.yielding.remove(1, state.stored.cumulative)
         stream.progress_ns = now_ns
         arrived = [
             item for item in stream.window.items() if item[0] is lane and state.stored.contains(item[1], item[2])
@@ -392,15 +399,28 @@ class LinkSender:
 
     # -- the order of sending
 
-    def _out(self, lane: Lane, without: "Collection[SendBatch]") -> Ranges:
-        """What is not to be sent: what is taken, and what is passed over."""
-        taken = self._lanes[lane].taken
+    def _out(self, lane: Lane, without: "Collection[SendBatch]", *, yielding: bool = False) -> Ranges:
+        """What is not to be sent: what is taken, what is passed over, and what yields unless it is the turn of that."""
+        state = self._lanes[lane]
         passed_over = [(send.n, send.n) for send in without if send.lane is lane]
-        if not passed_over:
-            return taken
-        out = Ranges(taken)
+        # With as many holes as a position may have the lowest are filled first, whatever they hold.
+        behind = () if yielding or len(state.taken) >= MAX_RANGES else state.yielding
+        if not passed_over and not len(behind):
+            return state.taken
+        out = Ranges(state.taken)
         out.update(passed_over)
+        out.update(behind)
         return out
+
+    def _yielding(self, connection: Connection, without: "Collection[SendBatch]") -> SendBatch | None:
+        """Find the oldest batch that has let the others go first."""
+        for lane in connection.lanes:
+            state, out = self._lanes[lane], self._out(lane, without, yielding=True)
+            for first, last in state.yielding:
+                for a, b in state.held.within(first, last):
+                    for n, _ in out.missing(a, b):
+                        return SendBatch(lane, n)
+        return None
 
     def _live(self, lane: Lane, without: "Collection[SendBatch]") -> int | None:
         """Find the newest live batch that is not sent; on the alarm lane the oldest live one, so that an end follows its onset."""

@@ -11,6 +11,7 @@ import pytest
 
 from hub.ingest.pacing import ALARM_BURST, GatewayPace
 from protocols.link import Connection, Lane
+from protocols.link.sender import ACK_TIMEOUT_NS
 from protocols.wire import encode_record
 from tests.fixtures.gateway_peer import Peer, Stream, open_channel, open_stream
 from tests.fixtures.hub import RunningHub, running_hub
@@ -59,6 +60,26 @@ async def test_while_a_gateway_floods_the_alarm_connection_the_alarms_of_another
         assert took_s > (FLOOD * BATCH - ALARM_BURST - BATCH) / PACE.alarms_per_s
         waits_s = sorted(wait_s for (wait_s,) in hub.rows(HOPS, "gateway-1"))
         assert waits_s[len(waits_s) * 99 // 100] < WITHIN_S, waits_s
+
+
+async def test_a_gateway_with_batches_far_beyond_its_pace_gets_through_although_it_hangs_up_and_begins_anew(
+    hub: RunningHub,
+):
+    """As an agent from before sends two packages of a device with 1,000 alarms each: the second is twenty seconds of its pace."""
+    peer, onsets = await hub.peer(), count(now_ns() - 3600 * 10**9, 10**7)
+    for _ in range(2):
+        peer.batch(Lane.ALARM, [encode_record(fibrillation(next(onsets), evidence=False)) for _ in range(1000)])
+    await peer.run(hub.uplink, Connection.ALARM, lambda: peer.acked[Lane.ALARM] == 1, PATIENCE_S)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await peer.run(hub.uplink, Connection.ALARM, lambda: False, 0.3)
+    began_s = time.monotonic()
+    await peer.deliver(hub.uplink, Connection.ALARM, PATIENCE_S)
+    assert time.monotonic() - began_s < ACK_TIMEOUT_NS / 1e9, "an agent would have hung up again"
+    peer.batch(Lane.ALARM, [encode_record(fibrillation(next(onsets), evidence=False))])
+    await peer.deliver(hub.uplink, Connection.ALARM, PATIENCE_S)
+    assert stored(hub, "gateway-1") == 2001
+    assert hub.rows("select count(*) from alarm_event where kind = 'stored'") == [(2001,)]
 
 
 async def test_an_alarm_of_a_new_device_is_stored_in_time_while_every_connection_for_data_is_taken(hub: RunningHub):

@@ -35,7 +35,7 @@ def fill(peer: Peer) -> None:
         peer.batch(Lane.NUMERIC, [encode_record(r) for r in readings("flooder", n * RECORDS, RECORDS)])
 
 
-@pytest.mark.req("IOT-8.3a", surface="protocol")
+@pytest.mark.req("IOT-8.3a", "IOT-9.1b", surface="protocol")
 async def test_a_gateway_that_floods_the_hub_is_slowed_down_loses_nothing_and_nobody_else_notices(
     hub_database: Local, short_folder: Callable[[], Path]
 ):

@@ -33,3 +33,11 @@ def test_a_debt_tells_how_long_to_wait():
     assert bucket.owe(100, 0.0) == 0.0
     assert bucket.owe(50, 0.0) == pytest.approx(0.5)
     assert bucket.owe(0, 0.5) == pytest.approx(0.0)
+
+
+def test_what_would_take_too_long_to_pay_for_is_let_off():
+    bucket = Bucket(50.0, 10.0)
+    assert bucket.owe(1500, 0.0) == pytest.approx(20.0)
+    assert bucket.forgive(3.0) == pytest.approx(850.0)
+    assert bucket.owe(0, 1.0) == pytest.approx(2.0)
+    assert bucket.forgive(3.0) == 0.0

@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
 
 from edge.pipeline.batcher import Batcher
 from edge.spool import Spool
-from protocols.link import Lane, LinkSender
+from protocols.link import Connection, Lane, LinkSender, Position, SendBatch
 from protocols.nomenclature import EVT_FAULT, SPOOL_FULL
 from protocols.record import (
     AlarmCondition,
@@ -26,6 +27,7 @@ from protocols.record import (
     Times,
     WaveformGroup,
 )
+from protocols.uplink_pb2 import Ack, HubHello, HubMessage
 from protocols.wire import MAX_MESSAGE_BYTES, MAX_RECORDS, Arrival, arrivals_of, decode_batch, decode_record
 from tests.fixtures.spool_records import ECG, T0_NS, alarm, heart_rate, noisy_waveform
 
@@ -86,6 +88,49 @@ async def test_packages_stand_in_the_last_of_the_batches_that_their_records_need
             assert data is not None
             marks.append(arrivals_of(decode_batch(data)))
         assert (marks, spool.newest(Lane.EVENT)) == ([[], [package]], 2)
+
+
+async def test_many_alarms_of_a_device_are_several_batches_and_what_is_beyond_measure_lets_another_device_go_first(
+    tmp_path: Path,
+):
+    spool = await Spool.open(tmp_path, lambda: T0_NS)
+    link, package = LinkSender("default", "gateway-1", spool.epoch), Arrival("monitor-5", bytes(16))
+    try:
+        batcher = Batcher(spool, link, lambda _: None)
+        link.connected(Connection.ALARM, 0)
+        link.receive(Connection.ALARM, HubMessage(hello=HubHello(version=1)), 0)
+        flood = [alarm(id=UUID(int=n), source=SourcePath("monitor-5")) for n in range(1000)]
+        await asyncio.gather(*batcher.add_package(flood, {Lane.ALARM: package}))
+        other = alarm(id=UUID(int=1000), source=SourcePath("monitor-6"))
+        batcher.add([other])
+        await batcher.close_all()
+        found = batches(spool, Lane.ALARM)
+        assert [r for batch in found for r in batch] == [*flood, other]
+        sizes = [len(batch) for batch in found[:-1]]
+        assert (sizes[:2], max(sizes[2:])) == ([50, 14], 20)
+        marked = [n for n in range(1, len(found) + 1) if arrivals_of(decode_batch(spool.read(Lane.ALARM, n) or b""))]
+        assert marked == [len(found) - 1], "behind the last of the package"
+        assert sorted(sent(link)) == [1, 2, len(found)], "the first of each device"
+        link.receive(Connection.ALARM, acknowledged((1, 2), (len(found), len(found))), 0)
+        assert sent(link) == [3]
+        batcher.add([replace(other, id=UUID(int=1001))])
+        await batcher.close_all()
+        assert sent(link) == [len(found) + 1]
+    finally:
+        await spool.close()
+
+
+def acknowledged(*stored: tuple[int, int]) -> HubMessage:
+    return HubMessage(ack=Ack(position=Position(stored).to_proto(Lane.ALARM)))
+
+
+def sent(link: LinkSender) -> list[int]:
+    """The alarm batches that go now."""
+    numbers: list[int] = []
+    while isinstance(send := link.next(Connection.ALARM), SendBatch):
+        link.sent(Connection.ALARM, send, 100, 0)
+        numbers.append(send.n)
+    return numbers
 
 
 async def test_a_group_of_samples_too_large_for_a_batch_is_cut_and_loses_no_sample(tmp_path: Path):

@@ -21,20 +21,24 @@ from edge.pipeline.queues import QUEUES
 from edge.pipeline.traced import Tracer
 from edge.spool import Spool
 from firmware_adapters.adapter import Resume
-from firmware_adapters.door import Message, Reply, Verdict
+from firmware_adapters.door import Message, Pace, Reply, Verdict
 from models.screening.placement import Limit, Placement
 from protocols.link import Lane, LinkSender, Position, TraceReceived
-from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, HEART_RATE, HI_GT_LIM, lead
+from protocols.nomenclature import EVT_DEVICE_SEEN, EVT_FAULT, EVT_THROTTLED, FLOOD, HEART_RATE, HI_GT_LIM, V_FIB, lead
 from protocols.record import (
     AlarmCondition,
+    AlarmKind,
     DeviceEvent,
     Gap,
     Observation,
+    Presence,
+    Priority,
     Record,
     Scale,
     SourcePath,
     Times,
     WaveformGroup,
+    alarm_id,
 )
 from protocols.uplink_pb2 import Batch
 from protocols.wire import decode_record, encode_package
@@ -42,6 +46,9 @@ from protocols.wire import decode_record, encode_package
 T0_NS = 1_790_000_000 * 10**9
 PROTOBUF = "application/vnd.wardlink.package+protobuf"
 ECG = SourcePath("monitor-5", ("ecg",))
+ALARM = AlarmCondition(
+    alarm_id(ECG, V_FIB, 1), ECG, V_FIB, Priority.HIGH, AlarmKind.PHYSIOLOGICAL, Presence.PRESENT, 1, T0_NS, Times(1)
+)
 
 
 @dataclass
@@ -55,12 +62,19 @@ class Gateway:
     slow: list[bool] = field(default_factory=lambda: [False])
 
     async def send(
-        self, body: bytes, *, device: str = "monitor-5", policy: str = "https", kind: str = PROTOBUF, at_s: int = 0
+        self,
+        body: bytes,
+        *,
+        device: str = "monitor-5",
+        policy: str = "https",
+        kind: str = PROTOBUF,
+        at_s: int = 0,
+        pace: Pace = Pace.SENDER_WAITS,
     ) -> Reply:
         kinds = {"https": "http", "coaps": "coap"}
         known = frozenset({"monitor-5"}) if policy == "https" else frozenset[str]()
         take = self.intake.at(DoorPolicy(policy, kinds.get(policy, policy), known))
-        return await take(Message(device, kind, body, "/packages", T0_NS + at_s * 10**9))
+        return await take(Message(device, kind, body, "/packages", T0_NS + at_s * 10**9, pace=pace))
 
     def stored(self) -> list[Record]:
         """All records on disk, lane by lane."""
@@ -183,6 +197,41 @@ async def test_the_reading_that_raises_an_alarm_is_answered_with_the_alarm_on_di
         for number in range(1, 5):
             await agent.send(package(number, rate(180.0 + number)), at_s=20 * number)
         assert [r.code for r in agent.stored() if isinstance(r, AlarmCondition)] == [HI_GT_LIM]
+
+
+def raised(number: int, count: int) -> bytes:
+    """A package of alarms that no other package has."""
+    onsets = range(number * 1000 + 1, number * 1000 + 1 + count)
+    return package(number, *(replace(ALARM, id=alarm_id(ECG, V_FIB, onset), onset_ns=onset) for onset in onsets))
+
+
+def told(agent: Gateway, code: str) -> list[Record]:
+    return [r for r in agent.stored() if isinstance(r, AlarmCondition | DeviceEvent) and r.code == code]
+
+
+async def test_a_device_with_alarms_beyond_its_pace_is_told_to_come_again_and_another_is_not(tmp_path: Path):
+    async with gateway(tmp_path) as agent:
+        assert (await agent.send(raised(1, 300))).verdict is Verdict.ACCEPTED, "the first, however many it has"
+        held = await agent.send(raised(2, 1))
+        assert (held.verdict, held.retry_after_s) == (Verdict.BUSY, 1)
+        assert (await agent.send(raised(1, 300))).verdict is Verdict.ACCEPTED, "it was taken before"
+        assert (await agent.send(package(3, rate(72.0)))).verdict is Verdict.ACCEPTED, "what it measures goes on"
+        other = replace(ALARM, source=SourcePath("monitor-6"))
+        reply = await agent.send(encode_package("monitor-6", 1, [other]), device="monitor-6", policy="coaps")
+        assert reply.verdict is Verdict.ACCEPTED
+        await agent.batcher.close_all()
+        assert len(told(agent, V_FIB)) == 301
+        assert (len(told(agent, EVT_THROTTLED)), len(told(agent, FLOOD))) == (1, 1)
+
+
+@pytest.mark.parametrize(("pace", "is_told"), [(Pace.CANNOT_WAIT, 1), (Pace.KEPT_BEFORE, 0)])
+async def test_where_nobody_can_be_held_back_no_alarm_is_given_up(tmp_path: Path, pace: Pace, is_told: int):
+    async with gateway(tmp_path) as agent:
+        for number in range(4):
+            assert (await agent.send(raised(number, 300), pace=pace)).verdict is Verdict.ACCEPTED
+        await agent.batcher.close_all()
+        assert len(told(agent, V_FIB)) == 1200
+        assert len(told(agent, EVT_THROTTLED)) == is_told
 
 
 async def test_what_cannot_be_read_is_kept_with_its_bytes_before_it_is_refused(tmp_path: Path):

@@ -105,6 +105,7 @@ class UplinkModel(RuleBasedStateMachine):
     def start_sender(self) -> None:
         self.wires.clear()
         self.acknowledged = {lane: Position() for lane in Lane}
+        self.flood = Ranges()  # alarms that yield, as far as the sender knows: it does not after a start
         self.sender = LinkSender("ward", "gateway-1", self.spool.epoch)
         for lane in Lane:
             self.sender.spool_opened(lane, self.spool.held[lane], self.spool.newest[lane])
@@ -130,13 +131,16 @@ class UplinkModel(RuleBasedStateMachine):
 
     # -- what happens at the gateway
 
-    @rule(lane=LANES, count=st.sampled_from([1, 1, 1, 2, 5, 60]))
-    def batches_are_made(self, lane: Lane, count: int) -> None:
+    @rule(lane=LANES, count=st.sampled_from([1, 1, 1, 2, 5, 60]), of_a_flood=st.booleans())
+    def batches_are_made(self, lane: Lane, count: int, *, of_a_flood: bool = False) -> None:
         for _ in range(count):
             n = self.spool.newest[lane] + 1
             self.spool.newest[lane] = n
             self.spool.held[lane].add(n)
-            self.sender.batch_ready(lane, n)
+            is_flood = of_a_flood and lane is Lane.ALARM
+            self.sender.batch_ready(lane, n, yields=is_flood)
+            if is_flood:
+                self.flood.add(n)
 
     def the_spool_drops_its_oldest(self, lane: Lane, count: int) -> None:
         held = list(self.spool.held[lane])
@@ -415,10 +419,13 @@ class UplinkModel(RuleBasedStateMachine):
             ]
             sent = self.wires[connection].sent
             unsent = [n for n in live if (lane, n) not in sent and not self.acknowledged[lane].contains(n)]
+            if lane is Lane.ALARM:
+                unsent = [n for n in unsent if not self.flood.contains(n)]
             if unsent:
                 assert isinstance(send, SendBatch)
                 assert send.lane is lane
                 assert lane is Lane.ALARM or send.n == max(unsent)
+                assert lane is not Lane.ALARM or not self.flood.contains(send.n)
                 return
 
     @invariant()

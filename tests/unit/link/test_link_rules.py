@@ -109,6 +109,49 @@ def test_alarms_go_oldest_first_so_that_an_end_follows_its_onset():
     assert send_all(sender, ALARM) == [(Lane.ALARM, 1), (Lane.ALARM, 2), (Lane.ALARM, 3)]
 
 
+def test_what_is_of_a_flood_goes_by_itself_when_nothing_else_waits_or_is_on_its_way():
+    sender = sender_with(alarm=1)
+    say_hello(sender, ALARM)
+    for n in range(2, 62):
+        sender.batch_ready(Lane.ALARM, n, yields=True)
+    assert send_all(sender, ALARM) == [(Lane.ALARM, 1)]
+    sender.receive(ALARM, ack(Lane.ALARM, (1, 1)), 0)
+    assert send_all(sender, ALARM) == [(Lane.ALARM, 2)]
+    sender.batch_ready(Lane.ALARM, 62)
+    assert send_all(sender, ALARM) == [(Lane.ALARM, 62)], "past sixty batches, and behind the one that is on its way"
+    sender.receive(ALARM, ack(Lane.ALARM, (1, 2)), 0)
+    assert send_all(sender, ALARM) == []
+    sender.receive(ALARM, ack(Lane.ALARM, (1, 2), (62, 62)), 0)
+    assert send_all(sender, ALARM) == [(Lane.ALARM, 3)]
+    sender.disconnected(ALARM)
+    sender.batch_ready(Lane.ALARM, 63)
+    say_hello(sender, ALARM, alarm=Position([(1, 3), (62, 62)]))
+    assert send_all(sender, ALARM) == [(Lane.ALARM, 63)], "also behind a new hello"
+    sender.receive(ALARM, ack(Lane.ALARM, (1, 3), (62, 63)), 0)
+    for n in range(4, 62):
+        assert send_all(sender, ALARM) == [(Lane.ALARM, n)]
+        sender.receive(ALARM, ack(Lane.ALARM, (1, n), (62, 63)), 0)
+    assert send_all(sender, ALARM) == []
+
+
+def test_a_flood_with_as_many_others_in_between_as_a_position_may_have_holes_goes_in_its_order():
+    sender = sender_with()
+    say_hello(sender, ALARM)
+    for n in range(1, 1001):
+        sender.batch_ready(Lane.ALARM, n, yields=n % 2 == 1)
+    sent, stored = list[int](), Position()
+    while len(sent) < 1000:
+        now = send_all(sender, ALARM)
+        assert now
+        sent += [n for _, n in now]
+        for _, n in now:
+            stored.add(n)
+        assert len(stored) <= 256
+        sender.receive(ALARM, HubMessage(ack=Ack(position=stored.to_proto(Lane.ALARM))), 0)
+    assert sorted(sent) == list(range(1, 1001))
+    assert sum(n % 2 == 0 for n in sent[:200]) == 200
+
+
 def test_what_cannot_be_read_keeps_its_place_and_others_go_past_it_until_it_is_the_disk():
     sender = sender_with(alarm=200)
     say_hello(sender, ALARM)
