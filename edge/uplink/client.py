@@ -68,7 +68,8 @@ if TYPE_CHECKING:
 
 METHOD = "/wardlink.v1.Uplink/Connect"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-_CONNECT_S = 5.0
+# A handshake takes four ways: 8 s on a link that is 2 s late. Longer than the first only when no address has answered.
+_CONNECT_S, _LONGEST_CONNECT_S = 5.0, 15.0
 _LEAVE_S = 3.0  # for what is in flight, half a second of the rate
 _MOVE_S = 15.0
 MAX_TOLD = 128  # messages that wait for the connection; the eldest are asked for again
@@ -103,6 +104,7 @@ class Uplink:
         self._hello_sent_ns = dict.fromkeys(Connection, 0)
         self._news = {connection: asyncio.Event() for connection in Connection}
         self._to_move = {connection: asyncio.Event() for connection in Connection}
+        self._other_is_back = {connection: asyncio.Event() for connection in Connection}
         self._greeted = {connection: asyncio.Event() for connection in Connection}
         self._writing = {connection: asyncio.Lock() for connection in Connection}
         self._leaving: set[Connection] = set()
@@ -147,15 +149,17 @@ class Uplink:
     async def run(self, connection: Connection) -> None:
         """Keep one connection up until cancelled; EpochConflictError when this spool must not go on."""
         name, route = connection.name.lower(), self._routes[connection]
-        pause_s = FIRST_PAUSE_S
+        pause_s, patience_s = FIRST_PAUSE_S, _CONNECT_S
+        back = self._other_is_back[connection]
         ready: grpc.aio.Channel | None = None
         while True:
             began_s = time.monotonic()
             greeted, unknown = self._greeted[connection], False
             greeted.clear()
+            back.clear()
             try:
                 channel, ready = ready, None
-                ready = await self._once(connection, channel or self._fresh(connection))
+                ready = await self._once(connection, channel or self._fresh(connection), patience_s)
                 if ready is not None:
                     continue
             except grpc.aio.AioRpcError as error:
@@ -175,22 +179,33 @@ class Uplink:
             if time.monotonic() - began_s > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             if route.fell(was_greeted=greeted.is_set(), unknown=unknown):
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+                this_pause_s = pause_s * random.uniform(0.5, 1.0)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                if greeted.is_set():
+                    patience_s = _CONNECT_S
+                    await asyncio.sleep(this_pause_s)
+                    continue
+                patience_s = min(2 * patience_s, _LONGEST_CONNECT_S)
+                with suppress(
+                    TimeoutError
+                ):  # no pause is kept when the hub has answered the other connection meanwhile
+                    await asyncio.wait_for(back.wait(), this_pause_s)
 
     def _fresh(self, connection: Connection) -> grpc.aio.Channel:
         self._to_move[connection].clear()
         return self._routes[connection].open()
 
-    async def _once(self, connection: Connection, channel: grpc.aio.Channel) -> grpc.aio.Channel | None:
-        """One stream. A channel when it ended in order because the connection goes on there."""
+    async def _once(
+        self, connection: Connection, channel: grpc.aio.Channel, patience_s: float
+    ) -> grpc.aio.Channel | None:
+        """One stream, given up when nobody answers within `patience_s`. A channel when it ended in order because the connection goes on there."""
         async with channel:
             method = channel.stream_stream(METHOD, request_serializer=_as_it_is, response_deserializer=_as_it_is)
             call = method()
             hello = self._link.connected(connection, time.monotonic_ns())
             self._hello_sent_ns[connection] = time.monotonic_ns()
             try:
-                async with asyncio.timeout(_CONNECT_S):
+                async with asyncio.timeout(patience_s):
                     await call.write(hello.SerializeToString())
                 self._link.hello_sent(connection, time.monotonic_ns())
             except TimeoutError:
@@ -382,6 +397,9 @@ class Uplink:
 
     def _ready(self, connection: Connection, event: HubReady) -> None:
         self._greeted[connection].set()
+        for other in Connection:
+            if other is not connection:
+                self._other_is_back[other].set()
         self._routes[connection].greeted()
         if self._times is not None and event.hub_ns:
             sent_ns = self._hello_sent_ns[event.connection]

@@ -9,9 +9,9 @@ from protocols.wire import MAX_MESSAGE_BYTES, MAX_UPLINK_BYTES
 
 # grpc.keepalive_timeout_ms alone does not end a dead connection; ping_timeout_ms does (docs/decisions/0040).
 _OPTIONS = [
-    ("grpc.keepalive_time_ms", 8_000),
-    ("grpc.keepalive_timeout_ms", 2_000),
-    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.keepalive_time_ms", 5_500),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -59,7 +59,7 @@ LIVE_BATCHES = 40
 MAX_RANGES = 256
 # As many that cannot be read hold up the rest of a backlog: then it is the disk, and not a place on it.
 MAX_PASSED_OVER = 64
-HELLO_TIMEOUT_NS = 5_000_000_000
+HELLO_TIMEOUT_NS = 6_000_000_000
 ACK_TIMEOUT_NS = 10_000_000_000
 
 

@@ -1,6 +1,8 @@
 """Several addresses of one hub: the first that answers has the gateway, the first of all has it back, and every reading is there once."""
 
 import asyncio
+import itertools
+import random
 import shutil
 import time
 from collections.abc import Callable
@@ -23,6 +25,8 @@ from wardlink.local.database import Database
 pytestmark = pytest.mark.integration
 HOME_AFTER_S = 2.0
 WITHIN_S = 12.0  # in which a dead link is seen
+LATE_S = 2.0  # of each byte, in each direction
+RECONNECTS_S = 20.0
 
 
 def beside(state: Path, short_folder: Callable[[], Path]) -> Path:
@@ -101,6 +105,39 @@ async def test_a_first_address_that_swallows_everything_or_is_another_hub_is_pas
                 await until(agent.all_acknowledged, 20)
             assert hub.rows("select count(*) from observation") == [(1,)]
             assert other.rows("select count(*) from lane_position") == [(0,)]
+
+
+async def test_a_link_that_is_two_seconds_late_is_made_carries_and_is_not_taken_for_dead(
+    hub: RunningHub, tmp_path: Path
+):
+    """A handshake takes four ways and a ping two, and nothing of that ends the link while nothing is to be said either."""
+    await enrolled(hub, tmp_path)
+    async with Proxy(hub.server.uplink_port) as line:
+        line.delay_s = LATE_S
+        async with sender(tmp_path, route_of(tmp_path, [f"127.0.0.1:{line.port}"])) as agent:
+            await append(agent, 0)
+            await until(agent.all_acknowledged, RECONNECTS_S + 4 * LATE_S)
+            tries = line.accepted
+            await asyncio.sleep(WITHIN_S)
+            await append(agent, 1)
+            await until(agent.all_acknowledged, 2 * LATE_S + 1.5)
+            assert (line.accepted, agent.sent_again) == (tries, [])
+
+
+async def test_a_connection_whose_pause_has_grown_is_made_at_once_when_the_hub_answers_the_other(
+    hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Chance gives one of the two a pause of minutes while the way is away; the other one comes back soon and ends it."""
+    chances = itertools.chain([1000.0], itertools.repeat(1.0))
+    monkeypatch.setattr(random, "uniform", lambda *_: next(chances))
+    await enrolled(hub, tmp_path)
+    async with Proxy(hub.server.uplink_port) as line:
+        line.cut()
+        async with sender(tmp_path, route_of(tmp_path, [f"127.0.0.1:{line.port}"])) as agent:
+            await append(agent, 0)
+            await until(lambda: line.accepted >= 4)
+            line.heal()
+            await until(agent.all_acknowledged)
 
 
 async def test_a_link_that_swallows_everything_while_nothing_is_to_be_said_is_seen_as_dead_on_both_sides(
