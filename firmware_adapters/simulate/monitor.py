@@ -2,7 +2,8 @@
 
 The layout is device_package.proto's (docs/reference/device-package.md), written without its reader; monitor_links.py sends. A recording
 that ends begins again behind a hole in the sample numbers, so that no strip joins its two ends. A line `FAULT [SECONDS]` on standard
-input makes something go wrong: for so many seconds, or until the same line comes again.
+input makes something go wrong: for so many seconds, or until the same line comes again. While `alarms` lasts, an alarm of its own begins in
+one second and ends in the next, each with an id and a time of its own.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +28,14 @@ from protocols import device_package_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-LASTING = ("pull-lead", "silent", "wrong-clock")
+LASTING = ("pull-lead", "silent", "wrong-clock", "alarms")
 FAULTS = (*LASTING, "drop-link", "garbage", "lose")
 GARBAGE = b"\xff\xfe no package \x00" * 5
 LOOP_PAUSE_S = 5
 LOSE_PACKAGES = 4
 UNSET_CLOCK_NS = 1_104_537_600 * 10**9  # 2005: a clock whose battery was changed
 FOR_EVER = sys.maxsize
+APNEA, APNEA_PART = "MDC_EVT_APNEA", "resp"  # the alarm that the monitor raises itself
 
 _NS_PER_S = 10**9
 _LOOK_AGAIN_S = 0.05
@@ -56,6 +59,7 @@ class Monitor:
     lose: int = 0
     garbage: int = 0
     _wrong_since: int = 0
+    _alarm: "tuple[bytes, int] | None" = None  # its id, and when it began by the monitor's clock
 
     def fault(self, name: str, seconds: int | None = None) -> None:
         """Make something go wrong (drop-link is the link's); ValueError for a name that is none of FAULTS."""
@@ -124,7 +128,21 @@ class Monitor:
                 wave.scales.add(gain=gain, unit=signals.unit)
         if place < len(self.played.numbers):
             self._add_numbers(package, self.played.numbers[place], clock_ns)
+        if self._alarm is not None or self.has("alarms"):
+            self._add_alarm(package, clock_ns + _NS_PER_S)
         return package
+
+    def _add_alarm(self, package: pb.DevicePackage, decided_ns: int) -> None:
+        """What is decided at the end of the second: the alarm that is there ends, or one begins."""
+        begins = self._alarm is None
+        number, onset_ns = self._alarm or (uuid.uuid4().bytes, decided_ns)
+        record = package.records.add(source=f"{self.device}/{APNEA_PART}")
+        record.times.device_ns = decided_ns
+        alarm = record.alarm
+        alarm.id, alarm.code, alarm.onset_ns, alarm.detected_ns = number, APNEA, onset_ns, decided_ns
+        alarm.priority, alarm.kind = pb.PRIORITY_HIGH, pb.ALARM_KIND_PHYSIOLOGICAL
+        alarm.presence = pb.PRESENCE_PRESENT if begins else pb.PRESENCE_ENDED
+        self._alarm = (number, onset_ns) if begins else None
 
     def _add_numbers(self, package: pb.DevicePackage, row: "Mapping[str, float]", clock_ns: int) -> None:
         for name, value in row.items():

@@ -6,7 +6,7 @@ import time
 from tests.faults.entry import Inject
 from tests.faults.ward import FaultWard
 
-_LASTS_S = (2.0, 8.0)
+_LASTS_S = (4.0, 8.0)
 
 
 def cut(ward: FaultWard, chance: random.Random) -> None:
@@ -24,12 +24,12 @@ def half_open(ward: FaultWard, chance: random.Random) -> None:
 
 
 def limited(*, bytes_per_s: float = 0.0, delay_s: float = 0.0) -> Inject:
-    """Slow or late."""
+    """Slow or late, long enough that connections are made and used meanwhile: that takes six ways there and back."""
 
     def inject(ward: FaultWard, chance: random.Random) -> None:
         ward.network.limit(bytes_per_s=bytes_per_s, delay_s=delay_s)
         ward.network.drop_all()
-        time.sleep(chance.uniform(6.0, 12.0))
+        time.sleep(12 * delay_s + chance.uniform(6.0, 12.0))
         ward.network.heal()
 
     return inject

@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.faults.alarms import Change, delay_s
 from tests.faults.background import loaded
-from tests.faults.entry import LOAD, Fault, Result
+from tests.faults.entry import LOAD, RECONNECTS_S, Asked, Fault, From, Result
 from tests.faults.possible import Caught, NotPossibleError, within
 from tests.faults.versions import code_of, released
 from tests.faults.ward import USUAL, FaultWard, Form
@@ -54,8 +55,12 @@ def play(ward: FaultWard, fault: Fault, phase: str, seed: int) -> Result:
     since = ward.ends()
     ward.tended.restarts.clear()
     normal_s, wrong, sent, lost = 0.0, list[str](), 0, dict[str, int]()
+    alarms, alarm_s = 0, 0.0
     with Caught() as caught, within(_LONGEST_S, f"{fault.name}, {phase}"):
-        fault.phases[phase](ward, random.Random(seed))
+        with ward.alarming() as before:
+            injected_s = time.time()
+            fault.phases[phase](ward, random.Random(seed))
+            ended_s = time.time()
         normal_s = ward.until_normal(since)
         if fault.touches_page:
             normal_s = max(normal_s, ward.until_the_page_answers())
@@ -63,6 +68,11 @@ def play(ward: FaultWard, fault: Fault, phase: str, seed: int) -> Result:
         ward.until_normal(since)
         found = ward.compare(since, until, fault.may_lose)
         sent, lost, wrong = found.sent, dict(found.lost), found.wrong + ward.compare_readings()
+        unlike, changes = ward.compare_alarms(before)
+        wrong += unlike
+        alarms = len(changes) // 2
+        alarm_s, late = lateness(fault.alarms, changes, (injected_s, ended_s), ward.alarms_came_up())
+        wrong += late
     if isinstance(caught.error, NotPossibleError):
         return Result(fault.name, phase, seed, 0.0, 0.0, 0, {}, not_run=str(caught.error))
     if caught.error is not None:
@@ -74,7 +84,40 @@ def play(ward: FaultWard, fault: Fault, phase: str, seed: int) -> Result:
         )  # fmt: skip
     took_s = time.monotonic() - began_s
     return Result(
-        fault.name, phase, seed, round(took_s, 1), round(normal_s, 2), sent, lost, wrong, ward.tended.restarts.copy()
+        fault.name,
+        phase,
+        seed,
+        round(took_s, 1),
+        round(normal_s, 2),
+        sent,
+        lost,
+        wrong,
+        ward.tended.restarts.copy(),
+        alarms=alarms,
+        alarm_s=round(alarm_s, 2),
+    )
+
+
+def lateness(
+    asked: Asked, changes: Sequence[Change], lasted: tuple[float, float], came_up: Sequence[float]
+) -> tuple[float, list[str]]:
+    """The longest that a change of an alarm of `asked.of` waited, and sentences on those that waited too long.
+
+    `lasted`: when the fault began and ended; `came_up`: when the connection for alarms was made; all in seconds since 1970.
+    """
+    began_s, ended_s = lasted
+    way_s = {From.MOMENT: 0.0, From.CONNECTION: began_s, From.END: ended_s}[asked.since]
+    back = [at_s for at_s in came_up if at_s <= way_s + RECONNECTS_S]
+    back += [ended_s] if asked.since is From.END else []
+    waited = [delay_s(change, back) for change in changes if change.device in asked.of]
+    longest = max(waited, default=0.0)
+    late = [delay for delay in waited if delay > asked.within_s]
+    return longest, (
+        [
+            f"{len(late)} of {len(waited)} beginnings and ends of alarms came later than {asked.within_s:g} s, one {longest:.2f} s behind the later of its moment and: {asked.since.value}"
+        ]
+        if late
+        else []
     )
 
 
@@ -94,7 +137,7 @@ def told(result: Result) -> str:
     if result.not_run:
         return f"{result.fault}, {result.phase}: not run: {result.not_run}"
     lost = ", ".join(f"{n} {reason}" for reason, n in sorted(result.lost.items())) or "nothing"
-    words = f"{result.fault}, {result.phase}: normal after {result.normal_s:.1f} s, of {result.sent} samples lost {lost} (seed {result.seed})"
+    words = f"{result.fault}, {result.phase}: normal after {result.normal_s:.1f} s, of {result.sent} samples lost {lost}, of {result.alarms} alarms the latest after {result.alarm_s:.2f} s (seed {result.seed})"
     if result.restarted:
         words += f"; started again: {', '.join(result.restarted)}"
     return "\n    WRONG: ".join([words, *result.wrong])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols.device_package_pb2 import DevicePackage
+from protocols.device_package_pb2 import PRESENCE_ENDED, DevicePackage
 
 _PACKET_BYTES = 34
 _NEAR = 2  # a packet of which the line took a part may cost its neighbours
@@ -21,12 +21,23 @@ Reading = tuple[str, str, int, float]
 
 
 @dataclass
+class Alarm:
+    """An alarm that a monitor raised itself; times in ns of its clock. `ended_ns` None: it has not told its end yet."""
+
+    device: str
+    onset_ns: int
+    began_ns: int
+    ended_ns: int | None = None
+
+
+@dataclass
 class Measured:
-    """By source path: running number to sample, and the numbers that a line did not take or that stand beside one; and all readings."""
+    """By source path: running number to sample, and the numbers that a line did not take or that stand beside one; all readings and alarms."""
 
     samples: dict[str, dict[int, Row]] = field(default_factory=dict[str, dict[int, Row]])
     untaken: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     readings: list[Reading] = field(default_factory=list[Reading])
+    alarms: dict[bytes, Alarm] = field(default_factory=dict[bytes, Alarm])  # by id
 
     def ends(self) -> dict[str, int]:
         """By source path, the number behind the last sample."""
@@ -82,6 +93,12 @@ class Notes:
             elif record.HasField("observation"):
                 at_ms = round(record.times.device_ns / 1e6)
                 self.all.readings.append((record.source, record.observation.code, at_ms, record.observation.number))
+            elif record.HasField("alarm"):
+                alarm = record.alarm
+                if alarm.presence == PRESENCE_ENDED:
+                    self.all.alarms[alarm.id].ended_ns = alarm.detected_ns
+                else:
+                    self.all.alarms[alarm.id] = Alarm(package.device, alarm.onset_ns, alarm.detected_ns)
 
     def _packets(self, path: Path) -> list[bytes]:
         data = self._unread(path)

@@ -33,16 +33,16 @@ def save(results: Iterable[Result], seed: int) -> None:
     (ROOT / "build" / "faults.json").write_text(json.dumps(rows, indent=1))
 
 
-def rows(results: Sequence[Result]) -> list[tuple[str, str, str, str, str, str]]:
-    """What, phase, how often, lost, time to normal (P50 / longest), outcome: a row for each phase of the catalogue that was played."""
-    found: list[tuple[str, str, str, str, str, str]] = []
+def rows(results: Sequence[Result]) -> list[tuple[str, str, str, str, str, str, str]]:
+    """What, phase, how often, lost, time to normal (P50 / longest), alarms and the longest delay of one, outcome: a row for each phase of the catalogue that was played."""
+    found: list[tuple[str, str, str, str, str, str, str]] = []
     for fault in FAULTS:
         for phase in fault.phases:
             of = [result for result in results if (result.fault, result.phase) == (fault.name, phase)]
             ran = [result for result in of if not result.not_run]
             if not ran:
                 if of:
-                    found.append((fault.what, phase, "0", "", "", f"not run: {of[0].not_run}"))
+                    found.append((fault.what, phase, "0", "", "", "", f"not run: {of[0].not_run}"))
                 continue
             lost: Counter[str] = Counter()
             for result in ran:
@@ -53,12 +53,13 @@ def rows(results: Sequence[Result]) -> list[tuple[str, str, str, str, str, str]]
             bad = sum(bool(result.wrong) for result in ran)
             found.append((
                 fault.what, phase, str(len(ran)), f"{words} of {sent:,}", f"{median(times):.1f} / {max(times):.1f} s",
+                f"{sum(result.alarms for result in ran)}, {max(result.alarm_s for result in ran):.1f} s",
                 f"WRONG {bad} times" if bad else "whole",
             ))  # fmt: skip
     beside = [result for result in results if result.fault == LOAD]
     if beside:
         bad = sum(bool(result.wrong) for result in beside)
-        found.append((LOAD, "", str(len(beside)), "0", "", f"WRONG {bad} times" if bad else "whole"))
+        found.append((LOAD, "", str(len(beside)), "0", "", "", f"WRONG {bad} times" if bad else "whole"))
     return found
 
 
@@ -73,8 +74,8 @@ def write_page(results: Sequence[Result]) -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     lines = [
-        "| what | phase | how often | samples lost | time to normal, P50 / longest | outcome |",
-        "|---|---|---|---|---|---|",
+        "| what | phase | how often | samples lost | time to normal, P50 / longest | alarms, the latest | outcome |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += ["| " + " | ".join(row) + " |" for row in rows(results)]
     closing = f"Commit {commit()}."

@@ -6,8 +6,8 @@ anything twice, a monitor at a real MQTT broker and one at the gateway's HTTPS d
 
 import http.client
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import Self
 
 import psycopg
 
+from firmware_adapters.simulate.monitor import APNEA
+from tests.faults.alarms import Change, came_up, changes_of, compare_alarms, rows_of, told_twice
 from tests.faults.mounts import mounted
 from tests.faults.network import Network
-from tests.faults.sent import Notes
+from tests.faults.sent import Alarm, Notes
 from tests.faults.tended import Tended
 from tests.faults.whole import Found, compare, compare_readings, first_stored, held, uncovered
 from wardlink.demo.beds import DemoBed
@@ -36,6 +38,8 @@ NORMAL_WITHIN_S = 120.0
 _LOOK_AGAIN_S = 0.25
 _DAY_S = 86_400
 READINGS_WITHIN_S = 30.0
+ALARMS = "alarms"  # the order by which a monitor begins to raise alarms, and ends it
+_ALARMS_WITHIN_S = 10.0  # it gives a package a second
 HELD_S = 10.0  # what is in quarantine does not leave it by itself
 _ALIKE = 100  # samples that stand nowhere else in a recording
 _NUMBERS = CAPTURES / "bidmc-11-desaturation.numerics.csv"
@@ -56,6 +60,14 @@ class Form:
 
 
 USUAL = Form()
+
+
+@dataclass(frozen=True)
+class Before:
+    """When monitors began to raise alarms, in seconds since 1970, and the ids of those that they had given before."""
+
+    since_s: float
+    given: frozenset[bytes]
 
 
 class FaultWard(Installation):
@@ -227,6 +239,45 @@ class FaultWard(Installation):
             if not wrong or time.monotonic() > until_s:
                 return wrong
             time.sleep(_LOOK_AGAIN_S)
+
+    @contextmanager
+    def alarming(self) -> Generator[Before]:
+        """Both monitors raise alarms and end them, a second each; yields when each has raised one, and ends when all have ended."""
+        before = Before(time.time(), frozenset(self.notes.read().alarms))
+        self._order_alarms(lambda: {alarm.device for alarm in self._given(before).values()} == set(RESENDING))
+        try:
+            yield before
+        finally:
+            self._order_alarms(lambda: all(alarm.ended_ns is not None for alarm in self._given(before).values()))
+
+    def _given(self, before: Before) -> dict[bytes, Alarm]:
+        return {number: alarm for number, alarm in self.notes.read().alarms.items() if number not in before.given}
+
+    def _order_alarms(self, done: Callable[[], bool]) -> None:
+        for name in RESENDING:
+            self.processes.say(name, ALARMS)
+        until_s = time.monotonic() + _ALARMS_WITHIN_S
+        while not done():
+            if time.monotonic() > until_s:
+                msg = "the monitors do not raise or end alarms as they are told"
+                raise TimeoutError(msg)
+            time.sleep(_LOOK_AGAIN_S / 5)
+
+    def compare_alarms(self, before: Before) -> tuple[list[str], list[Change]]:
+        """The alarms that the monitors have given since then against the store, once they had time to come: sentences, and what is stored."""
+        given = self._given(before)
+        until_s = time.monotonic() + READINGS_WITHIN_S
+        while True:
+            with closing(self.connect()) as connection:
+                stored = rows_of(connection, RESENDING, APNEA, before.since_s)
+                wrong = compare_alarms(given, stored) + told_twice(connection, before.since_s)
+            if not wrong or time.monotonic() > until_s:
+                return wrong, changes_of(stored, RESENDING)
+            time.sleep(_LOOK_AGAIN_S)
+
+    def alarms_came_up(self) -> list[float]:
+        """When the agent's connection for alarms was made, in seconds since 1970, by its log."""
+        return came_up(self.processes.log("agent"))
 
     def until_the_page_answers(self) -> float:
         """Wait until the role web serves again; seconds that it took."""

@@ -1,8 +1,8 @@
-"""The comparison by which `python -m tests.faults` judges a fault sees each way in which a sample can be lost, and no other."""
+"""The comparison by which `python -m tests.faults` judges a fault sees each way in which a sample or an alarm can be lost, and no other."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -11,7 +11,10 @@ import pytest
 from protocols import device_package_pb2 as wire
 from protocols.codec import decode
 from protocols.link import Connection, Lane
-from tests.faults.sent import Measured, Notes
+from tests.faults.alarms import Change, Row, changes_of, compare_alarms, delay_s, rows_of, told_twice
+from tests.faults.entry import ON_TIME, WHEN_BACK, Asked, From
+from tests.faults.run import lateness
+from tests.faults.sent import Alarm, Measured, Notes
 from tests.faults.whole import Found, compare, compare_readings, first_stored, uncovered
 from tests.fixtures.ecg_groups import SOURCE, recording_groups
 from tests.fixtures.hub import RunningHub, running_hub
@@ -127,6 +130,76 @@ async def test_readings_are_compared_one_by_one(stored: Stored) -> None:
     assert wrong() == [f"1 readings are stored more often than sent, one of them {stored.measured.readings[1]}"]
     stored.hub.do("delete from observation where value = 61")
     assert wrong() == [f"1 readings are missing, one of them {stored.measured.readings[1]}"]
+
+
+async def test_alarms_are_compared_hop_by_hop_and_one_that_is_late_is_told(
+    hub_database: Database, short_folder: Callable[[], Path]
+) -> None:
+    """One alarm that a monitor gave, from its beginning to its end, as the hub has it; then each way in which it can go wrong."""
+    began_ns, ended_ns = AT_MS * 10**6, (AT_MS + 1000) * 10**6
+    number = bytes(range(16))
+    given = {number: Alarm("monitor-1", began_ns, began_ns, ended_ns)}
+
+    def change(presence: "wire.Presence", at_ns: int) -> wire.Record:
+        alarm = wire.AlarmCondition(
+            id=number, code="MDC_EVT_APNEA", priority=wire.PRIORITY_HIGH, kind=wire.ALARM_KIND_PHYSIOLOGICAL,
+            presence=presence, onset_ns=began_ns, detected_ns=at_ns,
+        )  # fmt: skip
+        return wire.Record(source="monitor-1/resp", times=wire.Times(gateway_ns=at_ns + 10**6), alarm=alarm)
+
+    async with running_hub(hub_database, short_folder()) as hub:
+
+        def rows() -> dict[bytes, Row]:
+            with closing(psycopg.connect(hub.database.admin_url)) as connection:
+                assert told_twice(connection, 0.0) == twice
+                return rows_of(connection, ["monitor-1"], "MDC_EVT_APNEA", 0.0)
+
+        peer, twice = await hub.peer(), list[str]()
+        name = f"alarm {number.hex()} of monitor-1"
+        assert compare_alarms(given, rows()) == [f"{name} is missing"]
+        peer.batch(Lane.ALARM, [change(wire.PRESENCE_PRESENT, began_ns)])
+        await peer.deliver(hub.uplink, Connection.ALARM)
+        assert compare_alarms(given, rows())[0] == f"{name} has the hops {{'present': 1, 'sent': 1, 'stored': 1}}"
+        peer.batch(Lane.ALARM, [change(wire.PRESENCE_ENDED, ended_ns)])
+        await peer.deliver(hub.uplink, Connection.ALARM)
+        assert compare_alarms(given, rows()) == []
+
+        began, ended = changes_of(rows(), ["monitor-1"])
+        assert (began.what, began.given_s, ended.given_s) == ("present", AT_MS / 1000, AT_MS / 1000 + 1)
+        assert changes_of(rows(), ["monitor-2"]) == []
+        stored_s = began.stored_s
+        assert delay_s(began, []) == pytest.approx(stored_s - AT_MS / 1000)
+        assert delay_s(began, [stored_s - 3, stored_s - 2, stored_s + 1]) == pytest.approx(2), "behind the way's return"
+
+        assert compare_alarms({}, rows()) == [f"alarm {number.hex()} of monitor-1/resp was never given"]
+        other = {number: replace(given[number], began_ns=began_ns + 10**6)}
+        [moved] = compare_alarms(other, rows())
+        assert moved.startswith(f"{name}: onset, beginning, end and presence were")
+        peer.batch(Lane.ALARM, [change(wire.PRESENCE_ENDED, ended_ns)])
+        await peer.deliver(hub.uplink, Connection.ALARM)
+        twice.append("1 alarms MDC_EVT_APNEA were ended more than once")
+        assert compare_alarms(given, rows()) == [
+            f"{name} has the hops {{'present': 1, 'sent': 3, 'stored': 3, 'ended': 2}}"
+        ]
+
+
+def test_when_an_alarm_is_late_is_what_the_fault_does_to_the_way() -> None:
+    """The fault ends at 20 s; the connection came up at 5, 22 and 50 s; a change of 10 s is stored at 22.5 s."""
+    changes = [Change("monitor-2", "present", 10.0, 22.5), Change("monitor-3", "present", 22.3, 22.4)]
+
+    def late(asked: Asked, changes: list[Change] = changes) -> tuple[float, int]:
+        longest, wrong = lateness(asked, changes, (0.0, 20.0), [5.0, 22.0, 50.0])
+        return longest, len(wrong)
+
+    assert late(ON_TIME) == (12.5, 1)
+    assert late(Asked(of=("monitor-3",))) == (pytest.approx(0.1), 0)
+    assert late(WHEN_BACK) == (0.5, 0)
+    on_the_way = [Change("monitor-2", "present", 1.0, 5.5)]
+    assert late(Asked(since=From.CONNECTION), on_the_way) == (0.5, 0)
+    assert late(Asked(0.4, From.CONNECTION), on_the_way) == (0.5, 1)
+    assert late(Asked(since=From.CONNECTION)) == (12.5, 1), "one that was made too long behind the fault's beginning"
+    much_later = [Change("monitor-2", "ended", 10.0, 50.5)]
+    assert late(WHEN_BACK, much_later) == (28.5, 1), "a connection long behind the fault excuses nothing"
 
 
 async def test_an_amplifiers_note_is_numbered_as_the_hub_numbers_it(stored: Stored, tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ from firmware_adapters.simulate.monitor_signals import Played, from_record, from
 from protocols.ecgfile.wfdb import read_record
 from protocols.errors import DecodeError
 from protocols.package import Package, read_json, read_protobuf
-from protocols.record import NS_PER_S, Observation, Quality, WaveformGroup
+from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
+    Observation,
+    Presence,
+    Priority,
+    Quality,
+    WaveformGroup,
+)
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 TWELVE, DESATURATION = CAPTURES / "ecg12-A0005-pvc", CAPTURES / "bidmc-11-desaturation"
@@ -102,6 +110,21 @@ def test_silence_and_lost_packages_leave_holes_in_the_numbers():
     assert [p.number for p in lost] == [LOSE_PACKAGES + 1]
     at.fault("silent", 3)
     assert [g.first_sample // 125 for g in groups(play(at, 5))] == [8, 9]
+
+
+def test_alarms_of_its_own_begin_in_one_second_and_end_in_the_next_and_none_is_left_standing():
+    at = monitor(from_record(DESATURATION))
+    at.fault("alarms", 3)
+    told = [[r for r in p.records if isinstance(r, AlarmCondition)] for p in play(at, 6)]
+    assert [[r.presence for r in records] for records in told] == [
+        [Presence.PRESENT], [Presence.ENDED], [Presence.PRESENT], [Presence.ENDED], [], []
+    ]  # fmt: skip
+    changes = [record for records in told for record in records]
+    assert [(r.detected_ns - BEGAN_NS) // NS_PER_S for r in changes] == [1, 2, 3, 4], "at the end of the second"
+    assert [(r.onset_ns - BEGAN_NS) // NS_PER_S for r in changes] == [1, 1, 3, 3]
+    first, ended, second, _ = changes
+    assert first.id == ended.id != second.id
+    assert {(str(r.source), r.priority) for r in changes} == {("monitor-3/resp", Priority.HIGH)}
 
 
 def test_garbage_is_no_package():
