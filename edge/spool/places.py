@@ -7,6 +7,7 @@ the segments, one of them at a time, while the spool goes on. Leaves the files t
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,6 +19,9 @@ from edge.spool.recovery import Content
 from protocols.link import Lane
 
 INDEX_EVERY_NS = 30_000_000_000  # how far the index may be behind; a start reads that much of the segments
+# The end of a source that the index has never had is soon in it: when its only segment goes or is damaged, nothing else knows that there
+# was anything, and numbers would be given a second time.
+NEW_SOURCE_NS = 1_000_000_000
 MOST_BEHIND = 65_536  # batches that are kept for an index which takes none, some 20 MB; of alarms all are
 _ANEW_EVERY_S = 60.0  # a medium that damages each new index is not read for ever
 _ANEW = "the spool's index is damaged and begun anew from the segments"
@@ -102,6 +106,10 @@ class Places:
             None  # (log, segment, bytes) of an index that is begun anew, last first
         )
         self._begun_s = float("-inf")
+        self._known = set[str]()  # sources whose end the index has, or is about to have
+        with suppress(IndexRefusedError):
+            self._known |= {s.source for s in index.sources()}
+        self._has_new = False  # whether a source that the index has never had is behind
         self._most, self._is_short = MOST_BEHIND, False  # whether something of what is behind was let go of
 
     def wrote(
@@ -116,6 +124,9 @@ class Places:
             self._behind.entries.update(((e.lane, e.n), e) for e in entries)
             self._behind.since_ns = self._behind.since_ns or self._clock()
             self._behind.sources.update((s.source, s) for s in sources)
+            if not self._behind.sources.keys() <= self._known:
+                self._known |= self._behind.sources.keys()
+                self._has_new = True
             self._behind.alarms += alarms
             self._behind.arrivals += arrivals
             if len(self._behind.entries) > self._most:
@@ -215,7 +226,8 @@ class Places:
         """Whether the index is far enough behind that it is worth the pages."""
         with self._lock:
             behind_ns = abs(self._clock() - self._behind.since_ns) if self._behind.since_ns else 0
-            return behind_ns >= INDEX_EVERY_NS or len(self._behind.entries) >= most_batches
+            every_ns = NEW_SOURCE_NS if self._has_new else INDEX_EVERY_NS
+            return behind_ns >= every_ns or len(self._behind.entries) >= most_batches
 
     @property
     def behind(self) -> int:
@@ -231,6 +243,7 @@ class Places:
                 if self._is_short:
                     raise IndexRefusedError(_ANEW)
                 behind, self._behind = self._behind, _Behind()
+                self._has_new = False
                 self._flushed, self._most = behind, MOST_BEHIND
             entries = [*behind.entries.values(), *behind.holes.values()]
             ends: dict[int, tuple[int, int]] = {}

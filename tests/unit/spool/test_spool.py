@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -84,6 +85,33 @@ async def test_the_end_of_each_source_is_known_after_a_restart_so_that_numbering
     async with opened(tmp_path) as spool:
         end = spool.last_waveforms()[str(ECG)]
         assert (end.end_sample, end.end_ns) == (50, T0_NS + NS_PER_S // 5)
+
+
+async def test_where_a_new_source_ends_is_soon_known_without_its_segment_also_behind_a_kill(tmp_path: Path):
+    """Else its numbers would be given again, and what is lost would be no gap. Long before the index is written for its age."""
+    spool = await Spool.open(tmp_path / "spool", time.time_ns, SMALL)
+    try:
+        await spool.append(Lane.WAVEFORM, [waveform(0), waveform(25)])
+        left = tmp_path / "left"
+
+        def known_of_what_a_kill_leaves() -> bool:
+            shutil.rmtree(left, ignore_errors=True)
+            shutil.copytree(tmp_path / "spool", left)
+            for name in ("index.sqlite3", "index.sqlite3-wal"):
+                if not (left / name).exists():
+                    return False
+            with closing(sqlite3.connect(left / "index.sqlite3")) as index:
+                return bool(index.execute("select * from source").fetchall())
+
+        await until(known_of_what_a_kill_leaves, 10)
+    finally:
+        await spool.close()
+    shutil.copy(tmp_path / "spool.key", left.parent / "left.key")
+    for segment in (left / "waveform").glob("*.seg"):
+        segment.write_bytes(b"\xff" * segment.stat().st_size)
+    async with opened(left) as again:
+        [end] = again.last_waveforms().values()
+        assert (end.source, end.end_sample) == (str(ECG), 50)
 
 
 async def test_alarms_that_have_not_ended_are_reloaded(tmp_path: Path):
