@@ -63,7 +63,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "edge-disk-refuses", "medium that refuses at the gateway", "each write of the agent to a file is refused for 50 to 70 s (RLIMIT_FSIZE of its process)",
-        {"live": disks.edge_refuses}, FULL_DISK,
+        {"live": disks.edge_refuses}, FULL_DISK, alarms=WHEN_BACK,
     ),
     Fault(
         "hub-disk-full", "disk full at the hub", "a file system of 700 MB below the database, filled for 6 to 12 s; a server that ends is started again",
