@@ -7,6 +7,7 @@ from tests.faults.ward import BROKERED, POSTING, Form
 _RESENT_S = (
     12.0  # TCP sends a packet again after 0.2, 0.4, 0.8, 1.6, 3.2 s; in this time the gateway sees a link as dead
 )
+_REFUSED_S = 70.0  # the longest refusal: what has waited so long in the devices is taken in its order, which is given as long again
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -63,7 +64,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "edge-disk-refuses", "medium that refuses at the gateway", "each write of the agent to a file is refused for 50 to 70 s (RLIMIT_FSIZE of its process)",
-        {"live": disks.edge_refuses}, FULL_DISK, alarms=WHEN_BACK,
+        {"live": disks.edge_refuses}, FULL_DISK, alarms=Asked(_REFUSED_S, From.END),
     ),
     Fault(
         "hub-disk-full", "disk full at the hub", "a file system of 700 MB below the database, filled for 6 to 12 s; a server that ends is started again",
