@@ -7,7 +7,7 @@ MINUTES ?= 60
 KILLS ?= 50
 LONG_FORMS := tests/unit/link tests/figures/test_accuracy.py tests/integration/test_foreign_adapters.py tests/e2e/test_every_page.py \
 	tests/e2e/test_few_and_many_beds.py tests/e2e/test_fibrillation_on_the_page.py tests/e2e/test_local_page.py \
-	tests/integration/test_device_commands.py tests/integration/test_updates.py tests/unit/release/test_launch.py
+	tests/integration/test_demo_faults.py tests/integration/test_device_commands.py tests/integration/test_updates.py tests/unit/release/test_launch.py
 RUN := .venv/.stamps/run
 DEV := .venv/.stamps/dev
 PROTO := .venv/.stamps/protobuf

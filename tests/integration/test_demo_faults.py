@@ -1,4 +1,7 @@
-"""What can be made to go wrong in the demo, with its devices switched on: each fault has its effect in the database, at every bed that offers it."""
+"""What can be made to go wrong in the demo, with its devices switched on: each fault has its effect in the database, at every bed that offers it.
+
+`WARDLINK_LONG=1` adds a hub that is away for ten minutes.
+"""
 
 import math
 import os
@@ -6,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +27,8 @@ from protocols.nomenclature import (
     SIGNAL_LOW,
     SPO2,
 )
+from tests.fixtures.demo_holes import NUMBERS_PAUSE_S, PAUSES_S, ends, holes, missing_numbers
+from tests.fixtures.long_form import LONG
 from tests.integration.test_demo_command import (
     COMMAND,
     Running,
@@ -44,6 +50,8 @@ CAPTURES = Path(__file__).parents[1] / "captures"
 # told of the time before has ended a few seconds behind its end.
 WIRED_S, PULLED_S = 38 + 8, 15
 SEEN_WITHIN_S = 40
+STOPPED_S, LONG_STOP_S = 6, 600
+BY_A_WIRE = ("amplifier-1/ecg", "amplifier-1/accelerometer", "oximeter-1/pleth")
 DROPPED_S = 20  # a monitor that has promised to be back within 9 s is missed after 18
 BY_WIRE = {"amplifier-1": "serial", "oximeter-1": "serial"}
 OVER_THE_NETWORK = {
@@ -214,7 +222,9 @@ def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(ask
     for words, reason in refused.items():
         no = asking.fault(*words)
         assert (no.returncode, reason in no.stderr) == (1, True), no.stderr
-    assert asking.fault("stop-hub", "--for", "6").returncode == 0
+    with closing(asking.running.database.connect_admin()) as admin:
+        newest = ends(admin, BY_A_WIRE)  # what cannot be sent again; the others are pulled off at the same time
+    assert asking.fault("stop-hub", "--for", f"{STOPPED_S}").returncode == 0
     assert not asking.is_healthy()
     assert "stopped already" in asking.fault("stop-hub").stderr
     until_s = time.monotonic() + 30
@@ -225,7 +235,44 @@ def test_what_is_asked_to_go_wrong_goes_wrong_and_mends_and_the_rest_goes_on(ask
     asking.wait_until_seen(effects_of(PULL_LEAD, "1"), pulled_s, pulled_s + PULLED_S)
     asking.wait_until_seen(lost, since_s)  # what went wrong while the hub was away, too
     asking.wait_until_seen(cut_off, began_s)
+    with closing(asking.running.database.connect_admin()) as admin:
+        wrong, _ = holes(admin, newest, STOPPED_S * 25, 30)
+    assert wrong == []
     assert asking.running.process.poll() is None
+
+
+if LONG:
+
+    @pytest.mark.timeout(1200)
+    def test_a_hub_that_is_stopped_for_ten_minutes_leaves_no_hole(
+        usual_places: Places, short_folder: Callable[[], Path]
+    ):
+        """Issue 4's own words. Each sample number of each stream, and each second of the monitor that gives numbers alone."""
+        places = replace(usual_places, data=short_folder(), database_url=None)
+        with demo(places) as running:
+            with ward_page(running):
+                wait_until_all_stream(running)
+                asking = Asking(running, Future())
+                time.sleep(10)
+            with closing(running.database.connect_admin()) as admin:
+                newest = ends(admin, PAUSES_S)
+            from_s = time.time() - 5
+            assert asking.fault("stop-hub", "--for", f"{LONG_STOP_S}").returncode == 0
+            time.sleep(LONG_STOP_S - 5)
+            assert not asking.is_healthy()
+            until_s = time.monotonic() + 60
+            while not asking.is_healthy():
+                assert time.monotonic() < until_s
+                time.sleep(0.5)
+            time.sleep(20)  # some of what is live behind it
+            with closing(running.database.connect_admin()) as admin:
+                wrong, came = holes(admin, newest, LONG_STOP_S * 25, 240)
+                odd, seconds = missing_numbers(admin, "monitor-5", NUMBERS_PAUSE_S, from_s)
+                held = admin.execute("select reason, count(*) from quarantine group by 1").fetchall()
+            print(f"{came}, {seconds} seconds of readings")
+            assert wrong + odd == []
+            assert seconds >= LONG_STOP_S * 0.9
+            assert held == []
 
 
 def test_a_fault_without_a_demo_says_so(short_folder: Callable[[], Path]):
