@@ -261,6 +261,10 @@ class Spool:
             msg = f"batch {n} of lane {lane.name.lower()} cannot be read now: {error}"
             raise NotNowError(msg) from error
 
+    def closed_ns(self, lane: Lane, n: int) -> int | None:
+        """When a batch was closed; None when it is not there (any more). Asks the index: call it from a thread. OSError."""
+        return self._store.closed_ns(lane, n)
+
     def is_recent(self, lane: Lane, n: int) -> bool:
         """Whether `read` finds the batch in memory."""
         return self._store.is_recent(lane, n)

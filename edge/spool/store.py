@@ -140,6 +140,11 @@ class Store:
         msg = f"lane {lane.name.lower()} batch {n} is held and is nowhere"
         raise FrameError(msg)
 
+    def closed_ns(self, lane: Lane, n: int) -> int | None:
+        """When a batch was closed, None when it is not there; IndexRefusedError when the index does not answer."""
+        entry = self.places.find(lane, n) if self._is_held(lane, n) else None
+        return None if entry is None or entry.last else entry.closed_ns
+
     def is_recent(self, lane: Lane, n: int) -> bool:
         """Whether `read` finds the batch in memory."""
         with self._lock:

@@ -26,6 +26,7 @@ from edge.health.metrics import (
 from edge.identity import IdentityError
 from edge.spool import NotNowError
 from edge.uplink.downlink import Downlink, HubTimes
+from edge.uplink.made import Made
 from edge.uplink.refused import AGAIN_S, Refused
 from edge.uplink.route import Route
 from protocols.link import (
@@ -79,7 +80,7 @@ _log = structlog.get_logger()
 
 
 class EpochConflictError(RuntimeError):
-    """The hub knows batches that this spool never made: a copied disk. The agent starts a new spool."""
+    """The hub knows batches that this spool never made, or made otherwise: a copied disk. The agent starts a new spool."""
 
 
 PROBE_FIRST, PROBE_OFTEN_S, PROBE_EVERY_S = 8, 1.0, 15.0
@@ -101,7 +102,8 @@ class Uplink:
         self._link, self._spool, self._downlink = link, spool, downlink
         self._routes = {connection: route() for connection in Connection}
         self._times = times
-        self._hello_sent_ns = dict.fromkeys(Connection, 0)
+        self._hello_sent_ns, self._hello_heard_ns = dict.fromkeys(Connection, 0), dict.fromkeys(Connection, 0)
+        self._made = {connection: Made(connection, spool) for connection in Connection}
         self._news = {connection: asyncio.Event() for connection in Connection}
         self._to_move = {connection: asyncio.Event() for connection in Connection}
         self._other_is_back = {connection: asyncio.Event() for connection in Connection}
@@ -288,7 +290,7 @@ class Uplink:
     async def _read(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         first = True
         async for data in call:
-            for event in self._events(connection, data):
+            for event in await self._events(connection, data):
                 if isinstance(event, ProtocolViolation):
                     UPLINK_VIOLATIONS.labels(connection=connection.name.lower()).inc()
                     _log.error(
@@ -307,7 +309,8 @@ class Uplink:
                     await self._heard(connection, event)
             self._news[connection].set()
 
-    def _events(self, connection: Connection, data: bytes) -> list[LinkEvent]:
+    async def _events(self, connection: Connection, data: bytes) -> list[LinkEvent]:
+        heard_ns = time.monotonic_ns()
         try:
             message = HubMessage.FromString(data)
         except ProtobufError:
@@ -315,7 +318,11 @@ class Uplink:
         if message.WhichOneof("message") is None:
             UPLINK_IGNORED.labels(connection=connection.name.lower()).inc()
             _log.info("hub-message-ignored", connection=connection.name.lower(), bytes=len(data))
-        return self._link.receive(connection, message, time.monotonic_ns())
+        if message.HasField("hello"):
+            self._hello_heard_ns[connection] = heard_ns
+            made_ns = await self._made[connection].at(message.hello)
+            return self._link.receive(connection, message, heard_ns, made_ns)
+        return self._link.receive(connection, message, heard_ns)
 
     async def _write(
         self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]", data: bytes
@@ -390,8 +397,7 @@ class Uplink:
             ):
                 await self._downlink.take(event)
             case EpochConflict():
-                msg = f"the hub has batch {event.hub_newest} of lane {event.lane.name.lower()}, this spool made {event.spool_newest}"
-                raise EpochConflictError(msg)
+                raise EpochConflictError(str(event))
             case PlacementReceived() | ResendAsked() | ProtocolViolation():  # `_read` has dealt with them
                 return
 
@@ -403,7 +409,7 @@ class Uplink:
         self._routes[connection].greeted()
         if self._times is not None and event.hub_ns:
             sent_ns = self._hello_sent_ns[event.connection]
-            self._times.answered(sent_ns, event.hub_ns, event.hub_ns, time.monotonic_ns())
+            self._times.answered(sent_ns, event.hub_ns, event.hub_ns, self._hello_heard_ns[event.connection])
         self.hub_ahead_ns = event.hub_ns - self._now_ns()
         if connection is Connection.DATA and DEVICE_COMMANDS in event.features:
             self._downlink.greeted()

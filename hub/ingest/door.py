@@ -157,10 +157,10 @@ class UplinkDoor:
             link.settled.clear()
             commits = receiver.commits
             if not receiver.is_storing(connection):
-                positions = await self._streams.positions(link.identity, link.epoch, connection)
+                positions, newest = await self._streams.positions(link.identity, link.epoch, connection)
                 if not receiver.is_storing(connection) and commits == receiver.commits:
                     receiver.restate(connection, positions)
-                    answer = receiver.hello(hello, self._now_ns(), (DEVICE_COMMANDS,))
+                    answer = receiver.hello(hello, self._now_ns(), (DEVICE_COMMANDS,), newest)
                     if isinstance(answer, Refusal):
                         raise _refused(answer)
                     if isinstance(answer, HubHello):

@@ -14,7 +14,7 @@ select c.fingerprint, g.revoked_at is not null, c.revoked_at is not null, c.not_
  where c.fingerprint = any (%(fingerprints)s)
 
 -- name: positions
-select lane, cumulative, stored from lane_position where gateway_id = %(gateway)s and epoch = %(epoch)s
+select lane, cumulative, stored, newest, newest_closed_ns from lane_position where gateway_id = %(gateway)s and epoch = %(epoch)s
 
 -- name: lock_position
 select cumulative, stored, reopened from lane_position
@@ -40,9 +40,12 @@ update lane_position set cumulative = %(cumulative)s, stored = %(stored)s, reope
 
 -- name: write_positions
 update lane_position p
-   set cumulative = n.cumulative, stored = n.stored::int8multirange, reopened = n.reopened::int8multirange, updated_at = now()
+   set cumulative = n.cumulative, stored = n.stored::int8multirange, reopened = n.reopened::int8multirange,
+       newest = greatest(p.newest, n.newest), newest_closed_ns = case when n.newest > p.newest then n.newest_closed_ns else p.newest_closed_ns end,
+       updated_at = now()
   from unnest(%(gateways)s::int[], %(epochs)s::bytea[], %(lanes)s::smallint[], %(cumulative)s::bigint[], %(stored)s::text[],
-              %(reopened)s::text[]) as n (gateway_id, epoch, lane, cumulative, stored, reopened)
+              %(reopened)s::text[], %(newest)s::bigint[], %(newest_closed_ns)s::bigint[])
+       as n (gateway_id, epoch, lane, cumulative, stored, reopened, newest, newest_closed_ns)
  where p.gateway_id = n.gateway_id and p.epoch = n.epoch and p.lane = n.lane
 
 -- name: resend_requests

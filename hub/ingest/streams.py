@@ -16,7 +16,7 @@ from hub.ingest.identity import GatewayIdentity
 from hub.ingest.rows import RowMaker
 from hub.ingest.writer import position_of
 from protocols.link import Connection, Lane, LinkReceiver, Position
-from protocols.uplink_pb2 import ClockAnswer, HubMessage, Rejected, UpdateChunk
+from protocols.uplink_pb2 import ClockAnswer, HubMessage, NewestBatch, Rejected, UpdateChunk
 
 if TYPE_CHECKING:
     from hub.core.db import Database
@@ -141,7 +141,7 @@ class Streams:
         place = (identity.gateway_id, epoch)
         link = self._links.get(place)
         if link is None:
-            positions = await self.positions(identity, epoch, connection)
+            positions, _ = await self.positions(identity, epoch, connection)
             self._database.history.check(identity.history)
             receiver = LinkReceiver(identity.tenant, identity.gateway, epoch, positions)
             maker = self._maker(self._database, identity, epoch)
@@ -170,12 +170,15 @@ class Streams:
             notes_heard=notes_heard,
         )
 
-    async def positions(self, identity: GatewayIdentity, epoch: bytes, asks: Connection) -> dict[Lane, Position]:
-        """Ask the database what is stored. `asks`: the connection that waits for it."""
+    async def positions(
+        self, identity: GatewayIdentity, epoch: bytes, asks: Connection
+    ) -> tuple[dict[Lane, Position], list[NewestBatch]]:
+        """Ask the database what is stored, and which batches are the newest. `asks`: the connection that waits for it."""
         values = {"gateway": identity.gateway_id, "epoch": epoch}
         async with self.database_of(asks).connection(of=identity.history) as connection:
             rows = await (await connection.execute(_QUERIES["positions"], values)).fetchall()
-        return {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}
+        newest = [NewestBatch(lane=row[0], n=row[3], closed_ns=row[4]) for row in rows if row[3]]
+        return {Lane(row[0]): position_of(int(row[1]), row[2]) for row in rows}, newest
 
     def open(self, stream: Stream) -> None:
         """Count it in; an older one of the same connection ends."""

@@ -31,7 +31,7 @@ from hub.ingest.told import Insert
 from hub.ingest.turns import Turns
 from hub.store.rollups import stretches
 from hub.upstream import intake as outbox
-from protocols.link import Lane, Position, Ranges
+from protocols.link import Lane, Position, Ranges, newest_of
 from protocols.wire import MAX_RECORDS
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _QUERIES = load_queries("hub.ingest")
 
+_NONE = (0, 0)  # no newest batch
 _BUSY_S = 0.1  # a writer that ended a transaction so lately has more to come
 _MADE_KEPT = 100_000
 MAX_GROUP = 128  # batches in one transaction: 2 MB at the 16 KB of a batch
@@ -261,11 +262,14 @@ class Writer:
     ) -> None:
         lanes = sorted({p.key for p in group})
         if lanes:
+            newest = _newest(group)
             values = {
                 **_columns(lanes),
                 "cumulative": [positions[key].cumulative for key in lanes],
                 "stored": [_multirange(positions[key].above) for key in lanes],
                 "reopened": [_multirange(reopened[key]) for key in lanes],
+                "newest": [newest.get(key, _NONE)[0] for key in lanes],
+                "newest_closed_ns": [newest.get(key, _NONE)[1] for key in lanes],
             }
             await connection.execute(_QUERIES["write_positions"], values)
 
@@ -415,6 +419,17 @@ async def _hold(connection: "Connection", p: Pending, held: Held) -> None:
     }
     if not (p.again and await is_there(connection, "quarantine", values)):
         await connection.execute(_QUERIES["quarantine"], values)
+
+
+def _newest(group: Iterable[Pending]) -> dict[LaneKey, tuple[int, int]]:
+    """The newest batch of each lane of which it is known when it was closed: its n, and that."""
+    newest: dict[LaneKey, tuple[int, int]] = {}
+    for pending in group:
+        if pending.batch is not None:
+            one = newest_of(pending.batch)
+            if one.closed_ns:
+                newest[pending.key] = max(newest.get(pending.key, _NONE), (one.n, one.closed_ns))
+    return newest
 
 
 def position_of(cumulative: int, stored: "Multirange[int]") -> Position:

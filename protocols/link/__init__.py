@@ -49,7 +49,7 @@ from protocols.link.lane import (
     connection_of,
 )
 from protocols.link.ranges import MAX_N, MAX_RANGES, Position, Ranges
-from protocols.link.receiver import LinkReceiver, check_hello
+from protocols.link.receiver import LinkReceiver, check_hello, newest_of
 from protocols.link.sender import LinkSender
 
 __all__ = [
@@ -101,4 +101,5 @@ __all__ = [
     "Verdict",
     "check_hello",
     "connection_of",
+    "newest_of",
 ]

@@ -140,12 +140,18 @@ class EpochConflict:
     """The hub has batches that this spool never made: the spool went back in time (a disk image, a copied machine).
 
     Going on would number new batches like stored ones, and the hub would drop them as duplicates. Close, start a new spool
-    with a new epoch, and connect again.
+    with a new epoch, and connect again. Where `spool_newest` is not the lower one, it has done so: number `hub_newest` of both is not the same batch.
     """
 
     lane: Lane
     hub_newest: int
     spool_newest: int
+
+    def __str__(self) -> str:
+        lane = self.lane.name.lower()
+        if self.hub_newest > self.spool_newest:
+            return f"the hub has batch {self.hub_newest} of lane {lane}, this spool made {self.spool_newest}"
+        return f"batch {self.hub_newest} of lane {lane} that the hub has is another than this spool's"
 
 
 @dataclass(frozen=True, slots=True)

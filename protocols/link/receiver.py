@@ -11,7 +11,7 @@ from typing import Literal
 from protocols.link.events import ProtocolViolation, Refusal, Verdict
 from protocols.link.lane import EPOCH_BYTES, VERSION, Connection, Lane
 from protocols.link.ranges import MAX_N, MAX_RANGES, Position, Ranges
-from protocols.uplink_pb2 import Ack, Batch, Hello, HubHello, Lost, Rejected
+from protocols.uplink_pb2 import Ack, Batch, Hello, HubHello, Lost, NewestBatch, Rejected
 
 # Batches that may be on their way into the database at once, of one lane: more than any sender has in flight.
 MAX_BEING_STORED = 1024
@@ -36,6 +36,11 @@ def check_hello(hello: Hello, *, tenant: str, gateway: str) -> Refusal | None:
     return None
 
 
+def newest_of(batch: Batch) -> NewestBatch:
+    """What a later hello says of a batch when it is the newest of its lane; `closed_ns` 0 when the batch does not say it."""
+    return NewestBatch(lane=batch.lane, n=batch.n, closed_ns=batch.made_ns or batch.closed_ns)
+
+
 class LinkReceiver:
     """The hub's end for one gateway and epoch, with the positions that the database holds.
 
@@ -50,12 +55,13 @@ class LinkReceiver:
         self.commits = 0  # how often something was stored here
 
     def hello(
-        self, hello: Hello, hub_ns: int, features: Iterable[str] = ()
+        self, hello: Hello, hub_ns: int, features: Iterable[str] = (), newest: Iterable[NewestBatch] = ()
     ) -> HubHello | Refusal | Literal[Verdict.WAIT]:
         """Answer a Hello with what is stored of that connection's lanes, or refuse it.
 
         The shell first stops reading an older stream of the same connection. WAIT: something that came on it is still being
         stored; call again when that has ended, so that the answer is the truth the gateway reports its gaps by.
+        `newest`: the newest batch of each lane of which it is known.
         """
         refusal = check_hello(hello, tenant=self._tenant, gateway=self._gateway)
         if refusal is not None:
@@ -67,7 +73,8 @@ class LinkReceiver:
             return Verdict.WAIT
         self._greeted.add(connection)
         positions = [self._stored[lane].to_proto(lane) for lane in connection.lanes]
-        return HubHello(version=VERSION, positions=positions, features=features, hub_ns=hub_ns)
+        stated = [one for one in newest if one.lane in connection.lanes]
+        return HubHello(version=VERSION, positions=positions, features=features, hub_ns=hub_ns, newest=stated)
 
     def is_storing(self, connection: Connection) -> bool:
         """Whether something of the connection's lanes is on its way into the database."""

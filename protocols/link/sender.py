@@ -6,6 +6,7 @@ the number of ranges and of batches in flight, never on the length of the backlo
 """
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -49,7 +50,7 @@ from protocols.link.window import Window
 from protocols.uplink_pb2 import GatewayMessage, Hello
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from protocols.uplink_pb2 import Ack, Configuration, DeviceCommand, HubHello, HubMessage, Resend
 
@@ -235,8 +236,17 @@ class LinkSender:
 
     # -- receiving
 
-    def receive(self, connection: Connection, message: "HubMessage", now_ns: int) -> list[LinkEvent]:
-        """Take a message of the hub. A stream that is down or has broken the protocol is not listened to."""
+    def receive(
+        self,
+        connection: Connection,
+        message: "HubMessage",
+        now_ns: int,
+        made_ns: "Mapping[tuple[Lane, int], int]" = MappingProxyType({}),
+    ) -> list[LinkEvent]:
+        """Take a message of the hub. A stream that is down or has broken the protocol is not listened to.
+
+        `made_ns`: of the batches that a hello names in `newest`, by lane and n, when the spool closed them, as far as it has them.
+        """
         stream = self._streams.get(connection)
         if stream is None or stream.broken:
             return []
@@ -246,7 +256,7 @@ class LinkSender:
         events: list[LinkEvent] = []
         if kind == "hello":
             stream.window.way_s = (now_ns - stream.connected_ns) / 1e9
-            events = self._hello(connection, stream, message.hello)
+            events = self._hello(connection, stream, message.hello, made_ns)
         elif kind == "ack":
             events = self._ack(connection, stream, message.ack, now_ns)
         elif kind == "alarms_acknowledged":
@@ -271,7 +281,13 @@ class LinkSender:
             case _:
                 return _told(message)
 
-    def _hello(self, connection: Connection, stream: _Stream, hello: "HubHello") -> list[LinkEvent]:
+    def _hello(
+        self,
+        connection: Connection,
+        stream: _Stream,
+        hello: "HubHello",
+        made_ns: "Mapping[tuple[Lane, int], int]",
+    ) -> list[LinkEvent]:
         if stream.ready:
             return self._broken(stream, ProtocolViolation("hello", "one a connection", "a second one"))
         if hello.version != VERSION:
@@ -284,16 +300,32 @@ class LinkSender:
                 return self._broken(stream, ProtocolViolation(error.where, error.expected, error.found))
             if message.lane in set(connection.lanes):
                 positions[Lane(message.lane)] = position
-        for lane, position in positions.items():
-            if position.newest > self._lanes[lane].newest:
-                stream.broken = True
-                return [EpochConflict(lane, position.newest, self._lanes[lane].newest)]
+        conflict = self._conflict(positions, hello, made_ns)
+        if conflict is not None:
+            stream.broken = True
+            return [conflict]
         stream.ready = True
         behind = tuple(lane for lane, position in positions.items() if self._fell_back(lane, position))
         events: list[LinkEvent] = [HubReady(connection, hello.hub_ns, tuple(hello.features), behind)]
         for lane, position in positions.items():
             events += self._positioned(lane, position)
         return events
+
+    def _conflict(
+        self, positions: "Mapping[Lane, Position]", hello: "HubHello", made_ns: "Mapping[tuple[Lane, int], int]"
+    ) -> EpochConflict | None:
+        """What the hub has and this spool never made, or made otherwise."""
+        for lane, position in positions.items():
+            if position.newest > self._lanes[lane].newest:
+                return EpochConflict(lane, position.newest, self._lanes[lane].newest)
+        for stated in hello.newest:
+            if stated.lane not in positions:
+                continue
+            lane = Lane(stated.lane)
+            is_other = made_ns.get((lane, stated.n), stated.closed_ns) != stated.closed_ns
+            if is_other or stated.n > self._lanes[lane].newest:
+                return EpochConflict(lane, stated.n, self._lanes[lane].newest)
+        return None
 
     def _fell_back(self, lane: Lane, position: Position) -> bool:
         return any(not position.contains(first, last) for first, last in self._lanes[lane].stored)

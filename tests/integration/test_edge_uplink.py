@@ -4,7 +4,9 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 import time
+from collections import Counter
 from contextlib import AbstractAsyncContextManager
 from itertools import count
 from pathlib import Path
@@ -20,11 +22,11 @@ from edge.spool.store import Store as SpoolStore
 from edge.uplink import ClientPapers, Route, refused
 from protocols.link import Lane
 from protocols.nomenclature import HEART_RATE, SPOOL_CORRUPT, SPOOL_FULL, lead
-from protocols.record import Gap, WaveformGroup
+from protocols.record import AlarmCondition, Gap, WaveformGroup
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
 from tests.fixtures.sender import Sending, sender
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.integration
 SMALL = Limits(total_bytes=6 * 65536, segment_bytes=65536, alarm_segment_bytes=32768)
@@ -34,6 +36,14 @@ def sending(folder: Path, authority: Authority, port: int, limits: Limits) -> Ab
     papers = authority.gateway()
     client = ClientPapers(papers.key, papers.certificate, authority.pem)
     return sender(folder, lambda: Route(lambda: [f"127.0.0.1:{port}"], lambda: client), limits)
+
+
+async def delivered(agent: Sending, store: Store, within_s: float = PATIENCE_S) -> None:
+    """All that this spool ever made has come to the hub, and the agent has heard it."""
+    made = {lane: agent.spool.newest(lane) for lane in Lane}
+    await until(
+        lambda: Counter(at for at, _, _ in store.arrived) == Counter(made) and agent.all_acknowledged(), within_s
+    )
 
 
 def gaps(store: Store) -> list[Gap]:
@@ -193,6 +203,90 @@ async def test_a_copied_disk_begins_a_new_spool_and_loses_nothing(tmp_path: Path
     assert len(store.positions) == 2
     assert [r for r in store.records(Lane.WAVEFORM) if r == waveform(1000)] == [waveform(1000)]
     assert not (state / "spool.superseded").exists()
+
+
+async def test_a_disk_that_was_put_back_and_has_passed_the_hub_since_loses_nothing(tmp_path: Path):
+    """Restored to an image of the third batch while the hub, which has nine, cannot be reached until the spool has made twelve again."""
+    store, authority = Store(), Authority()
+    before = [waveform(25 * i) for i in range(9)]
+    behind = [waveform(1000 + 25 * i) for i in range(9)]
+    alarms = [alarm() for _ in range(4)]
+    async with hub_peer(store, authority) as hub:
+        state = tmp_path / "state"
+        for records, one in ((before[:3], alarms[0]), (before[3:], alarms[1])):
+            async with sending(state, authority, hub.port, Limits()) as agent:
+                for record in records:
+                    await agent.append(Lane.WAVEFORM, record)
+                await agent.append(Lane.ALARM, one)
+                await delivered(agent, store)
+            if one is alarms[0]:
+                await asyncio.to_thread(shutil.copytree, state / "spool", tmp_path / "image")
+        await asyncio.to_thread(shutil.rmtree, state / "spool")
+        await asyncio.to_thread((tmp_path / "image").rename, state / "spool")
+        async with sending(state, authority, 1, Limits()) as agent:
+            for record in behind:
+                await agent.append(Lane.WAVEFORM, record)
+            for one in alarms[2:]:
+                await agent.append(Lane.ALARM, one)
+        save_identity(state, authority.identity(f"127.0.0.1:{hub.port}"))
+        stop = asyncio.Event()
+        running = asyncio.create_task(Agent(load_settings(write_config(tmp_path))).run(stop))
+        try:
+            await until(lambda: len(store.arrived) == 11 + len(behind) + 2)
+        finally:
+            stop.set()
+            await running
+    stored = [r for r in store.records(Lane.WAVEFORM) if isinstance(r, WaveformGroup)]
+    assert sorted(stored, key=lambda r: r.first_sample) == [*before, *behind]
+    assert Counter(r.id for r in store.records(Lane.ALARM) if isinstance(r, AlarmCondition)) == Counter(
+        a.id for a in alarms
+    )
+    assert len(store.positions) == 2
+
+
+async def test_a_hub_that_names_the_newest_batch_is_believed_again_and_again_by_the_spool_that_made_it(tmp_path: Path):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        for life in range(2):
+            async with sending(tmp_path, authority, hub.port, Limits()) as agent:
+                for lane, record in ((Lane.WAVEFORM, waveform(25 * life)), (Lane.ALARM, alarm())):
+                    await agent.append(lane, record)
+                await delivered(agent, store)
+                await hub.stop()
+                await agent.append(Lane.WAVEFORM, waveform(500 + 25 * life))
+                await hub.start(hub.port)
+                await delivered(agent, store)
+                assert not any(task.done() for task in agent.tasks)
+    assert len(store.positions) == 1
+    assert not store.stored_twice
+
+
+async def test_a_disk_that_does_not_say_when_a_batch_was_closed_holds_up_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        async with sending(tmp_path, authority, hub.port, Limits()) as agent:
+            await agent.append(Lane.ALARM, alarm())
+            await until(lambda: len(store.arrived) == 1)
+        answers, asked = threading.Event(), list[int]()
+
+        def hangs(_: SpoolStore, lane: Lane, n: int) -> int | None:
+            asked.append(n)
+            answers.wait()
+            return None
+
+        monkeypatch.setattr(SpoolStore, "closed_ns", hangs)
+        try:
+            async with sending(tmp_path, authority, hub.port, Limits()) as agent:
+                for _ in range(3):
+                    await agent.append(Lane.ALARM, alarm())
+                    await delivered(agent, store, 3)
+                    await hub.stop()
+                    await hub.start(hub.port)
+                assert asked == [1]  # however often the hub comes back: one thread waits for the disk
+        finally:
+            answers.set()
 
 
 async def test_a_hub_that_accepts_and_answers_nothing_is_given_up_and_found_again(tmp_path: Path):

@@ -14,7 +14,7 @@ from hub.core.live import LiveKind, LiveMessage, subscribe
 from hub.ingest.catalog import GatewayCatalog
 from protocols import device_package_pb2 as wire
 from protocols.link import Connection, Lane
-from protocols.uplink_pb2 import Batch, Envelope, GatewayMessage, Origin
+from protocols.uplink_pb2 import Batch, Envelope, GatewayMessage, Lost, Origin, Range
 from tests.fixtures.ecg_groups import recording_groups, sent_hash, stored_hash
 from tests.fixtures.gateway_peer import Peer
 from tests.fixtures.hub import RunningHub, eventually
@@ -124,6 +124,35 @@ async def test_each_lane_of_gateways_that_share_transactions_has_its_own_positio
         for name, lanes in sent.items()
         for lane, batches in lanes.items()
     )
+
+
+async def test_a_hello_names_the_newest_batch_of_each_lane_whatever_came_behind_it(hub: RunningHub):
+    """By n and not by time, as the spool closed it; the position that is opened again, and a stretch that never comes, leave it."""
+    peer = await hub.peer()
+    closed_ns = [time.time_ns() + by_ns for by_ns in (0, HOUR_NS, -HOUR_NS)]
+    for at_ns in closed_ns:
+        peer.batch(Lane.NUMERIC, [reading()], closed_ns=at_ns)
+    moved = GatewayMessage.FromString(peer.batches[Lane.NUMERIC, 3])
+    moved.batch.made_ns, moved.batch.closed_ns = closed_ns[2], closed_ns[2] + 5 * HOUR_NS
+    peer.batches[Lane.NUMERIC, 3] = moved.SerializeToString()
+    peer.batch(Lane.WAVEFORM, recording_groups(seconds=1), closed_ns=closed_ns[1])
+    lost = GatewayMessage(lost=Lost(lane=Lane.WAVEFORM.wire, range=Range(first=2, last=9)))
+    peer.batches[Lane.WAVEFORM, 2] = lost.SerializeToString()
+
+    async def newest() -> dict[Lane, tuple[int, int]]:
+        await peer.run(hub.uplink, Connection.DATA, lambda: True)
+        return {Lane(one.lane): (one.n, one.closed_ns) for one in peer.messages[-1].hello.newest}
+
+    assert await newest() == {}
+    await peer.say(hub.uplink, Lane.NUMERIC, [2])
+    await peer.say(hub.uplink, Lane.NUMERIC, [1, 2])
+    assert await newest() == {Lane.NUMERIC: (2, closed_ns[1])}
+    await peer.say(hub.uplink, Lane.NUMERIC, [3])
+    await peer.say(hub.uplink, Lane.WAVEFORM, [1, 2])
+    hub.do("update lane_position set cumulative = 0, stored = '{}', reopened = '{[1,4)}' where lane = 3")
+    assert await newest() == {Lane.NUMERIC: (3, closed_ns[2]), Lane.WAVEFORM: (1, closed_ns[1])}
+    await peer.say(hub.uplink, Lane.NUMERIC, [1])
+    assert (await newest())[Lane.NUMERIC] == (3, closed_ns[2])
 
 
 async def test_a_gateway_that_comes_back_costs_no_question_for_each_series_and_no_id_is_used_up(

@@ -25,6 +25,7 @@ from protocols.link import (
     SendLost,
     Verdict,
     check_hello,
+    newest_of,
 )
 from protocols.link.window import MAX_BYTES, MIN_BYTES, START_BYTES
 from protocols.uplink_pb2 import (
@@ -37,6 +38,7 @@ from protocols.uplink_pb2 import (
     LanePosition,
     LookedAt,
     Lost,
+    NewestBatch,
     Placement,
     Range,
     Setting,
@@ -45,6 +47,8 @@ from protocols.uplink_pb2 import (
 from protocols.uplink_pb2 import (
     AlarmsAcknowledged as AlarmsAcknowledgedMessage,
 )
+from protocols.wire import decode_batch, encode_batch
+from protocols.wire.moved import moved_batch
 
 EPOCH = bytes(range(16))
 S = 1_000_000_000
@@ -291,6 +295,49 @@ def test_a_spool_that_went_back_in_time_is_told_to_start_a_new_epoch():
     sender = sender_with(event=5)
     assert say_hello(sender, event=Position([(1, 8)])) == [EpochConflict(Lane.EVENT, 8, 5)]
     assert sender.next(DATA) is None
+
+
+@pytest.mark.parametrize(
+    ("stated_n", "made_ns", "conflict"),
+    [
+        (4, 700, None),  # the batch that this spool made
+        (4, None, None),  # the spool has let go of it
+        (None, None, None),  # a hub of an earlier version
+        (4, 701, EpochConflict(Lane.EVENT, 4, 5)),  # the spool made it anew, behind a restore
+        (5, 0, EpochConflict(Lane.EVENT, 5, 5)),
+        (6, None, EpochConflict(Lane.EVENT, 6, 5)),  # the position was opened again
+    ],
+)
+def test_a_spool_that_went_back_and_has_passed_the_hub_since_is_known_by_the_hubs_newest_batch(
+    stated_n: int | None, made_ns: int | None, conflict: EpochConflict | None
+):
+    sender = sender_with(event=5)
+    sender.connected(DATA, 0)
+    newest = [] if stated_n is None else [NewestBatch(lane=Lane.EVENT.wire, n=stated_n, closed_ns=700)]
+    hello = HubHello(version=1, positions=[Position([(1, 4)]).to_proto(Lane.EVENT)], newest=newest)
+    made = {} if made_ns is None else {(Lane.EVENT, stated_n or 0): made_ns}
+    events = sender.receive(DATA, HubMessage(hello=hello), 0, made)
+    if conflict is None:
+        assert isinstance(events[0], HubReady)
+    else:
+        assert events == [conflict]
+        assert sender.next(DATA) is None
+    assert sender.waiting(Lane.EVENT) == (5 if conflict else 1)  # nothing is taken for acknowledged
+
+
+def test_what_a_hub_names_of_other_lanes_is_no_matter_of_this_connection():
+    sender = sender_with(alarm=1, event=1)
+    sender.connected(DATA, 0)
+    newest = [NewestBatch(lane=Lane.ALARM.wire, n=9, closed_ns=700)]
+    events = sender.receive(DATA, HubMessage(hello=HubHello(version=1, newest=newest)), 0, {(Lane.ALARM, 9): 1})
+    assert isinstance(events[0], HubReady)
+
+
+def test_a_batch_is_known_again_when_its_times_were_put_right():
+    batch = decode_batch(encode_batch(Lane.EVENT, 3, 700, []))
+    right = decode_batch(moved_batch(decode_batch(encode_batch(Lane.EVENT, 3, 700, [])), 3600 * S, 5 * S))
+    assert right.closed_ns == 700 + 3600 * S
+    assert newest_of(right) == newest_of(batch) == NewestBatch(lane=Lane.EVENT.wire, n=3, closed_ns=700)
 
 
 def test_repeated_and_overtaken_acknowledgements_say_nothing_new():
