@@ -73,6 +73,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 _CONNECT_S, _LONGEST_CONNECT_S = 5.0, 15.0
 _LEAVE_S = 3.0  # for what is in flight, half a second of the rate
 _MOVE_S = 15.0
+_LOOK_S = 1.0  # at whether the hub still answers
 MAX_TOLD = 128  # messages that wait for the connection; the eldest are asked for again
 _BATCH_TAG = 0x12  # field 2 of GatewayMessage, length-delimited: a batch goes out as it lies in the spool
 
@@ -156,7 +157,7 @@ class Uplink:
         ready: grpc.aio.Channel | None = None
         while True:
             began_s = time.monotonic()
-            greeted, unknown = self._greeted[connection], False
+            greeted, unknown, silent = self._greeted[connection], False, False
             greeted.clear()
             back.clear()
             try:
@@ -174,13 +175,15 @@ class Uplink:
                 _log.error("uplink-not-possible", connection=name, reason=str(error))
                 pause_s = LONGEST_PAUSE_S
             except _HubSilentError as error:
+                silent = True
                 _log.warning("uplink-down", connection=name, hub=route.address, code="SILENT", details=str(error))
             finally:
                 self._link.disconnected(connection)
                 UPLINK_UP.labels(connection=name).set(0)
             if time.monotonic() - began_s > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
-            if route.fell(was_greeted=greeted.is_set(), unknown=unknown):
+            # One that says hello and then nothing would say hello again: the next address is asked.
+            if route.fell(was_greeted=greeted.is_set() and not silent, unknown=unknown):
                 this_pause_s = pause_s * random.uniform(0.5, 1.0)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 if greeted.is_set():
@@ -217,7 +220,8 @@ class Uplink:
             sending = asyncio.create_task(self._send(connection, call))
             moving = asyncio.create_task(self._elsewhere(connection))
             asking = asyncio.create_task(self._probe(connection, call))
-            tasks = (reading, sending, moving, asking)
+            watching = asyncio.create_task(self._watch(connection))
+            tasks = (reading, sending, moving, asking, watching)
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 if moving in done:
@@ -282,7 +286,7 @@ class Uplink:
                 async with self._writing[connection]:
                     await call.done_writing()
                 await reading
-        except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError, _HubSilentError) as error:
+        except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             _log.warning("uplink-left-early", connection=connection.name.lower(), reason=type(error).__name__)
         finally:
             self._leaving.discard(connection)
@@ -463,19 +467,17 @@ class Uplink:
             gauge.set(self._link.bytes_in_flight(connection))
             if connection in self._leaving:
                 return
-            await self._until_news(connection, news)
+            await news.wait()
 
-    async def _until_news(self, connection: Connection, news: asyncio.Event) -> None:
-        deadline_ns = self._link.deadline(connection)
-        left_s = None if deadline_ns is None else (deadline_ns - time.monotonic_ns()) / 1e9
-        try:
-            async with asyncio.timeout(left_s):
-                await news.wait()
-        except TimeoutError:
+    async def _watch(self, connection: Connection) -> None:
+        """Give the connection up when nothing comes back in time, also while a write waits for whoever reads nothing."""
+        while True:
             deadline_ns = self._link.deadline(connection)
-            if deadline_ns is not None and deadline_ns <= time.monotonic_ns():
+            left_s = _LOOK_S if deadline_ns is None else (deadline_ns - time.monotonic_ns()) / 1e9
+            if left_s <= 0:
                 msg = "the hub answers nothing in time"
-                raise _HubSilentError(msg) from None
+                raise _HubSilentError(msg)
+            await asyncio.sleep(min(left_s, _LOOK_S))
 
     async def _probe(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
         """Ask for the hub's time on the alarm connection: often at first, so that drift is told soon, then now and then."""
