@@ -80,6 +80,7 @@ class Vitals:
             pages = int((self._proc / "self/statm").read_text(encoding="ascii").split()[1])
             found["agent_memory_bytes"] = pages * _PAGE_BYTES
         with suppress(OSError):
+            # Answered from memory, also on a disk that hangs: the spool's open files keep the way to the folder there.
             found["disk_percent"] = round(disk_percent(os.statvfs(self._state_dir)), 1)
         with suppress(OSError, ValueError):
             found["machine_uptime_s"] = int(float((self._proc / "uptime").read_text(encoding="ascii").split()[0]))

@@ -54,7 +54,7 @@ class Renewal:
         """Renew, for ever."""
         while True:
             try:
-                identity = load_identity(self._state_dir)
+                identity = await asyncio.to_thread(load_identity, self._state_dir)
                 begin, end = identity.life()
             except (IdentityError, ValueError, OSError) as error:
                 self._failed(str(error), timedelta())

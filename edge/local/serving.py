@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edge.identity.store import load_identity, page_files
+from edge.identity.store import IdentityError, load_identity, page_files
 from edge.local.http import HttpServer
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Serving:
         self._page = page
         self._server: HttpServer | None = None
         self._taken_ns = 0
+        self._host = ""  # the first name of the certificate
 
     @property
     def url(self) -> str:
@@ -40,14 +41,14 @@ class Serving:
             host = self._settings.address[0]
             scheme = "http"
         else:
-            host = load_identity(self._state_dir).page_names()[0]
+            host = self._host
             scheme = "https"
         shown = f"[{host}]" if ":" in host else host
         return f"{scheme}://{shown}:{server.port}"
 
     async def run(self) -> None:
         """Serve; without a certificate say what to do, and look for one now and then."""
-        while self._settings.tls and not self._load():
+        while self._settings.tls and not await self._load():
             _log.error(
                 "local-page-without-certificate",
                 what_to_do="at the hub: wardlink hub gateway add NAME --address HOST; then wardlink edge enrol with that token",
@@ -64,15 +65,19 @@ class Serving:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if self._settings.tls:
-                self._load()
+                await self._load()
 
-    def _load(self) -> bool:
+    async def _load(self) -> bool:
         """Take certificate and key if they are new; whether there are any. Connections that are open stay as they are."""
-        certificate, key = page_files(self._state_dir)
         try:
-            changed_ns = certificate.stat().st_mtime_ns
-        except FileNotFoundError:
+            found = await asyncio.to_thread(_found, self._state_dir, self._taken_ns)
+        except (IdentityError, OSError) as error:
+            _log.warning("local-page-certificate-not-read", error=str(error))
+            return self._taken_ns != 0
+        if found is None:
             return False
+        certificate, key, changed_ns, host = found
+        # What has just been read once more beside the loop: a context that serves is not for a second thread.
         if changed_ns != self._taken_ns:
             if self._context is None:
                 self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -83,5 +88,16 @@ class Serving:
                 # between the writes of an enrolment key and certificate do not fit; the next look finds both
                 _log.warning("local-page-certificate-not-taken", error=str(error))
                 return self._taken_ns != 0
-            self._taken_ns = changed_ns
+            self._taken_ns, self._host = changed_ns, host
         return True
+
+
+def _found(state_dir: Path, taken_ns: int) -> tuple[Path, Path, int, str] | None:
+    """Certificate, key, when they were written, and the first name in them, "" for those that are taken; None without any. Blocking."""
+    certificate, key = page_files(state_dir)
+    try:
+        changed_ns = certificate.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    names = [] if changed_ns == taken_ns else load_identity(state_dir).page_names()
+    return certificate, key, changed_ns, next(iter(names), "")

@@ -87,12 +87,8 @@ class Updater:
         return True
 
     def offered(self, offer: Offer) -> None:
-        """The hub wants one: it is answered when it is known what became of it, at once when it is known already."""
-        answer = self._folder.state().answer
-        if answer is not None and answer.request == offer.request:
-            if self._tell is not None:
-                self._tell(answer)
-        elif self._offered is None or self._offered.request != offer.request:
+        """The hub wants one: `run` answers when it is known what became of it, at its next look when it is known already."""
+        if self._offered is None or self._offered.request != offer.request:
             self._offered = offer
             self._news.set()
 
@@ -132,21 +128,33 @@ class Updater:
             self._offered = None
 
     async def _next(self) -> Offer:
+        """What is to be taken next. The disk is looked at beside the loop, and not again before it has answered."""
         while True:
-            inbox = self._folder.path / INBOX
-            found = min(inbox.glob(f"*{ENDING}"), default=None)
+            found = await asyncio.to_thread(self._in_inbox)
             if found is not None:
-                offer = Offer(found.stem, FileSource(found), path=found)
-                if (answer := self._folder.state().answer) is None or answer.request != offer.request:
+                return found
+            offer = self._offered
+            if offer is not None:
+                answer = (await asyncio.to_thread(self._folder.state)).answer
+                if answer is None or answer.request != offer.request:
                     return offer
-                _drop(offer)  # a kill came between its end and this
+                self._done(offer)
+                self._say(answer)
                 continue
-            if self._offered is not None:
-                return self._offered
             self._news.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await self._news.wait()
+
+    def _in_inbox(self) -> Offer | None:
+        """A person's release that is not answered yet. Blocking."""
+        for found in sorted((self._folder.path / INBOX).glob(f"*{ENDING}")):
+            offer = Offer(found.stem, FileSource(found), path=found)
+            answer = self._folder.state().answer
+            if answer is None or answer.request != offer.request:
+                return offer
+            _drop(offer)  # a kill came between its end and this
+        return None
 
     async def _take(self, offer: Offer, life: "Life", began_s: float) -> bool:
         """Refuse one, or have it tried: then True."""
@@ -170,13 +178,14 @@ class Updater:
             await self._answer(offer, head, REFUSED, str(error) or type(error).__name__)
             return False
         before = await seen(life, began_s)
+        back = await asyncio.to_thread(lambda: self._folder.current)
         trial = Trial(
-            name, head.digest.hex(), head.manifest.version, self._folder.current, self._within_s, offer.request,
+            name, head.digest.hex(), head.manifest.version, back, self._within_s, offer.request,
             up=tuple(sorted(before.up)), failing=tuple(sorted(before.failing)),
         )  # fmt: skip
         state = await asyncio.to_thread(self._folder.state)
         await asyncio.to_thread(self._folder.keep, State(trial, state.answer))
-        _drop(offer)
+        await asyncio.to_thread(_drop, offer)
         _log.info("update-tried", version=trial.version, devices_up=list(trial.up))
         self.again.set()
         return True
@@ -193,7 +202,7 @@ class Updater:
             _log.error("update-refused", version=version, reason=reason)
         state = await asyncio.to_thread(self._folder.state)
         await asyncio.to_thread(self._folder.keep, State(state.trial, answer))
-        _drop(offer)
+        await asyncio.to_thread(_drop, offer)
         self._say(answer)
 
     async def _stands(

@@ -162,7 +162,7 @@ class Uplink:
             back.clear()
             try:
                 channel, ready = ready, None
-                ready = await self._once(connection, channel or self._fresh(connection), patience_s)
+                ready = await self._once(connection, channel or await self._fresh(connection), patience_s)
                 if ready is not None:
                     continue
             except grpc.aio.AioRpcError as error:
@@ -183,7 +183,7 @@ class Uplink:
             if time.monotonic() - began_s > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             # One that says hello and then nothing would say hello again: the next address is asked.
-            if route.fell(was_greeted=greeted.is_set() and not silent, unknown=unknown):
+            if await route.fell(was_greeted=greeted.is_set() and not silent, unknown=unknown):
                 this_pause_s = pause_s * random.uniform(0.5, 1.0)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 if greeted.is_set():
@@ -196,9 +196,9 @@ class Uplink:
                 ):  # no pause is kept when the hub has answered the other connection meanwhile
                     await asyncio.wait_for(back.wait(), this_pause_s)
 
-    def _fresh(self, connection: Connection) -> grpc.aio.Channel:
+    async def _fresh(self, connection: Connection) -> grpc.aio.Channel:
         self._to_move[connection].clear()
-        return self._routes[connection].open()
+        return await self._routes[connection].open()
 
     async def _once(
         self, connection: Connection, channel: grpc.aio.Channel, patience_s: float
@@ -247,7 +247,7 @@ class Uplink:
             home = not wish.is_set()
             wish.clear()
             try:
-                channel = route.open(home=home)
+                channel = await route.open(home=home)
             except IdentityError as error:
                 _log.error("uplink-not-moved", connection=connection.name.lower(), reason=str(error))
                 route.stays()

@@ -1,13 +1,13 @@
 """When this spool closed the batches that a hub names in its hello: what tells a spool that went back in time and has passed the hub since.
 
-Asked beside the event loop, one question at a time. A disk that does not answer holds up no alarm: the batch is then not compared.
+A disk that does not answer holds up no alarm: the batch is then not compared.
 """
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
 
+from edge.beside import Beside
 from protocols.link import Connection, Lane
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Made:
 
     def __init__(self, connection: Connection, spool: "Spool") -> None:
         self._connection, self._spool = connection, spool
-        self._asking: asyncio.Task[dict[tuple[Lane, int], int]] | None = None
+        self._disk = Beside()
 
     async def at(self, hello: "HubHello") -> "Mapping[tuple[Lane, int], int]":
         """Of the batches that it names, by lane and n, when they were closed (ns); without those that the spool has not (any more)."""
@@ -34,12 +34,7 @@ class Made:
         if not wanted:
             return {}
         try:
-            async with asyncio.timeout(ANSWERS_S):
-                if self._asking is not None and not self._asking.done():
-                    await asyncio.wait((self._asking,))
-                self._asking = asyncio.create_task(asyncio.to_thread(self._look, wanted))
-                self._asking.add_done_callback(_done)
-                return await asyncio.shield(self._asking)
+            return await self._disk.ask(lambda: self._look(wanted), ANSWERS_S)
         except OSError as error:  # a TimeoutError is one
             _log.warning(
                 "newest-batch-not-compared",
@@ -52,9 +47,3 @@ class Made:
     def _look(self, wanted: "Mapping[Lane, int]") -> dict[tuple[Lane, int], int]:
         closed = {(lane, n): self._spool.closed_ns(lane, n) for lane, n in wanted.items()}
         return {place: at_ns for place, at_ns in closed.items() if at_ns is not None}
-
-
-def _done(asked: "asyncio.Task[dict[tuple[Lane, int], int]]") -> None:
-    """Nobody may be waiting for it any more."""
-    if not asked.cancelled():
-        asked.exception()

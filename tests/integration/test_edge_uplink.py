@@ -28,7 +28,7 @@ from protocols.record import AlarmCondition, Evidence, Gap, WaveformGroup
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
 from tests.fixtures.sender import Sending, sender
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
-from tests.fixtures.waiting import PATIENCE_S, until
+from tests.fixtures.waiting import PATIENCE_S, longest_turn_s, until
 
 pytestmark = pytest.mark.integration
 SMALL = Limits(total_bytes=6 * 65536, segment_bytes=65536, alarm_segment_bytes=32768)
@@ -306,6 +306,52 @@ async def test_a_hub_that_accepts_and_answers_nothing_is_given_up_and_found_agai
             await until(lambda: len(store.arrived) == 2, 20)
         await proxy.stop()
     assert not store.stored_twice
+
+
+async def test_a_gateway_whose_disk_hangs_connects_again_with_what_it_read_of_its_identity_before(tmp_path: Path):
+    store, authority = Store(), Authority()
+    papers = authority.gateway()
+    hangs, asked = threading.Event(), list[int]()
+
+    def read() -> ClientPapers:
+        asked.append(len(asked))
+        if len(asked) > len(Connection):
+            hangs.wait()
+        return ClientPapers(papers.key, papers.certificate, authority.pem)
+
+    try:
+        async with hub_peer(store, authority) as hub:
+            async with sender(tmp_path, lambda: Route(lambda: [f"127.0.0.1:{hub.port}"], read)) as agent:
+                for _ in range(3):
+                    await agent.append(Lane.ALARM, alarm())
+                    await delivered(agent, store, 5)
+                    await hub.stop()
+                    await hub.start(hub.port)
+            assert len(asked) == 2 * len(Connection), "a thread for each connection, however often it begins anew"
+    finally:
+        hangs.set()
+
+
+async def test_an_agent_with_a_page_of_its_own_goes_on_over_a_disk_that_hangs_below_its_identity(tmp_path: Path):
+    """In the place of each file stands a pipe that nobody writes to: whoever opens it waits."""
+    store, authority = Store(), Authority()
+    state, papers = tmp_path / "state", authority.gateway(days=30)
+    async with hub_peer(store, authority) as hub:
+        enrolled = replace(authority.identity(f"127.0.0.1:{hub.port}"), key_pem=papers.key)
+        page = authority.page_of(papers)
+        save_identity(state, replace(enrolled, certificate_pem=papers.certificate, server_certificate_pem=page))
+        settings = load_settings(write_config(tmp_path, '[local_page]\nlisten = "127.0.0.1:0"'))
+        stop = asyncio.Event()
+        running = asyncio.create_task(Agent(settings).run(stop))
+        try:
+            await until(lambda: any("https://localhost:" in str(record) for record in store.records(Lane.EVENT)))
+            for file in list((state / "identity").iterdir()):
+                file.unlink()
+                os.mkfifo(file)
+            assert await longest_turn_s(3.0) < 0.5
+        finally:
+            stop.set()
+            await running
 
 
 @pytest.mark.parametrize("connection", list(Connection))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,11 @@ from protocols.link import VERSION, UpdateChunkReceived, UpdateOffered
 from protocols.release import ReleaseError
 from protocols.uplink_pb2 import GatewayMessage
 from tests.fixtures.releases import Releases, small_wheel
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import longest_turn_s, until
 from wardlink.release.building import head_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 STRANGER = 54321  # a user and a group of nobody here
 PUT = """
@@ -238,6 +239,42 @@ async def test_a_release_that_is_well_is_not_ended_by_the_kernel_because_the_dis
     await until(lambda: bool(told))
     assert [one.outcome for one in told] == ["applied"]
     assert not updater.again.is_set()
+    running.cancel()
+
+
+async def test_a_disk_that_hangs_under_the_inbox_or_the_answer_holds_up_nothing_else(
+    folder: Folder, releases: Releases, monkeypatch: pytest.MonkeyPatch
+):
+    """The inbox by a listing that does not come back, the answer by a pipe in its place, which nobody writes to."""
+    looks, comes_back, glob = list[Path](), threading.Event(), Path.glob
+
+    def hangs(path: Path, pattern: str) -> "Iterator[Path]":
+        if path.name == "inbox":
+            looks.append(path)
+            comes_back.wait()
+        return glob(path, pattern)
+
+    told: list[Answer] = []
+    updater = updater_of(folder, releases)
+    monkeypatch.setattr(Path, "glob", hangs)
+    running = asyncio.create_task(updater.run(LIFE, [], told.append))
+    try:
+        await until(lambda: bool(looks), 5)
+        assert await longest_turn_s(2.5) < 0.5  # two looks' time
+        assert len(looks) == 1, "nobody looks a second time before the first has come back"
+    finally:
+        comes_back.set()
+    await until(lambda: len(looks) > 1)
+    answer = folder.path / "state.json"
+    answer.unlink(missing_ok=True)
+    os.mkfifo(answer)
+    try:
+        updater.offered(Offer("hub-1-" + "d" * 64, FileSource(folder.path / "none"), "d" * 64))
+        assert await longest_turn_s(1.5) < 0.5
+    finally:
+        await asyncio.to_thread(answer.write_text, "{}")  # whoever reads it goes on
+        answer.unlink()
+    await until(lambda: [one.outcome for one in told] == ["refused"])
     running.cancel()
 
 
