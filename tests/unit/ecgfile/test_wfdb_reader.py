@@ -38,6 +38,12 @@ def same_as_the_package(path: Path) -> None:
     assert np.allclose(ours.physical(), physical.p_signal.T, equal_nan=True)
 
 
+def annotations_of_the_package(path: Path, annotator: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return wfdb.rdann(str(path), annotator)
+
+
 def test_excerpts_read_as_the_published_package_reads_them(captures: Path):
     paths = sorted(captures.glob("*.hea"))
     assert paths
@@ -54,9 +60,7 @@ def test_full_records_and_their_annotations_read_as_the_package_reads_them(recor
     for path in paths:
         same_as_the_package(path)
         if path.with_suffix(".atr").exists():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                theirs: Any = wfdb.rdann(str(path.with_suffix("")), "atr")
+            theirs = annotations_of_the_package(path.with_suffix(""), "atr")
             ours = read_annotations(path)
             assert [a.sample for a in ours] == theirs.sample.tolist()
             assert [a.symbol for a in ours] == theirs.symbol
@@ -142,9 +146,7 @@ def test_annotations_that_were_written_are_read_by_the_package_and_by_us(capture
         path = tmp_path / f"r{number}"
         path.with_suffix(".wlk").write_bytes(encode_annotations(annotations))
         assert read_annotations(path, "wlk") == tuple(annotations)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs: Any = wfdb.rdann(str(path), "wlk")
+        theirs = annotations_of_the_package(path, "wlk")
         told = [a for a in annotations if not a.aux.startswith("## ")]  # definitions, which the package keeps to itself
         assert list(zip(theirs.sample.tolist(), theirs.symbol, strict=True)) == [(a.sample, a.symbol) for a in told]
         assert [text.rstrip("\0") for text in theirs.aux_note] == [a.aux for a in told]
