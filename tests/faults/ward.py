@@ -201,14 +201,14 @@ class FaultWard(Installation):
                 self._tick(until_s, "the devices measure nothing that is stored")
         self.until_normal(self.ends())
 
-    def until_normal(self, since: Mapping[str, int]) -> float:
-        """Wait until all that was measured between `since` and now is stored or told as a gap; seconds that it took."""
+    def until_normal(self, since: Mapping[str, int], for_good: frozenset[str] = frozenset()) -> float:
+        """Wait until all that was measured between `since` and now is stored or told as a gap (`for_good`: as `uncovered`); seconds that it took."""
         began_s = time.monotonic()
         marks = {path: (since.get(path, 0), end) for path, end in self.ends().items()}
         while True:
             try:
                 with closing(self.connect()) as connection:
-                    while missing := uncovered(connection, marks):
+                    while missing := uncovered(connection, marks, for_good):
                         stopped = held(connection, overrun=any(self.notes.all.untaken.values()))
                         if stopped and time.monotonic() - began_s > HELD_S:
                             msg = f"{'; '.join(stopped)}; of {marks} still missing: {missing}"

@@ -36,13 +36,20 @@ class Found:
 
 
 def uncovered(
-    connection: "psycopg.Connection[tuple[object, ...]]", marks: Mapping[str, tuple[int, int]]
+    connection: "psycopg.Connection[tuple[object, ...]]",
+    marks: Mapping[str, tuple[int, int]],
+    for_good: frozenset[str] = frozenset(),
 ) -> dict[str, list[tuple[int, int]]]:
-    """By source path, the stretches of `marks` (first number, end exclusive) that are neither stored nor in a gap for good; {} when all are."""
+    """By source path, the stretches of `marks` (first number, end exclusive) that are neither stored nor in a gap for good; {} when all are.
+
+    `for_good`: reasons of gaps that are never filled here, although the gateway cannot know it.
+    """
     found: dict[str, list[tuple[int, int]]] = {}
     for path, (first, end) in marks.items():
         gaps = connection.execute(_GAPS.encode(), (path, first, end)).fetchall()
-        stretches = [(int(str(a)), int(str(b))) for a, b, _, recoverable in gaps if not recoverable]
+        stretches = [
+            (int(str(a)), int(str(b))) for a, b, reason, recoverable in gaps if not recoverable or reason in for_good
+        ]
         stretches += [(a, b) for a, b in spans(connection, path) if b > first and a < end]
         at = first
         for a, b in [*sorted(stretches), (end, end)]:

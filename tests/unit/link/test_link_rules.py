@@ -367,7 +367,7 @@ def test_a_hub_that_does_not_answer_is_given_up():
     sender = sender_with(event=2)
     assert sender.deadline(DATA) is None
     sender.connected(DATA, 7 * S)
-    assert sender.deadline(DATA) == 12 * S
+    assert sender.deadline(DATA) == 13 * S
     say_hello(sender)
     assert sender.deadline(DATA) is None
     sender.sent(DATA, SendBatch(Lane.EVENT, 2), 100, 20 * S)
