@@ -53,7 +53,7 @@ def rows(results: Sequence[Result]) -> list[tuple[str, str, str, str, str, str, 
             bad = sum(bool(result.wrong) for result in ran)
             found.append((
                 fault.what, phase, str(len(ran)), f"{words} of {sent:,}", f"{median(times):.1f} / {max(times):.1f} s",
-                f"{sum(result.alarms for result in ran)}, {max(result.alarm_s for result in ran):.1f} s",
+                f"{n}, {max(result.alarm_s for result in ran):.1f} s" if (n := sum(result.alarms for result in ran)) else "not asked",
                 f"WRONG {bad} times" if bad else "whole",
             ))  # fmt: skip
     beside = [result for result in results if result.fault == LOAD]
