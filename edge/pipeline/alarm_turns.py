@@ -16,6 +16,7 @@ AT_ONCE, PER_S = 64, 10.0
 MOST = 50  # changes that the hub stores in a transaction
 # A hub that holds the gateway to 50 changes a second reads an alarm behind such a batch 0.4 s later.
 MOST_YIELDING = 20
+DEVICES = 4096
 
 
 class AlarmTurns:
@@ -39,5 +40,7 @@ class AlarmTurns:
     def _yields(self, device: str, now_s: float) -> bool:
         bucket = self._told.get(device)
         if bucket is None:
+            if len(self._told) >= DEVICES:  # strangers may choose their names; whoever is forgotten begins anew
+                del self._told[next(iter(self._told))]
             bucket = self._told[device] = Bucket(PER_S, AT_ONCE / PER_S)
         return not bucket.take(1, now_s)
