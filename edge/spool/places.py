@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from edge.spool.ends import furthest
 from edge.spool.frame import Damage, Found
 from edge.spool.index import AlarmRow, ArrivalRow, Entry, Index, IndexRefusedError, SourceEnd
 from edge.spool.log import SegmentLog
@@ -136,7 +137,7 @@ class Places:
     def learn(self, ends: Mapping[str, SourceEnd], arrivals: Sequence[ArrivalRow]) -> None:
         """These sources end there at least, and these packages came, whatever the index says."""
         known, before = self.source_ends(), {(a.lane, a.device, a.identity) for a in self.index.arrivals()}
-        further = {s: e for s, e in ends.items() if s not in known or e.end_sample > known[s].end_sample}
+        further = {source: end for source, end in furthest(known, ends).items() if known.get(source) != end}
         more = [a for a in arrivals if (a.lane, a.device, a.identity) not in before]
         with self._lock:
             self._behind.sources.update(further)

@@ -583,9 +583,8 @@ class Store:
             far = abs(entry.closed_ns - entries[0].closed_ns) > _NEIGHBOURHOOD_NS
             if len(batches) >= _NEIGHBOURS and (far or not wanted):
                 break
-            with suppress(
-                FrameError
-            ):  # a neighbour that is damaged as well says nothing; it gets a hole of its own when it is read
+            # A neighbour that is damaged as well says nothing; it gets a hole of its own when it is read.
+            with suppress(FrameError):
                 payload = self._payload(entry)
                 if payload is not None:
                     batches.append(records_of(payload))

@@ -191,9 +191,8 @@ class Uplink:
                     await asyncio.sleep(this_pause_s)
                     continue
                 patience_s = min(2 * patience_s, _LONGEST_CONNECT_S)
-                with suppress(
-                    TimeoutError
-                ):  # no pause is kept when the hub has answered the other connection meanwhile
+                # No pause is kept when the hub has answered the other connection meanwhile.
+                with suppress(TimeoutError):
                     await asyncio.wait_for(back.wait(), this_pause_s)
 
     async def _fresh(self, connection: Connection) -> grpc.aio.Channel:

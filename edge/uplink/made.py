@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge.spool import Spool
     from protocols.uplink_pb2 import HubHello
 
-ANSWERS_S = 1.0  # of the 5 s that a hello may take
+ANSWERS_S = 1.0  # of the 6 s that a hello may take
 
 _log = structlog.get_logger()
 

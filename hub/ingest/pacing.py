@@ -85,9 +85,8 @@ class Paces:
             self._hold(identity, held, wait_s)
         try:
             await asyncio.sleep(wait_s)
-        except (
-            asyncio.CancelledError
-        ):  # the stream has ended: its gateway sends the same again, and is not to pay for it twice
+        except asyncio.CancelledError:
+            # The stream has ended: its gateway sends the same again, and is not to pay for it twice.
             held.records.give_back(records - owed[0])
             held.size.give_back(size - owed[1])
             raise

@@ -56,7 +56,7 @@ async def placement_applied(database: "Database", identity: "GatewayIdentity", a
         "codes": [one.code for one in refused],
         "reasons": [one.reason if _WORD.fullmatch(one.reason) else _UNNAMED for one in refused],
     }
-    async with database.transaction() as connection:
+    async with database.transaction(of=identity.history) as connection:
         await connection.execute(_QUERIES["limits_all_watched"], values)
         if refused:
             await connection.execute(_QUERIES["limits_refused"], values)

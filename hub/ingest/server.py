@@ -194,9 +194,8 @@ class IngestServer:
         host, port = self._parts.uplink_listen
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((method_handlers(self._door), renewal_handlers(self._renewal)))
-        newer = cast(
-            "Callable[[], grpc.ServerCertificateConfiguration]", self._certificates.newer
-        )  # or None: types-grpcio
+        # It may give None, which types-grpcio does not know.
+        newer = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._certificates.newer)
         credentials = grpc.dynamic_ssl_server_credentials(
             self._certificates.configuration, newer, require_client_authentication=True
         )

@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 
 from edge.identity import Identity, save_identity
+from hub.core.db import Database
+from hub.core.history import OtherHistoryError
+from hub.ingest.identity import GatewayIdentity
+from hub.ingest.placement import placement_applied
 from protocols.link import Connection, Lane
 from protocols.nomenclature import HEART_RATE, SPO2
 from protocols.uplink_pb2 import GatewayMessage, Hello, PlacementApplied, RefusedLimit
@@ -99,3 +103,11 @@ async def test_what_gateways_of_other_versions_answer_is_taken_as_far_as_it_is_k
         await becomes(None)
         assert hub.rows("select count(*) from limit_refusal") == [(0,)]
         stream.cancel()
+
+
+async def test_what_was_learnt_from_another_history_of_the_database_names_no_gateway(hub: RunningHub):
+    """Its id may be another gateway's by now, whose refusals these would replace."""
+    async with Database(hub.database.url_for("wardlink_ingest"), "test") as database:
+        before = GatewayIdentity(1, "default", 1, "gateway-1", b"", history=database.history.number - 1)
+        with pytest.raises(OtherHistoryError):
+            await placement_applied(database, before, PlacementApplied(version=1))
