@@ -15,6 +15,7 @@ from tests.figures import (
     memory,
     query,
     spool,
+    vitals,
     wall,
     waveform_codec,
 )
@@ -23,6 +24,9 @@ from tests.figures.entry import Figure
 FIGURES: tuple[Figure, ...] = (
     *heart.FIGURES,
     *lethal.FIGURES,
+    *fibrillation.FIGURES,
+    *meter.FIGURES,
+    *vitals.FIGURES,
     *cost.FIGURES,
     *waveform_codec.FIGURES,
     *clock.FIGURES,

@@ -3,11 +3,12 @@
 `WARDLINK_LONG=1` adds the records whose runs are all found, and leads into fibrillation of other lengths.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.figures import heart, lethal
+from tests.figures import heart, lethal, vitals
 from tests.figures.catalogue import FIGURES, chosen
 from tests.fixtures.long_form import LONG
 
@@ -109,3 +110,14 @@ def test_an_unknown_figure_is_named():
 def test_a_figure_is_chosen_by_group_id_or_entry():
     assert [f.id for f in chosen("vf-sp,screen-cost")] == ["vf", "screen-cost"]
     assert {f.id for f in chosen("signal")} >= {"screen-cost"}
+
+
+@pytest.mark.figure
+@pytest.mark.recordings("bidmc")
+def test_pulses_and_breaths_of_a_patient_keep_their_gates(recordings: Path):
+    bed = vitals.load(recordings, "bidmc_16")
+    pulses, (breaths, _) = vitals.pulses_of(bed), vitals.breaths_of(replace(bed, waves={"RESP": bed.waves["RESP"]}))
+    assert pulses.mean <= 1.5
+    assert breaths.mean <= 2.5
+    assert pulses.told > 0.9 * pulses.possible
+    assert breaths.told > 0.8 * breaths.possible
