@@ -57,6 +57,13 @@ SPO2 = "MDC_PULS_OXIM_SAT_O2"
 PULSE_RATE = "MDC_PULS_OXIM_PULS_RATE"
 PULSE_RATE_CUFF = "MDC_PULS_RATE_NON_INV"
 PLETH = "MDC_PULS_OXIM_PLETH"
+RESPIRATION_RATE = "MDC_TTHOR_RESP_RATE"
+NONINV_SYS, NONINV_DIA, NONINV_MEAN = (f"MDC_PRESS_BLD_NONINV_{part}" for part in ("SYS", "DIA", "MEAN"))
+ART_SYS, ART_DIA, ART_MEAN = (f"MDC_PRESS_BLD_ART_{part}" for part in ("SYS", "DIA", "MEAN"))
+BODY_TEMPERATURE = "MDC_TEMP_BODY"
+GLUCOSE = "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD"
+POTASSIUM = "WDL_CONC_K_BLOOD"  # 11073-10101 has the potassium of a dialysate
+QTC = "MDC_ECG_TIME_PD_QTc"
 RR_INTERVAL = "MDC_ECG_TIME_PD_RR_GL"
 BATTERY_CHARGE = "MDC_ATTR_VAL_BATT_CHARGE"
 # What a resting sensor feels is positive on the axis that points up. Along its own axes, or along those of the body that wears it.
@@ -169,15 +176,11 @@ def _terms() -> "Iterable[Term]":
     yield Term(PULSE_RATE_CUFF, metric, "Pulse rate (cuff)", "脉率·袖带", 149546, "8867-4", "/min", (0, 350), "PR")
     yield Term(SPO2, metric, "Oxygen saturation", "血氧饱和度", 150456, "59408-5", "%", (0, 100), "SpO₂")
     yield Term(PLETH, metric, "Plethysmogram", "容积脉搏波", 150452, None, "1", None, "Pleth")
-    yield Term("MDC_TTHOR_RESP_RATE", metric, "Respiration rate", "呼吸率", 151578, "76270-8", "/min", (0, 150), "RR")
+    yield Term(RESPIRATION_RATE, metric, "Respiration rate", "呼吸率", 151578, "76270-8", "/min", (0, 150), "RR")
+    yield Term(NONINV_SYS, metric, "Systolic pressure", "收缩压", 150021, "8480-6", "mm[Hg]", (20, 300), "SYS")
+    yield Term(NONINV_DIA, metric, "Diastolic pressure", "舒张压", 150022, "8462-4", "mm[Hg]", (10, 250), "DIA")
     yield Term(
-        "MDC_PRESS_BLD_NONINV_SYS", metric, "Systolic pressure", "收缩压", 150021, "8480-6", "mm[Hg]", (20, 300), "SYS"
-    )
-    yield Term(
-        "MDC_PRESS_BLD_NONINV_DIA", metric, "Diastolic pressure", "舒张压", 150022, "8462-4", "mm[Hg]", (10, 250), "DIA"
-    )
-    yield Term(
-        "MDC_PRESS_BLD_NONINV_MEAN",
+        NONINV_MEAN,
         metric,
         "Mean pressure",
         "平均压",
@@ -187,10 +190,9 @@ def _terms() -> "Iterable[Term]":
         (10, 280),
         "MAP",
     )
-    yield Term("MDC_TEMP_BODY", metric, "Body temperature", "体温", 150364, "8310-5", "Cel", (15, 45), "T")
-    yield Term("MDC_TEMP_SKIN", metric, "Skin temperature", "皮肤温度", 150388, None, "Cel", (0, 50), "Tskin")
+    yield from _body_terms()
     yield Term(
-        "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD",
+        GLUCOSE,
         metric,
         "Glucose (capillary blood)",
         "血糖·毛细血管",
@@ -252,6 +254,20 @@ def _terms() -> "Iterable[Term]":
     yield from _pace_terms()
 
 
+def _body_terms() -> "Iterable[Term]":
+    """Of an arterial line; what else is measured of the body and its blood."""
+    metric = TermKind.METRIC
+    for code, shown, zh, number, loinc, plausible, short in (
+        (ART_SYS, "Arterial systolic pressure", "动脉收缩压", 150033, "76215-3", (0, 350), "ABPs"),
+        (ART_DIA, "Arterial diastolic pressure", "动脉舒张压", 150034, "76213-8", (0, 300), "ABPd"),
+        (ART_MEAN, "Arterial mean pressure", "动脉平均压", 150035, "76214-6", (0, 320), "ABPm"),
+    ):
+        yield Term(code, metric, shown, zh, number, loinc, "mm[Hg]", plausible, short)
+    yield Term(BODY_TEMPERATURE, metric, "Body temperature", "体温", 150364, "8310-5", "Cel", (15, 45), "T")
+    yield Term("MDC_TEMP_SKIN", metric, "Skin temperature", "皮肤温度", 150388, None, "Cel", (0, 50), "Tskin")
+    yield Term(POTASSIUM, metric, "Potassium (blood)", "血钾", None, "6298-4", "mmol/L", (0.5, 15), "K⁺")
+
+
 def _gateway_terms() -> "Iterable[Term]":
     event = TermKind.EVENT
     yield Term(EVT_GATEWAY_SHORT, event, "The gateway runs short of processor time or memory", "网关处理器或内存不足")
@@ -270,11 +286,11 @@ def _pace_terms() -> "Iterable[Term]":
 _CATEGORIES: "Mapping[AlarmCategory, frozenset[str]]" = {
     AlarmCategory.CARDIAC: frozenset({
         V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, HEART_RATE, PULSE_RATE, RR_INTERVAL,
-        "MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_DIA", "MDC_PRESS_BLD_NONINV_MEAN",
+        PULSE_RATE_CUFF, NONINV_SYS, NONINV_DIA, NONINV_MEAN, ART_SYS, ART_DIA, ART_MEAN,
     }),
-    AlarmCategory.VENTILATION: frozenset({"MDC_TTHOR_RESP_RATE"}),
+    AlarmCategory.VENTILATION: frozenset({RESPIRATION_RATE}),
     AlarmCategory.OXYGEN: frozenset({SPO2}),
-    AlarmCategory.TEMPERATURE: frozenset({"MDC_TEMP_BODY", "MDC_TEMP_SKIN"}),
+    AlarmCategory.TEMPERATURE: frozenset({BODY_TEMPERATURE, "MDC_TEMP_SKIN"}),
     AlarmCategory.EQUIPMENT: frozenset({LEADS_OFF, SIGNAL_LOW, ECG_NOISE, SATURATED, LINK_LOST, FLOOD}),
 }  # fmt: skip
 

@@ -52,6 +52,9 @@ PLACEMENT_LIMITS_REFUSED = Counter(
     "edge_placement_limits_refused", "Limits of the hub that no value can be held against", ["device"]
 )
 PLACEMENT_GROUPS_REFUSED = Counter("edge_placement_groups_refused", "Age groups of the hub that are none", ["device"])
+PLACEMENT_TABLES_REFUSED = Counter(
+    "edge_placement_tables_refused", "Tables of critical-value items of the hub with a row that cannot be gone by"
+)
 DEVICE_COMMANDS = Counter("edge_device_commands", "Commands to devices, by what became of them", ["outcome"])
 UPLINK_IGNORED = Counter(
     "edge_uplink_ignored", "Messages of a kind that this version does not know, as a later hub may send", ["connection"]

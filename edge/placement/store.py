@@ -7,12 +7,15 @@ import structlog
 from google.protobuf.message import DecodeError as ProtobufError
 
 from edge.durable import Kept
-from edge.health.metrics import PLACEMENT_GROUPS_REFUSED, PLACEMENT_LIMITS_REFUSED
+from edge.health.metrics import PLACEMENT_GROUPS_REFUSED, PLACEMENT_LIMITS_REFUSED, PLACEMENT_TABLES_REFUSED
+from models.screening.critical_check import Problem, table_of
+from models.screening.critical_items import Table
+from models.screening.critical_table import SHIPPED
 from models.screening.placement import AgeGroup, Limit, Placement
 from protocols.link import MAX_REFUSED_LIMITS, LimitRefusal
 from protocols.nomenclature import TERMS, TermKind
+from protocols.uplink_pb2 import CriticalTable, PlacedBed, PlacementApplied, RefusedLimit
 from protocols.uplink_pb2 import Limit as LimitMessage
-from protocols.uplink_pb2 import PlacedBed, PlacementApplied, RefusedLimit
 from protocols.uplink_pb2 import Placement as PlacementMessage
 
 _SHOWN = 64  # characters of a refused word, in the log and to the hub
@@ -30,6 +33,8 @@ class PlacementStore:
         said = "nothing: the hub sends it again on connecting"
         found = self._kept.read(PlacementMessage.FromString, "placement-damaged", said, refused=ProtobufError)
         self.current = found or PlacementMessage()
+        self.table, self._refused = SHIPPED, tuple[Problem, ...]()
+        self._take_table(self.current)
 
     async def save(self, placement: PlacementMessage, *, first: bool) -> bool:
         """Go by a placement, and keep it; whether it was taken. `first` of its connection is the truth, a later one has to be newer.
@@ -39,6 +44,10 @@ class PlacementStore:
         if not first and placement.version <= self.current.version:
             _log.warning("placement-not-newer", version=placement.version)
             return False
+        before = self.current
+        if not self._take_table(placement) and before.HasField("table"):
+            placement = PlacementMessage.FromString(placement.SerializeToString())
+            placement.table.CopyFrom(before.table)  # what is gone by, also behind a restart
         self.current, self.is_durable = placement, False
         self.is_durable = await self._kept.write(placement.SerializeToString(deterministic=True))
         return True
@@ -51,17 +60,48 @@ class PlacementStore:
             for limit in bed.limits
             if (wrong := _what_is_wrong(limit)) is not None
         ]
-        return PlacementApplied(version=self.current.version, refused=refused[:MAX_REFUSED_LIMITS])
+        applied = PlacementApplied(version=self.current.version, refused=refused[:MAX_REFUSED_LIMITS])
+        applied.table_version = self.table.version
+        if self._refused:
+            first = self._refused[0]
+            applied.table_refused = first.why
+            applied.table_refused_item = f"{first.item} {first.column}".strip()[:_PLACE]
+        return applied
 
     def of(self, device: str) -> Placement:
         """What screening is told about a device; the defaults when it is at no bed."""
         for bed in self.current.beds:
             if device in bed.devices:
-                return _screening(device, bed, self.current.version)
-        return Placement()
+                return _screening(device, bed, self.current.version, self.table)
+        return Placement(table=self.table)
+
+    def _take_table(self, placement: PlacementMessage) -> bool:
+        """Go by the placement's critical-value items, or by those that ship where it has none; one wrong row, and by those before."""
+        if not placement.HasField("table"):
+            self.table, self._refused = SHIPPED, ()
+            return True
+        table, self._refused = _table(placement.table)
+        if not self._refused:
+            self.table = table
+            return True
+        PLACEMENT_TABLES_REFUSED.inc()
+        _log.error(
+            "critical-table-refused",
+            table=table.version,
+            reason=str(self._refused[0]),
+            problems=len(self._refused),
+            goes_by=self.table.version,
+            what_to_do="mend the row at the hub and put the new version in force",
+        )
+        return False
 
 
-def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
+def _table(message: CriticalTable) -> tuple[Table, tuple[Problem, ...]]:
+    rows = [{field.name: value for field, value in row.ListFields()} for row in message.items]
+    return table_of(message.version, rows)
+
+
+def _screening(device: str, bed: PlacedBed, version: int, table: Table) -> Placement:
     age_group = _age_group(device, bed.age_group, version)
     limits: list[Limit] = []
     for limit in bed.limits:
@@ -79,10 +119,7 @@ def _screening(device: str, bed: PlacedBed, version: int) -> Placement:
             continue
         low, high = (limit.low if limit.HasField("low") else None), (limit.high if limit.HasField("high") else None)
         limits.append(Limit(limit.code, low, high))
-    # A limit that is set for one measurement does not end the watch over another.
-    named = {limit.code for limit in limits}
-    limits += [limit for limit in Placement().limits if limit.code not in named]
-    return Placement(age_group, bed.paced, tuple(limits), version)
+    return Placement(age_group, bed.paced, tuple(limits), version, table)
 
 
 def _age_group(device: str, word: str, version: int) -> AgeGroup:

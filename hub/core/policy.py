@@ -73,6 +73,9 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "patient.read": _BEDSIDE,
         "patient.admit": frozenset({Role.NURSE, Role.DOCTOR}),
         "limit.change": frozenset({Role.NURSE, Role.DOCTOR, Role.OPERATOR}),
+        "critical.read": _SEES_WARD,
+        "critical.change": frozenset({Role.NURSE, Role.DOCTOR, Role.ENGINEER}),
+        "critical.activate": frozenset({Role.DOCTOR, Role.ENGINEER}),
     }
 )
 

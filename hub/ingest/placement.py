@@ -4,24 +4,25 @@ And what it answers: which of the limits it does not watch.
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
 from hub.core.sql import load_queries
+from hub.placement.domain import age_group
 from protocols.link import MAX_REFUSED_LIMITS
-from protocols.uplink_pb2 import Limit, PlacedBed, Placement, PlacementApplied
+from protocols.uplink_pb2 import CriticalItem, CriticalTable, Limit, PlacedBed, Placement, PlacementApplied
 
 if TYPE_CHECKING:
-    from hub.core.db import Database
+    from hub.core.db import Connection, Database
     from hub.ingest.identity import GatewayIdentity
 
 _QUERIES = load_queries("hub.ingest")
 _WORD = re.compile(r"[a-z][a-z-]{0,31}")
 _UNNAMED = "unnamed"
-_NEONATE_DAYS = 28
-_ADULT_YEARS = 18
+_ITEM = 256  # characters of the row that is refused
+_MOST_VERSION = 2**31 - 1
 
 
 async def placement_of(database: "Database", tenant_id: int, gateway_id: int) -> Placement:
@@ -32,6 +33,7 @@ async def placement_of(database: "Database", tenant_id: int, gateway_id: int) ->
         # The version first: a change in between then sends the same beds twice rather than never.
         version = await (await connection.execute(_QUERIES["placement_version"], values)).fetchone()
         rows = await (await connection.execute(_QUERIES["placed_beds"], values)).fetchall()
+        table = await (await connection.execute(_QUERIES["critical_in_force"], values)).fetchone()
     beds = [
         PlacedBed(
             point_of_care=point_of_care,
@@ -43,13 +45,17 @@ async def placement_of(database: "Database", tenant_id: int, gateway_id: int) ->
         )
         for point_of_care, devices, subject, birth_date, paced, limits in rows
     ]
-    return Placement(version=0 if version is None else int(version[0]), beds=beds)
+    placement = Placement(version=0 if version is None else int(version[0]), beds=beds)
+    if table is not None:
+        items = [CriticalItem(**item) for item in table[1]]
+        placement.table.CopyFrom(CriticalTable(version=table[0], items=items))
+    return placement
 
 
 async def placement_applied(database: "Database", identity: "GatewayIdentity", answer: PlacementApplied) -> None:
     """Keep which limits a gateway does not watch, in place of what it said before; beds and limits that are not there any more count for nothing."""
     refused = [one for one in answer.refused[:MAX_REFUSED_LIMITS] if "\0" not in one.point_of_care + one.code]
-    values = {
+    values: dict[str, object] = {
         "tenant": identity.tenant_id,
         "gateway": identity.gateway_id,
         "points": [one.point_of_care for one in refused],
@@ -60,16 +66,20 @@ async def placement_applied(database: "Database", identity: "GatewayIdentity", a
         await connection.execute(_QUERIES["limits_all_watched"], values)
         if refused:
             await connection.execute(_QUERIES["limits_refused"], values)
+        await _table_applied(connection, values, answer)
     structlog.get_logger().info(
         "placement-applied", gateway_id=identity.gateway_id, version=answer.version, limits_refused=len(refused)
     )
 
 
-def age_group(birth_date: date | None, today: date) -> str:
-    """Say neonate (to 28 days), child (under 18 years) or adult, which is also said where the birth date is unknown."""
-    if birth_date is None:
-        return "adult"
-    if (today - birth_date).days <= _NEONATE_DAYS:
-        return "neonate"
-    years = today.year - birth_date.year - ((today.month, today.day) < (birth_date.month, birth_date.day))
-    return "child" if years < _ADULT_YEARS else "adult"
+async def _table_applied(connection: "Connection", values: dict[str, object], answer: PlacementApplied) -> None:
+    if not answer.HasField("table_version") or answer.table_version > _MOST_VERSION:
+        await connection.execute(_QUERIES["critical_unknown"], values)
+        return
+    word = answer.table_refused
+    applied = {
+        "version": answer.table_version,
+        "refused": word if not word or _WORD.fullmatch(word) else _UNNAMED,
+        "item": "".join(char for char in answer.table_refused_item[:_ITEM] if char.isprintable()),
+    }
+    await connection.execute(_QUERIES["critical_applied"], values | applied)

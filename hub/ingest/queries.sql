@@ -321,6 +321,19 @@ select w.slug || '/' || p.bed, array_agg(d.name order by d.name), x.pseudonym::t
  group by w.slug, p.point_of_care_id, p.bed, x.patient_id
  order by w.slug, p.bed
 
+-- name: critical_in_force
+select version, items from critical_in_force where tenant_id = %(tenant)s and items is not null
+
+-- name: critical_applied
+insert into critical_applied (gateway_id, tenant_id, version, refused, refused_item)
+values (%(gateway)s, %(tenant)s, %(version)s, %(refused)s, %(item)s)
+on conflict (gateway_id) do update set version = excluded.version, refused = excluded.refused, refused_item = excluded.refused_item,
+    applied_at = excluded.applied_at
+
+-- An agent of an earlier version was put back.
+-- name: critical_unknown
+delete from critical_applied where gateway_id = %(gateway)s
+
 -- name: limits_all_watched
 delete from limit_refusal where gateway_id = %(gateway)s
 

@@ -11,10 +11,12 @@ from hub.alarms.store import from_ms
 from hub.core.policy import declares
 from hub.placement.domain import LimitSet
 from hub.placement.present import limits_json, setters
+from models.screening.critical_items import Examination
 from protocols.nomenclature import TERMS
 
 if TYPE_CHECKING:
     from hub.accounts.service import Accounts
+    from hub.critical_values.service import CriticalValues
     from hub.placement.admission import Admissions
     from hub.placement.present import Json
     from hub.placement.service import Placement
@@ -41,7 +43,12 @@ class Change(BaseModel):
 
 
 def add_routes(
-    router: APIRouter, web: "WebKit", admissions: "Admissions", placement: "Placement", accounts: "Accounts"
+    router: APIRouter,
+    web: "WebKit",
+    admissions: "Admissions",
+    placement: "Placement",
+    accounts: "Accounts",
+    critical: "CriticalValues",
 ) -> None:
     """Add the routes."""
     signed_in = Depends(web.signed_in)
@@ -51,7 +58,9 @@ def add_routes(
         stay = await placement.stay(person.principal, key, now - timedelta(seconds=1), now)
         limits = (await placement.limits(person.principal, [key])).get(key, [])
         names = await accounts.names(person.principal, setters(limits))
-        return limits_json(limits, None if stay.patient_id is None else stay.since, names)
+        table = (await critical.in_force(person.principal)).table
+        rows = table.of(Examination.MONITORING, await placement.age_group(person.principal, key))
+        return limits_json(limits, None if stay.patient_id is None else stay.since, names, rows)
 
     @router.get("/api/v1/beds/{key}/limits", response_model=None)
     @declares("ward.read")

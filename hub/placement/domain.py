@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from models.screening.critical_items import AgeGroup
+
 _SEXES: Mapping[str, str] = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
 _MAX_STARS = 3
+_NEONATE_DAYS = 28
+_ADULT_YEARS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +175,13 @@ def age_years(birth_date: date | None, today: date) -> int | None:
 def who(name: str, sex: str, birth_date: date | None, today: date) -> Who:
     """Make what a shared screen shows of a patient."""
     return Who(masked(name), age_years(birth_date, today), _SEXES.get(sex))
+
+
+def age_group(birth_date: date | None, today: date) -> AgeGroup:
+    """Say neonate (to 28 days), child (under 18 years) or adult, which is also said where the birth date is unknown."""
+    if birth_date is None:
+        return AgeGroup.ADULT
+    if (today - birth_date).days <= _NEONATE_DAYS:
+        return AgeGroup.NEONATE
+    years = today.year - birth_date.year - ((today.month, today.day) < (birth_date.month, birth_date.day))
+    return AgeGroup.CHILD if years < _ADULT_YEARS else AgeGroup.ADULT

@@ -7,18 +7,39 @@ import math
 
 from hub.core.errors import InvalidError
 from hub.placement.domain import LimitSet
-from protocols.nomenclature import HEART_RATE, PULSE_RATE, SPO2, TERMS, TermKind
+from protocols.nomenclature import (
+    ART_DIA,
+    ART_MEAN,
+    ART_SYS,
+    BODY_TEMPERATURE,
+    GLUCOSE,
+    HEART_RATE,
+    NONINV_DIA,
+    NONINV_MEAN,
+    NONINV_SYS,
+    POTASSIUM,
+    PULSE_RATE,
+    RESPIRATION_RATE,
+    SPO2,
+    TERMS,
+    TermKind,
+)
 
 # What a nurse sets limits of, in the order of a monitor's menu, with the step of its buttons in the unit of the term.
 ADJUSTABLE: dict[str, float] = {
     HEART_RATE: 5,
     SPO2: 1,
-    "MDC_TTHOR_RESP_RATE": 1,
-    "MDC_PRESS_BLD_NONINV_SYS": 5,
-    "MDC_PRESS_BLD_NONINV_DIA": 5,
-    "MDC_PRESS_BLD_NONINV_MEAN": 5,
+    RESPIRATION_RATE: 1,
+    NONINV_SYS: 5,
+    NONINV_DIA: 5,
+    NONINV_MEAN: 5,
     PULSE_RATE: 5,
-    "MDC_TEMP_BODY": 0.1,
+    BODY_TEMPERATURE: 0.1,
+    ART_SYS: 5,
+    ART_DIA: 5,
+    ART_MEAN: 5,
+    GLUCOSE: 5,
+    POTASSIUM: 0.1,
 }
 _DO = "Give bounds that a patient can have, the lower below the upper."
 

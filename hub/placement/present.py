@@ -8,16 +8,19 @@ from hub.alarms.present import account_of
 from hub.alarms.store import to_us
 from hub.placement.domain import LimitInForce
 from hub.placement.limits import ADJUSTABLE
-from models.screening.placement import Placement
+from models.screening.critical_items import Item
 from protocols.nomenclature import TERMS
 
 Json: TypeAlias = dict[str, object]
-# What a gateway watches by itself where a bed says nothing of a measurement.
-_WATCHED = {limit.code: (limit.low, limit.high) for limit in Placement().limits}
 
 
-def limits_json(limits: Iterable[LimitInForce], since: datetime | None, names: Mapping[int, str]) -> Json:
-    """Everything that limits can be set of: what the bed has, what the patient has, between which bounds."""
+def limits_json(
+    limits: Iterable[LimitInForce], since: datetime | None, names: Mapping[int, str], rows_of_table: Mapping[str, Item]
+) -> Json:
+    """Everything that limits can be set of: what the bed has, what the patient has, between which bounds.
+
+    `rows_of_table`: the critical-value items of the patient's age group, which hold where neither bed nor patient has limits.
+    """
     found = {limit.code: limit for limit in limits}
     rows: list[Json] = []
     for code, step in ADJUSTABLE.items():
@@ -25,7 +28,8 @@ def limits_json(limits: Iterable[LimitInForce], since: datetime | None, names: M
         own = limit if limit is not None and limit.is_own else None
         account = None if own is None or own.set_by is None else account_of(own.set_by)
         bed = (None, None) if limit is None else (limit.bed_low, limit.bed_high) if own else (limit.low, limit.high)
-        low, high = _WATCHED.get(code, bed) if bed == (None, None) else bed
+        row = rows_of_table.get(code)
+        low, high = (row.yellow_low, row.yellow_high) if bed == (None, None) and row is not None else bed
         rows.append(
             {
                 "code": code,

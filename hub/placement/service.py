@@ -23,6 +23,7 @@ from hub.placement.domain import (
     Watched,
     Who,
     Whose,
+    age_group,
     natural,
     who,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from hub.core.principal import Principal
+    from models.screening.critical_items import AgeGroup
 
 _QUERIES = load_queries("hub.placement")
 
@@ -105,6 +107,14 @@ class Placement:
         for point, *limit in rows:
             found.setdefault(point, []).append(LimitInForce(*limit))
         return found
+
+    @policy("ward.read")
+    async def age_group(self, principal: "Principal", point: int) -> "AgeGroup":
+        """By which patient group a bed is screened: of who is there, adult when nobody is or no birth date is known."""
+        today = datetime.now(UTC).date()
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            rows = await (await connection.execute(_QUERIES["patients"], {"points": [point]})).fetchall()
+        return age_group(rows[0][3] if rows else None, today)
 
     @policy("ward.read")
     async def stay(self, principal: "Principal", point: int, start: datetime, end: datetime) -> Stay:

@@ -35,6 +35,8 @@ from hub.core.i18n import SharedPages, load_shared_pages
 from hub.core.live_copies import subscribe_all
 from hub.core.machine import Machine
 from hub.core.policy import public
+from hub.critical_values import api as critical_api
+from hub.critical_values.service import CriticalValues
 from hub.device_commands import api as command_api
 from hub.device_commands.service import DeviceCommands
 from hub.devices import api as device_api
@@ -123,7 +125,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     local_pages = LocalPages(database, audit, services.ticket_key)
     bed_api.add_routes(app.router, web, beds, wards, accounts, local_pages)
     admission_pages.add_routes(app.router, web, Admissions(database, audit, placement), beds)
-    limit_api.add_routes(app.router, web, Admissions(database, audit, placement), placement, accounts)
+    _add_limits(app, web, services, placement)
     ecg_api.add_routes(app.router, web, ecgs)
     screen_api.add_routes(app.router, web, Screens(database, audit, placement), accounts)
     events = EventStreams(room, follower, accounts, web.version, database.history)
@@ -173,6 +175,14 @@ def _add_ledger(app: FastAPI, web: WebKit, services: "Services", machine: Machin
     gateway_api.add_routes(app.router, web, GatewayList(database, audit), updates, machine)
     update_api.add_routes(app.router, web, updates)
     quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)
+
+
+def _add_limits(app: FastAPI, web: WebKit, services: "Services", placement: Placement) -> None:
+    """By what is alarmed: the limits of the patient at a bed, and the items of all."""
+    database, audit, accounts = services.database, services.audit, web.accounts
+    critical = CriticalValues(database, audit)
+    limit_api.add_routes(app.router, web, Admissions(database, audit, placement), placement, accounts, critical)
+    critical_api.add_routes(app.router, web, critical, accounts)
 
 
 def _add_numbers(app: FastAPI, web: WebKit, services: "Services", placement: Placement) -> None:

@@ -14,8 +14,11 @@ from protocols.nomenclature import (
     BRADY_EXTREME,
     ECG_NOISE,
     FLOOD,
+    HEART_RATE,
+    HI_GT_LIM,
     LEADS_OFF,
     LINK_LOST,
+    LO_LT_LIM,
     SATURATED,
     SIGNAL_LOW,
     TACHY_EXTREME,
@@ -37,8 +40,9 @@ from protocols.record import (
 
 # Of all the screening's rules and their constants, told with each alarm: raised by whatever lets an alarm come, end or be named
 # otherwise. 2: a lethal rhythm that fades for less than eight seconds is the same alarm (docs/decisions/0115). 3: tachycardia is
-# named fibrillation when its beats are no longer found, and its alarm then ends (docs/decisions/0117).
-VERSION = "3"
+# named fibrillation when its beats are no longer found, and its alarm then ends (docs/decisions/0117). 4: limits have two levels, and
+# what is not set for a patient is of the table of critical-value items (docs/decisions/0184).
+VERSION = "4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,15 @@ class Life:
     latching: bool
 
 
-# Lethal rhythms latch: one that ends by itself must still be seen (IEC 60601-1-8, 6.8.3.2 leaves it to the maker).
+# Lethal rhythms latch: one that ends by itself must still be seen (IEC 60601-1-8, 6.8.3.2 leaves it to the maker). How long a rhythm must
+# hold says its critical-value item.
 LIVES: Mapping[str, Life] = MappingProxyType(
     {
         V_FIB: Life(0, 8, True),
         V_TACHY: Life(0, 8, True),
         ASYSTOLE: Life(0, 3, True),
-        BRADY_EXTREME: Life(2, 5, True),
-        TACHY_EXTREME: Life(5, 5, True),
+        BRADY_EXTREME: Life(0, 5, True),
+        TACHY_EXTREME: Life(0, 5, True),
         LEADS_OFF: Life(1, 2, False),
         SATURATED: Life(1, 2, False),
         SIGNAL_LOW: Life(0, 2, False),
@@ -66,9 +71,17 @@ LIVES: Mapping[str, Life] = MappingProxyType(
         FLOOD: Life(0, 0, False),  # the burst before it and the quiet behind it are the delays
     }
 )
-LIMIT_OFF_S = 2.0
-# One event, one alarm: what turns into the worse condition of the same source goes on as that (docs/decisions/0117).
-TURNS_FROM: Mapping[str, str] = MappingProxyType({V_FIB: V_TACHY})
+# One event, one alarm: what turns into the worse condition of the same source goes on as that (docs/decisions/0117, 0184). By code and
+# subject; a limit of a measurement turns red under the same code, with the subject `measure:red`.
+RED = ":red"
+TURNS_FROM: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
+    {
+        (V_FIB, ""): (V_TACHY, ""),
+        (BRADY_EXTREME, ""): (LO_LT_LIM, HEART_RATE),
+        (TACHY_EXTREME, ""): (HI_GT_LIM, HEART_RATE),
+    }
+)
+_TURNS_INTO = {milder: worse for worse, milder in TURNS_FROM.items()}
 TURNED_INTO = "turned_into"  # the parameter of the alarm that ended so: the code of the other
 
 
@@ -139,7 +152,8 @@ def restore(active: tuple[AlarmCondition, ...]) -> AlarmsState:
         if alarm.presence is Presence.LATCHED:
             latched[alarm.id] = alarm
         elif alarm.presence is Presence.PRESENT:
-            subject = next((str(v) for k, v in alarm.params if k == "measure"), "")
+            params = dict(alarm.params)
+            subject = f"{params.get('measure', '')}{RED if params.get('level') == 'red' else ''}"
             first = Condition(
                 alarm.source, alarm.code, True, alarm.priority, alarm.kind, alarm.onset_ns, alarm.detected_ns, "restored",
                 subject=subject, params=alarm.params,
@@ -159,7 +173,7 @@ def step(
     standing = state.standing.get(condition.key)
     life = condition.life or LIVES[condition.code]
     if standing is None:
-        if not condition.present:
+        if not condition.present or _worse_holds(state, condition):
             return state, None, None
         standing = Standing(condition)
         if life.on_s > 0:
@@ -211,9 +225,11 @@ def turned(state: AlarmsState, into: Condition, times: Times) -> tuple[AlarmsSta
 
     Of one that has latched the rhythm was over before: it stays until somebody has seen it.
     """
-    key = (into.source, TURNS_FROM.get(into.code, ""), into.subject)
-    standing = state.standing.get(key)
-    if standing is None:
+    red = into.subject.endswith(RED)
+    milder = (into.code, into.subject.removesuffix(RED)) if red else TURNS_FROM.get((into.code, into.subject))
+    key = None if milder is None else (into.source, *milder)
+    standing = None if key is None else state.standing.get(key)
+    if key is None or standing is None:
         return state, None
     state = _drop(state, key)
     if standing.raised is None:
@@ -241,6 +257,15 @@ def stepped(state: AlarmsState, by_ns: int) -> AlarmsState:
         for key, one in state.standing.items()
     }
     return replace(state, standing=MappingProxyType(standing))
+
+
+def _worse_holds(state: AlarmsState, condition: Condition) -> bool:
+    """Whether this is called for already, as something worse."""
+    source, code, subject = condition.key
+    worse = _TURNS_INTO.get((code, subject))
+    return (subject != "" and state.holds(source, code, f"{subject}{RED}")) or (
+        worse is not None and state.holds(source, *worse)
+    )
 
 
 def _raised(first: Condition, now: Condition, times: Times) -> AlarmCondition:

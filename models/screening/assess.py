@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.screening.alarms import Condition
+from models.screening.critical_items import PRIORITIES, Urgency
 from models.signal import frames, quality
 from models.signal.quality import Verdict
 from protocols.nomenclature import ECG_NOISE, LEADS_OFF, SATURATED, SIGNAL_LOW
-from protocols.record import AlarmKind, Priority, Quality, SourcePath, WaveformGroup
+from protocols.record import AlarmKind, Quality, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def _conditions(group: WaveformGroup) -> list[Condition]:
                 source=group.source,
                 code=code,
                 present=bool(leads),
-                priority=Priority.MEDIUM if nothing_left else Priority.LOW,
+                priority=PRIORITIES[Urgency.UNWATCHED if nothing_left else Urgency.IMPAIRED],
                 kind=AlarmKind.TECHNICAL,
                 onset_ns=now,
                 at_ns=now,

@@ -16,12 +16,13 @@ from models.screening import alarms, align, assess, limits, rhythm
 from models.screening.alarms import AlarmsState, Condition, Life
 from models.screening.align import AlignState
 from models.screening.assess import AssessState
+from models.screening.critical_items import PRIORITIES, Urgency
 from models.screening.device_clock import AGREE_NS
 from models.screening.placement import Placement
 from models.screening.rhythm import RhythmState
 from models.signal import weights
 from protocols.nomenclature import FLOOD, LINK_LOST
-from protocols.record import AlarmCondition, AlarmKind, Observation, Priority, Record, SourcePath, WaveformGroup
+from protocols.record import AlarmCondition, AlarmKind, Observation, Record, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +91,7 @@ def acknowledge(state: Chain, alarm: "UUID", times: "Times") -> tuple[Chain, tup
 def link(
     state: Chain, source: SourcePath, times: "Times", *, lost: bool, since_ns: int = 0, life: Life | None = None
 ) -> tuple[Chain, tuple[Record, ...]]:
-    """Say how the link of a device stands at `times`: lost since `since_ns`, or bringing data. Of medium priority: nobody is watched.
+    """Say how the link of a device stands at `times`: lost since `since_ns`, or bringing data. Nobody is watched meanwhile.
 
     `life`: another than that of a stream of data.
     """
@@ -100,7 +101,7 @@ def link(
         source=source,
         code=LINK_LOST,
         present=lost,
-        priority=Priority.MEDIUM,
+        priority=PRIORITIES[Urgency.UNWATCHED],
         kind=AlarmKind.TECHNICAL,
         onset_ns=since_ns,
         at_ns=times.best_ns,
@@ -114,14 +115,14 @@ def link(
 def flood(
     state: Chain, source: SourcePath, times: "Times", *, since_ns: int, holds: bool
 ) -> tuple[Chain, tuple[Record, ...]]:
-    """Say whether a device has sent more than it may since `since_ns`. Of low priority: what it may send is watched as ever."""
+    """Say whether a device has sent more than it may since `since_ns`. What it may send is watched as ever."""
     if not holds and not state.alarms.stands(source, FLOOD):
         return state, ()
     condition = Condition(
         source=source,
         code=FLOOD,
         present=holds,
-        priority=Priority.LOW,
+        priority=PRIORITIES[Urgency.IMPAIRED],
         kind=AlarmKind.TECHNICAL,
         onset_ns=since_ns,
         at_ns=times.best_ns,
@@ -184,12 +185,12 @@ def _judged(state: Chain, series: tuple[SourcePath, str], at_ns: int) -> Chain:
 
 def _reading(state: Chain, reading: Observation) -> tuple[Chain, list[AlarmCondition]]:
     """What a reading changes. One that the device kept back says what was: it may raise an alarm, and ends none that holds now."""
-    if not limits.are_judged(reading, state.placement):
+    if not limits.are_judged(state.alarms, reading, state.placement.watched):
         return state, []
     series, times = (reading.source, reading.code), reading.times
     at_ns = times.best_ns
     newest_ns = state.judged.get(series, at_ns)
-    found = limits.conditions(state.alarms, reading, state.placement)
+    found = limits.conditions(state.alarms, reading, state.placement.watched)
     if at_ns < newest_ns and times.gateway_ns - at_ns > KEPT_BACK_NS:
         return _settle(state, tuple(c for c in found if c.present), times)
     return _settle(_judged(state, series, at_ns), found, times)
@@ -209,7 +210,8 @@ def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tupl
             out += changes
         else:
             out.append(item)
-            state, changes = _settle(state, limits.conditions(state.alarms, item, state.placement), item.times)
+            judged = limits.conditions(state.alarms, item, state.placement.of_ecg)
+            state, changes = _settle(state, judged, item.times)
             out += changes
     return state, tuple(out)
 

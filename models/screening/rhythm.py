@@ -16,7 +16,7 @@ from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE
 from models.signal import monitor
 from models.signal.frames import HOP_S
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, HEART_RATE, TACHY_EXTREME, V_FIB, V_TACHY
-from protocols.record import NS_PER_S, AlarmKind, Observation, Priority, Quality, SourcePath, WaveformGroup
+from protocols.record import NS_PER_S, AlarmKind, Observation, Quality, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,21 +121,22 @@ def _hop(
         }
         score = finding.lethal.lethal if finding.lethal else None
         for code in (V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME):
-            present = code in holding
+            present, watched = code in holding, placement.rhythms[code]
             lethal = code in (V_FIB, V_TACHY)
             out.append(
                 Condition(
                     source=group.source,
                     code=code,
                     present=present,
-                    priority=Priority.HIGH,
+                    priority=watched.priority,
                     kind=AlarmKind.PHYSIOLOGICAL,
                     onset_ns=group.time_of(watch.base + max(0, since.get(code, finding.end))),
                     at_ns=group.time_of(deciding),
                     rule="lethal" if lethal else "beats",
                     deciding_sample=deciding,
-                    params=_params(code, finding) if present else (),
+                    params=(*_params(code, finding), *watched.told) if present else (),
                     confidence=score if lethal else None,
+                    life=watched.life,
                 )
             )
     hops = watch.hops + 1

@@ -167,7 +167,9 @@ async def test_a_limit_in_another_unit_or_without_a_finite_bound_is_refused_and_
     assert (applied.version, [(one.code, one.reason) for one in applied.refused]) == (1, words * 2)
     assert [one.point_of_care for one in applied.refused] == ["icu/1"] * 4 + ["icu/2"] * 4
     # With none left the bed is watched by the defaults, never by nothing.
-    assert [(x.code, x.low, x.high) for x in store.of("none-left").limits] == [(HEART_RATE, 50, 130)]
+    watched = store.of("none-left").watched
+    assert (watched[HEART_RATE].yellow_low, watched[HEART_RATE].yellow_high) == (50, 130)
+    assert (watched[SPO2].red_low, watched[SPO2].yellow_low) == (85, 90)
 
 
 def test_a_damaged_placement_is_begun_without(tmp_path: Path):

@@ -1,5 +1,5 @@
 /** The alarm's sheet: who, what, since when, the button, the strip that decided it, why, and what happened since. Pushes, never covers. */
-import { glyph, look, title } from "./alarms.js";
+import { glyph, look, measured, title } from "./alarms.js";
 import { PATHS, h, icon, setText } from "./dom.js";
 import { evidenceStrip } from "./evidence.js";
 import { Refused } from "./hub.js";
@@ -194,6 +194,11 @@ function story(events) {
 
 /** @param {string} name @param {string | number | boolean} value @param {unknown} unit */
 function parameter(name, value, unit) {
+  if (name === "level") return t(`level.${value}`);
+  if (name === "item") {
+    const [examination, code, group] = String(value).split("/");
+    return [t(`examination.${examination}`), measured(code), t(`age_group.${group}`)].join(" · ");
+  }
   if (typeof value === "string") return value.split(" ").map((code) => term(code).short || term(code).name).join(", ");
   if (typeof value === "boolean") return value ? "✓" : "–";
   const text = String(Number(value.toFixed(2)));
