@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hub.placement.domain import Point, Who
+    from models.screening.critical_recording import Found
 
 MEDIA_TYPES = (aecg.MEDIA_TYPE,)
 SHOWN_S = 10.0  # of a longer recording its begin
@@ -73,13 +74,17 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Ecg:
-    """An ECG with whose it is. `others` are those of the same stay, the newest first, this one among them."""
+    """An ECG with whose it is. `others` are those of the same stay, the newest first, this one among them.
+
+    `critical`: what the cart measured beyond a critical value, by the table in force and the patient's age on that day.
+    """
 
     ref: EcgRef
     recording: Recording
     point: "Point"
     who: "Who | None"
     others: tuple[EcgRef, ...]
+    critical: "tuple[Found, ...]" = ()
 
 
 def read(content: bytes, device: str) -> Recording:

@@ -29,5 +29,18 @@ def ecg_json(ecg: Ecg) -> Json:
         ],
         "measurements": [{"code": m.code, "value": m.value, "unit": m.unit} for m in recording.measurements],
         "statements": [{"kind": kind, "text": text} for kind, text in recording.statements],
+        "critical": [
+            {
+                "code": one.code,
+                "value": one.value,
+                "unit": one.unit,
+                "level": one.level.value,
+                "bound": one.bound,
+                "side": "high" if one.is_high else "low",
+                "item": one.item,
+                "table": one.table,
+            }
+            for one in ecg.critical
+        ],
         "others": [ref_json(ref) for ref in ecg.others],
     }

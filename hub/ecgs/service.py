@@ -14,11 +14,14 @@ from hub.core.policy import policy
 from hub.core.principal import tenant_of
 from hub.ecgs.domain import Ecg, EcgRef, read
 from hub.ecgs.store import read_ecg, read_ecgs
+from models.screening.critical_items import Examination
+from models.screening.critical_recording import critical
 
 if TYPE_CHECKING:
     from hub.core.audit import AuditLog
     from hub.core.db import Database
     from hub.core.principal import Principal
+    from hub.critical_values.service import CriticalValues
     from hub.placement.domain import Stay
     from hub.placement.service import Placement
 
@@ -30,9 +33,12 @@ _AHEAD = timedelta(minutes=2)  # of a cart's clock that is believed (decision 00
 class Ecgs:
     """The ECGs of the wards that a principal may see."""
 
-    def __init__(self, database: "Database", audit: "AuditLog", placement: "Placement") -> None:
+    def __init__(
+        self, database: "Database", audit: "AuditLog", placement: "Placement", critical_values: "CriticalValues"
+    ) -> None:
         """`database` as the role web."""
         self._database = database
+        self._critical = critical_values
         self.audit = audit
         self._placement = placement
 
@@ -56,7 +62,10 @@ class Ecgs:
         # The bed may have another patient by now: then the list would be another's.
         same = stay.patient_id == whose.patient_id
         others = await self._of(tenant, stay, LISTED) if same else []
-        return Ecg(ref, recording, whose.point, whose.who, tuple(others) or (ref,))
+        table = (await self._critical.in_force(principal)).table
+        said = [(one.code, one.value, one.unit) for one in recording.measurements]
+        found = critical(said, table, whose.age_group, Examination.ROUTINE_ECG)
+        return Ecg(ref, recording, whose.point, whose.who, tuple(others) or (ref,), found)
 
     @policy("ecg.read")
     async def of_bed(self, principal: "Principal", point: int) -> list[EcgRef]:

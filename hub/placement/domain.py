@@ -85,11 +85,12 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """At which point of care a device was at a moment and which patient was there, masked for showing."""
+    """At which point of care a device was at a moment and which patient was there, masked for showing, and of which age then."""
 
     point: Point
     patient_id: int | None
     who: Who | None
+    age_group: AgeGroup = AgeGroup.ADULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ class Placement:
             return None
         known = row[1] is not None and allowed(principal, "patient.read")
         masked = who(row[2], row[3], row[4], datetime.now(UTC).date()) if known else None
-        return Whose(points[row[0]], row[1], masked)
+        return Whose(points[row[0]], row[1], masked, age_group(row[4], at.date()))
 
     @policy("ward.read")
     async def who_was(self, principal: "Principal", point: int, at: datetime) -> Who | None:

@@ -36,6 +36,7 @@ from hub.core.live_copies import subscribe_all
 from hub.core.machine import Machine
 from hub.core.policy import public
 from hub.critical_values import api as critical_api
+from hub.critical_values import pages as critical_pages
 from hub.critical_values.service import CriticalValues
 from hub.device_commands import api as command_api
 from hub.device_commands.service import DeviceCommands
@@ -92,7 +93,8 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     alarms = AlarmService(database, audit, placement)
     follower = AlarmFollower(database)
     room = Room(database, placement, follower)
-    ecgs = Ecgs(database, audit, placement)
+    critical = CriticalValues(database, audit)
+    ecgs = Ecgs(database, audit, placement, critical)
     wards = WardService(database, audit, placement, alarms, ecgs, room)
     secure = settings.web_public.startswith("https:")
     web = WebKit(accounts, shared, secure=secure, version=pages_version(shared.static))
@@ -124,8 +126,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     beds = Beds(database, audit, placement, alarms, wards, room)
     local_pages = LocalPages(database, audit, services.ticket_key)
     bed_api.add_routes(app.router, web, beds, wards, accounts, local_pages)
-    admission_pages.add_routes(app.router, web, Admissions(database, audit, placement), beds)
-    _add_limits(app, web, services, placement)
+    _add_bedside(app, web, services, placement, beds, critical)
     ecg_api.add_routes(app.router, web, ecgs)
     screen_api.add_routes(app.router, web, Screens(database, audit, placement), accounts)
     events = EventStreams(room, follower, accounts, web.version, database.history)
@@ -177,12 +178,16 @@ def _add_ledger(app: FastAPI, web: WebKit, services: "Services", machine: Machin
     quarantine_api.add_routes(app.router, web, Quarantine(database, audit), views)
 
 
-def _add_limits(app: FastAPI, web: WebKit, services: "Services", placement: Placement) -> None:
-    """By what is alarmed: the limits of the patient at a bed, and the items of all."""
+def _add_bedside(
+    app: FastAPI, web: WebKit, services: "Services", placement: Placement, beds: Beds, critical: CriticalValues
+) -> None:
+    """Who is at a bed, and by what is alarmed: the limits of that patient, and the items of all."""
     database, audit, accounts = services.database, services.audit, web.accounts
-    critical = CriticalValues(database, audit)
-    limit_api.add_routes(app.router, web, Admissions(database, audit, placement), placement, accounts, critical)
+    admissions = Admissions(database, audit, placement)
+    admission_pages.add_routes(app.router, web, admissions, beds)
+    limit_api.add_routes(app.router, web, admissions, placement, accounts, critical)
     critical_api.add_routes(app.router, web, critical, accounts)
+    critical_pages.add_routes(app.router, web, critical, accounts)
 
 
 def _add_numbers(app: FastAPI, web: WebKit, services: "Services", placement: Placement) -> None:

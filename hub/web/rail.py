@@ -21,6 +21,7 @@ class Room:
 
 ROOMS = (
     Room("ward", "/ward", "ward.read"),
+    Room("critical", "/critical-values", "critical.read"),
     Room("devices", "/devices", "device.list"),
     Room("quarantine", "/quarantine", "quarantine.read"),
     Room("gateways", "/gateways", "gateway.list"),

@@ -248,6 +248,55 @@ def test_the_rooms_of_engineers(ward: SyntheticWard, open_page: Callable[..., Pa
     expect(page.locator("#keys")).to_be_hidden()
 
 
+@pytest.mark.req("ECG-6.1.1f", surface="page")
+@pytest.mark.req("ECG-6.1.1o", surface="page")
+def test_a_critical_value_is_changed_refused_mended_and_put_in_force(
+    ward: SyntheticWard, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page("en")
+    ward.sign_in(page, "gao.jun", Role.ENGINEER)
+    page.locator("nav.rail a[href='/critical-values']").click()
+    page.set_viewport_size(USUAL)
+    # Red inside yellow is refused beside its cell, with all that was typed still there.
+    page.get_by_label("Oxygen saturation: Red below").fill("95")
+    page.get_by_label("Oxygen saturation: Delay, s").fill("7")
+    page.get_by_label("Why, for those who read it later").fill("asked by the ward's doctors")
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.locator(".told.bad")).to_contain_text("Nothing was changed")
+    row = page.locator("tr.wrong")
+    expect(row.locator(".why")).to_have_text(re.compile("Yellow below: red must lie beyond yellow"))
+    expect(row.get_by_label("Oxygen saturation: Delay, s")).to_have_value("7")
+    album.still(page, "critical-values-refused-en-day", (SIZES[0],))
+    row.get_by_label("Oxygen saturation: Red below").fill("86,5")
+    page.get_by_label("Remove Glucose (capillary blood)").check()
+    page.get_by_label("Add an item").select_option(label="Skin temperature")
+    page.get_by_role("button", name="Add a row").click()
+    page.get_by_label("Skin temperature: Yellow above").fill("40")
+    page.get_by_label("Skin temperature: Source").fill("the burns unit's own rule")
+    page.get_by_role("button", name="Save as a new version").click()
+    # A version, and what it changes; nothing holds yet.
+    expect(page.locator(".critical-state")).to_have_text("not in force")
+    changed = page.get_by_role("region", name="Changes").locator("tbody tr")
+    expect(changed).to_have_count(3)
+    expect(changed.filter(has_text="Oxygen saturation")).to_contain_text("Red below: 85 → 86.5")
+    expect(changed.filter(has_text="Oxygen saturation")).to_contain_text("Delay, s: 5 → 7")
+    expect(changed.filter(has_text="Glucose")).to_contain_text("Red below: 54 → ")
+    album.fill(page, "critical-values-version")
+    page.goto(page.url)
+    page.locator("#why").fill("agreed at the ward round")
+    page.get_by_role("button", name="Put in force").click()
+    expect(page.locator(".critical-state")).to_have_text("in force")
+    expect(page.get_by_role("region", name="What was put in force")).to_contain_text("agreed at the ward round")
+    expect(page.get_by_role("region", name="What the gateways go by")).to_contain_text("icu-east")
+    album.still(page, "critical-values-in-force-en-day", (SIZES[0],))
+    # A nurse sees it, and may make a version that somebody else puts in force.
+    nurse = open_page("en")
+    ward.sign_in(nurse, "sun.li", Role.NURSE)
+    nurse.goto(f"{ward.url}/critical-values?version=0")
+    expect(nurse.get_by_role("button", name="Save as a new version")).to_be_visible()
+    expect(nurse.get_by_role("button", name="Put in force")).to_have_count(0)
+
+
 def two_hours_were_measured(ward: SyntheticWard) -> None:
     """Three processes of the hub for two hours, the worker away for a while, a function that fails now and then."""
     ends = "date_trunc('minute', now()) - interval '1 minute'"

@@ -2,16 +2,20 @@
 
 import asyncio
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from firmware_adapters.simulate.aecg import file_of, recording_of
 from hub.core.principal import Role
 from hub.placement.domain import Patient
 from protocols.ecgfile.wfdb import read_record
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.stored_ecg import CAPTURE, hand_over, newest, place, written
 from tests.fixtures.web import OPERATOR, RunningWeb
+from tests.integration.test_web_beds import key_of
 
 pytestmark = pytest.mark.integration
 
@@ -111,3 +115,34 @@ async def test_a_file_that_is_no_longer_readable_is_said_so(web: RunningWeb, hub
     answer = await client.get(f"/api/v1/ecgs/{number}")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert "cannot be drawn" in answer.json()["detail"]
+
+
+@pytest.mark.req("ECG-6.1.5b", surface="api")
+async def test_a_critical_ecg_is_found_by_the_table_and_by_the_age_of_its_patient_and_warned_of(
+    web: RunningWeb, hub: RunningHub
+):
+    await place(web, hub)
+    client = await web.signed_in()
+
+    async def found_in(minutes_ago: float, **measured: float) -> list[tuple[str, float, str, float]]:
+        begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes_ago)
+        values = {
+            f"MDC_ECG_{name}": (value, "/min" if name == "HEART_RATE" else "ms") for name, value in measured.items()
+        }
+        await hand_over(hub, file_of(replace(recording_of(CAPTURE, begin), measured=values)))
+        listed = (await client.get(f"/api/v1/beds/{key}/ecgs")).json()["ecgs"]
+        ecg = (await client.get(f"/api/v1/ecgs/{listed[0]['id']}")).json()
+        page = (await client.get(f"/ecg/{listed[0]['id']}")).text
+        assert ('class="told ecg-critical' in page) == bool(ecg["critical"])
+        return [(one["code"].rpartition("_")[2], one["value"], one["level"], one["bound"]) for one in ecg["critical"]]
+
+    key = await key_of(client, bed="6")
+    # The consensus of 2017: 35 beats a minute and less, a QTc of 550 ms and more.
+    assert await found_in(50, HEART_RATE=72, TIME_PD_QTc=430) == []
+    assert await found_in(40, HEART_RATE=35, TIME_PD_QTc=549) == [("RATE", 35, "red", 36), ("QTc", 549, "yellow", 500)]
+    assert await found_in(30, HEART_RATE=36, TIME_PD_QTc=550) == [("QTc", 550, "red", 549), ("RATE", 36, "yellow", 41)]
+    assert await found_in(20, HEART_RATE=170) == [("RATE", 170, "yellow", 130)]
+    # The same rate of a newborn is as it should be.
+    hub.do("update patient set birth_date = current_date - 5 where hospital_number = 'A-6'")
+    assert await found_in(10, HEART_RATE=170) == []
+    assert hub.rows("select from alarm") == []

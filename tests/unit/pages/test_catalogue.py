@@ -8,12 +8,15 @@ import pytest
 
 from hub.beds.posture import Posture
 from hub.core.policy import ACTIONS
+from hub.critical_values.pages import COLUMNS as CRITICAL_COLUMNS
 from hub.device_commands.present import COMMANDS, PARAMETERS
 from hub.devices.domain import Column, DeviceState
 from hub.operations.domain import Span
 from hub.quarantine.sentences import SENTENCES
 from hub.updates.domain import ACTS, FAILED, RolloutState
 from models.machine import THRESHOLDS
+from models.screening.critical_check import Wrong
+from models.screening.critical_items import AgeGroup, Examination
 from protocols.device_command import Outcome, Reason
 from protocols.link import LimitRefusal
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
@@ -41,6 +44,8 @@ SAME = {
     "unit.%": "a symbol",
     "unit.mm[Hg]": "a symbol",
     "unit.Cel": "a symbol",
+    "unit.mg/dL": "a symbol",
+    "unit.mmol/L": "a symbol",
     "unit.uV": "a symbol",
     "unit.mV": "a symbol",
     "unit.1": "no unit, no text",
@@ -62,7 +67,13 @@ BUILT: dict[str, list[str]] = {
     "gateways.short.": [*THRESHOLDS, "spool_key_in_file"],
     "gateways.hub_short.": [*THRESHOLDS],
     "vitals.short.": [*THRESHOLDS],
-    "rail.": ["ward", "devices", "quarantine", "gateways", "operations"],
+    "rail.": ["ward", "critical", "devices", "quarantine", "gateways", "operations"],
+    "level.": ["red", "yellow"],
+    "ecg.critical.": ["red", "yellow", "low", "high"],
+    "examination.": [*Examination],
+    "age_group.": [*AgeGroup],
+    "critical.wrong.": [*Wrong],
+    "critical.column.": [*CRITICAL_COLUMNS],
     "theme.to_": ["night", "day"],
     "quarantine.state.": ["held", "releasing", "released", "discarded"],
     "quarantine.said.": [*SENTENCES],

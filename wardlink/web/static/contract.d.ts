@@ -71,6 +71,7 @@ export interface Ecg extends EcgRef {
   leads: EcgLead[];
   measurements: { code: string; value: number; unit: string }[];
   statements: { kind: string; text: string }[];
+  critical: { code: string; value: number; unit: string; level: "red" | "yellow"; bound: number; side: "low" | "high"; item: string; table: number }[];
   others: EcgRef[];
 }
 export interface Snapshot {

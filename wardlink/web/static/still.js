@@ -71,6 +71,10 @@ export class Still {
   }
 
   tell() {
+    const worst = this.ecg?.critical?.[0];
+    if (worst && this.tag.children.length === 3) {
+      this.tag.append(h("b", { class: `critical ${worst.level}` }, `${t(`ecg.critical.${worst.level}`)} ${t(`ecg.critical.${worst.side}`, { what: term(worst.code).short, value: worst.value, bound: worst.bound, unit: unitName(worst.unit) })}`));
+    }
     const found = new Map((this.ecg?.measurements ?? []).map((one) => [one.code, one]));
     // Each number bears its time: beside live tiles a number without one reads as live.
     const time = this.ref ? hour(this.ref.at_ms, Date.now()) : "";
