@@ -173,8 +173,9 @@ def add_routes(router: APIRouter, web: "WebKit", critical: "CriticalValues", acc
         }
         lines = _typed(code, cells, remove)
         where = (examination, group, based_on)
-        if act == "add" and add:
-            lines.append(Line(add, dict.fromkeys(cells, "") | {"delay_s": "0", "hysteresis": "0"}))
+        if act == "add" and add in TERMS:
+            level = "red" if add in RHYTHMS and not RHYTHMS[add].side else ""
+            lines.append(Line(add, dict.fromkeys(cells, "") | {"delay_s": "0", "hysteresis": "0", "level": level}))
             return await show(request, person, where, typed=lines, reason=reason)
         base = await critical.table(person.principal, based_on)
         rest = [values_of(one) for one in base.items if (one.examination, one.age_group) != (examination, group)]
@@ -229,7 +230,7 @@ def _shown(value: str | float | None) -> str:
 
 def _typed(codes: Sequence[str], cells: Mapping[str, Sequence[str]], removed: Iterable[str]) -> list[Line]:
     """The lines of the form; every line sends every cell, so that they stand at the same places."""
-    if any(len(column) != len(codes) for column in cells.values()):
+    if any(len(column) != len(codes) for column in cells.values()) or any(code not in TERMS for code in codes):
         raise InvalidError("The form is not whole.", "Load the page again.", reason="form")
     gone = set(removed)
     return [

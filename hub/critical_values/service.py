@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _QUERIES = load_queries("hub.critical_values")
 _LISTED = 50
-_TOLD = 20  # changes that stand in the audit; the version itself has all
+_TOLD = 4000  # characters of the changes that stand in the audit; the version itself has all
 
 
 class RefusedTableError(InvalidError):
@@ -120,7 +120,7 @@ class CriticalValues:
                 "based_on": based_on,
                 "reason": reason,
                 "changed": len(changed),
-                "changes": "; ".join(str(one) for one in changed[:_TOLD]),
+                "changes": "; ".join(str(one) for one in changed)[:_TOLD],
             }
             await self.audit.write(connection, principal, "critical.change", f"critical:{made.version}", details)
         return made.version

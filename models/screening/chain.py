@@ -21,17 +21,19 @@ from models.screening.device_clock import AGREE_NS
 from models.screening.placement import Placement
 from models.screening.rhythm import RhythmState
 from models.signal import weights
-from protocols.nomenclature import FLOOD, LINK_LOST
-from protocols.record import AlarmCondition, AlarmKind, Observation, Record, SourcePath, WaveformGroup
+from protocols.nomenclature import FLOOD, HEART_RATE, LINK_LOST
+from protocols.record import NS_PER_S, AlarmCondition, AlarmKind, Observation, Record, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
+    from models.screening.placement import Watched
     from models.signal.trees import Trees
     from protocols.record import Times
 
 STRIP_S = 10.0
+ECG_WATCHED_NS = 10 * NS_PER_S  # behind its newest sample
 KEPT_BACK_NS = AGREE_NS  # older than that at its arrival, a reading is not live
 
 
@@ -183,14 +185,26 @@ def _judged(state: Chain, series: tuple[SourcePath, str], at_ns: int) -> Chain:
     )
 
 
+def _watched(state: Chain, reading: Observation) -> "Mapping[str, Watched]":
+    """By what a reading is judged: a rate that the device tells is no red alarm beside those of its ECG, while that can be judged."""
+    if reading.code == HEART_RATE:
+        for groups in state.recent.values():
+            newest = groups[-1]
+            since_ns = reading.times.best_ns - newest.time_of(newest.end_sample)
+            if since_ns < ECG_WATCHED_NS and not all(mark in assess.UNJUDGEABLE for mark in newest.quality):
+                return state.placement.of_ecg
+    return state.placement.watched
+
+
 def _reading(state: Chain, reading: Observation) -> tuple[Chain, list[AlarmCondition]]:
     """What a reading changes. One that the device kept back says what was: it may raise an alarm, and ends none that holds now."""
-    if not limits.are_judged(state.alarms, reading, state.placement.watched):
+    watched = _watched(state, reading)
+    if not limits.are_judged(state.alarms, reading, watched):
         return state, []
     series, times = (reading.source, reading.code), reading.times
     at_ns = times.best_ns
     newest_ns = state.judged.get(series, at_ns)
-    found = limits.conditions(state.alarms, reading, state.placement.watched)
+    found = limits.conditions(state.alarms, reading, watched)
     if at_ns < newest_ns and times.gateway_ns - at_ns > KEPT_BACK_NS:
         return _settle(state, tuple(c for c in found if c.present), times)
     return _settle(_judged(state, series, at_ns), found, times)

@@ -36,7 +36,7 @@ from protocols.nomenclature import (
     V_TACHY,
 )
 from protocols.record import NS_PER_S, AlarmCondition, Observation, Presence, Priority, SourcePath, Times
-from tests.unit.screening.played import T0, groups, play, seconds
+from tests.unit.screening.played import SOURCE, T0, groups, play, seconds
 from tests.unit.signal.signals import heartbeats, regular
 
 PROBE = SourcePath("monitor-1", ("spo2",))
@@ -329,6 +329,18 @@ def test_a_heart_that_races_is_one_event_too():
     limit = [a for a in found if a.code == HI_GT_LIM]
     assert [a.presence for a in limit] in ([], [PRESENT, ENDED])
     assert dict(found[0].params) | {"item": f"monitoring/{TACHY_EXTREME}/adult", "table": 0} == dict(found[0].params)
+
+
+@pytest.mark.parametrize(("leads_on", "expected"), [(True, [TACHY_EXTREME]), (False, [HI_GT_LIM])])
+def test_a_rate_that_the_device_tells_is_red_only_while_its_ecg_cannot_be_judged(leads_on: bool, expected: list[str]):
+    samples = ecg(190) if leads_on else np.zeros_like(ecg(190))
+    told_by_device = [
+        Observation(SourcePath(SOURCE.device, ("strap",)), HEART_RATE, 190.0, "/min", Times(T0 + s * NS_PER_S))
+        for s in range(30, 75)
+    ]
+    records = sorted([*groups(samples), *told_by_device], key=lambda one: one.times.gateway_ns)
+    red = [a for a in play(records).alarms if a.priority is Priority.HIGH]
+    assert [(a.code, a.presence) for a in red] == [(code, PRESENT) for code in expected]
 
 
 def test_a_heart_that_quickens_slowly_turns_yellow_into_red():
