@@ -24,6 +24,9 @@ ALARM_NAMESPACE = UUID("6f2d0c1e-6a53-5b0e-9d0f-3c1f0b6b7a11")
 # document with a time: nothing of it is live, no link is lost when no more comes, and no alarm is raised by it (decision 0093).
 RECORDED = "recorded"
 
+# Normal, supraventricular, ventricular, fusion, unclassifiable (ANSI/AAMI EC57, 4.2.1), paced, not known.
+BEAT_CLASSES = "NSVFQP?"
+
 Params: TypeAlias = tuple[tuple[str, float | int | str | bool], ...]
 
 
@@ -219,8 +222,47 @@ class DeviceEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """A learned table that took part in a judgement. `sha256`: the first hexadecimal digits of its hash."""
+
+    name: str
+    version: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of samples that was judged, `to_sample` exclusive, and on which leads (MDC); none named: on all of them.
+
+    `kind`: `window`, `judged`, `pause` or `intervals` (docs/reference/http-api.md).
+    """
+
+    kind: str
+    from_sample: int
+    to_sample: int
+    leads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What was seen in a signal (a code), what it added to the model's score, and the value that was read off, in `unit` (UCUM).
+
+    The weights of all reasons, `base` among them, add up to the score.
+    """
+
+    code: str
+    weight: float
+    value: float | None = None
+    unit: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """What decided an alarm: a copy of the samples, the beats in them, and the rule or model with its version."""
+    """What decided an alarm: a copy of the samples, the beats in them, and the rule or models with their versions.
+
+    `confidence`: the probability that the finding is right; None of a fixed rule, which has none. `classes`: a letter of BEAT_CLASSES
+    for each beat, or empty where beats are not classified. `spans`: that which weighed most first.
+    """
 
     rule: str
     rule_version: str
@@ -228,6 +270,16 @@ class Evidence:
     beats: tuple[int, ...] = ()  # running sample numbers
     deciding_sample: int | None = None
     confidence: float | None = None
+    classes: str = ""
+    spans: tuple[Span, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    models: tuple[Model, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that each beat has its class, or none has."""
+        if self.classes and len(self.classes) != len(self.beats):
+            msg = f"{len(self.classes)} classes of {len(self.beats)} beats"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ import json
 from typing import TypeAlias
 
 from edge.local.room import Alarm, Bed, Link, Number, Room, in_order
-from protocols.microvolt import displayed
+from protocols.evidence_json import evidence_json
 from protocols.nomenclature import TERMS
-from protocols.record import Evidence
 
 Json: TypeAlias = dict[str, object]
 
@@ -87,38 +86,12 @@ def alarm_json(alarm: Alarm) -> Json:
 def detail_json(alarm: Alarm) -> Json:
     """An alarm with its evidence and history."""
     events = [{"kind": kind, "at_ms": at_ms, **({"who": who} if who else {})} for kind, at_ms, who in alarm.story]
-    return {**alarm_json(alarm), "evidence": _evidence(alarm.evidence), "events": events}
+    return {**alarm_json(alarm), "evidence": alarm.evidence and evidence_json(alarm.evidence), "events": events}
 
 
 def dump(value: Json) -> bytes:
     """Compact UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _evidence(evidence: Evidence | None) -> Json | None:
-    if evidence is None:
-        return None
-    strip: Json | None = None
-    if evidence.strip is not None:
-        group = evidence.strip
-        samples, steps = displayed(group)
-        strip = {
-            "leads": [
-                {"code": code, "short": _short(code), "uv_per_lsb": step, "samples": line.tolist()}
-                for code, step, line in zip(group.leads, steps, samples, strict=True)
-            ],
-            "fs_hz": group.fs_hz,
-            "first_sample": group.first_sample,
-            "t0_ms": group.times.best_ns / 1e6,
-        }
-    return {
-        "rule": evidence.rule,
-        "rule_version": evidence.rule_version,
-        "confidence": evidence.confidence,
-        "deciding_sample": evidence.deciding_sample,
-        "beats": list(evidence.beats),
-        "strip": strip,
-    }
 
 
 def _short(code: str) -> str:

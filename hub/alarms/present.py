@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from hub.alarms.domain import Alarm
-from hub.alarms.evidence import strip_of
 from hub.alarms.service import Detail
+from protocols.evidence_json import evidence_json
 
 Json: TypeAlias = dict[str, object]
 
@@ -55,32 +55,8 @@ def detail_json(detail: Detail, bed: str, names: Mapping[int, str]) -> Json:
         {"kind": event.kind, "at_ms": event.at_us // 1000, **({"who": _name(event.who, names)} if event.who else {})}
         for event in detail.events
     ]
-    return {**alarm_json(detail.alarm, bed, names), "evidence": _evidence(detail), "events": events}
-
-
-def _evidence(detail: Detail) -> Json | None:
     evidence = detail.evidence
-    if evidence is None:
-        return None
-    strip = None if evidence.strip is None else strip_of(evidence.strip)
-    return {
-        "rule": evidence.rule,
-        "rule_version": evidence.rule_version,
-        "confidence": evidence.confidence,
-        "deciding_sample": evidence.deciding_sample,
-        "beats": list(evidence.beats),
-        "strip": None
-        if strip is None
-        else {
-            "leads": [
-                {"code": lead.code, "short": lead.short, "uv_per_lsb": lead.uv_per_lsb, "samples": lead.samples}
-                for lead in strip.leads
-            ],
-            "fs_hz": strip.fs_hz,
-            "first_sample": strip.first_sample,
-            "t0_ms": strip.t0_ms,
-        },
-    }
+    return {**alarm_json(detail.alarm, bed, names), "evidence": evidence and evidence_json(evidence), "events": events}
 
 
 def _name(who: str, names: Mapping[int, str]) -> str:

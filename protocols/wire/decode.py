@@ -6,7 +6,8 @@ Whether a time or a value is plausible is not judged here: models.screening does
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
@@ -19,17 +20,21 @@ from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
 from protocols.nomenclature import GAP_REASONS
 from protocols.record import (
+    BEAT_CLASSES,
     Acknowledgement,
     AlarmCondition,
     DeviceEvent,
     Document,
     Evidence,
     Gap,
+    Model,
     Observation,
     Params,
+    Reason,
     Record,
     Scale,
     SourcePath,
+    Span,
     SubjectClaim,
     Times,
     WaveformGroup,
@@ -216,6 +221,53 @@ def _evidence(message: pb.Evidence, seen: Times | None) -> Evidence:
         beats=tuple(message.beats),
         deciding_sample=message.deciding_sample if message.HasField("deciding_sample") else None,
         confidence=confidence,
+        classes=_classes(message.classes, len(message.beats)),
+        spans=_several("spans", message.spans, _span),
+        reasons=_several("reasons", message.reasons, _reason),
+        models=_several("models", message.models, _model),
+    )
+
+
+def _several(name: str, messages: Collection[M], read: Callable[[M], T]) -> tuple[T, ...]:
+    _within(f"alarm.evidence.{name}, how many", len(messages), 0, tables.MAX_GROUNDS)
+    return tuple(read(message) for message in messages)
+
+
+def _classes(letters: str, beats: int) -> str:
+    """A class that a later release tells is one that is not known here."""
+    if letters and len(letters) != beats:
+        raise DecodeError("alarm.evidence.classes", f"a letter for each of {beats} beats, or none", str(len(letters)))
+    return "".join(letter if letter in BEAT_CLASSES else "?" for letter in letters)
+
+
+def _span(message: pb.Span) -> Span:
+    _within("alarm.evidence.spans.to_sample", message.to_sample, message.from_sample, tables.MAX_INT)
+    _within("alarm.evidence.spans.leads, how many", len(message.leads), 0, tables.MAX_GROUNDS)
+    return Span(
+        _code("alarm.evidence.spans.kind", message.kind),
+        message.from_sample,
+        message.to_sample,
+        tuple(_code("alarm.evidence.spans.leads", lead) for lead in message.leads),
+    )
+
+
+def _reason(message: pb.Reason) -> Reason:
+    value = _finite("alarm.evidence.reasons.value", message.value) if message.HasField("value") else None
+    return Reason(
+        _code("alarm.evidence.reasons.code", message.code),
+        _finite("alarm.evidence.reasons.weight", message.weight),
+        value,
+        _code("alarm.evidence.reasons.unit", message.unit),
+    )
+
+
+def _model(message: pb.Model) -> Model:
+    if not re.fullmatch("[0-9a-f]{0,64}", message.sha256):
+        raise DecodeError("alarm.evidence.models.sha256", "up to 64 hexadecimal digits", repr(message.sha256[:64]))
+    return Model(
+        _code("alarm.evidence.models.name", message.name),
+        _code("alarm.evidence.models.version", message.version),
+        message.sha256,
     )
 
 

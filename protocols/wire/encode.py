@@ -122,6 +122,13 @@ def _evidence(evidence: Evidence) -> pb.Evidence:
         beats=evidence.beats,
         deciding_sample=evidence.deciding_sample,
         confidence=evidence.confidence,
+        classes=evidence.classes,
+        spans=[
+            pb.Span(kind=s.kind, from_sample=s.from_sample, to_sample=s.to_sample, leads=s.leads)
+            for s in evidence.spans
+        ],
+        reasons=[pb.Reason(code=r.code, weight=r.weight, value=r.value, unit=r.unit) for r in evidence.reasons],
+        models=[pb.Model(name=m.name, version=m.version, sha256=m.sha256) for m in evidence.models],
     )
 
 

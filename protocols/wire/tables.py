@@ -49,5 +49,6 @@ MAX_TEXT: Final = 4096
 MAX_TICKET: Final = 1200
 MAX_PARAMS: Final = 64
 MAX_BEATS: Final = 4096
+MAX_GROUNDS: Final = 64  # spans, reasons or models of an evidence
 MAX_SEALED_BYTES: Final = 64 * 1024
 MAX_INT: Final = 2**63 - 1

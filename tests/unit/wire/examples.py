@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -15,13 +16,16 @@ from protocols.record import (
     Document,
     Evidence,
     Gap,
+    Model,
     Observation,
     Presence,
     Priority,
     Quality,
+    Reason,
     Record,
     Scale,
     SourcePath,
+    Span,
     SubjectClaim,
     Times,
     WaveformGroup,
@@ -61,6 +65,16 @@ ALARM = AlarmCondition(
     params=(("rate", 312.5), ("leads", -2), ("lead", "II"), ("paced", False)),
     evidence=Evidence("vf", "1", STRIP, (-7, 0, 12), 12, 0.75),
 )
+# What evidence holds since it explains itself; captures of its own, as those of version 1 are never rewritten.
+EXPLAINED = replace(
+    ALARM,
+    evidence=Evidence(
+        "lethal", "3", STRIP, (-7, 0, 12), 12, 0.75, "NV?",
+        (Span("window", -7, 12, ("MDC_ECG_ELEC_POTL_II",)), Span("judged", -9, 12)),
+        (Reason("base", 0.25), Reason("waves", 0.625, 5.25, "Hz"), Reason("rests", -0.125, 0.5)),
+        (Model("lethal", "1", "b90f0611502c"),),
+    ),
+)  # fmt: skip
 EXAMPLES: dict[str, Record] = {
     "observation": Observation(
         SOURCE,
@@ -147,16 +161,28 @@ def documents(draw: st.DrawFn) -> Document:
     return Document(draw(_SOURCE), hashlib.sha256(content).hexdigest(), draw(_CODE), content, draw(_TIMES))
 
 
-def evidences() -> st.SearchStrategy[Evidence]:
-    return st.builds(
-        Evidence,
-        _CODE,
-        _CODE,
-        st.none() | waveforms(),
-        st.lists(_INT64, max_size=5).map(tuple),
-        st.none() | _INT64,
-        st.none() | st.floats(0, 1),
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    beats = draw(st.lists(_INT64, max_size=5).map(tuple))
+    letters = st.text("NSVFQP?", min_size=len(beats), max_size=len(beats))
+    return Evidence(
+        draw(_CODE),
+        draw(_CODE),
+        draw(st.none() | waveforms()),
+        beats,
+        draw(st.none() | _INT64),
+        draw(st.none() | st.floats(0, 1)),
+        draw(letters | st.just("")),
+        tuple(draw(st.lists(spans(), max_size=3))),
+        tuple(draw(st.lists(st.builds(Reason, _CODE, _FLOAT, st.none() | _FLOAT, _CODE), max_size=3))),
+        tuple(draw(st.lists(st.builds(Model, _CODE, _CODE, st.text("0123456789abcdef", max_size=64)), max_size=3))),
     )
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> Span:
+    first, last = sorted((draw(_INT64), draw(_INT64)))
+    return Span(draw(_CODE), first, last, tuple(draw(st.lists(_CODE, max_size=2))))
 
 
 def alarms() -> st.SearchStrategy[AlarmCondition]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protocols import device_package_pb2 as pb
 from protocols.errors import DecodeError
-from protocols.record import Record
+from protocols.record import AlarmCondition, Record
 from protocols.wire import MAX_MESSAGE_BYTES, decode_record, encode_record, parse_record
 from tests.unit.wire.examples import EXAMPLES, records
 
@@ -149,6 +149,32 @@ def _set(path: str, value: object) -> Change:
         ("alarm", lambda m: m.alarm.params.add(key="x"), "alarm.params.x", "none"),
         ("alarm", lambda m: m.alarm.params.extend([pb.Param(key="k", flag=True)] * 70), "alarm.params, how many", "74"),
         ("alarm", _set("alarm.evidence.confidence", 1.5), "alarm.evidence.confidence", "1.5"),
+        ("alarm", _set("alarm.evidence.classes", "NV"), "alarm.evidence.classes", "2"),
+        (
+            "alarm",
+            lambda m: m.alarm.evidence.spans.add(kind="window", from_sample=2),
+            "alarm.evidence.spans.to_sample",
+            "0",
+        ),
+        ("alarm", lambda m: m.alarm.evidence.spans.add(), "alarm.evidence.spans.kind", "''"),
+        (
+            "alarm",
+            lambda m: m.alarm.evidence.reasons.add(code="x", weight=math.nan, unit="1"),
+            "alarm.evidence.reasons.weight",
+            "nan",
+        ),
+        (
+            "alarm",
+            lambda m: m.alarm.evidence.reasons.extend([pb.Reason(code="x", unit="1")] * 65),
+            "alarm.evidence.reasons, how many",
+            "65",
+        ),
+        (
+            "alarm",
+            lambda m: m.alarm.evidence.models.add(name="x", version="1", sha256="B9"),
+            "alarm.evidence.models.sha256",
+            "'B9'",
+        ),
         ("alarm", lambda m: m.alarm.evidence.strip.gap.SetInParent(), "alarm.evidence.strip", "gap"),
         ("alarm", lambda m: m.alarm.evidence.beats.extend([0] * 5000), "alarm.evidence.beats, how many", "5003"),
         ("subject", _set("subject.sealed", b""), "subject.sealed, bytes", "0"),
@@ -168,6 +194,15 @@ def test_a_wrong_field_is_named_with_what_it_held(name: str, change: Change, whe
 def test_a_message_above_one_mebibyte_is_refused_unread():
     with pytest.raises(DecodeError, match="at most 1048576 bytes, found 1048577 bytes"):
         parse_record(bytes(MAX_MESSAGE_BYTES + 1))
+
+
+def test_a_class_of_beats_that_a_later_release_tells_is_one_not_known():
+    message = encode_record(EXAMPLES["alarm"])
+    message.alarm.evidence.classes = "NXV"
+    found = decode_record(message)
+    assert isinstance(found, AlarmCondition)
+    assert found.evidence is not None
+    assert found.evidence.classes == "N?V"
 
 
 def test_an_alarm_within_an_alarm_within_an_alarm_does_not_exhaust_the_stack():

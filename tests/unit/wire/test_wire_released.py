@@ -34,7 +34,7 @@ from protocols.wire import (
     parse_record,
     records_of,
 )
-from tests.unit.wire.examples import EXAMPLES, TIMES
+from tests.unit.wire.examples import EXAMPLES, EXPLAINED, TIMES
 
 CAPTURES = Path(__file__).parents[2] / "captures" / "wire" / "v1"
 EPOCH = bytes(range(16))
@@ -48,6 +48,11 @@ def capture(name: str) -> bytes:
 def test_a_record_of_version_1_is_read_and_written_as_it_was(name: str):
     assert parse_record(capture(name)) == EXAMPLES[name]
     assert encode_record(EXAMPLES[name]).SerializeToString(deterministic=True) == capture(name)
+
+
+def test_evidence_that_explains_itself_is_read_and_written_as_it_was():
+    assert parse_record(capture("alarm-explained")) == EXPLAINED
+    assert encode_record(EXPLAINED).SerializeToString(deterministic=True) == capture("alarm-explained")
 
 
 def test_a_batch_of_version_1_is_read_and_written_as_it_was():
