@@ -6,7 +6,7 @@ models/training/lethal.py). What the score means for an alarm is decided by the 
 (Barro et al., J Med Eng Technol 13:100, 1989), comparison of all: Amann et al., BioMed Eng OnLine 4:60, 2005.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,24 +130,40 @@ def features(window: "Floats") -> "Floats":
 
 
 @dataclass(frozen=True, eq=False)
+class Window:
+    """What was made of four seconds: `leads` that could be judged, and of each the features, the score, and whether it has waves.
+
+    `values`: (leads, features); `scores`: the lethal one, 0 where the line is too flat; `waves`: whether it is not.
+    """
+
+    leads: tuple[int, ...]
+    values: "Floats"
+    scores: "Floats"
+    waves: "NDArray[np.bool_]"
+
+
+@dataclass(frozen=True, eq=False)
 class LethalState:
-    """The last four seconds of the slow band, how much of it was missing, and the last scores."""
+    """The last four seconds of the slow band, how much of it was missing, and the last scores with their windows."""
 
     window: "Floats"
     missing: "Floats"  # (leads, WINDOW_HOPS)
     scores: tuple[tuple[float, float], ...] = ()  # (lethal, fibrillation) of the last hops
+    judged: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LethalScore:
     """`lethal`: probability of VF, flutter or VT over the last hops; `fibrillation`: of VF or flutter rather than VT.
 
-    `waves`: of each lead how many the window holds; None of one that cannot be judged.
+    `waves`: of each lead how many the window holds; None of one that cannot be judged. `windows`: what the score was made of, the
+    newest last, for who asks why (models.signal.explain).
     """
 
     lethal: float
     fibrillation: float
     waves: tuple[int | None, ...] = ()
+    windows: tuple[Window, ...] = field(default=(), compare=False, repr=False)
 
 
 def begin(leads: int) -> LethalState:
@@ -169,9 +185,12 @@ def step(
         return LethalState(window, absent), None
     values = features(window[usable])
     waves = values[:, _LOG_RANGE] >= np.log10(MIN_RANGE_MV)
-    scores = (trees.predict(values) * waves[:, None]).mean(axis=0)
+    each = trees.predict(values) * waves[:, None]
+    scores = each.mean(axis=0)
+    judged = Window(tuple(int(lead) for lead in np.flatnonzero(usable)), values, each[:, 0], waves)
+    windows = (*state.judged, judged)[-SMOOTH_HOPS:]
     kept = (*state.scores, (float(scores[0]), float(scores[1])))[-SMOOTH_HOPS:]
     lethal, fibrillation = (sum(column) / len(kept) for column in zip(*kept, strict=True))
     counts = iter(values[:, _CROSSINGS])
     found = tuple(int(next(counts)) if judged else None for judged in usable)
-    return LethalState(window, absent, kept), LethalScore(lethal, fibrillation, found)
+    return LethalState(window, absent, kept, windows), LethalScore(lethal, fibrillation, found, windows)

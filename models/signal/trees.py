@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.signal.explain import Meaning
+
     Floats = NDArray[np.float64]
 
 
@@ -20,7 +22,10 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Trees:
-    """`feature`, `threshold`: (outputs, trees, nodes), node i has children 2i+1 (value <= threshold) and 2i+2; `leaf`."""
+    """`feature`, `threshold`: (outputs, trees, nodes), node i has children 2i+1 (value <= threshold) and 2i+2; `leaf`.
+
+    `meaning`: how sure a score is and why; None of tables that only figures use.
+    """
 
     version: str
     sha256: str
@@ -28,6 +33,7 @@ class Trees:
     threshold: "Floats"
     leaf: "Floats"
     bias: "Floats"
+    meaning: "Meaning | None" = None
 
     def predict(self, values: "Floats") -> "Floats":
         """Probabilities, shape (rows, outputs), for feature rows, shape (rows, features)."""
@@ -46,13 +52,19 @@ class Trees:
         return 1 / (1 + np.exp(-(total + self.bias)))
 
 
-def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
-    """Read a table; WeightsError when its hash or its features are not the expected ones."""
+def checked(data: bytes, expected_sha256: str) -> dict[str, Any]:
+    """What a table of JSON holds; WeightsError when its hash is not the expected one."""
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected_sha256:
         msg = f"weights have SHA-256 {digest}, expected {expected_sha256}: install the package again"
         raise WeightsError(msg)
     table: dict[str, Any] = json.loads(data)
+    return table
+
+
+def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
+    """Read a table; WeightsError when its hash or its features are not the expected ones."""
+    table = checked(data, expected_sha256)
     if tuple(table["features"]) != feature_names:
         msg = (
             f"weights of version {table['version']} were trained on other features than the code computes: train again"
@@ -60,7 +72,7 @@ def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> 
         raise WeightsError(msg)
     return Trees(
         version=str(table["version"]),
-        sha256=digest,
+        sha256=expected_sha256,
         feature=np.array(table["feature"], np.intp),
         threshold=np.array(table["threshold"], np.float64),
         leaf=np.array(table["leaf"], np.float64),
@@ -70,4 +82,9 @@ def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> 
 
 def load(name: str, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
     """Read `models/weights/NAME`."""
-    return parse((files("models") / "weights" / name).read_bytes(), expected_sha256, feature_names)
+    return parse(read(name), expected_sha256, feature_names)
+
+
+def read(name: str) -> bytes:
+    """The bytes of `models/weights/NAME`."""
+    return (files("models") / "weights" / name).read_bytes()

@@ -1,10 +1,13 @@
 """Which weights belong to this code. A file that is not the expected one is refused."""
 
+from dataclasses import replace
+
+from models.signal import explain
 from models.signal import lethal as _lethal
-from models.signal.trees import Trees, load
+from models.signal.trees import Trees, load, read
 
 LETHAL_SHA256 = "b90f0611502cbe7ddc5e2d35dec6950ea7d7231396afe50aeaed9aa21938c90f"
-
+MEANING_SHA256 = "ccd5025f64fb0d22a14d30c51a439be938da4cc45343304df55723a38200338a"
 
 FOLDS_SHA256 = {
     "419": "1a2d2b3ce1d820934dc1ec24c486441f5c962f353435c9aa3bfa0de3d1d26240",
@@ -26,8 +29,9 @@ FOLDS_SHA256 = {
 
 
 def lethal() -> Trees:
-    """The trees of `models.signal.lethal`: outputs lethal and fibrillation."""
-    return load("lethal.json", LETHAL_SHA256, _lethal.FEATURES)
+    """The trees of `models.signal.lethal`, outputs lethal and fibrillation, with what their scores mean."""
+    trees = load("lethal.json", LETHAL_SHA256, _lethal.FEATURES)
+    return replace(trees, meaning=explain.parse(read("lethal-meaning.json"), MEANING_SHA256, trees))
 
 
 def lethal_without(fold: str) -> Trees:

@@ -2,6 +2,7 @@
 
 from tests.figures import (
     alarm_path,
+    calibration,
     clock,
     cost,
     drain,
@@ -27,6 +28,9 @@ FIGURES: tuple[Figure, ...] = (
     *fibrillation.FIGURES,
     *meter.FIGURES,
     *vitals.FIGURES,
+    *delineate.FIGURES,
+    *reversal.FIGURES,
+    *calibration.FIGURES,
     *cost.FIGURES,
     *waveform_codec.FIGURES,
     *clock.FIGURES,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures import heart, lethal, vitals
+from tests.figures import calibration, heart, lethal, vitals
 from tests.figures.catalogue import FIGURES, chosen
 from tests.fixtures.long_form import LONG
 
@@ -86,6 +86,17 @@ def test_every_run_of_tachycardia_in_records_with_it_alone_is_alarmed_but_four_o
     named = lethal.named_fibrillation(played)
     print(f"{name}: {len(named)} of {runs} runs of tachycardia are called fibrillation at some moment")
     assert [round(onset) for onset in named] == fibrillation_s
+
+
+if LONG:
+
+    @pytest.mark.figure
+    @pytest.mark.recordings("mitdb", "vfdb")
+    @pytest.mark.timeout(900)
+    def test_confidences_of_records_never_seen_keep_their_gate(recordings: Path):
+        (entry,) = calibration.measure(recordings)
+        assert entry.n > 9000
+        assert entry.passes, entry
 
 
 @pytest.mark.figure
