@@ -30,10 +30,13 @@ from protocols.record import (
     AlarmCondition,
     AlarmKind,
     Evidence,
+    Model,
     Params,
     Presence,
     Priority,
+    Reason,
     SourcePath,
+    Span,
     Times,
     alarm_id,
 )
@@ -86,6 +89,18 @@ TURNED_INTO = "turned_into"  # the parameter of the alarm that ended so: the cod
 
 
 @dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a judgement rests on, as the alarm's evidence tells it."""
+
+    spans: tuple[Span, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    models: tuple[Model, ...] = ()
+
+
+NO_GROUNDS = Grounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """Whether something is wrong at this moment. `subject` tells conditions of one code apart (which measure, say)."""
 
@@ -102,6 +117,7 @@ class Condition:
     params: Params = ()
     confidence: float | None = None
     life: Life | None = None
+    grounds: Grounds = NO_GROUNDS
 
     @property
     def key(self) -> tuple[SourcePath, str, str]:
@@ -281,7 +297,15 @@ def _raised(first: Condition, now: Condition, times: Times) -> AlarmCondition:
         detected_ns=now.at_ns,
         times=times,
         params=now.params,
-        evidence=Evidence(now.rule, VERSION, None, (), now.deciding_sample, now.confidence),
+        evidence=Evidence(
+            now.rule,
+            VERSION,
+            deciding_sample=now.deciding_sample,
+            confidence=now.confidence,
+            spans=now.grounds.spans,
+            reasons=now.grounds.reasons,
+            models=now.grounds.models,
+        ),
     )
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.screening.alarms import LIVES, Condition
+from models.screening import grounds
+from models.screening.alarms import LIVES, NO_GROUNDS, Condition
 from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE
 from models.signal import monitor
 from models.signal.frames import HOP_S
@@ -95,13 +96,13 @@ def step(
     watch = replace(watch, monitor=watched, next_sample=group.end_sample)
     out: list[Observation | Condition] = []
     for finding in findings:
-        watch, told = _hop(watch, group, finding, placement)
+        watch, told = _hop(watch, group, finding, placement, trees)
         out += told
     return RhythmState(MappingProxyType({**state.watches, group.source: watch})), tuple(out)
 
 
 def _hop(
-    watch: Watch, group: WaveformGroup, finding: monitor.Finding, placement: "Placement"
+    watch: Watch, group: WaveformGroup, finding: monitor.Finding, placement: "Placement", trees: "Trees"
 ) -> tuple[Watch, list[Observation | Condition]]:
     beats = (*watch.beats, *(watch.base + b for b in finding.beats))[-BEATS_KEPT:]
     deciding = watch.base + finding.end - 1
@@ -119,10 +120,16 @@ def _hop(
             V_TACHY: finding.end - round(LETHAL_ONSET_S * watch.fs_hz),
             ASYSTOLE: finding.judged - round(finding.quiet_s * watch.fs_hz),
         }
-        score = finding.lethal.lethal if finding.lethal else None
+        score, judged = finding.lethal, watch.base + finding.judged
         for code in (V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME):
             present, watched = code in holding, placement.rhythms[code]
             lethal = code in (V_FIB, V_TACHY)
+            onset = watch.base + max(0, since.get(code, finding.end))
+            basis = NO_GROUNDS
+            if present and lethal and score and code not in watch.holding:  # as costly as it is rare
+                basis = grounds.of_waves(score, trees, deciding + 1, watch.fs_hz, group.leads)
+            elif present and not lethal:
+                basis = grounds.of_pause(onset, judged) if code == ASYSTOLE else grounds.of_rate(beats, judged)
             out.append(
                 Condition(
                     source=group.source,
@@ -130,12 +137,13 @@ def _hop(
                     present=present,
                     priority=watched.priority,
                     kind=AlarmKind.PHYSIOLOGICAL,
-                    onset_ns=group.time_of(watch.base + max(0, since.get(code, finding.end))),
+                    onset_ns=group.time_of(onset),
                     at_ns=group.time_of(deciding),
                     rule="lethal" if lethal else "beats",
                     deciding_sample=deciding,
-                    params=(*_params(code, finding), *watched.told) if present else (),
-                    confidence=score if lethal else None,
+                    params=(*_params(code, finding, placement), *watched.told) if present else (),
+                    confidence=trees.meaning.chance(score.lethal) if lethal and score and trees.meaning else None,
+                    grounds=basis,
                     life=watched.life,
                 )
             )
@@ -162,10 +170,13 @@ def _hop(
     return replace(watch, beats=beats, holding=holding, hops=hops, faded=faded), out
 
 
-def _params(code: str, finding: monitor.Finding) -> tuple[tuple[str, float], ...]:
+def _params(code: str, finding: monitor.Finding, placement: "Placement") -> tuple[tuple[str, float], ...]:
+    limits = placement.extremes
     if code == ASYSTOLE:
-        return (("pause_s", round(finding.quiet_s, 1)),)
-    return () if finding.rate_per_min is None else (("heart_rate", round(finding.rate_per_min)),)
+        return (("pause_s", round(finding.quiet_s, 1)), ("limit_s", limits.asystole_s))
+    rate = () if finding.rate_per_min is None else (("heart_rate", round(finding.rate_per_min)),)
+    bound = {BRADY_EXTREME: limits.low_per_min, TACHY_EXTREME: limits.high_per_min}
+    return (*rate, *((("limit_per_min", bound[code]),) if code in bound else ()))
 
 
 def _holding(

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from models.screening import chain
 from models.screening.placement import AgeGroup, Limit, Placement
+from models.screening.rhythm import LETHAL_ON
+from models.signal import weights
 from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import (
     ASYSTOLE,
@@ -85,7 +87,11 @@ def test_an_alarm_carries_the_strip_that_decided_it(captures: Path):
     assert alarm.detected_ns == pytest.approx(T0 + evidence.deciding_sample / 250 * NS_PER_S, abs=1e6)
     assert alarm.id == alarm_id(SOURCE, V_FIB, alarm.onset_ns)
     assert evidence.confidence is not None
-    assert evidence.confidence > 0.8
+    score = sum(reason.weight for reason in evidence.reasons)
+    assert score >= LETHAL_ON
+    meaning = weights.lethal().meaning
+    assert meaning is not None
+    assert evidence.confidence == pytest.approx(meaning.chance(score)), "how likely it is right, not the score itself"
 
 
 def test_asystole_is_alarmed_at_the_pause_plus_two_seconds_at_most():
