@@ -23,18 +23,22 @@ from protocols.record import (
     AlarmKind,
     DeviceEvent,
     Evidence,
+    Model,
     Observation,
     Presence,
     Priority,
+    Reason,
     Scale,
     SourcePath,
+    Span,
     Times,
     WaveformGroup,
     alarm_id,
 )
 from tests.e2e.album import SIZES, USUAL, Album, five_mm_px, ink, wait_for_ink
 from tests.fixtures.cart import leave_ecg
-from tests.fixtures.drawn import recognise
+from tests.fixtures.drawn import EXACT, recognise, ruled_px_per_mm
+from tests.fixtures.drawn import ink as ink_of
 from tests.fixtures.migrated_database import MigratedDatabases
 from tests.fixtures.past import write_past
 from tests.fixtures.printed import DOTS_PER_MM, printed
@@ -86,7 +90,7 @@ def give_an_engineer_work(ward: SyntheticWard) -> None:
 
 
 def fibrillation(onset_ns: int) -> AlarmCondition:
-    """At bed 1, with the strip that decided it: beats, then coarse waves of changing height (drawn)."""
+    """At bed 1, with what decided it: beats, then coarse waves of changing height (drawn); their classes are made up."""
     source, n = SourcePath("monitor-1", ("ecg",)), EVIDENCE_S * FS_HZ
     t = np.arange(n) / FS_HZ
     waves = 400 * np.sin(2 * np.pi * 5.1 * t) * (1 + 0.4 * np.sin(2 * np.pi * 0.7 * t)) + 120 * np.sin(
@@ -115,7 +119,29 @@ def fibrillation(onset_ns: int) -> AlarmCondition:
         decided_ns,
         Times(decided_ns),
         (("window_s", 4.0),),
-        Evidence("lethal", "1", strip, (60, 260, 460, 660, 860), DECIDED_S * FS_HZ, 0.97),
+        Evidence(
+            "lethal",
+            "3",
+            strip,
+            tuple(round((0.3 + 0.8 * n) * FS_HZ) for n in range(5)),
+            DECIDED_S * FS_HZ,
+            0.72,
+            "NNVN?",
+            (
+                Span("window", round(2.8 * FS_HZ), round(6.8 * FS_HZ), (lead("II"),)),
+                Span("judged", round(1.3 * FS_HZ), round(6.8 * FS_HZ), (lead("II"),)),
+            ),
+            (
+                Reason("base", 0.02),
+                Reason("blunt", 0.51, 3.0),
+                Reason("waves", 0.19, 5.1, "Hz"),
+                Reason("restless", 0.11, 0.28),
+                Reason("smooth", 0.07, 0.47),
+                Reason("size", -0.01, 0.9, "mV"),
+                Reason("irregular", -0.03, 0.2),
+            ),
+            (Model("lethal", "1", "b90f0611502c"),),
+        ),
     )
 
 
@@ -442,6 +468,8 @@ def test_the_sheets_of_the_ward_page(ward: SyntheticWard, open_page: Callable[..
         page.keyboard.press("a")
         wait_for_ink(page, ".evidence canvas")
 
+    sheet(page)
+    check_the_sheet_explains_the_alarm(page)
     album.fill(page, "ward-alarm-sheet", sheet, load_themes=True)
 
     def menu(page: Page) -> None:
@@ -450,6 +478,26 @@ def test_the_sheets_of_the_ward_page(ward: SyntheticWard, open_page: Callable[..
         expect(page.locator("aside.sheet dl.keys")).to_be_visible()
 
     album.fill(page, "ward-keys", menu, load_themes=True)
+
+
+def check_the_sheet_explains_the_alarm(page: Page) -> None:
+    """In a sentence, with what weighed most on the strip in colour and in words, and the beats by their classes."""
+    finding = page.locator("aside.sheet .finding")
+    expect(finding).to_have_text(
+        re.compile(
+            r"^Ventricular fibrillation since \d\d:\d\d:\d\d \(.+\), confidence 72\xa0%: "
+            r"no sharp QRS spikes, waves at 5 per second, in II\.$"
+        )
+    )
+    expect(page.locator("aside.sheet .advice")).to_contain_text("Advice of a program (lethal 1)")
+    expect(page.locator("aside.sheet .facts")).to_contain_text("lethal, version 1, table b90f0611502c")
+    expect(page.locator("aside.sheet .reasons li")).to_have_count(6)
+    told = page.get_by_role("img", name="5 beats found in this strip: 3 normal, 1 ventricular, 1 not classified")
+    expect(told).to_have_attribute("aria-label", re.compile("Shaded: what weighed most, .+, II$"))
+    shaded = ink_of(page.locator(".evidence canvas"), "var(--accent-2)", EXACT).columns(0.3)
+    # Four seconds at 25 mm/s, but for the lines of the paper and what is drawn on it.
+    width_px = shaded[-1] - shaded[0]
+    assert width_px == pytest.approx(4 * 25 * ruled_px_per_mm(page.locator(".evidence canvas")), rel=0.02)
 
 
 def test_a_screen_that_was_measured_with_a_card_has_a_true_millimetre_from_then_on(

@@ -17,9 +17,11 @@ from hub.updates.domain import ACTS, FAILED, RolloutState
 from models.machine import THRESHOLDS
 from models.screening.critical_check import Wrong
 from models.screening.critical_items import AgeGroup, Examination
+from models.signal import explain
 from protocols.device_command import Outcome, Reason
 from protocols.link import LimitRefusal
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
+from protocols.record import BEAT_CLASSES
 from wardlink.web.catalogue import Catalogue, MessageError, choose, parameters, render
 
 ROOT = Path(__file__).parents[3]
@@ -52,6 +54,11 @@ SAME = {
     "review.value_range": "numbers only",
     "devices.command.pair": "punctuation alone",
     "alarm.title": "two names and a dot",
+    "finding.model": "a name and a number",
+    "finding.lead_list": "punctuation alone",
+    "finding.reason_list": "punctuation alone",
+    "sheet.evidence_told": "punctuation alone",
+    "sheet.evidence_classes": "punctuation alone",
     "sheet.confidence_value": "a number and a symbol",
     "ecg.zoom_value": "a number and a symbol",
     "ward.page_title_alarm": "names only",
@@ -113,7 +120,9 @@ BUILT: dict[str, list[str]] = {
     "devices.life_of.": ["placed", "first_seen", "admitted"],
     "why.": [],
     "param.": [],
-    "rule.": ["lethal", "beats", "limit", "quality"],
+    "reason.": [*(word for group in explain.GROUPS for word in (group.below, group.above))],
+    "beat_class.": [*(letter for letter in BEAT_CLASSES if letter != "?"), "other"],
+    "rule.": ["lethal", "beats", "limit", "quality", "link", "pace"],
     "event.": [
         "detected",
         "changed",
@@ -167,7 +176,7 @@ BUILT: dict[str, list[str]] = {
 KEY = re.compile(r"""[^\w.](?:t|has)\(\s*["']([\w.%/\[\]]+)["']\s*[,)]""")
 START = re.compile(r"""[^\w.](?:t|has)\(\s*(?:`([\w.]+)\$\{|"([\w.]+)"\s*~)""")
 # A key chosen by a condition stands in a text of its own.
-LOOSE = re.compile(r"""["']((?:alarm|sheet|why|strip|numeric|sound|calibration|review|limits)\.[a-z_.]+)["']""")
+LOOSE = re.compile(r"""["']((?:alarm|sheet|finding|why|strip|numeric|sound|calibration|review|limits)\.[a-z_.]+)["']""")
 
 
 @pytest.fixture(scope="module")

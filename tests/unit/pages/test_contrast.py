@@ -13,6 +13,7 @@ PAIRS = [
     *[(ink, ground, TEXT) for ink in ("ink", "ink-2", "ink-3", "accent") for ground in ("ground", "panel", "panel-2")],
     *[(ink, "panel", TEXT) for ink in ("ecg", "spo2", "resp", "art", "nibp", "temp", "stale", "tech", "low", "warn", "ok")],
     *[(ink, "paper", LINE) for ink in ("ecg", "spo2", "resp", "art", "stale", "high-line", "ink")],
+    ("ecg", "accent-2", LINE),
     *[(ink, "hatch", TEXT) for ink in ("ink", "ink-2")],
     *[(line, "panel", LINE) for line in ("high-line", "medium-line", "low-line", "tech-line", "edge")],
     ("high-ink", "high", TEXT), ("high-ink", "high-dim", TEXT), ("high-text", "high-2", TEXT),

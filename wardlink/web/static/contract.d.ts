@@ -27,9 +27,18 @@ export interface Heard { priority: "high" | "medium"; category: Category }
 
 export interface AlarmEvent { kind: string; at_ms: number; who?: string | null }
 export interface EvidenceLead { code: string; short: string; uv_per_lsb: number; samples: number[] }
+/** What was seen, what that added to the score of a model, and the value read off in `unit` (UCUM). */
+export interface Reason { code: string; weight: number; value: number | null; unit: string }
+/** A stretch of samples that was judged; `leads` (MDC) empty: all of them. */
+export interface Span { kind: string; from_sample: number; to_sample: number; from_ms: number | null; to_ms: number | null; leads: string[] }
+/** `models`, `beat_classes`, `spans` and `reasons` are not there from a gateway of an older release. */
 export interface Evidence {
   rule: string;
   rule_version: string;
+  models?: { name: string; version: string; sha256: string }[];
+  beat_classes?: string[];
+  spans?: Span[];
+  reasons?: Reason[];
   confidence: number | null;
   deciding_sample: number | null;
   beats: number[];

@@ -3,6 +3,7 @@ import { glyph, look, measured, title } from "./alarms.js";
 import { PATHS, h, icon, setText } from "./dom.js";
 import { evidenceStrip } from "./evidence.js";
 import { Refused } from "./hub.js";
+import { advice, percent, reasonText, ruleName, sentence } from "./finding.js";
 import { age, clock, has, hour, t, term, unitName } from "./words.js";
 
 /** @typedef {import("./contract").Alarm} Alarm @typedef {import("./contract").AlarmDetail} AlarmDetail */
@@ -77,9 +78,10 @@ export class AlarmSheet {
     this.act = h("div", { class: "act", "aria-live": "polite" });
     this.strip = h("div", {}, h("p", {}, t("sheet.evidence_loading")));
     this.below = h("div", {});
-    const why = has(`why.${this.alarm?.code}`) ? `why.${this.alarm?.code}` : "why.unknown";
+    this.said = h("p", { class: "finding" });
+    this.advice = h("p", { class: "advice" });
     this.root.replaceChildren(this.top, this.act, h("div", { class: "sheet-body" },
-      h("section", {}, h("h3", {}, t("sheet.why")), h("p", { class: "why" }, t(why))),
+      h("section", {}, h("h3", {}, t("finding.title")), this.said, this.advice),
       h("section", {}, h("h3", {}, t("sheet.evidence")), this.strip), this.below));
     this.head();
     if (this.detail) this.evidence(false);
@@ -118,6 +120,7 @@ export class AlarmSheet {
     if (this.when.childElementCount !== 2) this.when.replaceChildren(h("b", {}), " · ", h("span", {}));
     setText(/** @type {HTMLElement} */ (this.when.firstElementChild), since);
     setText(/** @type {HTMLElement} */ (this.when.lastElementChild), state);
+    if (this.said) setText(this.said, sentence({ ...alarm, ...(this.detail ? { events: this.detail.events } : {}) }, this.detail?.evidence ?? null, now));
   }
 
   async acknowledge() {
@@ -155,6 +158,8 @@ export class AlarmSheet {
     if (!alarm || !this.below) return;
     const evidence = this.detail?.evidence;
     const now = this.hub.now();
+    if (evidence && this.advice) setText(this.advice, advice(alarm, evidence));
+    this.tick();
     const took = Number(((alarm.detected_ms - alarm.onset_ms) / 1000).toFixed(1));
     /** @type {[string, string][]} */
     const facts = [];
@@ -162,11 +167,15 @@ export class AlarmSheet {
       if (value !== null && name !== "unit") facts.push([has(`param.${name}`) ? t(`param.${name}`) : name, parameter(name, value, alarm.params.unit)]);
     }
     if (evidence) {
-      facts.push([t("sheet.rule"), t("sheet.rule_value", { rule: has(`rule.${evidence.rule}`) ? t(`rule.${evidence.rule}`) : evidence.rule, version: evidence.rule_version })]);
-      facts.push([t("sheet.confidence"), evidence.confidence === null ? t("sheet.confidence_none") : t("sheet.confidence_value", { percent: Math.round(100 * evidence.confidence) })]);
+      facts.push([t("sheet.rule"), t("sheet.rule_value", { rule: ruleName(evidence.rule), version: evidence.rule_version })]);
+      for (const model of evidence.models ?? []) facts.push([t("sheet.model"), t("sheet.model_value", { ...model })]);
+      facts.push([t("sheet.confidence"), evidence.confidence === null ? t("sheet.confidence_none") : t("sheet.confidence_value", { percent: percent(evidence.confidence) })]);
     }
     facts.push([t("sheet.onset"), clock(alarm.onset_ms)], [t("sheet.detected"), t("sheet.detected_value", { time: clock(alarm.detected_ms), seconds: took })], [t("sheet.source"), alarm.source]);
+    const why = has(`why.${alarm.code}`) ? `why.${alarm.code}` : "why.unknown";
+    const weighed = (evidence?.reasons ?? []).filter((reason) => reason.code !== "base");
     this.below.replaceChildren(
+      h("section", {}, h("h3", {}, t("sheet.meaning")), h("p", { class: "why" }, t(why)), weighed.length > 0 && h("h3", {}, t("sheet.reasons")), weighed.length > 0 && reasonList(weighed)),
       h("section", {}, h("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
       this.detail ? h("section", {}, h("h3", {}, t("sheet.history")), h("ol", { class: "story" }, ...story(this.detail.events).map((event) => this.happened(event, now)))) : "",
     );
@@ -178,6 +187,17 @@ export class AlarmSheet {
     const today = new Date(event.at_ms).toDateString() === new Date(now).toDateString();
     return h("li", {}, h("span", {}, event.times > 1 ? `${words} × ${event.times}` : words), h("time", {}, today ? clock(event.at_ms) : hour(event.at_ms, now)), event.who && h("small", {}, event.who));
   }
+}
+
+/** What was seen, and how much of the score each made: what spoke against the finding too. @param {import("./contract").Reason[]} reasons */
+function reasonList(reasons) {
+  const most = Math.max(...reasons.map((reason) => Math.abs(reason.weight)), Number.EPSILON);
+  return h("ul", { class: "reasons" }, ...reasons.map((reason) => {
+    const bar = h("i", { class: reason.weight < 0 ? "against" : "", "aria-hidden": "true" });
+    bar.style.width = `${Math.round((100 * Math.abs(reason.weight)) / most)}%`;
+    const sign = reason.weight < 0 ? "−" : "+";
+    return h("li", {}, h("span", {}, reasonText(reason)), h("span", { class: "bar" }, bar), h("b", {}, `${sign}${Math.abs(reason.weight).toFixed(2)}`));
+  }));
 }
 
 /** What happens again and again (a hop of each change, a paint of each screen) is told once, at its first time. @param {import("./contract").AlarmEvent[]} events */

@@ -1,0 +1,141 @@
+"""The sentence of an alarm, as the page's own module renders it from the page's own words, in both languages."""
+
+import json
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from models.signal import explain
+from protocols.evidence_json import evidence_json
+from protocols.nomenclature import (
+    ASYSTOLE,
+    BRADY_EXTREME,
+    HEART_RATE,
+    HI_GT_LIM,
+    LEADS_OFF,
+    LINK_LOST,
+    TERMS,
+    V_FIB,
+    TermKind,
+    lead,
+)
+from protocols.record import Evidence, Model, Reason, Span
+from tests.unit.pages.test_modules import WEB, node
+from wardlink.web.catalogue import LANGUAGES, Catalogue
+
+ONSET_MS = 11_560_000  # 03:12:40 of the first day
+NOW_MS = ONSET_MS + 12_000
+WAVES = Evidence(
+    "lethal",
+    "3",
+    confidence=0.97,
+    spans=(Span("window", 0, 1000, (lead("II"),)), Span("judged", 0, 1375, (lead("II"), lead("V1")))),
+    reasons=(
+        Reason("base", 0.02),
+        Reason("blunt", 0.5, 3.1),
+        Reason("waves", 0.3, 5.27, "Hz"),
+        Reason("smooth", 0.1, 0.4),
+        Reason("size", -0.02, 0.8, "mV"),
+    ),
+    models=(Model("lethal", "1", "b90f0611502c"),),
+)
+RULE = Evidence("beats", "3")
+
+Alarm: TypeAlias = dict[str, object]
+
+
+def alarm(code: str, presence: str = "present", kind: str = "physiological", **params: str | float) -> Alarm:
+    events: list[object] = [{"kind": "detected", "at_ms": ONSET_MS + 3000}]
+    if presence != "present":
+        events.append({"kind": presence, "at_ms": ONSET_MS + 75_000})
+    return {
+        "code": code, "presence": presence, "kind": kind, "onset_ms": ONSET_MS, "params": params, "events": events,
+    }  # fmt: skip
+
+
+def said(lang: str, cases: list[tuple[Alarm, Evidence | None]], folder: Path) -> list[list[str]]:
+    """Sentence and advice of each case, rendered by the module under node."""
+    words = Catalogue.load(WEB / "locale").page_json(lang)
+    told = [[one, None if evidence is None else evidence_json(evidence)] for one, evidence in cases]
+    static = WEB / "static"
+    program = folder / "say.mjs"
+    program.write_text(
+        f'import {{ advice, sentence }} from "{(static / "finding.js").as_uri()}";'
+        f'import {{ speak }} from "{(static / "words.js").as_uri()}";'
+        f"speak({words});"
+        f"const said = ([one, evidence]) => [sentence(one, evidence, {NOW_MS}), evidence ? advice(one, evidence) : ''];"
+        f"process.stdout.write(JSON.stringify({json.dumps(told)}.map(said)));"
+    )
+    done = node(program)
+    assert done.returncode == 0, done.stderr
+    found: list[list[str]] = json.loads(done.stdout)
+    return found
+
+
+SLOW = alarm(BRADY_EXTREME, "latched", heart_rate=34, limit_per_min=40.0)
+PAUSE = alarm(ASYSTOLE, pause_s=4.2, limit_s=4.0)
+OLD_PAUSE = alarm(ASYSTOLE, pause_s=4.2)
+RATE = alarm(HI_GT_LIM, measure=HEART_RATE, value=134.0, limit=120.0, unit="/min")
+OFF = alarm(LEADS_OFF, kind="technical", leads=f"{lead('II')} {lead('V1')}")
+LOST = alarm(LINK_LOST, kind="technical")
+CASES: list[tuple[Alarm, Evidence | None]] = [
+    (alarm(V_FIB), WAVES),
+    (SLOW, RULE),
+    (PAUSE, RULE),
+    (OLD_PAUSE, RULE),
+    (RATE, Evidence("limit", "3")),
+    (OFF, Evidence("quality", "3")),
+    (LOST, Evidence("link", "3")),
+    (alarm(V_FIB), None),
+]
+
+
+@pytest.mark.req("AIQ-4.5", surface="page")
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_alarm_is_one_sentence_with_what_when_how_sure_and_why(lang: str, tmp_path: Path):
+    expected: list[str] = json.loads((Path(__file__).parent / "findings.json").read_text())[lang]
+    assert [sentence for sentence, _ in said(lang, CASES, tmp_path)] == expected
+
+
+@pytest.mark.req("AIQ-4.5", surface="page")
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_alarm_says_that_it_is_advice_and_of_what_program(lang: str, tmp_path: Path):
+    (waves, rule, *_, technical, _) = said(lang, CASES, tmp_path)
+    advised, by = {
+        "en": ("Advice of a program", "Detector of beats, version 3"),
+        "zh_Hans": ("提示", "心搏检测"),
+    }[lang]
+    assert advised in waves[1]
+    assert "lethal 1" in waves[1]
+    assert by in rule[1]
+    assert {"en": "doctor decides", "zh_Hans": "由医生判断"}[lang] in waves[1]
+    assert {"en": "program", "zh_Hans": "程序"}[lang] in technical[1]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_code_of_an_alarm_has_a_sentence_whatever_is_known_of_it(lang: str, tmp_path: Path):
+    codes = [term.code for term in TERMS.values() if term.kind is TermKind.ALARM]
+    every = [
+        Reason(word, 0.1, 0.5, group.unit)
+        for group in explain.GROUPS
+        for word in dict.fromkeys((group.below, group.above))
+    ]
+    known: tuple[dict[str, str | float], ...] = (
+        {},
+        {"pause_s": 4.2, "limit_s": 4.0},
+        {"heart_rate": 34, "limit_per_min": 40.0},
+        {"measure": HEART_RATE, "value": 134.0, "limit": 120.0, "unit": "/min"},
+        {"leads": lead("II")},
+    )
+    cases: list[tuple[Alarm, Evidence | None]] = [
+        ({**alarm(code, presence), "params": params}, evidence)
+        for code in [*codes, "WDL_EVT_OF_A_LATER_RELEASE"]
+        for presence in ("present", "latched", "ended")
+        for params in known
+        for evidence in (None, RULE, WAVES, *(Evidence("lethal", "3", reasons=(r,)) for r in every))
+    ]  # fmt: skip
+    found = said(lang, cases, tmp_path)
+    end = {"en": ".", "zh_Hans": "。"}[lang]
+    assert [one for one, _ in found if not one.endswith(end) or "03:12:40" not in one or "{" in one] == []
+    assert not [one for one, _ in found if "undefined" in one or "NaN" in one]
