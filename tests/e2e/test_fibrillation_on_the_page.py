@@ -39,7 +39,7 @@ CARDIAC_HZ = (261.6, 329.6, 392.0, 392.0, 523.3) * 2
 FIRST_SAMPLE = "select min(extract(epoch from start) - first_sample / 250.0)::float8 from waveform"
 
 
-@pytest.mark.req("IOT-6.3f")
+@pytest.mark.req("IOT-6.3f", "AIQ-4.5", "AIQ-6.3")
 def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledges_it(
     one_bed: Callable[[Recording], OneBed],
     open_page: Callable[..., Page],
@@ -80,6 +80,14 @@ def test_a_nurse_sees_ventricular_fibrillation_within_ten_seconds_and_acknowledg
     expect(sheet.locator("canvas").first).to_be_visible(timeout=5000)
     page.screenshot(path=pictures / "one-bed-sheet-en-1280.png")
     check_the_strip_shows_the_fibrillation(sheet)
+    # What the gateway saw, how sure it is, and that it is advice: of this recording, over the whole path.
+    expect(sheet.locator(".finding")).to_have_text(
+        re.compile(r"^Ventricular fibrillation since [\d:]{8} \(.+\), confidence \d\d\xa0%: .+\.$")
+    )
+    expect(sheet.locator(".advice")).to_have_text(
+        "Advice of a program (lethal 1): look at the patient. The doctor decides."
+    )
+    expect(sheet.locator(".weighed")).to_contain_text("Shaded: what weighed most")
     assert accessible(page) == []
     page.keyboard.press("a")
     expect(sheet.locator(".done")).to_be_visible(timeout=5000)

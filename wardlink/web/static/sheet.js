@@ -169,7 +169,7 @@ export class AlarmSheet {
     if (evidence) {
       facts.push([t("sheet.rule"), t("sheet.rule_value", { rule: ruleName(evidence.rule), version: evidence.rule_version })]);
       for (const model of evidence.models ?? []) facts.push([t("sheet.model"), t("sheet.model_value", { ...model })]);
-      facts.push([t("sheet.confidence"), evidence.confidence === null ? t("sheet.confidence_none") : t("sheet.confidence_value", { percent: percent(evidence.confidence) })]);
+      facts.push([t("sheet.confidence"), evidence.confidence === null ? t("sheet.confidence_none") : t(evidence.rule === "lethal" && evidence.models?.length ? "sheet.confidence_lethal" : "sheet.confidence_value", { percent: percent(evidence.confidence) })]);
     }
     facts.push([t("sheet.onset"), clock(alarm.onset_ms)], [t("sheet.detected"), t("sheet.detected_value", { time: clock(alarm.detected_ms), seconds: took })], [t("sheet.source"), alarm.source]);
     const why = has(`why.${alarm.code}`) ? `why.${alarm.code}` : "why.unknown";
