@@ -25,11 +25,7 @@ from tests.figures.entry import Figure
 FIGURES: tuple[Figure, ...] = (
     *heart.FIGURES,
     *lethal.FIGURES,
-    *fibrillation.FIGURES,
-    *meter.FIGURES,
     *vitals.FIGURES,
-    *delineate.FIGURES,
-    *reversal.FIGURES,
     *calibration.FIGURES,
     *cost.FIGURES,
     *waveform_codec.FIGURES,

@@ -31,6 +31,28 @@ ECG = {
     "leads": [],
     "measurements": [{"code": "MDC_ECG_TIME_PD_QT", "value": 383.0, "unit": "ms"}],
     "statements": [{"kind": "statement", "text": NASTY}],
+    "critical": [
+        {
+            "code": "MDC_ECG_TIME_PD_QTc",
+            "value": 553.0,
+            "unit": "ms",
+            "level": "red",
+            "bound": 549.0,
+            "side": "high",
+            "item": "x",
+            "table": 1,
+        },
+        {
+            "code": "MDC_ECG_HEART_RATE",
+            "value": 34.0,
+            "unit": "/min",
+            "level": "red",
+            "bound": 36.0,
+            "side": "low",
+            "item": "y",
+            "table": 1,
+        },
+    ],
     "others": [{"id": 5, "at_ms": 1_795_261_349_896, "device": "cart-6"}],
 }
 Context: TypeAlias = dict[str, object]
@@ -56,7 +78,7 @@ PAGES: list[tuple[str, Context]] = [
     ],
     *[
         ("ecg.html", {"ecg": {**ECG, **more}})
-        for more in ({}, {"who": None, "measurements": [], "statements": [], "cart": {}})
+        for more in ({}, {"who": None, "measurements": [], "statements": [], "cart": {}, "critical": []})
     ],
     ("error.html", {"status": 404, "title": NASTY, "detail": "", "what_to_do": "", "instance": ""}),
     ("error.html", {"status": 500, "title": "t", "detail": "d", "what_to_do": "w", "instance": "i"}),
