@@ -55,7 +55,7 @@ async def filled(web: RunningWeb, hub: RunningHub) -> dict[str, str]:
         " from gateway where name = 'gateway-filled'"
     )
     return {"ward": "7b", "bed": "6", "key": str(bed["key"]), "document": str(bed["ecg"]["id"]), "alarm_id": str(alarm.id),
-            "device_id": str(device), "quarantine_id": str(held), "command_id": str(command)}  # fmt: skip
+            "device_id": str(device), "quarantine_id": str(held), "command_id": str(command), "version": "0"}  # fmt: skip
 
 
 async def look(web: RunningWeb, client: httpx.AsyncClient, path: str, bed: str) -> None:

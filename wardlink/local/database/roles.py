@@ -48,7 +48,15 @@ def make_database(admin: Connection, name: str, template: str | None = None) -> 
         statement = sql.SQL("create database {} owner {} template {}").format(
             sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
         )
-    admin.execute(statement)
+    # The server waits 5 s each time for whoever is just leaving the template: a worker of TimescaleDB, say.
+    for last in (False, False, True):
+        try:
+            admin.execute(statement)
+        except psycopg.errors.ObjectInUse:
+            if last:
+                raise
+        else:
+            return
 
 
 def drop_database(admin: Connection, name: str) -> None:
