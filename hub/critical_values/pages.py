@@ -174,8 +174,8 @@ def add_routes(router: APIRouter, web: "WebKit", critical: "CriticalValues", acc
         lines = _typed(code, cells, remove)
         where = (examination, group, based_on)
         if act == "add" and add in TERMS:
-            level = "red" if add in RHYTHMS and not RHYTHMS[add].side else ""
-            lines.append(Line(add, dict.fromkeys(cells, "") | {"delay_s": "0", "hysteresis": "0", "level": level}))
+            at_once = "red" if add in RHYTHMS and not RHYTHMS[add].side else ""
+            lines.append(Line(add, dict.fromkeys(cells, "") | {"delay_s": "0", "hysteresis": "0", "level": at_once}))
             return await show(request, person, where, typed=lines, reason=reason)
         base = await critical.table(person.principal, based_on)
         rest = [values_of(one) for one in base.items if (one.examination, one.age_group) != (examination, group)]

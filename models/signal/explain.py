@@ -7,6 +7,7 @@ output without a remainder. They are told in groups of features that a person se
 come from models/weights/lethal-meaning.json, made by models/training/meaning.py.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,7 +181,7 @@ def heaviest_window(windows: Sequence[Window]) -> tuple[int, int]:
 
 def parse(data: bytes, expected_sha256: str, trees: Trees) -> Meaning:
     """Read a table; WeightsError when its hash is not the expected one, or when it belongs to other trees."""
-    table = checked(data, expected_sha256)
+    table = json.loads(checked(data, expected_sha256))
     if table["weights"] != trees.sha256:
         msg = f"the meaning of scores was made for weights {table['weights']}, not for {trees.sha256}: make it again"
         raise WeightsError(msg)

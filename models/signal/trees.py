@@ -52,19 +52,18 @@ class Trees:
         return 1 / (1 + np.exp(-(total + self.bias)))
 
 
-def checked(data: bytes, expected_sha256: str) -> dict[str, Any]:
-    """What a table of JSON holds; WeightsError when its hash is not the expected one."""
+def checked(data: bytes, expected_sha256: str) -> bytes:
+    """The same bytes; WeightsError when their hash is not the expected one."""
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected_sha256:
         msg = f"weights have SHA-256 {digest}, expected {expected_sha256}: install the package again"
         raise WeightsError(msg)
-    table: dict[str, Any] = json.loads(data)
-    return table
+    return data
 
 
 def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
     """Read a table; WeightsError when its hash or its features are not the expected ones."""
-    table = checked(data, expected_sha256)
+    table: dict[str, Any] = json.loads(checked(data, expected_sha256))
     if tuple(table["features"]) != feature_names:
         msg = (
             f"weights of version {table['version']} were trained on other features than the code computes: train again"
