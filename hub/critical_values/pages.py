@@ -49,7 +49,8 @@ class Line:
     @property
     def unit(self) -> str:
         """In which its bounds are."""
-        return unit_of(self.code)
+        rule, term = RHYTHMS.get(self.code), TERMS.get(self.code)
+        return rule.unit if rule is not None else "" if term is None else term.unit
 
     @property
     def sides(self) -> frozenset[str]:
@@ -111,7 +112,7 @@ def add_routes(router: APIRouter, web: "WebKit", critical: "CriticalValues", acc
             now=now,
             lines=lines,
             addable=_addable(examination, lines),
-            others=[one for one in problems if _column_of(one, lines, examination, group) is None],
+            others=[one for one in problems if not any(_is_of(one, line, examination, group) for line in lines)],
             changes=changes(now.table, table),
             versions=versions,
             activations=activations,
@@ -241,14 +242,11 @@ def _typed(codes: Sequence[str], cells: Mapping[str, Sequence[str]], removed: It
 
 def _row(line: Line, examination: Examination, group: AgeGroup) -> dict[str, object]:
     """A line as plain values. What is no number stays a text, which the check refuses by its column."""
-    rule, term = RHYTHMS.get(line.code), TERMS.get(line.code)
-    is_rhythm = rule is not None and examination is Examination.MONITORING
-    unit = rule.unit if rule is not None and is_rhythm else "" if term is None else term.unit
     row: dict[str, object] = {
         "examination": examination.value,
         "code": line.code,
         "age_group": group.value,
-        "unit": unit,
+        "unit": line.unit,
     }
     for column in NUMBERS:
         if text := line.cells[column]:
@@ -258,12 +256,6 @@ def _row(line: Line, examination: Examination, group: AgeGroup) -> dict[str, obj
     return row | {"source": line.cells["source"]}
 
 
-def unit_of(code: str) -> str:
-    """The unit of a row."""
-    rule, term = RHYTHMS.get(code), TERMS.get(code)
-    return rule.unit if rule is not None else "" if term is None else term.unit
-
-
 def _number(text: str) -> float | str:
     try:
         return float(text.replace(",", "."))
@@ -271,12 +263,9 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _column_of(problem: Problem, lines: Sequence[Line], examination: Examination, group: AgeGroup) -> str | None:
-    """The code of the line that a problem is of, when it is shown."""
-    for line in lines:
-        if problem.item == f"{examination}/{line.code}/{group}" and not line.is_removed:
-            return line.code
-    return None
+def _is_of(problem: Problem, line: Line, examination: Examination, group: AgeGroup) -> bool:
+    """Whether a problem is of a line that is shown and stays."""
+    return problem.item == f"{examination}/{line.code}/{group}" and not line.is_removed
 
 
 def _marked(
@@ -285,7 +274,7 @@ def _marked(
     """The lines with what is wrong beside their cells; of a row as a whole it stands at its code."""
     marked: list[Line] = []
     for line in lines:
-        own = [one for one in problems if _column_of(one, [line], examination, group) is not None]
+        own = [one for one in problems if _is_of(one, line, examination, group)]
         wrong = {one.column or "code": (str(one.why), _detail(one)) for one in reversed(own)}
         marked.append(Line(line.code, line.cells, line.is_removed, wrong))
     return marked

@@ -19,6 +19,8 @@ from models.screening.critical_items import Table
 from models.screening.critical_table import SHIPPED
 
 if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
     from hub.core.audit import AuditLog
     from hub.core.db import Connection, Database
     from hub.core.principal import Principal
@@ -67,28 +69,17 @@ class CriticalValues:
     @policy("critical.read")
     async def versions(self, principal: "Principal") -> list[Version]:
         """The newest versions that people made, the newest first."""
-        tenant = tenant_of(principal)
-        async with self._database.transaction(tenant) as connection:
-            values = {"tenant": tenant, "most": _LISTED}
-            rows = await (await connection.execute(_QUERIES["versions"], values)).fetchall()
-        return [Version(*row) for row in rows]
+        return [Version(*row) for row in await self._listed(principal, "versions")]
 
     @policy("critical.read")
     async def activations(self, principal: "Principal") -> list[Activation]:
         """What was put in force, the newest first."""
-        tenant = tenant_of(principal)
-        async with self._database.transaction(tenant) as connection:
-            values = {"tenant": tenant, "most": _LISTED}
-            rows = await (await connection.execute(_QUERIES["activations"], values)).fetchall()
-        return [Activation(*row) for row in rows]
+        return [Activation(*row) for row in await self._listed(principal, "activations")]
 
     @policy("critical.read")
     async def gateways(self, principal: "Principal") -> list[AtGateway]:
         """Which version each gateway goes by."""
-        tenant = tenant_of(principal)
-        async with self._database.transaction(tenant) as connection:
-            rows = await (await connection.execute(_QUERIES["gateways"], {"tenant": tenant})).fetchall()
-        return [AtGateway(*row) for row in rows]
+        return [AtGateway(*row) for row in await self._listed(principal, "gateways")]
 
     @policy("critical.change")
     async def make(
@@ -149,6 +140,12 @@ class CriticalValues:
             await connection.execute(_QUERIES["activate"], values)
             details = {"before": now, "reason": reason, "changed": len(changes(before, table))}
             await self.audit.write(connection, principal, "critical.activate", f"critical:{version}", details)
+
+    async def _listed(self, principal: "Principal", query: str) -> "list[TupleRow]":
+        tenant = tenant_of(principal)
+        async with self._database.transaction(tenant) as connection:
+            values = {"tenant": tenant, "most": _LISTED}
+            return await (await connection.execute(_QUERIES[query], values)).fetchall()
 
     async def _is_of_the_newest(
         self, connection: "Connection", principal: "Principal", based_on: int, newest: int
