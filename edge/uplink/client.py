@@ -29,6 +29,7 @@ from edge.uplink.downlink import Downlink, HubTimes
 from edge.uplink.made import Made
 from edge.uplink.refused import AGAIN_S, Refused
 from edge.uplink.route import Route
+from edge.uplink.security import answered
 from protocols.link import (
     DEVICE_COMMANDS,
     MAX_RESENDABLE,
@@ -71,6 +72,7 @@ METHOD = "/wardlink.v1.Uplink/Connect"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 # A handshake takes four ways: 8 s on a link that is 2 s late. Longer than the first only when no address has answered.
 _CONNECT_S, _LONGEST_CONNECT_S = 5.0, 15.0
+_TRIES = 3  # beside one another, at the only address: the first may take as long as the longest
 _LEAVE_S = 3.0  # for what is in flight, half a second of the rate
 _MOVE_S = 15.0
 _LOOK_S = 1.0  # at whether the hub still answers
@@ -162,7 +164,7 @@ class Uplink:
             back.clear()
             try:
                 channel, ready = ready, None
-                ready = await self._once(connection, channel or await self._fresh(connection), patience_s)
+                ready = await self._once(connection, channel or await self._reached(connection, patience_s))
                 if ready is not None:
                     continue
             except grpc.aio.AioRpcError as error:
@@ -195,21 +197,41 @@ class Uplink:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(back.wait(), this_pause_s)
 
-    async def _fresh(self, connection: Connection) -> grpc.aio.Channel:
-        self._to_move[connection].clear()
-        return await self._routes[connection].open()
+    async def _reached(self, connection: Connection, patience_s: float) -> grpc.aio.Channel:
+        """A channel on which somebody has answered; _HubSilentError when nobody does within `patience_s`.
 
-    async def _once(
-        self, connection: Connection, channel: grpc.aio.Channel, patience_s: float
-    ) -> grpc.aio.Channel | None:
-        """One stream, given up when nobody answers within `patience_s`. A channel when it ended in order because the connection goes on there."""
+        Where there is no other address the same one is tried again beside the tries before: on a late link the first of them is the
+        first to get through, behind a connection that somebody swallowed only another one helps.
+        """
+        self._to_move[connection].clear()
+        route = self._routes[connection]
+        tries: dict[asyncio.Task[None], grpc.aio.Channel] = {}
+        try:
+            while len(tries) < _TRIES:
+                channel = await route.open()
+                tries[asyncio.create_task(answered(channel))] = channel
+                waits_s = _CONNECT_S if route.is_alone else patience_s
+                done, _ = await asyncio.wait(tries, timeout=waits_s, return_when=asyncio.FIRST_COMPLETED)
+                if done:
+                    return tries.pop(done.pop())
+                if not route.is_alone:
+                    break
+            msg = "nobody is there"
+            raise _HubSilentError(msg)
+        finally:
+            for task in tries:
+                task.cancel()
+            await asyncio.gather(*tries, *(channel.close() for channel in tries.values()), return_exceptions=True)
+
+    async def _once(self, connection: Connection, channel: grpc.aio.Channel) -> grpc.aio.Channel | None:
+        """One stream. A channel when it ended in order because the connection goes on there."""
         async with channel:
             method = channel.stream_stream(METHOD, request_serializer=_as_it_is, response_deserializer=_as_it_is)
             call = method()
             hello = self._link.connected(connection, time.monotonic_ns())
             self._hello_sent_ns[connection] = time.monotonic_ns()
             try:
-                async with asyncio.timeout(patience_s):
+                async with asyncio.timeout(_CONNECT_S):
                     await call.write(hello.SerializeToString())
                 self._link.hello_sent(connection, time.monotonic_ns())
             except TimeoutError:

@@ -59,6 +59,11 @@ class Route:
         return make_channel(self._known_addresses[0] if home else self.address, papers)
 
     @property
+    def is_alone(self) -> bool:
+        """Whether there is no other address to turn to, as far as is known."""
+        return len(self._known_addresses) < 2
+
+    @property
     def _known_addresses(self) -> Sequence[str]:
         return () if self._known is None else self._known[0]
 

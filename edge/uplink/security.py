@@ -36,3 +36,11 @@ def make_channel(target: str, papers: ClientPapers) -> grpc.aio.Channel:
     """A new channel to `host:port`; connects when it is used."""
     credentials = grpc.ssl_channel_credentials(papers.ca_pem, papers.key_pem, papers.certificate_pem)
     return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+
+
+async def answered(channel: grpc.aio.Channel) -> None:
+    """Wait until somebody has answered on the channel: it is ready, or was refused, which the first call on it tells."""
+    state = channel.get_state(try_to_connect=True)
+    while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING):
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)

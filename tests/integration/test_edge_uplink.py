@@ -308,6 +308,23 @@ async def test_a_hub_that_accepts_and_answers_nothing_is_given_up_and_found_agai
     assert not store.stored_twice
 
 
+async def test_a_link_on_which_a_handshake_takes_longer_than_a_try_is_made_at_the_first_try(tmp_path: Path):
+    """Four ways of 1.5 s are more than the 5 s behind which another try is made; the first one goes on beside it."""
+    store, authority = Store(), Authority()
+    async with hub_peer(store, authority) as hub:
+        proxy = Proxy(hub.port)
+        port = await proxy.start()
+        proxy.delay_s = 1.5
+        begun = time.monotonic()
+        async with sending(tmp_path, authority, port, Limits()) as agent:
+            await agent.append(Lane.NUMERIC, heart_rate(60))
+            await until(lambda: len(store.arrived) == 1, 20)
+            took_s = time.monotonic() - begun
+        await proxy.stop()
+    print(f"stored {took_s:.1f} s after the start: six ways")
+    assert took_s < 11.5
+
+
 async def test_a_gateway_whose_disk_hangs_connects_again_with_what_it_read_of_its_identity_before(tmp_path: Path):
     store, authority = Store(), Authority()
     papers = authority.gateway()
