@@ -27,9 +27,9 @@ from edge.identity import IdentityError
 from edge.spool import NotNowError
 from edge.uplink.downlink import Downlink, HubTimes
 from edge.uplink.made import Made
+from edge.uplink.reach import CONNECT_S, LONGEST_CONNECT_S, HubSilentError, reached
 from edge.uplink.refused import AGAIN_S, Refused
 from edge.uplink.route import Route
-from edge.uplink.security import answered
 from protocols.link import (
     DEVICE_COMMANDS,
     MAX_RESENDABLE,
@@ -70,9 +70,6 @@ if TYPE_CHECKING:
 
 METHOD = "/wardlink.v1.Uplink/Connect"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-# A handshake takes four ways: 8 s on a link that is 2 s late. Longer than the first only when no address has answered.
-_CONNECT_S, _LONGEST_CONNECT_S = 5.0, 15.0
-_TRIES = 3  # beside one another, at the only address: the first may take as long as the longest
 _LEAVE_S = 3.0  # for what is in flight, half a second of the rate
 _MOVE_S = 15.0
 _LOOK_S = 1.0  # at whether the hub still answers
@@ -154,7 +151,7 @@ class Uplink:
     async def run(self, connection: Connection) -> None:
         """Keep one connection up until cancelled; EpochConflictError when this spool must not go on."""
         name, route = connection.name.lower(), self._routes[connection]
-        pause_s, patience_s = FIRST_PAUSE_S, _CONNECT_S
+        pause_s, patience_s = FIRST_PAUSE_S, CONNECT_S
         back = self._other_is_back[connection]
         ready: grpc.aio.Channel | None = None
         while True:
@@ -164,7 +161,10 @@ class Uplink:
             back.clear()
             try:
                 channel, ready = ready, None
-                ready = await self._once(connection, channel or await self._reached(connection, patience_s))
+                if channel is None:
+                    self._to_move[connection].clear()
+                    channel = await reached(route, patience_s)
+                ready = await self._once(connection, channel)
                 if ready is not None:
                     continue
             except grpc.aio.AioRpcError as error:
@@ -176,7 +176,7 @@ class Uplink:
             except IdentityError as error:
                 _log.error("uplink-not-possible", connection=name, reason=str(error))
                 pause_s = LONGEST_PAUSE_S
-            except _HubSilentError as error:
+            except HubSilentError as error:
                 silent = True
                 _log.warning("uplink-down", connection=name, hub=route.address, code="SILENT", details=str(error))
             finally:
@@ -189,39 +189,13 @@ class Uplink:
                 this_pause_s = pause_s * random.uniform(0.5, 1.0)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 if greeted.is_set():
-                    patience_s = _CONNECT_S
+                    patience_s = CONNECT_S
                     await asyncio.sleep(this_pause_s)
                     continue
-                patience_s = min(2 * patience_s, _LONGEST_CONNECT_S)
+                patience_s = min(2 * patience_s, LONGEST_CONNECT_S)
                 # No pause is kept when the hub has answered the other connection meanwhile.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(back.wait(), this_pause_s)
-
-    async def _reached(self, connection: Connection, patience_s: float) -> grpc.aio.Channel:
-        """A channel on which somebody has answered; _HubSilentError when nobody does within `patience_s`.
-
-        Where there is no other address the same one is tried again beside the tries before: on a late link the first of them is the
-        first to get through, behind a connection that somebody swallowed only another one helps.
-        """
-        self._to_move[connection].clear()
-        route = self._routes[connection]
-        tries: dict[asyncio.Task[None], grpc.aio.Channel] = {}
-        try:
-            while len(tries) < _TRIES:
-                channel = await route.open()
-                tries[asyncio.create_task(answered(channel))] = channel
-                waits_s = _CONNECT_S if route.is_alone else patience_s
-                done, _ = await asyncio.wait(tries, timeout=waits_s, return_when=asyncio.FIRST_COMPLETED)
-                if done:
-                    return tries.pop(done.pop())
-                if not route.is_alone:
-                    break
-            msg = "nobody is there"
-            raise _HubSilentError(msg)
-        finally:
-            for task in tries:
-                task.cancel()
-            await asyncio.gather(*tries, *(channel.close() for channel in tries.values()), return_exceptions=True)
 
     async def _once(self, connection: Connection, channel: grpc.aio.Channel) -> grpc.aio.Channel | None:
         """One stream. A channel when it ended in order because the connection goes on there."""
@@ -231,12 +205,12 @@ class Uplink:
             hello = self._link.connected(connection, time.monotonic_ns())
             self._hello_sent_ns[connection] = time.monotonic_ns()
             try:
-                async with asyncio.timeout(_CONNECT_S):
+                async with asyncio.timeout(CONNECT_S):
                     await call.write(hello.SerializeToString())
                 self._link.hello_sent(connection, time.monotonic_ns())
             except TimeoutError:
                 msg = "nobody is there"
-                raise _HubSilentError(msg) from None
+                raise HubSilentError(msg) from None
             reading = asyncio.create_task(self._read(connection, call))
             sending = asyncio.create_task(self._send(connection, call))
             moving = asyncio.create_task(self._elsewhere(connection))
@@ -274,13 +248,13 @@ class Uplink:
                 route.stays()
                 continue
             try:
-                async with asyncio.timeout(_CONNECT_S):
+                async with asyncio.timeout(CONNECT_S):
                     await channel.channel_ready()
             except TimeoutError:
                 await channel.close()
                 route.stays()
                 if not home:
-                    await asyncio.sleep(_CONNECT_S)
+                    await asyncio.sleep(CONNECT_S)
                     wish.set()
                 continue
             except BaseException:
@@ -497,7 +471,7 @@ class Uplink:
             left_s = _LOOK_S if deadline_ns is None else (deadline_ns - time.monotonic_ns()) / 1e9
             if left_s <= 0:
                 msg = "the hub answers nothing in time"
-                raise _HubSilentError(msg)
+                raise HubSilentError(msg)
             await asyncio.sleep(min(left_s, _LOOK_S))
 
     async def _probe(self, connection: Connection, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
@@ -540,10 +514,6 @@ class Uplink:
         recent = self._spool.is_recent(lane, n)
         batch = self._spool.read(lane, n) if recent else await asyncio.to_thread(self._spool.read, lane, n)
         return batch if batch is None or self._times is None else self._times.right(lane, n, batch)
-
-
-class _HubSilentError(RuntimeError):
-    """The connection is up and nothing comes back."""
 
 
 def _as_it_is(message: bytes) -> bytes:
