@@ -28,6 +28,7 @@ from protocols.record import AlarmCondition, Evidence, Gap, WaveformGroup
 from tests.fixtures.hub_peer import Authority, Store, hub_peer, write_config
 from tests.fixtures.sender import Sending, sender
 from tests.fixtures.spool_records import ECG, alarm, heart_rate, noisy_waveform, waveform
+from tests.fixtures.tcp_proxy import Proxy
 from tests.fixtures.waiting import PATIENCE_S, longest_turn_s, until
 
 pytestmark = pytest.mark.integration
@@ -293,36 +294,33 @@ async def test_a_disk_that_does_not_say_when_a_batch_was_closed_holds_up_no_alar
 
 async def test_a_hub_that_accepts_and_answers_nothing_is_given_up_and_found_again(tmp_path: Path):
     store, authority = Store(), Authority()
-    async with hub_peer(store, authority) as hub:
-        proxy = Proxy(hub.port)
-        port = await proxy.start()
-        async with sending(tmp_path, authority, port, Limits()) as agent:
-            await agent.append(Lane.NUMERIC, heart_rate(60))
-            await until(lambda: len(store.arrived) == 1)
-            proxy.open.clear()
-            await agent.append(Lane.NUMERIC, heart_rate(61))
-            await until(lambda: proxy.accepted > 2, 20)  # both connections were given up, and are tried again
-            proxy.open.set()
-            await until(lambda: len(store.arrived) == 2, 20)
-        await proxy.stop()
+    async with (
+        hub_peer(store, authority) as hub,
+        Proxy(hub.port) as proxy,
+        sending(tmp_path, authority, proxy.port, Limits()) as agent,
+    ):
+        await agent.append(Lane.NUMERIC, heart_rate(60))
+        await until(lambda: len(store.arrived) == 1)
+        proxy.swallow()
+        await agent.append(Lane.NUMERIC, heart_rate(61))
+        await until(lambda: proxy.accepted > 2, 20)  # both connections were given up, and are tried again
+        proxy.heal()
+        await until(lambda: len(store.arrived) == 2, 20)
     assert not store.stored_twice
 
 
 async def test_a_link_on_which_a_handshake_takes_longer_than_a_try_is_made_at_the_first_try(tmp_path: Path):
     """Four ways of 1.5 s are more than the 5 s behind which another try is made; the first one goes on beside it."""
     store, authority = Store(), Authority()
-    async with hub_peer(store, authority) as hub:
-        proxy = Proxy(hub.port)
-        port = await proxy.start()
+    async with hub_peer(store, authority) as hub, Proxy(hub.port) as proxy:
         proxy.delay_s = 1.5
         begun = time.monotonic()
-        async with sending(tmp_path, authority, port, Limits()) as agent:
+        async with sending(tmp_path, authority, proxy.port, Limits()) as agent:
             await agent.append(Lane.NUMERIC, heart_rate(60))
             await until(lambda: len(store.arrived) == 1, 20)
             took_s = time.monotonic() - begun
-        await proxy.stop()
     print(f"stored {took_s:.1f} s after the start: six ways")
-    assert took_s < 11.5
+    assert took_s < 13  # given up after 5 s and begun anew it is more than 15
 
 
 async def test_a_gateway_whose_disk_hangs_connects_again_with_what_it_read_of_its_identity_before(tmp_path: Path):
@@ -404,35 +402,35 @@ async def test_an_idle_link_that_swallows_everything_is_given_up_within_twelve_s
     """By the agent alone: this hub sends no pings, and nothing waits for an acknowledgement."""
     up = [("edge_uplink_up", {"connection": connection}) for connection in ("alarm", "data")]
     store, authority = Store(), Authority()
-    async with hub_peer(store, authority) as hub:
-        proxy = Proxy(hub.port)
-        port = await proxy.start()
-        async with sending(tmp_path, authority, port, Limits()) as agent:
-            await agent.append(Lane.NUMERIC, heart_rate(60))
-            await until(lambda: [REGISTRY.get_sample_value(*one) for one in up] == [1, 1] and len(store.arrived) == 1)
-            proxy.open.clear()
-            await until(lambda: [REGISTRY.get_sample_value(*one) for one in up] == [0, 0], 12)
-            proxy.open.set()
-        await proxy.stop()
+    async with (
+        hub_peer(store, authority) as hub,
+        Proxy(hub.port) as proxy,
+        sending(tmp_path, authority, proxy.port, Limits()) as agent,
+    ):
+        await agent.append(Lane.NUMERIC, heart_rate(60))
+        await until(lambda: [REGISTRY.get_sample_value(*one) for one in up] == [1, 1] and len(store.arrived) == 1)
+        proxy.swallow()
+        await until(lambda: [REGISTRY.get_sample_value(*one) for one in up] == [0, 0], 12)
+        proxy.heal()
 
 
 @pytest.mark.req("IOT-9.3f", surface="protocol")
 async def test_data_on_their_way_can_be_neither_read_nor_changed(tmp_path: Path):
     store, authority = Store(), Authority()
-    async with hub_peer(store, authority) as hub:
-        proxy = Proxy(hub.port)
-        port = await proxy.start()
-        async with sending(tmp_path, authority, port, Limits()) as agent:
-            await agent.append(Lane.NUMERIC, heart_rate(60))
-            await agent.append(Lane.WAVEFORM, waveform(0))
-            await until(lambda: len(store.arrived) == 2)
-            connections = proxy.accepted
-            proxy.flip_next = True
-            await agent.append(Lane.NUMERIC, heart_rate(61))
-            await until(lambda: proxy.accepted > connections, 20)  # the changed byte ended its connection
-            assert not proxy.flip_next
-            await until(lambda: len(store.arrived) == 3, 20)
-        await proxy.stop()
+    async with (
+        hub_peer(store, authority) as hub,
+        Listening(hub.port) as proxy,
+        sending(tmp_path, authority, proxy.port, Limits()) as agent,
+    ):
+        await agent.append(Lane.NUMERIC, heart_rate(60))
+        await agent.append(Lane.WAVEFORM, waveform(0))
+        await until(lambda: len(store.arrived) == 2)
+        connections = proxy.accepted
+        proxy.flip_next = True
+        await agent.append(Lane.NUMERIC, heart_rate(61))
+        await until(lambda: proxy.accepted > connections, 20)  # the changed byte ended its connection
+        assert not proxy.flip_next
+        await until(lambda: len(store.arrived) == 3, 20)
     assert store.records(Lane.NUMERIC) == [heart_rate(60), heart_rate(61)]
     assert store.records(Lane.WAVEFORM) == [waveform(0)]
     assert not store.stored_twice
@@ -442,50 +440,18 @@ async def test_data_on_their_way_can_be_neither_read_nor_changed(tmp_path: Path)
         assert word not in proxy.seen
 
 
-class Proxy:
-    """TCP through a door that can be shut: then nothing passes, and nobody is told. Sees all bytes, and changes one on request."""
+class Listening(Proxy):
+    """Sees all bytes, and changes one on request."""
 
-    def __init__(self, port: int) -> None:
-        self._port, self.accepted = port, 0
-        self.open = asyncio.Event()
-        self.open.set()
+    def __init__(self, upstream: int) -> None:
+        super().__init__(upstream)
         self.seen = bytearray()
         self.flip_next = False  # change one byte of what the agent sends next
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> int:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
-        pair = [
-            asyncio.create_task(self._pump(reader, back, up=True)),
-            asyncio.create_task(self._pump(there, writer, up=False)),
-        ]
-        self._tasks.update(pair)
-        try:
-            await asyncio.wait(pair, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in pair:
-                task.cancel()
-            back.transport.abort()
-            writer.transport.abort()
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
-        while data := await reader.read(65536):
-            await self.open.wait()
-            self.seen += data
-            if up and self.flip_next:
-                self.flip_next = False
-                middle = len(data) // 2
-                data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-            writer.write(data)
-            await writer.drain()
+    def passing(self, data: bytes, *, up: bool) -> bytes:
+        self.seen += data
+        if up and self.flip_next:
+            self.flip_next = False
+            middle = len(data) // 2
+            return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        return data
