@@ -40,6 +40,9 @@ TABLE: dict[str, SubCommand] = {
         "edge,hub",
     ),
     "release": SubCommand("wardlink.release.commands:app", "Releases of the agent: key, build, sign, verify.", "edge"),
+    "models": SubCommand(
+        "wardlink.models:app", "The models of the screening: what is installed, and how each is made."
+    ),
     "recordings": SubCommand(
         "wardlink.recordings:app", "Published ECG recordings, fetched from their publisher.", "recordings"
     ),

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.card import WeightsError, checked
 from models.signal.lethal import FEATURES, LethalScore, Window
-from models.signal.trees import Trees, WeightsError, checked
+from models.signal.trees import Trees
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,12 +1,12 @@
 """Boosted trees read from a table: complete binary trees of one depth, summed, turned into probabilities."""
 
-import hashlib
 import json
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from models.card import WeightsError, checked, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from models.signal.explain import Meaning
 
     Floats = NDArray[np.float64]
-
-
-class WeightsError(ValueError):
-    """A weights file is not the one that its card and code belong to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +48,6 @@ class Trees:
         return 1 / (1 + np.exp(-(total + self.bias)))
 
 
-def checked(data: bytes, expected_sha256: str) -> bytes:
-    """The same bytes; WeightsError when their hash is not the expected one."""
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != expected_sha256:
-        msg = f"weights have SHA-256 {digest}, expected {expected_sha256}: install the package again"
-        raise WeightsError(msg)
-    return data
-
-
 def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
     """Read a table; WeightsError when its hash or its features are not the expected ones."""
     table: dict[str, Any] = json.loads(checked(data, expected_sha256))
@@ -82,8 +69,3 @@ def parse(data: bytes, expected_sha256: str, feature_names: tuple[str, ...]) -> 
 def load(name: str, expected_sha256: str, feature_names: tuple[str, ...]) -> Trees:
     """Read `models/weights/NAME`."""
     return parse(read(name), expected_sha256, feature_names)
-
-
-def read(name: str) -> bytes:
-    """The bytes of `models/weights/NAME`."""
-    return (files("models") / "weights" / name).read_bytes()

@@ -1,13 +1,12 @@
-"""Make models/weights/lethal.json: `python -m models.training.lethal RECORDINGS [--folds]`.
+"""Make models/weights/lethal.json: `wardlink models train lethal [--folds]`.
 
 Learns from vfdb and DS1 of mitdb, DS1 also with the electrode movement of nstdb; DS2 and the paced records are never read.
-`--folds` makes models/weights/folds: one table for each vfdb record left out, and four for quarters of DS1. The same input
+The folds are one table for each vfdb record left out, and four for quarters of DS1. The same input
 gives the same bytes.
 """
 
-import hashlib
 import json
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -135,33 +134,23 @@ def _job(job: tuple[Path, str, bool]) -> Windows:
     return windows(job[0], job[1], noisy=job[2])
 
 
-def _write(job: tuple[Path, list[Windows]]) -> str:
-    path, used = job
-    data = json.dumps(train(used), separators=(",", ":")).encode()
-    path.write_bytes(data)
-    return f"{path.name} {len(data)} bytes SHA-256 {hashlib.sha256(data).hexdigest()}"
+def _table(job: tuple[str, list[Windows]]) -> tuple[str, bytes]:
+    name, used = job
+    return name, json.dumps(train(used), separators=(",", ":")).encode()
 
 
-def main() -> None:
-    """Read the recordings named on the command line and write the tables."""
-    recordings, folds = Path(sys.argv[1]), "--folds" in sys.argv
-    out = Path(__file__).parents[1] / "weights"
+def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each table (`models.training.procedures.Made`)."""
     jobs = [(recordings, f"vfdb/{r}", False) for r in VFDB]
     jobs += [(recordings, f"mitdb/{r}", noisy) for noisy in (False, True) for r in DS1]
     with get_context("spawn").Pool() as pool:
         records = pool.map(_job, jobs, chunksize=1)
-        made: list[tuple[Path, list[Windows]]] = [(out / "lethal.json", records)]
+        tables: list[tuple[str, list[Windows]]] = [("lethal.json", records)]
         if folds:
-            made += [
-                (out / "folds" / f"lethal-{name}.json", [w for w in records if w.record != f"vfdb/{name}"])
-                for name in VFDB
+            tables += [
+                (f"folds/lethal-{name}.json", [w for w in records if w.record != f"vfdb/{name}"]) for name in VFDB
             ]
             for k in range(4):
                 held = {f"mitdb/{r}" for r in DS1[k::4]}
-                made.append((out / "folds" / f"lethal-ds1-{k}.json", [w for w in records if w.record not in held]))
-        for line in pool.imap(_write, made):
-            sys.stdout.write(line + "\n")
-
-
-if __name__ == "__main__":
-    main()
+                tables.append((f"folds/lethal-ds1-{k}.json", [w for w in records if w.record not in held]))
+        yield from pool.imap(_table, tables)

@@ -1,14 +1,12 @@
-"""Make models/weights/lethal-meaning.json: `python -m models.training.meaning RECORDINGS`.
+"""Make models/weights/lethal-meaning.json: `wardlink models train lethal-meaning`.
 
 How sure a score of lethal rhythm is, learned from scores of records by trees that never saw them (models/weights/folds), and
 what is usual at each node of the trees, so that what is unusual can be told. Reads vfdb and DS1 of mitdb; DS2 and the paced
 records are never read. The same input gives the same bytes.
 """
 
-import hashlib
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models import card
 from models.evaluation.beats import LEARNING_S
 from models.signal import explain, frames, lethal, trees, weights
 from models.training.lethal import DS1, LEFT_OUT, LETHAL, VFDB
@@ -138,17 +137,10 @@ def _job(job: tuple[Path, str]) -> Hops:
     return hops(*job)
 
 
-def main() -> None:
-    """Read the recordings named on the command line and write the table."""
-    recordings = Path(sys.argv[1])
+def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of the table (`models.training.procedures.Made`); it has no folds, its constants are fitted to those of the trees."""
+    del folds
     with get_context("spawn").Pool() as pool:
         used = pool.map(_job, [(recordings, record) for record in RECORDS], chunksize=1)
-    forest = trees.load("lethal.json", weights.LETHAL_SHA256, lethal.FEATURES)
-    data = json.dumps(table(used, forest), separators=(",", ":")).encode()
-    path = Path(__file__).parents[1] / "weights" / "lethal-meaning.json"
-    path.write_bytes(data)
-    sys.stdout.write(f"{path.name} {len(data)} bytes SHA-256 {hashlib.sha256(data).hexdigest()}\n")
-
-
-if __name__ == "__main__":
-    main()
+    forest = trees.load("lethal.json", card.of("lethal").sha256["lethal.json"], lethal.FEATURES)
+    yield "lethal-meaning.json", json.dumps(table(used, forest), separators=(",", ":")).encode()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models import card
 from models.screening import chain
 from models.signal import weights
 from protocols.ecgfile.wfdb import read_record
@@ -43,7 +44,7 @@ async def test_an_alarm_of_a_recording_tells_how_sure_it_is_and_on_what_grounds(
 
     (model,) = evidence["models"]
     assert (model["name"], model["version"]) == ("lethal", "1")
-    assert weights.LETHAL_SHA256.startswith(model["sha256"])
+    assert card.of("lethal").sha256["lethal.json"].startswith(model["sha256"])
     assert 0.5 < evidence["confidence"] < 1
     score = sum(reason["weight"] for reason in evidence["reasons"])
     meaning = weights.lethal().meaning

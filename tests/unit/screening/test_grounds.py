@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models import card
 from models.screening import chain
 from models.screening.chain import Chain
 from models.screening.rhythm import LETHAL_ON
@@ -49,7 +50,11 @@ def test_fibrillation_tells_its_window_what_was_seen_in_it_and_the_model_that_we
     assert judged.to_sample <= strip.end_sample
     assert set(window.leads) < set(judged.leads) == {lead("II"), lead("V1")}
     (model,) = evidence.models
-    assert (model.name, model.version, model.sha256) == ("lethal", "1", weights.LETHAL_SHA256[:HASH_DIGITS])
+    assert (model.name, model.version, model.sha256) == (
+        "lethal",
+        "1",
+        card.of("lethal").sha256["lethal.json"][:HASH_DIGITS],
+    )
     score = sum(reason.weight for reason in evidence.reasons)
     assert LETHAL_ON <= score <= 1
     assert evidence.reasons[0].code == "base"

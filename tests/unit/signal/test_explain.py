@@ -8,15 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from models import card
+from models.card import WeightsError, read
 from models.signal import explain, lethal, weights
 from models.signal.explain import Meaning
 from models.signal.lethal import FEATURES, LethalScore, Window
-from models.signal.trees import Trees, WeightsError, read
+from models.signal.trees import Trees
 
 Floats: TypeAlias = NDArray[np.float64]
 
 TREES = weights.lethal()
-MEANING = explain.parse(read("lethal-meaning.json"), weights.MEANING_SHA256, TREES)
+MEANING = explain.parse(read("lethal-meaning.json"), card.of("lethal").sha256["lethal-meaning.json"], TREES)
 PEAK, SHARP = FEATURES.index("peak_hz"), FEATURES.index("slope_kurtosis")
 
 
@@ -113,7 +115,7 @@ def test_the_heaviest_window_is_that_with_the_largest_score_and_of_equal_ones_th
 
 
 def test_the_committed_meaning_is_of_the_committed_trees_and_rises_with_the_score():
-    assert MEANING.weights == weights.LETHAL_SHA256
+    assert MEANING.weights == card.of("lethal").sha256["lethal.json"]
     chances = [MEANING.chance(s) for s in np.linspace(0, 1, 101)]
     assert chances == sorted(chances)
     assert 0 < chances[0] < 0.01
@@ -129,7 +131,7 @@ def test_the_committed_meaning_is_of_the_committed_trees_and_rises_with_the_scor
 def test_a_meaning_of_other_trees_is_refused():
     data = read("lethal-meaning.json")
     with pytest.raises(WeightsError, match="made for weights"):
-        explain.parse(data, weights.MEANING_SHA256, weights.lethal_without("419"))
+        explain.parse(data, card.of("lethal").sha256["lethal-meaning.json"], weights.lethal_without("419"))
     with pytest.raises(WeightsError, match="SHA-256"):
-        explain.parse(data + b" ", weights.MEANING_SHA256, TREES)
-    assert isinstance(explain.parse(data, weights.MEANING_SHA256, TREES), Meaning)
+        explain.parse(data + b" ", card.of("lethal").sha256["lethal-meaning.json"], TREES)
+    assert isinstance(explain.parse(data, card.of("lethal").sha256["lethal-meaning.json"], TREES), Meaning)
