@@ -35,7 +35,9 @@ class Score:
     missed: int = 0
     false: int = 0
 
-    def add(self, drawn: Sequence[tuple[float, float]], said: Sequence[tuple[float, float]]) -> None:
+    def add(
+        self, drawn: Sequence[tuple[float, float]], said: Sequence[tuple[float, float]], span: tuple[float, float]
+    ) -> None:
         """Compare the waves of a record, seconds; what is said outside the stretch that was drawn counts neither way."""
         middle = [(a + b) / 2 for a, b in drawn]
         other = [(a + b) / 2 for a, b in said]
@@ -43,7 +45,7 @@ class Score:
         self.found += len(matched)
         self.missed += len(drawn) - len(matched)
         taken = {j for _, j in matched}
-        self.false += sum(j not in taken and middle[0] <= at <= middle[-1] for j, at in enumerate(other)) if middle else 0
+        self.false += sum(j not in taken and span[0] <= at <= span[1] for j, at in enumerate(other))
         for i, j in matched:
             self.onset.append(1000 * (said[j][0] - drawn[i][0]))
             self.offset.append(1000 * (said[j][1] - drawn[i][1]))
@@ -85,15 +87,16 @@ def judge(recording: Recording, beats: Sequence[Beat]) -> Judged:
     fs_hz = recording.fs_hz
     lead = {kind: Score() for kind in KINDS}
     together = {kind: Score() for kind in KINDS}
+    spans = [(d[0].onset / fs_hz, d[-1].offset / fs_hz) for d in recording.drawn if d]
+    common = (float(np.median([a for a, _ in spans])), float(np.median([b for _, b in spans])))
     for kind in KINDS:
         for number, drawn in enumerate(recording.drawn):
-            said = [_of(one, kind) for beat in beats for one in beat.leads if one.lead == number]
-            span = (drawn[0].onset, drawn[-1].offset) if drawn else (0, 0)
-            inside = [w for w in said if w is not None and span[0] <= (w.onset + w.offset) / 2 <= span[1]]
-            mine = [(d.onset / fs_hz, d.offset / fs_hz) for d in drawn if d.kind == kind]
-            lead[kind].add(mine, _seconds(inside, fs_hz))
+            if drawn:
+                said = [_of(one, kind) for beat in beats for one in beat.leads if one.lead == number]
+                mine = [(d.onset / fs_hz, d.offset / fs_hz) for d in drawn if d.kind == kind]
+                lead[kind].add(mine, _seconds(said, fs_hz), (drawn[0].onset / fs_hz, drawn[-1].offset / fs_hz))
         every = drawn_together(recording.drawn, kind, fs_hz)
-        together[kind].add(every, _seconds([_of(beat, kind) for beat in beats], fs_hz))
+        together[kind].add(every, _seconds([_of(beat, kind) for beat in beats], fs_hz), common)
     return Judged(recording.name, lead, together)
 
 

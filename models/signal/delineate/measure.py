@@ -187,7 +187,7 @@ def _beat(
         last = min(last, waves.BEFORE + later - at - 30)
     behind = int(offset) + 1
     clear = good & ~absent[:, behind:last].any(axis=1)
-    t = waves.t_wave(window[clear], behind, last) if clear.any() else None
+    t = waves.t_wave(window[clear], behind, last, interval) if clear.any() else None
     t_end = None
     if t is not None:
         beside = float(complex_.fall[-1, features.ANCHOR_LEVEL])

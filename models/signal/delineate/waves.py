@@ -33,7 +33,10 @@ PR_LONGEST, PR_SHORTEST = _samples(0.36), _samples(0.028)  # P peak to QRS onset
 P_OF_RR = 0.45  # P lies in this last share of the interval before it
 T_AFTER = _samples(0.04)  # from QRS offset to where a T wave may begin
 QT_LONGEST = _samples(0.72)
-T_FALL = _samples(0.18)  # from the peak of T to its steepest end
+T_FALL = _samples(0.18)  # from the top of T to its steepest end, at most; at most places about half of what lies to its end
+T_FALL_TYPICAL, T_FALL_SPREAD = _samples(0.05), _samples(0.07)
+T_PEAK_S = 0.29  # R to the top of T at an interval of 1 s: 0.40 s of QT by Bazett, its top at three quarters, R 0.03 s behind the onset
+T_PEAK_SPREAD = _samples(0.09)
 LEAST_QRS_MV = 0.05  # peak to peak; less is no complex that could be measured
 MOST_QRS_MV = 20.0
 STUCK = 3  # grid samples at one extreme value: 48 ms of equal samples
@@ -123,8 +126,8 @@ def p_wave(window: "Floats", first: int, onset: int) -> Wave | None:
     return _moved(_measure(curves, near, P_LEVELS, GAP_P, 0.15), first)
 
 
-def t_wave(window: "Floats", offset: int, last: int) -> Wave | None:
-    """Crossings of the T wave between the QRS offset and `last`: rise of the whole, fall of its steepest end."""
+def t_wave(window: "Floats", offset: int, last: int, rr: float) -> Wave | None:
+    """Crossings of the T wave between the QRS offset and `last`: the hump that is tallest near where the interval `rr` expects it."""
     first = offset + T_AFTER
     if last - first < 3 * T_AFTER:
         return None
@@ -135,11 +138,14 @@ def t_wave(window: "Floats", offset: int, last: int) -> Wave | None:
     chord = np.linspace(0.0, 1.0, level.shape[1])
     bent = np.abs(level - level[:, :1] - (level[:, -1:] - level[:, :1]) * chord)
     bent = np.concatenate([bent, together(bent)[None]])
-    top = int(bent[-1].argmax())
+    expected = BEFORE + T_PEAK_S * np.sqrt(rr / RATE_HZ) * RATE_HZ
+    near_it = np.exp(-0.5 * ((np.arange(first, last) - expected) / T_PEAK_SPREAD) ** 2)
+    top = int((bent[-1] * near_it).argmax())
     near = np.full(curves.shape, -np.inf)
     end = min(curves.shape[1], top + T_FALL)
     near[:, top:end] = curves[:, top:end]
-    steepest = int(near[-1].argmax())
+    falls = np.exp(-0.5 * ((np.arange(curves.shape[1]) - top - T_FALL_TYPICAL) / T_FALL_SPREAD) ** 2)
+    steepest = int(np.where(np.isfinite(near[-1]), near[-1] * falls, -np.inf).argmax())
     tight = np.full(curves.shape, -np.inf)
     lo, hi = max(0, steepest - T_AFTER), min(curves.shape[1], steepest + T_AFTER)
     tight[:, lo:hi] = curves[:, lo:hi]
