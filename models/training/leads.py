@@ -1,0 +1,102 @@
+"""Fit models/weights/leads.json: `python -m models.training.leads RECORDINGS [--folds]`.
+
+Learns from the records of ludb in sinus rhythm without a pacemaker, against their own exchanges: which of six arrangements is the one
+that was recorded. `--folds` fits ten more, each without a tenth of the records.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.signal import delineate, leads
+from models.signal.delineate import weights as delineate_weights
+from models.signal.delineate.weights import FOLDS, fold_of
+from models.signal.leads import ON, POINTS, Shapes, Table
+from models.training.delineate import load, names
+from protocols.ecgfile.wfdb import read_record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+VERSION = "1"
+NOT_ASKED = ("fibrillation", "flutter", "pacing")
+RIDGE_FRONTAL = 0.02
+RIDGE = 1.0
+ROUNDS = 60
+
+
+def asked(recordings: Path, name: str) -> bool:
+    """Whether the cardiologist's diagnoses name a sinus rhythm without a pacemaker: then the question has an answer."""
+    said = " ".join(read_record(recordings / "ludb" / name).header.comments).lower()
+    return not any(word in said for word in NOT_ASKED)
+
+
+def seen(recordings: Path, name: str) -> Shapes:
+    """Median waves of `ludb/NAME`, delineated by weights that never saw it."""
+    record = load(recordings, name)
+    beats = delineate.delineate(record.samples, record.peaks, record.fs_hz, delineate_weights.without(name))
+    return leads.shapes(record.samples, beats, record.fs_hz)
+
+
+def _frontal(waves: "Sequence[Floats]") -> "Floats":
+    """Limb potentials from V1-V6 by ridge regression, every record as heavy."""
+    both, own = np.zeros((3, 6)), np.zeros((6, 6))
+    for wave in waves:
+        limbs, chest = leads.potentials(wave), wave[6:]
+        size = (limbs * limbs).sum() + (chest * chest).sum() + 1e-9
+        both += limbs @ chest.T / size
+        own += chest @ chest.T / size
+    return both @ np.linalg.inv(own + RIDGE_FRONTAL * np.trace(own) / 6 * np.eye(6))
+
+
+def fit(records: dict[str, Shapes]) -> Table:
+    """The table of `models.signal.leads`: conditional logit over the exchanges of each record."""
+    frontal = {
+        name: _frontal([w for w in (getattr(s, name) for s in records.values()) if np.abs(w).sum() > 0])
+        for name in POINTS
+    }
+    rows = np.array([[leads.features(s, swap, frontal) for swap in ON] for s in records.values()])
+    factors = np.zeros(rows.shape[2])
+    for _ in range(ROUNDS):
+        score = rows @ factors
+        chance = np.exp(score - score.max(axis=1, keepdims=True))
+        chance /= chance.sum(axis=1, keepdims=True)
+        mean = (chance[:, :, None] * rows).sum(axis=1)
+        slope = (mean - rows[:, 0]).sum(axis=0) + RIDGE * factors
+        bend = np.einsum("nk,nkf,nkg->fg", chance, rows, rows) - mean.T @ mean + RIDGE * np.eye(len(factors))
+        factors = factors - np.linalg.solve(bend, slope)
+    return {
+        "version": VERSION,
+        "records": list(records),
+        "frontal": {n: [[float(f"{v:.6g}") for v in row] for row in b] for n, b in frontal.items()},
+        "factors": [float(f"{v:.6g}") for v in factors],
+    }
+
+
+def _write(path: Path, table: Table) -> str:
+    data = json.dumps(table, separators=(",", ":")).encode()
+    path.write_bytes(data)
+    return f"{path.name} {len(data)} bytes SHA-256 {hashlib.sha256(data).hexdigest()}"
+
+
+def main() -> None:
+    """Read the recordings named on the command line and write the tables."""
+    recordings = Path(sys.argv[1])
+    out = Path(__file__).parents[1] / "weights"
+    records = {name: seen(recordings, name) for name in names(recordings) if asked(recordings, name)}
+    print(_write(out / "leads.json", fit(records)))
+    if "--folds" in sys.argv:
+        for fold in range(FOLDS):
+            table = fit({name: s for name, s in records.items() if fold_of(name) != fold})
+            print(_write(out / "folds" / f"leads-{fold}.json", table))
+
+
+if __name__ == "__main__":
+    main()
