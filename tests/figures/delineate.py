@@ -100,7 +100,8 @@ def judge(recording: Recording, beats: Sequence[Beat]) -> Judged:
     return Judged(recording.name, lead, together)
 
 
-def _job(job: tuple[Path, str]) -> Judged:
+def judge_record(job: tuple[Path, str]) -> Judged:
+    """Delineate and score `ludb/NAME`."""
     recording = load(*job)
     beats = delineate.delineate(recording.samples, recording.peaks, recording.fs_hz, weights.without(recording.name))
     return judge(recording, beats)
@@ -148,7 +149,7 @@ def _entries(prefix: str, judged: Sequence[Judged], *, each: bool) -> list[Entry
 
 def measure(recordings: Path) -> Sequence[Entry]:
     """All leads together, which is what the CSE tolerances are about, and each lead for itself."""
-    judged = parallel.over(_job, [(recordings, name) for name in names(recordings)])
+    judged = parallel.over(judge_record, [(recordings, name) for name in names(recordings)])
     return [*_entries("delineate", judged, each=False), *_entries("delineate-lead", judged, each=True)]
 
 

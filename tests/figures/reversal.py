@@ -79,7 +79,8 @@ def _findings(samples: "Floats", fs_hz: float, name: str, swaps: Iterable[Swap])
     return out
 
 
-def _ludb(job: tuple[Path, str]) -> Asked:
+def judge_ludb(job: tuple[Path, str]) -> Asked:
+    """Findings for `ludb/NAME` in every arrangement."""
     recordings, name = job
     record = load(recordings, name)
     return Asked(name, asked(recordings, name), _findings(record.samples, record.fs_hz, name, HANGS))
@@ -134,7 +135,7 @@ def _entry(name: str, records: Sequence[Asked], swaps: Sequence[Swap], gate: flo
 
 def measure(recordings: Path) -> Sequence[Entry]:
     """Over ludb, each record by weights that never saw it; ecg12, of which nothing was ever fitted, beside it."""
-    ludb = parallel.over(_ludb, [(recordings, name) for name in names(recordings)])
+    ludb = parallel.over(judge_ludb, [(recordings, name) for name in names(recordings)])
     other = parallel.over(_ecg12, [(recordings, p.stem) for p in sorted((recordings / "ecg12").glob("*.hea"))])
     sinus, rest = [r for r in ludb if r.asked], [r for r in ludb if not r.asked]
     details: dict[str, object] = {"ludb": summary(sinus), "ludb_not_asked": summary(rest) if rest else {}}

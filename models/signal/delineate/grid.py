@@ -21,6 +21,8 @@ RATE_HZ = 250.0
 HOP = 125  # grid samples a hop
 SIGMA_S = 0.005  # smooths 100 Hz samples without ripple: an image at 100 Hz passes at 0.7 %
 REACH_S = 0.020
+STUCK_S = 0.012  # the top of an R wave of 1 mV stays within 0.02 mV for half as long
+STUCK_MV = 1.0
 LARGEST_MV = 1e6  # what is larger is no voltage of a body; keeps squares finite
 
 
@@ -98,11 +100,25 @@ def feed(state: GridState, samples: "Floats", fs_hz: float) -> tuple[GridState, 
         window = np.ascontiguousarray(held[:, start : start + rule.context + rule.hop])
         gone = np.isnan(window)
         window, last_good = _filled(window, gone, last_good, rule.hop)
+        gone |= _stuck(window, fs_hz)
         absent = (gone.astype(np.float64) @ rule.kernel.T) > 0 if gone.any() else np.zeros((len(window), HOP), np.bool_)
         hops.append(Hop(number, window @ rule.kernel.T, absent))
         start += rule.hop
         number += 1
     return GridState(number, held[:, start:].copy(), last_good), tuple(hops)
+
+
+def _stuck(window: "Floats", fs_hz: float) -> "Bools":
+    """Samples of an amplifier at its end: one extreme value for STUCK_S, further from the middle than a wave's quiet top."""
+    run = max(3, int(np.ceil(STUCK_S * fs_hz)) + 1)
+    out = np.zeros(window.shape, np.bool_)
+    middle = np.median(window, axis=1)
+    for extreme in (window.max(axis=1), window.min(axis=1)):
+        equal = (window == extreme[:, None]) & (np.abs(extreme - middle) > STUCK_MV)[:, None]
+        for row in np.flatnonzero(equal.sum(axis=1) >= run):
+            for first in np.flatnonzero(np.lib.stride_tricks.sliding_window_view(equal[row], run).all(axis=1)):
+                out[row, first : first + run] = True
+    return out
 
 
 def _filled(window: "Floats", gone: "Bools", last_good: "Floats", hop: int) -> "tuple[Floats, Floats]":

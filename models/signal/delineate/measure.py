@@ -23,7 +23,7 @@ HORIZON = round(HORIZON_S * grid.RATE_HZ)
 NEXT = HORIZON - 2 * waves.NEAR  # an R wave further on is not looked at, whoever knows of it
 LATE = 250  # a beat that is told a second too late is still measured
 KEPT = waves.BEFORE + HORIZON + LATE + 2 * grid.HOP
-WAITING = 64  # R waves that may wait for their hop: more than any heart makes in the time
+WAITING = 64  # R waves that are kept for samples to come, the earliest: more than any heart makes in the time
 USUAL_RR = 200.0  # 0.8 s, while there is no interval
 PATTERN = 60  # samples before the complex in which P is compared
 BEATS = 6
@@ -84,7 +84,7 @@ def feed(
     rule, lag = grid.plan(fs_hz), grid.behind(fs_hz)
     known = {r: at for at, r in state.waiting}
     known.update({int(r): round(rule.grid_of(int(r)) + lag) for r in peaks})
-    state = replace(state, waiting=tuple(sorted((at, r) for r, at in known.items()))[-WAITING:])
+    state = replace(state, waiting=tuple(sorted((at, r) for r, at in known.items())))
     cut, hops = grid.feed(state.grid, samples, fs_hz)
     state = replace(state, grid=cut)
     out: list[Measured] = []
@@ -97,7 +97,7 @@ def feed(
         )
         state, beats = _due(state, lag)
         out += beats
-    return state, tuple(out)
+    return replace(state, waiting=state.waiting[:WAITING]), tuple(out)
 
 
 def _due(state: MeasureState, lag: float) -> tuple[MeasureState, list[Measured]]:
@@ -176,7 +176,7 @@ def _beat(
                 others.append(_pattern(state, centre, span_before, clear))
         alike = _alike(own, np.mean(others, axis=0)) if others else 0.5
         patterns = (*patterns, own)[-BEATS:]
-        rhythm = np.diff(np.array([*state.done[-BEATS - 1 :], at, *([later] if later else [])], np.float64))
+        rhythm = np.diff(np.array(sorted({*state.done[-BEATS - 1 :], at, *([later] if later else [])}), np.float64))
         irregular = float(np.abs(np.diff(rhythm)).mean() / rhythm.mean()) if len(rhythm) > 1 else 0.05
         height = float(np.log2(p.height[-1] / max(p.floor[-1], 1e-6)))
         spread = float(np.std(np.clip(p.peak[:-1] - p.peak[-1], -15, 15)))

@@ -37,10 +37,9 @@ T_FALL = _samples(0.18)  # from the top of T to its steepest end, at most; at mo
 T_FALL_TYPICAL, T_FALL_SPREAD = _samples(0.05), _samples(0.07)
 T_PEAK_S = 0.29  # R to the top of T at an interval of 1 s: 0.40 s of QT by Bazett, its top at three quarters, R 0.03 s behind the onset
 T_PEAK_SPREAD = _samples(0.09)
+SLOWEST_RR = _samples(2.0)
 LEAST_QRS_MV = 0.05  # peak to peak; less is no complex that could be measured
 MOST_QRS_MV = 20.0
-STUCK = 3  # grid samples at one extreme value: 48 ms of equal samples
-STUCK_MV = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +57,11 @@ class Wave:
 
 
 def usable(window: "Floats", absent: "Bools") -> "Bools":
-    """Which leads show a complex that can be measured: nothing missing, neither flat nor at the end of its range."""
+    """Which leads show a complex that can be measured: nothing missing or stuck at an end of its range, not flat."""
     core = slice(BEFORE - QRS_REACH, BEFORE + QRS_REACH)
     part = window[:, core]
-    low, high, middle = part.min(axis=1), part.max(axis=1), np.median(part, axis=1)
-    ends = ((high, high - middle), (low, middle - low))
-    stuck = np.zeros(len(part), np.bool_)
-    for extreme, away in ends:
-        equal = np.abs(part - extreme[:, None]) < 1e-9
-        runs = np.lib.stride_tricks.sliding_window_view(equal, STUCK, axis=1).all(axis=2).any(axis=1)
-        stuck |= runs & (away > STUCK_MV)
-    span = high - low
-    return ~absent[:, core].any(axis=1) & ~stuck & (span >= LEAST_QRS_MV) & (span <= MOST_QRS_MV)
+    span = part.max(axis=1) - part.min(axis=1)
+    return ~absent[:, core].any(axis=1) & (span >= LEAST_QRS_MV) & (span <= MOST_QRS_MV)
 
 
 def _measure(curves: "Floats", peak_from: "Floats", levels: tuple[float, ...], gap: int, floor_share: float) -> Wave:
@@ -138,7 +130,7 @@ def t_wave(window: "Floats", offset: int, last: int, rr: float) -> Wave | None:
     chord = np.linspace(0.0, 1.0, level.shape[1])
     bent = np.abs(level - level[:, :1] - (level[:, -1:] - level[:, :1]) * chord)
     bent = np.concatenate([bent, together(bent)[None]])
-    expected = BEFORE + T_PEAK_S * np.sqrt(rr / RATE_HZ) * RATE_HZ
+    expected = BEFORE + T_PEAK_S * np.sqrt(min(rr, SLOWEST_RR) / RATE_HZ) * RATE_HZ
     near_it = np.exp(-0.5 * ((np.arange(first, last) - expected) / T_PEAK_SPREAD) ** 2)
     top = int((bent[-1] * near_it).argmax())
     near = np.full(curves.shape, -np.inf)
