@@ -6,40 +6,24 @@ III begin up and end down (Abdollah & Milliken, J Electrocardiol 30:347, 1997, f
 limb lead flat. Where there is no P wave, with a wide (paced) complex or a heart on the right, the answer is that it is not sure.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from models import card
 from models.signal.delineate import Beat
 from models.signal.delineate.weights import fold_of
-from models.signal.trees import WeightsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-SHA256 = "dbdb29ecff86abd222a04c43c617bf955c98b70bc57344b34bda85a4dcfb464b"
-FOLDS_SHA256: tuple[str, ...] = (
-    "32c4120a64de4ffa9b0cf5cfaaed68a977e9b334668ac40d2567a1b9b2781801",
-    "b99a76471e142d1dfd74b77ac49ea8674f5d057adcf03977663b7f7bfea9f9b4",
-    "c52705dc5ce1a7aa04b927802e34da1ab082fb9f8de0a13e876a47cd8e496853",
-    "9d75afc05f220583edc6c0f7caa1161637a8113dcef90d300a5775d06babc089",
-    "91a7905d9bb912f72b6dc1ae4c9469653ffc3bfb574f03ed32ad320d2590cd91",
-    "e4b0fbd0e16cc722f09e3d528a7fde7dafb4e357ce5b68ecb8e9334ce48c80d3",
-    "37539da68b9b4bd4e34d7b19ee4744801819632844e000d29301ba05aeb9e4a1",
-    "7c83717e5462cf93b396b6053214cf77d993806d16141bb0b704ba17fb9e305e",
-    "2c04a0f52ef79c1680afa048fab817b9e05545428a96ebc691d644e62fb5422d",
-    "267362830df6a3ac66f5f093b3d615de1221c2d78c3bef47267b9e7f37d21737",
-)
 
 
 class Swap(StrEnum):
@@ -85,7 +69,10 @@ LA_LL_LIMIT = 0.85  # left arm and left leg are told by the P wave alone: only w
 FLAT_SHARE = 0.12  # of the largest limb lead: between the two legs there are a few percent
 WIDE_QRS_S = 0.15
 UNLIKE = 0.25  # rms of III - (II - I) as a share of the limb leads
-P_FULL_MV, T_FULL_MV = 0.12, 0.25  # root of summed squares from which the direction of a P or T wave says all that it can
+P_FULL_MV, T_FULL_MV = (
+    0.12,
+    0.25,
+)  # root of summed squares from which the direction of a P or T wave says all that it can
 POINTS = MappingProxyType({"qrs": 16, "p": 10, "t": 12})
 
 
@@ -137,19 +124,14 @@ def read(table: Table) -> Weights:
 
 
 def _file(name: str, expected_sha256: str) -> Weights:
-    data = (files("models") / "weights" / name).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != expected_sha256:
-        msg = f"weights have SHA-256 {digest}, expected {expected_sha256}: install the package again"
-        raise WeightsError(msg)
-    table: Table = json.loads(data)
+    table: Table = json.loads(card.checked(card.read(name), expected_sha256))
     return read(table)
 
 
 @lru_cache(maxsize=1)
 def load() -> Weights:
     """The weights that are shipped."""
-    return _file("leads.json", SHA256)
+    return _file("leads.json", card.of("leads").sha256["leads.json"])
 
 
 def without(record: str) -> Weights:
@@ -157,8 +139,8 @@ def without(record: str) -> Weights:
     shipped = load()
     if record not in shipped.records:
         return shipped
-    fold = fold_of(record)
-    return _file(f"folds/leads-{fold}.json", FOLDS_SHA256[fold])
+    fold = f"leads-{fold_of(record)}.json"
+    return _file(f"folds/{fold}", card.of_folds()[fold])
 
 
 def _between(samples: "Floats", first: float, last: float, points: int) -> "Floats":

@@ -1,14 +1,12 @@
-"""Fit models/weights/delineate.json: `python -m models.training.delineate RECORDINGS [--folds]`.
+"""Fit models/weights/delineate.json: `wardlink models train delineate [--folds]`.
 
-Learns from the boundaries that ludb's cardiologists drew in each lead, with R waves of the product's own detector. `--folds` fits ten
-more, each without a tenth of the records. The same input gives the same bytes on the same machine.
+Learns from the boundaries that ludb's cardiologists drew in each lead, with R waves of the product's own detector. There are ten
+folds, each without a tenth of the records. The same input gives the same bytes on the same machine.
 """
 
-import hashlib
 import json
-import sys
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +74,9 @@ def drawn_waves(annotations: Sequence[Annotation]) -> tuple[Drawn, ...]:
 def beats_of_all(samples: "Floats", fs_hz: float) -> tuple[int, ...]:
     """R waves that the detector finds in most leads: the median of the leads for each."""
     rest = np.repeat(samples[:, -1:], round(2 * fs_hz), axis=1)  # so that the last beat is decided
-    found = sorted((at, i) for i, lead in enumerate(samples) for at in find_beats(np.concatenate([lead, rest[i]]), fs_hz))
+    found = sorted(
+        (at, i) for i, lead in enumerate(samples) for at in find_beats(np.concatenate([lead, rest[i]]), fs_hz)
+    )
     groups: list[list[tuple[int, int]]] = []
     for at, lead in found:
         if groups and at - groups[-1][-1][0] <= SAME_BEAT_S * fs_hz:
@@ -126,7 +126,7 @@ def _kind(name: str) -> str:
 def boundary_rows(recording: Recording, beats: Sequence[measure.Measured], name: str) -> Rows:
     """Every lead of every beat of a record."""
     rule = grid.plan(recording.fs_hz)
-    ends = [
+    ends: list[list[int]] = [
         sorted(d.onset if name.endswith("_on") else d.offset for d in lead if d.kind == _kind(name))
         for lead in recording.drawn
     ]
@@ -139,7 +139,8 @@ def boundary_rows(recording: Recording, beats: Sequence[measure.Measured], name:
             continue
         place = beat.places[name]
         rows.append(place.rows)
-        for lead in place.leads.tolist():
+        leads_of: list[int] = place.leads.tolist()
+        for lead in leads_of:
             at = rule.sample_of(beat.base + place.anchor)
             i = bisect_left(ends[lead], at)
             near = min(ends[lead][max(0, i - 1) : i + 1], key=lambda end: abs(end - at), default=None)
@@ -158,11 +159,11 @@ def ridge(rows: "Floats", wanted: "Floats", amount: float = RIDGE) -> "Floats":
     mean[0], spread[0] = 0.0, 1.0
     scaled = (rows - mean) / spread
     weight = np.ones(len(wanted))
-    penalty = amount * np.diag(np.concatenate([[0.0], np.ones(rows.shape[1] - 1)]))
-    factors = np.zeros(rows.shape[1])
+    penalty: Floats = amount * np.diag(np.concatenate([[0.0], np.ones(rows.shape[1] - 1)]))
+    factors: Floats = np.zeros(len(penalty))
     for _ in range(ROUNDS):
         heavy = scaled * weight[:, None]
-        factors = np.linalg.solve(heavy.T @ scaled + penalty, heavy.T @ wanted)
+        factors = np.asarray(np.linalg.solve(heavy.T @ scaled + penalty, heavy.T @ wanted), np.float64)
         weight = np.minimum(1, HUBER / np.maximum(np.abs(wanted - scaled @ factors), 1e-9))
     out = factors / spread
     out[0] -= (factors[1:] * mean[1:] / spread[1:]).sum()
@@ -172,13 +173,13 @@ def ridge(rows: "Floats", wanted: "Floats", amount: float = RIDGE) -> "Floats":
 def logistic(rows: "Floats", wanted: "Floats") -> "Floats":
     """Factors of a logistic regression with a small penalty; the first is the constant."""
     mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-9
-    scaled = np.column_stack([np.ones(len(rows)), (rows - mean) / spread])
-    factors = np.zeros(scaled.shape[1])
+    scaled: Floats = np.column_stack([np.ones(len(rows)), (rows - mean) / spread])
+    factors: Floats = np.zeros(len(scaled[0]))
     for _ in range(30):
         chance = 1 / (1 + np.exp(-scaled @ factors))
         slope = scaled.T @ (chance - wanted) + np.concatenate([[0.0], factors[1:]])
         bend = (scaled * (chance * (1 - chance))[:, None]).T @ scaled + np.eye(len(factors))
-        factors = factors - np.linalg.solve(bend, slope)
+        factors = factors - np.asarray(np.linalg.solve(bend, slope), np.float64)
     out = np.concatenate([factors[:1], factors[1:] / spread])
     out[0] -= (factors[1:] * mean / spread).sum()
     return out
@@ -198,7 +199,10 @@ def p_evidence(recording: Recording, beats: Sequence[measure.Measured]) -> "tupl
         if beat.evidence is None or onset - 0.08 * fs_hz < first or onset > last:
             continue
         seen = sum(
-            any(d.kind == "p" and -0.06 * fs_hz < onset - d.offset < 0.4 * fs_hz and onset - d.onset < 0.6 * fs_hz for d in lead)
+            any(
+                d.kind == "p" and -0.06 * fs_hz < onset - d.offset < 0.4 * fs_hz and onset - d.onset < 0.6 * fs_hz
+                for d in lead
+            )
             for lead in recording.drawn
         )
         rows.append(beat.evidence)
@@ -264,23 +268,13 @@ def _steady(part: Rows, factors: "Floats") -> "Floats":
     return out
 
 
-def _write(path: Path, table: Table) -> str:
-    data = json.dumps(table, separators=(",", ":")).encode()
-    path.write_bytes(data)
-    return f"{path.name} {len(data)} bytes SHA-256 {hashlib.sha256(data).hexdigest()}"
+def _bytes(table: Table) -> bytes:
+    return json.dumps(table, separators=(",", ":")).encode()
 
 
-def main() -> None:
-    """Read the recordings named on the command line and write the tables."""
-    recordings = Path(sys.argv[1])
-    out = Path(__file__).parents[1] / "weights"
+def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each table (`models.training.procedures.Made`)."""
     taught = [teach((recordings, name)) for name in names(recordings)]
-    print(_write(out / "delineate.json", fit(taught)))
-    if "--folds" in sys.argv:
-        for fold in range(FOLDS):
-            table = fit([t for t in taught if fold_of(t.name) != fold])
-            print(_write(out / "folds" / f"delineate-{fold}.json", table))
-
-
-if __name__ == "__main__":
-    main()
+    yield "delineate.json", _bytes(fit(taught))
+    for fold in range(FOLDS if folds else 0):
+        yield f"folds/delineate-{fold}.json", _bytes(fit([t for t in taught if fold_of(t.name) != fold]))

@@ -1,13 +1,11 @@
-"""Fit models/weights/leads.json: `python -m models.training.leads RECORDINGS [--folds]`.
+"""Fit models/weights/leads.json: `wardlink models train leads [--folds]`.
 
 Learns from the records of ludb in sinus rhythm without a pacemaker, against their own exchanges: which of six arrangements is the one
-that was recorded. `--folds` fits ten more, each without a tenth of the records.
+that was recorded. There are ten folds, each without a tenth of the records.
 """
 
-import hashlib
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +51,8 @@ def _frontal(waves: "Sequence[Floats]") -> "Floats":
         size = (limbs * limbs).sum() + (chest * chest).sum() + 1e-9
         both += limbs @ chest.T / size
         own += chest @ chest.T / size
-    return both @ np.linalg.inv(own + RIDGE_FRONTAL * np.trace(own) / 6 * np.eye(6))
+    whole: Floats = own + RIDGE_FRONTAL * float(np.trace(own)) / 6 * np.eye(6)
+    return np.asarray(both @ np.linalg.inv(whole), np.float64)
 
 
 def fit(records: dict[str, Shapes]) -> Table:
@@ -62,8 +61,8 @@ def fit(records: dict[str, Shapes]) -> Table:
         name: _frontal([w for w in (getattr(s, name) for s in records.values()) if np.abs(w).sum() > 0])
         for name in POINTS
     }
-    rows = np.array([[leads.features(s, swap, frontal) for swap in ON] for s in records.values()])
-    factors = np.zeros(rows.shape[2])
+    rows: Floats = np.array([[leads.features(s, swap, frontal) for swap in ON] for s in records.values()])
+    factors: Floats = np.zeros(len(rows[0, 0]))
     for _ in range(ROUNDS):
         score = rows @ factors
         chance = np.exp(score - score.max(axis=1, keepdims=True))
@@ -71,7 +70,7 @@ def fit(records: dict[str, Shapes]) -> Table:
         mean = (chance[:, :, None] * rows).sum(axis=1)
         slope = (mean - rows[:, 0]).sum(axis=0) + RIDGE * factors
         bend = np.einsum("nk,nkf,nkg->fg", chance, rows, rows) - mean.T @ mean + RIDGE * np.eye(len(factors))
-        factors = factors - np.linalg.solve(bend, slope)
+        factors = factors - np.asarray(np.linalg.solve(bend, slope), np.float64)
     return {
         "version": VERSION,
         "records": list(records),
@@ -80,23 +79,13 @@ def fit(records: dict[str, Shapes]) -> Table:
     }
 
 
-def _write(path: Path, table: Table) -> str:
-    data = json.dumps(table, separators=(",", ":")).encode()
-    path.write_bytes(data)
-    return f"{path.name} {len(data)} bytes SHA-256 {hashlib.sha256(data).hexdigest()}"
+def _bytes(table: Table) -> bytes:
+    return json.dumps(table, separators=(",", ":")).encode()
 
 
-def main() -> None:
-    """Read the recordings named on the command line and write the tables."""
-    recordings = Path(sys.argv[1])
-    out = Path(__file__).parents[1] / "weights"
+def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each table (`models.training.procedures.Made`)."""
     records = {name: seen(recordings, name) for name in names(recordings) if asked(recordings, name)}
-    print(_write(out / "leads.json", fit(records)))
-    if "--folds" in sys.argv:
-        for fold in range(FOLDS):
-            table = fit({name: s for name, s in records.items() if fold_of(name) != fold})
-            print(_write(out / "folds" / f"leads-{fold}.json", table))
-
-
-if __name__ == "__main__":
-    main()
+    yield "leads.json", _bytes(fit(records))
+    for fold in range(FOLDS if folds else 0):
+        yield f"folds/leads-{fold}.json", _bytes(fit({n: s for n, s in records.items() if fold_of(n) != fold}))

@@ -20,7 +20,7 @@ def put(name: str, data: bytes, models: Path = MODELS) -> str:
 
 
 def _list(sums: Path, name: str, digest: str) -> None:
-    known = dict(reversed(line.split("  ")) for line in sums.read_text().splitlines())
+    known = {known: its for its, _, known in (line.partition("  ") for line in sums.read_text().splitlines())}
     known[name] = digest
     sums.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(known.items())))
 

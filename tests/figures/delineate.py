@@ -21,7 +21,14 @@ KINDS = ("p", "N", "t")
 APART_S = 0.12
 # SD that a program may have against the median of referees: CSE Working Party, Eur Heart J 6:815, 1985.
 CSE_MS = {"p-on": 10.2, "p-off": 12.7, "qrs-on": 6.5, "qrs-off": 11.6, "t-end": 30.6}
-BOUNDARY = {"p-on": ("p", 0), "p-off": ("p", 1), "qrs-on": ("N", 0), "qrs-off": ("N", 1), "t-on": ("t", 0), "t-end": ("t", 1)}
+BOUNDARY = {
+    "p-on": ("p", 0),
+    "p-off": ("p", 1),
+    "qrs-on": ("N", 0),
+    "qrs-off": ("N", 1),
+    "t-on": ("t", 0),
+    "t-end": ("t", 1),
+}
 GOAL_T_END_MS = 15.0
 
 
@@ -113,9 +120,7 @@ def _entries(prefix: str, judged: Sequence[Judged], *, each: bool) -> list[Entry
     for name, (kind, side) in BOUNDARY.items():
         errors = [(record, s.onset if side == 0 else s.offset) for record, s in scores[kind]]
         every = np.array([e for _, some in errors for e in some])
-        found, missed, false = (
-            sum(getattr(s, what) for _, s in scores[kind]) for what in ("found", "missed", "false")
-        )
+        found, missed, false = (sum(getattr(s, what) for _, s in scores[kind]) for what in ("found", "missed", "false"))
         means = [float(np.mean(some)) for _, some in errors if some]
         spreads = sorted(float(np.std(some)) for _, some in errors if some)
         worst = sorted(((round(float(np.mean(np.square(some))) ** 0.5, 1), record) for record, some in errors if some))

@@ -124,8 +124,17 @@ def _rate(sums: "Floats") -> float:
     return float(100 * sums[0] / sums[1]) if sums[1] else float("nan")
 
 
-def _entry(name: str, records: Sequence[Asked], swaps: Sequence[Swap], gate: float | None, goal: float | None, details: dict[str, object]) -> Entry:
-    right = np.array([[sum(_says(r.found[s]) != (s is Swap.NONE) for s in swaps), len(swaps)] for r in records], np.float64)
+def _entry(
+    name: str,
+    records: Sequence[Asked],
+    swaps: Sequence[Swap],
+    gate: float | None,
+    goal: float | None,
+    details: dict[str, object],
+) -> Entry:
+    right = np.array(
+        [[sum(_says(r.found[s]) != (s is Swap.NONE) for s in swaps), len(swaps)] for r in records], np.float64
+    )
     low, high = interval(right, _rate)
     return Entry(
         id=name, group="accuracy", value=round(_rate(right.sum(axis=0)), 2), unit="%", gate=gate, goal=goal, reference="",
@@ -139,7 +148,10 @@ def measure(recordings: Path) -> Sequence[Entry]:
     other = parallel.over(_ecg12, [(recordings, p.stem) for p in sorted((recordings / "ecg12").glob("*.hea"))])
     sinus, rest = [r for r in ludb if r.asked], [r for r in ludb if not r.asked]
     details: dict[str, object] = {"ludb": summary(sinus), "ludb_not_asked": summary(rest) if rest else {}}
-    second: dict[str, object] = {"ecg12": summary([r for r in other if r.asked]), "ecg12_af": summary([r for r in other if not r.asked])}
+    second: dict[str, object] = {
+        "ecg12": summary([r for r in other if r.asked]),
+        "ecg12_af": summary([r for r in other if not r.asked]),
+    }
     return [
         _entry("reversal-se", sinus, ASKED, 90, 97, details),
         _entry("reversal-sp", sinus, [Swap.NONE], 97, 99.5, second),

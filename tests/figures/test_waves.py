@@ -13,7 +13,6 @@ NAMES = ("1", "17", "33", "49", "65", "81", "101", "117")
 
 
 @pytest.mark.figure
-@pytest.mark.req("ECG-6.1.5a", surface="library")
 @pytest.mark.recordings("ludb")
 def test_the_ends_of_all_leads_together_lie_within_the_gate(recordings: Path):
     judged = [delineate.judge_record((recordings, name)) for name in NAMES]

@@ -3,7 +3,6 @@
 A P wave stands or falls for all leads at once: an atrium that beats is seen beat after beat at the same place.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from models.signal.delineate import grid
 from models.signal.delineate.measure import ISOELECTRIC, Measured, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from models.signal.delineate.weights import Weights

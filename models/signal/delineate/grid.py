@@ -125,7 +125,7 @@ def _filled(window: "Floats", gone: "Bools", last_good: "Floats", hop: int) -> "
     """Hold the last good value over missing samples; also the last good value before the next window."""
     if not gone.any():
         return window, window[:, hop - 1]
-    filled = np.concatenate([last_good[:, None], window], axis=1)
-    index = np.where(np.isnan(filled), 0, np.arange(filled.shape[1])[None, :])
+    filled: Floats = np.concatenate([last_good[:, None], window], axis=1)
+    index: NDArray[np.intp] = np.where(np.isnan(filled), 0, np.arange(len(filled[0]))[None, :])
     filled = np.take_along_axis(filled, np.maximum.accumulate(index, axis=1), axis=1)
     return filled[:, 1:], filled[:, hop]

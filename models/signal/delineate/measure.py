@@ -164,7 +164,7 @@ def _beat(
         beside = float(complex_.rise[-1, features.ANCHOR_LEVEL])
         span = (0, int(onset))
         _add(places, ("p_on", "p_off"), p, window, np.flatnonzero(whole), features.P, span, beside, ahead or interval)
-        span_before = middle - int(round(beside))
+        span_before = middle - round(beside)
         own = _pattern(state, base + middle, span_before, whole)
         others = list(patterns)
         if later is not None:
@@ -174,13 +174,8 @@ def _beat(
             if clear.any():
                 centre = later - waves.BEFORE + waves.centre(state.values[clear, part])
                 others.append(_pattern(state, centre, span_before, clear))
-        alike = _alike(own, np.mean(others, axis=0)) if others else 0.5
+        evidence = _evidence(state, p, own, others, (at, later))
         patterns = (*patterns, own)[-BEATS:]
-        rhythm = np.diff(np.array(sorted({*state.done[-BEATS - 1 :], at, *([later] if later else [])}), np.float64))
-        irregular = float(np.abs(np.diff(rhythm)).mean() / rhythm.mean()) if len(rhythm) > 1 else 0.05
-        height = float(np.log2(p.height[-1] / max(p.floor[-1], 1e-6)))
-        spread = float(np.std(np.clip(p.peak[:-1] - p.peak[-1], -15, 15)))
-        evidence = (alike, float(np.clip(height, -3, 5)), min(irregular, IRREGULAR_MOST), spread)
 
     last = waves.BEFORE + waves.QT_LONGEST
     if later is not None:
@@ -196,6 +191,19 @@ def _beat(
         t_end = base + float(t.fall[-1, 1])
     state = replace(state, patterns=patterns, t_end=t_end)
     return state, Measured(r, base - lag, middle, window, places, evidence, rr)
+
+
+def _evidence(
+    state: MeasureState, p: waves.Wave, own: "Floats", others: "list[Floats]", beats: tuple[int, int | None]
+) -> tuple[float, float, float, float]:
+    """What speaks for a P wave: likeness to those of other beats, height beside what is usual there, rhythm, agreement of the leads."""
+    at, later = beats
+    alike = _alike(own, np.mean(others, axis=0)) if others else 0.5
+    rhythm = np.diff(np.array(sorted({*state.done[-BEATS - 1 :], at, *([later] if later else [])}), np.float64))
+    irregular = float(np.abs(np.diff(rhythm)).mean() / rhythm.mean()) if len(rhythm) > 1 else 0.05
+    height = float(np.log2(p.height[-1] / max(p.floor[-1], 1e-6)))
+    spread = float(np.std(np.clip(p.peak[:-1] - p.peak[-1], -15, 15)))
+    return alike, float(np.clip(height, -3, 5)), min(irregular, IRREGULAR_MOST), spread
 
 
 def _interrupted(state: MeasureState, first: int, last: int) -> bool:

@@ -33,7 +33,9 @@ PR_LONGEST, PR_SHORTEST = _samples(0.36), _samples(0.028)  # P peak to QRS onset
 P_OF_RR = 0.45  # P lies in this last share of the interval before it
 T_AFTER = _samples(0.04)  # from QRS offset to where a T wave may begin
 QT_LONGEST = _samples(0.72)
-T_FALL = _samples(0.18)  # from the top of T to its steepest end, at most; at most places about half of what lies to its end
+T_FALL = _samples(
+    0.18
+)  # from the top of T to its steepest end, at most; at most places about half of what lies to its end
 T_FALL_TYPICAL, T_FALL_SPREAD = _samples(0.05), _samples(0.07)
 T_PEAK_S = 0.29  # R to the top of T at an interval of 1 s: 0.40 s of QT by Bazett, its top at three quarters, R 0.03 s behind the onset
 T_PEAK_SPREAD = _samples(0.09)
@@ -136,7 +138,8 @@ def t_wave(window: "Floats", offset: int, last: int, rr: float) -> Wave | None:
     near = np.full(curves.shape, -np.inf)
     end = min(curves.shape[1], top + T_FALL)
     near[:, top:end] = curves[:, top:end]
-    falls = np.exp(-0.5 * ((np.arange(curves.shape[1]) - top - T_FALL_TYPICAL) / T_FALL_SPREAD) ** 2)
+    behind = (np.arange(float(curves.shape[1])) - top - T_FALL_TYPICAL) / T_FALL_SPREAD
+    falls = np.exp(-0.5 * behind**2)
     steepest = int(np.where(np.isfinite(near[-1]), near[-1] * falls, -np.inf).argmax())
     tight = np.full(curves.shape, -np.inf)
     lo, hi = max(0, steepest - T_AFTER), min(curves.shape[1], steepest + T_AFTER)

@@ -1,17 +1,16 @@
-"""The numbers that were fitted (models.training.delineate), read from a file whose hash the code knows."""
+"""The numbers that were fitted (models.training.delineate), read from a file whose hash its card states."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from models.signal.trees import WeightsError
+from models import card
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 BOUNDARIES = ("p_on", "p_off", "qrs_on", "qrs_off", "t_on", "t_end")
-SHA256 = "f24306b48f0fe700df8cb40de4db628b2fab739a1e769bbb1224a6e4c4e07bae"
-FOLDS_SHA256: tuple[str, ...] = (
-    "ff08330b53169f6d7d14d24e55879f2a587ac9073cafa6ae6b3307b0422c20d6",
-    "52f5b5591edf3ea3057dc91d423aff63c0007bc5a1c81a50488097e1d920618c",
-    "7e79b09b9beee3e4ef5546ec43b800279a21d4d31d87dd00c102108e6d9a4149",
-    "cbfc2ee0c8d9be55518caf0b94d1987576e2ef6b0720f4964e8e61156a2eb3dd",
-    "f1f09563597375c07474db77e7123e4225d41e1dc3526ce5211b3c7f0e52b9e1",
-    "4264f8310f9eed308779eaccdf593c96907747f79dadadef64ae95ac05be3cbd",
-    "dee06493fcf46b9cd35afd08cabc90a04bdd9587983dc6f23c98a4c13825b426",
-    "05acc8fe6de4556f749463c14a825254570ffcc44d83c53104d820d2ea958d0a",
-    "541f88c3a94e1a3cdee8b7029df9c556784018a6e04c81bb4feed8cce1a4c9d5",
-    "4bb8ccc75b84eeaf6d260bcbbb603e5c913feba695be3309346f06c4c42f500d",
-)
 FOLDS = 10
 
 
@@ -61,11 +47,7 @@ class Weights:
 
 def parse(data: bytes, expected_sha256: str) -> Weights:
     """Read a table; WeightsError when its hash is not the expected one."""
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != expected_sha256:
-        msg = f"weights have SHA-256 {digest}, expected {expected_sha256}: install the package again"
-        raise WeightsError(msg)
-    table: Table = json.loads(data)
+    table: Table = json.loads(card.checked(data, expected_sha256))
     return read(table)
 
 
@@ -83,7 +65,7 @@ def read(table: Table) -> Weights:
 @lru_cache(maxsize=1)
 def load() -> Weights:
     """The weights that are shipped."""
-    return parse((files("models") / "weights" / "delineate.json").read_bytes(), SHA256)
+    return parse(card.read("delineate.json"), card.of("delineate").sha256["delineate.json"])
 
 
 def fold_of(record: str) -> int:
@@ -96,5 +78,5 @@ def without(record: str) -> Weights:
     shipped = load()
     if record not in shipped.records:
         return shipped
-    fold = fold_of(record)
-    return parse((files("models") / "weights" / "folds" / f"delineate-{fold}.json").read_bytes(), FOLDS_SHA256[fold])
+    fold = f"delineate-{fold_of(record)}.json"
+    return parse(card.read(f"folds/{fold}"), card.of_folds()[fold])
