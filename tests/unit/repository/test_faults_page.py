@@ -27,10 +27,11 @@ def test_the_page_says_what_is_asked_of_alarms() -> None:
     assert unlike == []
 
 
-def test_the_last_run_has_every_fault() -> None:
+def test_the_last_run_has_every_fault_and_nothing_was_wrong() -> None:
     told = PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     assert [fault.name for fault in FAULTS if f"| {fault.what} |" not in told] == []
     assert "Commit " in told
+    assert [line for line in told.splitlines() if "WRONG" in line] == []
 
 
 def test_a_row_tells_how_often_what_was_lost_and_what_was_wrong() -> None:
