@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from models import card
+from models.signal import card
 
 app = typer.Typer(
     name="models",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.card import WeightsError, checked
+from models.signal.card import WeightsError, checked
 from models.signal.lethal import FEATURES, LethalScore, Window
 from models.signal.trees import Trees
 

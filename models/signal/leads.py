@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from models import card
+from models.signal import card
 from models.signal.delineate import Beat
 from models.signal.delineate.weights import fold_of
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.card import WeightsError, checked, read
+from models.signal.card import WeightsError, checked, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

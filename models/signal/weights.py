@@ -1,9 +1,8 @@
-"""The models of the product, and those of cross-validation. A file that is not the one of its card is refused (`models.card`)."""
+"""The models of the product, and those of cross-validation. A file that is not the one of its card is refused (`models.signal.card`)."""
 
 from dataclasses import replace
 
-from models import card
-from models.signal import explain
+from models.signal import card, explain
 from models.signal import lethal as _lethal
 from models.signal.trees import Trees, load
 

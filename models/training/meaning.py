@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models import card
 from models.evaluation.beats import LEARNING_S
-from models.signal import explain, frames, lethal, trees, weights
+from models.signal import card, explain, frames, lethal, trees, weights
 from models.training.lethal import DS1, LEFT_OUT, LETHAL, VFDB
 from protocols.ecgfile.wfdb import read_annotations, read_record
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from models.card import FOLDS
+from models.signal.card import FOLDS
 
 MODELS = Path(__file__).parents[1]
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models import card
 from models.screening import chain
-from models.signal import weights
+from models.signal import card, weights
 from protocols.ecgfile.wfdb import read_record
 from protocols.link import Lane
 from protocols.nomenclature import V_FIB, lead

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from models import card
+from models.signal import card
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

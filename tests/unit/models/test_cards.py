@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models import card
-from models.card import WeightsError
+from models.signal import card
+from models.signal.card import WeightsError
 from models.training import shelf
 from models.training.procedures import PROCEDURES, train
 

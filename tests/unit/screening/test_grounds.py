@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import card
 from models.screening import chain
 from models.screening.chain import Chain
 from models.screening.rhythm import LETHAL_ON
-from models.signal import weights
+from models.signal import card, weights
 from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB, V_TACHY, lead
 from protocols.record import AlarmCondition, Evidence, WaveformGroup

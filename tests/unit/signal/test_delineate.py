@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import card
-from models.card import WeightsError
-from models.signal import delineate
+from models.signal import card, delineate
+from models.signal.card import WeightsError
 from models.signal.delineate import Beat, weights
 from models.signal.delineate.measure import KEPT, WAITING
 from tests.unit.signal.beats import Drawn, one_lead, twelve

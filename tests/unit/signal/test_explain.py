@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models import card
-from models.card import WeightsError, read
-from models.signal import explain, lethal, weights
+from models.signal import card, explain, lethal, weights
+from models.signal.card import WeightsError, read
 from models.signal.explain import Meaning
 from models.signal.lethal import FEATURES, LethalScore, Window
 from models.signal.trees import Trees
