@@ -1,7 +1,8 @@
 """Rollups of a minute and of an hour: closed by the clock, made anew where late data have touched them. The work is the database's.
 
 Two steps a run, each safe to be cut off anywhere: the time up to which minutes are closed is moved and committed, which waits for every
-transaction of ingest that took the old one; then what is closed, and what late data have marked, is made from the readings.
+transaction of ingest that took the old one; then what is closed, and what late data have marked, is made from the readings, behind every
+transaction that has made a chunk of them (decision 0172).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -56,16 +57,21 @@ async def roll_up(database: "Database", now: datetime | None = None) -> int:
         _CLOSED.set(0 if closed is None else closed[0].timestamp())
     except LockNotAvailable:
         structlog.get_logger().warning("rollups-not-closed", reason="a writer's transaction is open")
-    more = True
-    while more:
-        async with database.transaction() as connection:
-            row = await (await connection.execute(_QUERIES["roll_up_closed"])).fetchone()
-        more = row is not None and bool(row[0])
-    marks, taken = 0, MARKS_AT_ONCE
-    while taken >= MARKS_AT_ONCE:
-        async with database.transaction() as connection:
-            row = await (await connection.execute(_QUERIES["roll_up_late"], {"most": MARKS_AT_ONCE})).fetchone()
-        taken = int(row[0]) if row else 0
-        marks += taken
+    marks = 0
+    try:
+        while await _answer(database, "roll_up_closed"):
+            pass
+        taken = MARKS_AT_ONCE
+        while taken >= MARKS_AT_ONCE:
+            taken = await _answer(database, "roll_up_late", most=MARKS_AT_ONCE)
+            marks += taken
+    except LockNotAvailable:
+        structlog.get_logger().warning("rollups-not-made", reason="a transaction that has made a chunk is open")
     _LATE.inc(marks)
     return marks
+
+
+async def _answer(database: "Database", name: str, **values: int) -> int:
+    async with database.transaction() as connection:
+        row = await (await connection.execute(_QUERIES[name], values)).fetchone()
+    return int(row[0]) if row else 0

@@ -309,6 +309,44 @@ async def test_a_writer_that_comes_behind_the_close_marks_its_minute(hub: Runnin
     assert hub.rows("select n from rollup_1m where bucket = %s", at) == [(2,)]
 
 
+@pytest.mark.parametrize("table", ["observation", "observation_block"])
+async def test_rollups_are_made_behind_who_makes_a_chunk(hub: RunningHub, worker: Database, table: str):
+    """Its rows are seen with its end; a statement that was planned before knows nothing of the chunk (decision 0172)."""
+    base = await _with_series(hub)
+    await roll_up(worker, base)
+    elsewhere = base - timedelta(days=60)
+    with psycopg.connect(hub.database.admin_url) as writer:
+        if table == "observation":
+            write(writer, elsewhere)
+        else:
+            writer.execute(
+                "insert into observation_block (series_id, hour, n, times, qualities) values (1, %s, 0, '{}', '{}')",
+                (elsewhere,),
+            )
+        hub.do("insert into rollup_dirty values (1, %s, %s)", base, base + timedelta(minutes=1))
+        making = asyncio.create_task(roll_up(worker, base))
+        await asyncio.sleep(0.3)
+        assert not making.done()
+        assert hub.rows("select count(*) from rollup_dirty where from_time = %s", base) == [(1,)]
+        writer.commit()
+        await making
+    assert hub.rows("select count(*) from rollup_dirty") == [(0,)]
+
+
+async def test_who_makes_a_chunk_and_hangs_holds_up_the_rollups_and_no_writer(hub: RunningHub, worker: Database):
+    base = await _with_series(hub)
+    await roll_up(worker, base)
+    with psycopg.connect(hub.database.admin_url) as hanging:
+        write(hanging, base - timedelta(days=60))
+        hub.do("insert into rollup_dirty values (1, %s, %s)", base, base + timedelta(minutes=1))
+        assert await roll_up(worker, base) == 0
+        with psycopg.connect(hub.database.url_for("wardlink_ingest")) as other:
+            write(other, base + timedelta(minutes=1))
+        hanging.rollback()
+    await roll_up(worker, base)
+    assert hub.rows("select count(*) from rollup_dirty") == [(0,)]
+
+
 async def test_writers_rollups_and_sealing_at_once_end_in_a_full_count(
     hub: RunningHub, worker: Database, seed: random.Random
 ):
