@@ -20,5 +20,5 @@ def configure_logging() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", LogStream(lambda: sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", LogStream(lambda: sys.stderr))),
     )

@@ -99,7 +99,7 @@ def set_up_logging() -> None:
             structlog.processors.dict_tracebacks,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", LogStream(lambda: sys.stdout))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", LogStream(lambda: sys.stdout))),
     )
 
 

@@ -90,6 +90,6 @@ async def _until_told() -> None:
 if __name__ == "__main__":
     structlog.configure(  # standard output is for the answers
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     asyncio.run(_main(Share(**json.loads(Path(sys.argv[1]).read_text("utf-8")))))

@@ -17,7 +17,7 @@ def test_what_a_file_refuses_ends_nobody_and_is_told_when_it_takes_lines_again(t
     with path.open("w", buffering=1) as file:
         stream = LogStream(lambda: file)
         log = structlog.wrap_logger(
-            structlog.PrintLogger(cast("TextIO", stream)), processors=[structlog.processors.JSONRenderer()]
+            structlog.WriteLogger(cast("TextIO", stream)), processors=[structlog.processors.JSONRenderer()]
         )
         log.info("first")
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))  # the kernel says EFBIG
