@@ -46,13 +46,18 @@ class Plan:
         return round(band_index * self.hop / BAND_HOP)
 
 
-@lru_cache(maxsize=16)
-def plan(fs_hz: float) -> Plan:
-    """The plan for a rate; ValueError outside 100-1000 Hz."""
+def samples_a_hop(fs_hz: float) -> int:
+    """How many samples of a rate make a hop; ValueError outside 100-1000 Hz."""
     if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
         msg = f"sampling rate {fs_hz} Hz: expected {MIN_FS_HZ:.0f} to {MAX_FS_HZ:.0f} Hz"
         raise ValueError(msg)
-    hop = round(HOP_S * fs_hz)
+    return round(HOP_S * fs_hz)
+
+
+@lru_cache(maxsize=16)
+def plan(fs_hz: float) -> Plan:
+    """The plan for a rate; ValueError outside 100-1000 Hz."""
+    hop = samples_a_hop(fs_hz)
     step = hop / BAND_HOP  # input samples between two band samples
     context = int(np.ceil(2 * HALF_KERNEL * step)) + 1
     inputs = np.arange(-context, hop, dtype=np.float64)

@@ -4,7 +4,6 @@ Learns from the boundaries that ludb's cardiologists drew in each lead, with R w
 folds, each without a tenth of the records. The same input gives the same bytes on the same machine.
 """
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from models.signal.delineate import decide, grid, measure
 from models.signal.delineate.weights import BOUNDARIES, FOLDS, Table, fold_of
 from models.signal.monitor import find_beats
+from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import Annotation, read_annotations, read_record
 
 if TYPE_CHECKING:
@@ -268,13 +268,9 @@ def _steady(part: Rows, factors: "Floats") -> "Floats":
     return out
 
 
-def _bytes(table: Table) -> bytes:
-    return json.dumps(table, separators=(",", ":")).encode()
-
-
 def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each table (`models.training.procedures.Made`)."""
     taught = [teach((recordings, name)) for name in names(recordings)]
-    yield "delineate.json", _bytes(fit(taught))
+    yield "delineate.json", table_bytes(fit(taught))
     for fold in range(FOLDS if folds else 0):
-        yield f"folds/delineate-{fold}.json", _bytes(fit([t for t in taught if fold_of(t.name) != fold]))
+        yield f"folds/delineate-{fold}.json", table_bytes(fit([t for t in taught if fold_of(t.name) != fold]))

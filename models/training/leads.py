@@ -4,7 +4,6 @@ Learns from the records of ludb in sinus rhythm without a pacemaker, against the
 that was recorded. There are ten folds, each without a tenth of the records.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from models.signal.delineate import weights as delineate_weights
 from models.signal.delineate.weights import FOLDS, fold_of
 from models.signal.leads import ON, POINTS, Shapes, Table
 from models.training.delineate import load, names
+from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import read_record
 
 if TYPE_CHECKING:
@@ -79,13 +79,9 @@ def fit(records: dict[str, Shapes]) -> Table:
     }
 
 
-def _bytes(table: Table) -> bytes:
-    return json.dumps(table, separators=(",", ":")).encode()
-
-
 def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each table (`models.training.procedures.Made`)."""
     records = {name: seen(recordings, name) for name in names(recordings) if asked(recordings, name)}
-    yield "leads.json", _bytes(fit(records))
+    yield "leads.json", table_bytes(fit(records))
     for fold in range(FOLDS if folds else 0):
-        yield f"folds/leads-{fold}.json", _bytes(fit({n: s for n, s in records.items() if fold_of(n) != fold}))
+        yield f"folds/leads-{fold}.json", table_bytes(fit({n: s for n, s in records.items() if fold_of(n) != fold}))

@@ -5,7 +5,6 @@ The folds are one table for each vfdb record left out, and four for quarters of 
 gives the same bytes.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -16,6 +15,7 @@ import numpy as np
 
 from models.signal import frames, lethal
 from models.training import boost
+from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import read_annotations, read_record
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _job(job: tuple[Path, str, bool]) -> Windows:
 
 def _table(job: tuple[str, list[Windows]]) -> tuple[str, bytes]:
     name, used = job
-    return name, json.dumps(train(used), separators=(",", ":")).encode()
+    return name, table_bytes(train(used))
 
 
 def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:

@@ -5,7 +5,6 @@ what is usual at each node of the trees, so that what is unusual can be told. Re
 records are never read. The same input gives the same bytes.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,6 +16,7 @@ import numpy as np
 from models.evaluation.beats import LEARNING_S
 from models.signal import card, explain, frames, lethal, trees, weights
 from models.training.lethal import DS1, LEFT_OUT, LETHAL, VFDB
+from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import read_annotations, read_record
 
 if TYPE_CHECKING:
@@ -142,4 +142,4 @@ def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
     with get_context("spawn").Pool() as pool:
         used = pool.map(_job, [(recordings, record) for record in RECORDS], chunksize=1)
     forest = trees.load("lethal.json", card.of("lethal").sha256["lethal.json"], lethal.FEATURES)
-    yield "lethal-meaning.json", json.dumps(table(used, forest), separators=(",", ":")).encode()
+    yield "lethal-meaning.json", table_bytes(table(used, forest))

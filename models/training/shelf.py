@@ -1,11 +1,17 @@
 """Where trained files go: models/weights, with their hashes in the model card or, of a fold, in the list of folds."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from models.signal.card import FOLDS
 
 MODELS = Path(__file__).parents[1]
+
+
+def table_bytes(table: object) -> bytes:
+    """A table as it is written: the same table gives the same bytes."""
+    return json.dumps(table, separators=(",", ":")).encode()
 
 
 def put(name: str, data: bytes, models: Path = MODELS) -> str:

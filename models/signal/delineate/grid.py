@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.signal.frames import HOP_S, MAX_FS_HZ, MIN_FS_HZ
+from models.signal.frames import samples_a_hop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,10 +47,7 @@ class Plan:
 @lru_cache(maxsize=16)
 def plan(fs_hz: float) -> Plan:
     """The plan for a rate; ValueError outside 100-1000 Hz."""
-    if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
-        msg = f"sampling rate {fs_hz} Hz: expected {MIN_FS_HZ:.0f} to {MAX_FS_HZ:.0f} Hz"
-        raise ValueError(msg)
-    hop = round(HOP_S * fs_hz)
+    hop = samples_a_hop(fs_hz)
     reach = int(np.ceil(REACH_S * fs_hz))
     context = 2 * reach
     inputs = np.arange(-context, hop, dtype=np.float64)
