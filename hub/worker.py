@@ -19,6 +19,7 @@ from hub.core.functions import timed
 from hub.core.policy import policy
 from hub.core.sql import load_queries
 from hub.operations.domain import KEPT as MEASURED_KEPT
+from hub.queries.spelling import spell_all
 from hub.store import sealing
 from hub.store.retention import Retention
 from hub.store.rollups import roll_up
@@ -98,6 +99,13 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
         with timed("worker:store.roll-up:job"), database.in_one_history():
             marks = await roll_up(database)
         log.debug("rolled-up", marks=marks, scheduled=timestamp)
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="names.spell", queue=Turn.LONG, queueing_lock="names.spell", pass_context=False)
+    async def spell_names(timestamp: int) -> None:
+        with timed("worker:names.spell:job"):
+            names = await spell_all(database)
+        log.debug("names-spelt", names=names, scheduled=timestamp)
 
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="store.seal", queue=Turn.LONG, queueing_lock="store.seal", pass_context=False)

@@ -103,9 +103,12 @@ class Stretch:
 
     @property
     def width_ms(self) -> int:
-        """Width of a bucket: a pixel's share; from a minute on whole minutes, from an hour on whole hours, so that sums can be kept ready."""
+        """Width of a bucket: a pixel's share; from a minute on whole minutes, from half an hour on whole hours, for which sums are kept ready.
+
+        So a bucket is two pixels wide at most, and a month is read from hours, a sixtieth of its minutes.
+        """
         exact = -(-((self.end - self.start) // timedelta(milliseconds=1)) // self.pixels)
-        step = next(step for step, least in ((3_600_000, 3_600_000), (60_000, 60_000), (1, 0)) if exact >= least)
+        step = next(step for step, least in ((3_600_000, 1_800_000), (60_000, 60_000), (1, 0)) if exact >= least)
         return max(1, -(-exact // step) * step)
 
 

@@ -20,7 +20,8 @@ select series_id, bucket, lowest, highest, mean, n, unusable
   from observation_buckets(%(series)s, %(froms)s, %(tos)s, make_interval(secs => %(width_s)s))
 
 -- name: unspelt
-select kind, ref_id, label from search_entry where tenant_id = %(tenant)s and spelt is null limit %(limit)s
+select kind, ref_id, label from search_entry
+ where spelt is null and (%(tenant)s::int is null or tenant_id = %(tenant)s) limit %(limit)s for update skip locked
 
 -- name: spell
 update search_entry e set spelt = u.spelt

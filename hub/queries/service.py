@@ -13,7 +13,6 @@ from prometheus_client import Counter
 from hub.beds.domain import Bucket
 from hub.beds.store import to_ms
 from hub.core.errors import InvalidError, NotFoundError
-from hub.core.pinyin import spellings
 from hub.core.policy import allowed, check, policy
 from hub.core.principal import tenant_of
 from hub.core.sql import load_queries
@@ -31,6 +30,7 @@ from hub.queries.domain import (
     pattern_of,
     words_of,
 )
+from hub.queries.spelling import SPELT_AT_ONCE, spell
 
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from hub.placement.service import Placement
 
 _QUERIES = load_queries("hub.queries")
-_SPELT_AT_ONCE = 2_000
 _ACTION_OF = {
     SearchKind.DEVICE: "device.list",
     SearchKind.SOURCE: "device.list",
@@ -131,7 +130,7 @@ class Asking:
             "limit": limit,
         }
         async with self._database.transaction(tenant) as connection:
-            await _spell(connection, tenant)
+            await spell(connection, SPELT_AT_ONCE, tenant)
             rows = await (await connection.execute(_QUERIES["search"], values)).fetchall()
         _READ.labels("search").inc(len(rows))
         await self.audit.look(principal, "search", "names", {"kinds": ",".join(sorted(map(str, wanted)))})
@@ -234,15 +233,6 @@ async def _series(
             f"More than {MOST_SERIES} series.", "Ask for fewer devices, or name codes.", reason="too-much"
         )
     return {row[0]: Series(*row) for row in rows}
-
-
-async def _spell(connection: "Connection", tenant: int) -> None:
-    """Fill in the pinyin of names that were written since the last search."""
-    rows = await (await connection.execute(_QUERIES["unspelt"], {"tenant": tenant, "limit": _SPELT_AT_ONCE})).fetchall()
-    if rows:
-        kinds, ids, labels = (list(column) for column in zip(*rows, strict=True))
-        spelt = [spellings(str(label)) for label in labels]
-        await connection.execute(_QUERIES["spell"], {"kinds": kinds, "ids": ids, "labels": labels, "spelt": spelt})
 
 
 def _found(kind: SearchKind, ref_id: int, label: str, score: float, patients: "dict[int, tuple[Point, Who]]") -> Found:

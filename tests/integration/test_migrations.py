@@ -22,6 +22,14 @@ def test_an_empty_database_is_brought_up_once(make_database: Callable[[Database 
     assert sorted(len(names) for names in applied) == [0, 0, len(shipped())]
 
 
+def test_each_migration_can_be_applied_by_a_session_of_its_own_as_by_the_update_that_brings_it(
+    make_database: Callable[[Database | None], Database],
+):
+    url = make_database(None).url_for("wardlink_owner")
+    every = shipped()
+    assert [migrate(url, every[: n + 1]) for n in range(len(every))] == [[m.name] for m in every]
+
+
 def test_a_migration_changed_after_it_was_applied_is_refused(make_database: Callable[[Database | None], Database]):
     url = make_database(None).url_for("wardlink_owner")
     migrate(url, [Migration(1, "0001_a.sql", "create table a (x int)")])

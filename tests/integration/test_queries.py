@@ -7,8 +7,10 @@ import time
 import httpx
 import pytest
 
+from hub.core.db import Database
 from hub.core.principal import Role
 from hub.placement.domain import Patient
+from hub.queries.spelling import SPELT_AT_ONCE, spell, spell_all
 from protocols.link import Lane
 from protocols.nomenclature import EVT_DEVICE_SEEN, HEART_RATE, SPO2
 from protocols.record import DeviceEvent, Observation, Quality, SourcePath, Times
@@ -241,4 +243,40 @@ async def test_a_search_over_many_names_uses_the_index(hub: RunningHub, web: Run
     began = time.monotonic()
     found = (await ask(engineer, "/api/v1/search?q=unit-17345")).json()["found"]
     assert found[0]["label"].startswith("unit-17345 ")
+    # the word that every name has comes with one that few have
+    found = (await ask(engineer, "/api/v1/search?q=unit+17345+maker")).json()["found"]
+    assert [one["label"] for one in found][:1] == ["unit-17345 maker 65"]
     assert time.monotonic() - began < 2.0  # IOT-7.1b
+
+
+async def test_names_of_an_import_are_found_at_once_as_written_and_by_pinyin_behind_the_worker(
+    hub: RunningHub, web: RunningWeb
+):
+    engineer = await web.signed_in("engineer", Role.ENGINEER)
+
+    async def first(typed: str) -> str | None:
+        found = (await ask(engineer, f"/api/v1/search?q={typed}")).json()["found"]
+        return found[0]["label"] if found else None
+
+    assert await first("import") is None  # and what was there before is spelt
+    hub.do(
+        "insert into device (tenant_id, name, make) select 1, 'import-' || n, '迈瑞' from generate_series(1, 3000) n"
+    )
+    assert await first("迈瑞 import-2999") == "import-2999 迈瑞"
+    async with Database(hub.database.url_for("wardlink_worker"), "test", max_size=1) as worker:
+        assert await spell_all(worker) == 3000 - SPELT_AT_ONCE
+        assert await spell_all(worker) == 0
+    assert await first("mairui import-2999") == "import-2999 迈瑞"
+    assert await first("mr import-1") is not None
+
+
+async def test_a_search_does_not_wait_for_who_spells_names(hub: RunningHub, web: RunningWeb):
+    hub.do("insert into device (tenant_id, name, make) select 1, 'import-' || n, '迈瑞' from generate_series(1, 300) n")
+    engineer = await web.signed_in("engineer", Role.ENGINEER)
+    async with (
+        Database(hub.database.url_for("wardlink_worker"), "test", max_size=1) as worker,
+        worker.transaction() as connection,
+    ):
+        assert await spell(connection, 300) == 300
+        found = (await ask(engineer, "/api/v1/search?q=import-77")).json()["found"]
+        assert found[0]["label"] == "import-77 迈瑞"

@@ -32,7 +32,15 @@ from wardlink.local.database import Database as Local
 pytestmark = pytest.mark.integration
 JOBS = Path(__file__).parents[2] / "docs" / "reference" / "hub-jobs.md"
 NIGHT = system("audit.verify")
-JOB_NAMES = ("audit.verify", "secrets.purge", "store.destroy", "store.roll-up", "store.seal", "upstream.bound")
+JOB_NAMES = (
+    "audit.verify",
+    "names.spell",
+    "secrets.purge",
+    "store.destroy",
+    "store.roll-up",
+    "store.seal",
+    "upstream.bound",
+)
 
 
 @pytest.fixture
