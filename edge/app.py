@@ -67,6 +67,7 @@ from firmware_adapters.adapter import Adapter, ConfigError, DeviceConfig, Resume
 from firmware_adapters.door import Door
 from firmware_adapters.door_registry import kinds, make_door
 from firmware_adapters.registry import families, find_adapter, is_built_in
+from models.signal import networks
 from protocols.link import CONFIGURATION, DEVICE_COMMANDS, RESEND, TRACE, UPDATE, Connection, Lane, LinkSender
 from protocols.record import Observation, Record, SourcePath, Times, WaveformGroup
 
@@ -231,6 +232,7 @@ class Agent:
                         gateway=identity.gateway,
                         devices=list(parts.pipelines),
                         doors=[p.name for p, _ in parts.doors],
+                        beats_by="networks" if networks.can_run() else "rules",
                     )
                     services.start("readiness", lambda: self._tell_ready(parts, devices))
                     stopping = asyncio.create_task(stop.wait())

@@ -6,7 +6,6 @@ out begin with the one that went in, now aligned and assessed; what was conclude
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -29,17 +28,13 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from models.screening.placement import Watched
-    from models.signal.trees import Trees
+    from models.signal.weights import Models
     from protocols.record import Times
 
 STRIP_S = 10.0
+UNNAMED = "?"  # of BEAT_CLASSES: a beat whose next one has yet to come
 ECG_WATCHED_NS = 10 * NS_PER_S  # behind its newest sample
 KEPT_BACK_NS = AGREE_NS  # older than that at its arrival, a reading is not live
-
-
-@lru_cache(maxsize=1)
-def _trees() -> "Trees":
-    return weights.lethal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,7 @@ class Chain:
     """
 
     placement: Placement
-    trees: "Trees" = field(repr=False)
+    models: "Models" = field(repr=False)
     align: AlignState = field(default_factory=AlignState)
     assess: AssessState = field(default_factory=AssessState)
     rhythm: RhythmState = field(default_factory=RhythmState)
@@ -66,17 +61,17 @@ class Chain:
 def begin(
     placement: Placement | None = None,
     active: tuple[AlarmCondition, ...] = (),
-    trees: "Trees | None" = None,
+    models: "Models | None" = None,
     *,
     segments: int = 0,
 ) -> Chain:
     """State before the first record.
 
-    `active`: alarms of this device that were present or latched when the agent stopped. `trees`: other weights than the
+    `active`: alarms of this device that were present or latched when the agent stopped. `models`: others than the
     product's, for held-out figures. `segments`: numbers of clock segments up to this one were given to the device before.
     """
     restored = alarms.restore(active)
-    return Chain(placement or Placement(), trees or _trees(), AlignState(segments=segments), alarms=restored)
+    return Chain(placement or Placement(), models or weights.product(), AlignState(segments=segments), alarms=restored)
 
 
 def configure(state: Chain, placement: Placement) -> Chain:
@@ -173,7 +168,7 @@ def _aligned(state: Chain, aligned: AlignState) -> Chain:
     if aligned is state.align:
         return state
     return Chain(
-        state.placement, state.trees, aligned, state.assess, state.rhythm, state.alarms, state.recent, state.judged
+        state.placement, state.models, aligned, state.assess, state.rhythm, state.alarms, state.recent, state.judged
     )
 
 
@@ -181,7 +176,7 @@ def _judged(state: Chain, series: tuple[SourcePath, str], at_ns: int) -> Chain:
     """The same state with the time of the newest reading of a series."""
     judged = MappingProxyType({**state.judged, series: at_ns})
     return Chain(
-        state.placement, state.trees, state.align, state.assess, state.rhythm, state.alarms, state.recent, judged
+        state.placement, state.models, state.align, state.assess, state.rhythm, state.alarms, state.recent, judged
     )
 
 
@@ -213,7 +208,7 @@ def _reading(state: Chain, reading: Observation) -> tuple[Chain, list[AlarmCondi
 def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tuple[Chain, tuple[Record, ...]]:
     assessed, group, samples, technical = assess.step(state.assess, group)
     recent = MappingProxyType({**state.recent, group.source: _kept(state.recent.get(group.source, ()), group)})
-    watched, found = rhythm.step(state.rhythm, group, samples, state.placement, state.trees)
+    watched, found = rhythm.step(state.rhythm, group, samples, state.placement, state.models)
     state = replace(state, assess=assessed, recent=recent, rhythm=watched)
     out: list[Record] = [group, *events]
     state, changes = _settle(state, technical, group.times)
@@ -283,4 +278,5 @@ def _with_strip(state: Chain, alarm: AlarmCondition) -> AlarmCondition:
     )
     watch = state.rhythm.watches.get(alarm.source)
     beats = tuple(b for b in watch.beats if begin_at <= b < end) if watch else ()
-    return replace(alarm, evidence=replace(alarm.evidence, strip=strip, beats=beats))
+    classes = "".join(watch.classes.get(b, UNNAMED) for b in beats) if watch and watch.classes else ""
+    return replace(alarm, evidence=replace(alarm.evidence, strip=strip, beats=beats, classes=classes))

@@ -7,12 +7,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from models.screening.alarms import Grounds
-from models.signal import explain, frames, lethal
-from models.signal.rate import HR_BEATS
+from models.signal import explain, frames, lethal, rate
 from protocols.record import Model, Reason, Span
 
 if TYPE_CHECKING:
     from models.signal.lethal import LethalScore
+    from models.signal.networks import Network
     from models.signal.trees import Trees
 
 WINDOW, JUDGED, PAUSE, INTERVALS = "window", "judged", "pause", "intervals"
@@ -45,16 +45,21 @@ def of_waves(score: "LethalScore", trees: "Trees", end: int, fs_hz: float, leads
     return Grounds(spans, reasons, models)
 
 
-def of_pause(begin: int, end: int) -> Grounds:
-    """Of asystole: the stretch without a beat."""
-    return Grounds((Span(PAUSE, begin, end),)) if begin < end else Grounds()
+def of_pause(begin: int, end: int, finder: "Network | None") -> Grounds:
+    """Of asystole: the stretch without a beat. `finder`: the network that looked for beats, if one did."""
+    return Grounds((Span(PAUSE, begin, end),), models=_model("qrs", finder)) if begin < end else Grounds()
 
 
-def of_rate(beats: tuple[int, ...], judged: int) -> Grounds:
+def of_rate(beats: tuple[int, ...], judged: int, fs_hz: float, finder: "Network | None") -> Grounds:
     """Of a rate: the beats that it was counted from. A running pause longer than each of their intervals counts with them."""
-    counted = tuple(b for b in beats if b < judged)[-(HR_BEATS + 1) :]
+    known = [b for b in beats if b < judged]
+    counted = known[-1 - rate.counted([(b - a) / fs_hz for a, b in pairwise(known)]) :]
     if len(counted) < 2:
         return Grounds()
     longest = max(b - a for a, b in pairwise(counted))
     running = judged - counted[-1] > longest
-    return Grounds((Span(INTERVALS, counted[0], judged if running else counted[-1] + 1),))
+    return Grounds((Span(INTERVALS, counted[0], judged if running else counted[-1] + 1),), models=_model("qrs", finder))
+
+
+def _model(name: str, network: "Network | None") -> tuple[Model, ...]:
+    return () if network is None else (Model(name, network.version, network.sha256[:_DIGITS]),)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from models.screening.placement import Placement
     from models.signal.lethal import LethalScore
-    from models.signal.trees import Trees
+    from models.signal.weights import Models
 
 LETHAL_ON = 0.85  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
 LETHAL_OFF = 0.4
@@ -49,7 +49,7 @@ class Faded:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One source's stretch: sample number of its first sample, the monitor's state, the beats and what holds."""
+    """One source's stretch: sample number of its first sample, the monitor's state, the beats with the class of each, and what holds."""
 
     leads: tuple[str, ...]
     fs_hz: float
@@ -57,6 +57,7 @@ class Watch:
     next_sample: int
     monitor: monitor.MonitorState
     beats: tuple[int, ...] = ()
+    classes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType(dict[int, str]()))
     holding: frozenset[str] = frozenset()
     hops: int = 0
     faded: Faded | None = None
@@ -70,7 +71,7 @@ class RhythmState:
 
 
 def step(
-    state: RhythmState, group: WaveformGroup, samples: "NDArray[np.float64]", placement: "Placement", trees: "Trees"
+    state: RhythmState, group: WaveformGroup, samples: "NDArray[np.float64]", placement: "Placement", models: "Models"
 ) -> tuple[RhythmState, tuple[Observation | Condition, ...]]:
     """Take an assessed and aligned group; heart rates about once a second, and each condition as it stands, every hop.
 
@@ -84,7 +85,7 @@ def step(
         or watch.fs_hz != group.fs_hz
         or not 0 <= hole <= MAX_HOLE_S * group.fs_hz
     ):
-        started = monitor.begin(len(group.leads), group.fs_hz)
+        started = monitor.begin(len(group.leads), group.fs_hz, models)
         watch, hole = Watch(group.leads, group.fs_hz, group.first_sample, group.first_sample, started), 0
     samples = samples[: monitor.MAX_LEADS]
     unjudgeable = [mark in UNJUDGEABLE for mark in group.quality[: monitor.MAX_LEADS]]
@@ -92,19 +93,21 @@ def step(
         samples = np.where(np.array(unjudgeable)[:, None], np.nan, samples)
     if hole:
         samples = np.concatenate([np.full((len(samples), hole), np.nan), samples], axis=1)
-    watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, trees)
+    watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, models)
     watch = replace(watch, monitor=watched, next_sample=group.end_sample)
     out: list[Observation | Condition] = []
     for finding in findings:
-        watch, told = _hop(watch, group, finding, placement, trees)
+        watch, told = _hop(watch, group, finding, placement, models)
         out += told
     return RhythmState(MappingProxyType({**state.watches, group.source: watch})), tuple(out)
 
 
 def _hop(
-    watch: Watch, group: WaveformGroup, finding: monitor.Finding, placement: "Placement", trees: "Trees"
+    watch: Watch, group: WaveformGroup, finding: monitor.Finding, placement: "Placement", models: "Models"
 ) -> tuple[Watch, list[Observation | Condition]]:
     beats = (*watch.beats, *(watch.base + b for b in finding.beats))[-BEATS_KEPT:]
+    named = {**watch.classes, **{watch.base + at: str(found.kind) for at, found in finding.classified}}
+    classes = MappingProxyType({at: named[at] for at in beats if at in named})
     deciding = watch.base + finding.end - 1
     out: list[Observation | Condition] = []
     holding = watch.holding
@@ -127,9 +130,13 @@ def _hop(
             onset = watch.base + max(0, since.get(code, finding.end))
             basis = NO_GROUNDS
             if present and lethal and score and code not in watch.holding:  # as costly as it is rare
-                basis = grounds.of_waves(score, trees, deciding + 1, watch.fs_hz, group.leads)
+                basis = grounds.of_waves(score, models.lethal, deciding + 1, watch.fs_hz, group.leads)
             elif present and not lethal:
-                basis = grounds.of_pause(onset, judged) if code == ASYSTOLE else grounds.of_rate(beats, judged)
+                basis = (
+                    grounds.of_pause(onset, judged, models.qrs)
+                    if code == ASYSTOLE
+                    else grounds.of_rate(beats, judged, watch.fs_hz, models.qrs)
+                )
             out.append(
                 Condition(
                     source=group.source,
@@ -142,7 +149,9 @@ def _hop(
                     rule="lethal" if lethal else "beats",
                     deciding_sample=deciding,
                     params=(*_params(code, finding, placement), *watched.told) if present else (),
-                    confidence=trees.meaning.chance(score.lethal) if lethal and score and trees.meaning else None,
+                    confidence=models.lethal.meaning.chance(score.lethal)
+                    if lethal and score and models.lethal.meaning
+                    else None,
                     grounds=basis,
                     life=watched.life,
                 )
@@ -167,7 +176,7 @@ def _hop(
                 quality=sure,
             )
         )
-    return replace(watch, beats=beats, holding=holding, hops=hops, faded=faded), out
+    return replace(watch, beats=beats, classes=classes, holding=holding, hops=hops, faded=faded), out
 
 
 def _params(code: str, finding: monitor.Finding, placement: "Placement") -> tuple[tuple[str, float], ...]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal import pacer
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,20 +23,24 @@ MIN_FS_HZ, MAX_FS_HZ = 100.0, 1000.0
 HOP_S = 0.5
 BAND_HOP = 90  # samples a hop of the QRS band: 180 Hz
 SLOW_HOP = 45  # samples a hop of the slow band: 90 Hz
+WIDE_HOP = 60  # samples a hop of the wide band, which networks see: 120 Hz
 HALF_KERNEL = 22  # band samples: 45 taps at 180 Hz
 QRS_BAND_HZ = (5.0, 22.0)
 SLOW_CUTOFF_HZ = 32.0
+WIDE_CUTOFF_HZ = 45.0
+DELAY_S = HALF_KERNEL / (BAND_HOP / HOP_S)  # of all bands, behind the input
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a sampling rate asks for: samples a hop, samples of context, the two kernels (outputs, context + hop)."""
+    """What a sampling rate asks for: samples a hop, samples of context, the three kernels (outputs, context + hop)."""
 
     fs_hz: float
     hop: int
     context: int
     band: "Floats"
     slow: "Floats"
+    wide: "Floats"
 
     @property
     def hop_s(self) -> float:
@@ -61,16 +67,25 @@ def plan(fs_hz: float) -> Plan:
     step = hop / BAND_HOP  # input samples between two band samples
     context = int(np.ceil(2 * HALF_KERNEL * step)) + 1
     inputs = np.arange(-context, hop, dtype=np.float64)
-    times = (np.arange(BAND_HOP) - HALF_KERNEL) * step
-    distance = (times[:, None] - inputs[None, :]) / fs_hz
     half_s = (HALF_KERNEL + 1) * step / fs_hz
-    taper = np.where(np.abs(distance) < half_s, 0.54 + 0.46 * np.cos(np.pi * distance / half_s), 0.0)
+
+    def kernel(outputs: int) -> "tuple[Floats, Floats]":
+        """Distance of each output from each input in seconds, and the taper of that."""
+        times = (np.arange(outputs) * (BAND_HOP / outputs) - HALF_KERNEL) * step
+        distance = (times[:, None] - inputs[None, :]) / fs_hz
+        taper = np.where(np.abs(distance) < half_s, 0.54 + 0.46 * np.cos(np.pi * distance / half_s), 0.0)
+        return distance, taper
+
+    def low_pass(outputs: int, cutoff_hz: float) -> "Floats":
+        distance, taper = kernel(outputs)
+        rows = 2 * cutoff_hz * np.sinc(2 * cutoff_hz * distance) * taper / fs_hz
+        return rows / rows.sum(axis=1)[:, None]
+
+    distance, taper = kernel(BAND_HOP)
     low, high = QRS_BAND_HZ
     band = (2 * high * np.sinc(2 * high * distance) - 2 * low * np.sinc(2 * low * distance)) * taper / fs_hz
     band -= taper * (band.sum(axis=1) / taper.sum(axis=1))[:, None]  # nothing passes at 0 Hz
-    slow = 2 * SLOW_CUTOFF_HZ * np.sinc(2 * SLOW_CUTOFF_HZ * distance) * taper / fs_hz
-    slow /= slow.sum(axis=1)[:, None]
-    return Plan(fs_hz, hop, context, band, np.ascontiguousarray(slow[::2]))
+    return Plan(fs_hz, hop, context, band, low_pass(SLOW_HOP, SLOW_CUTOFF_HZ), low_pass(WIDE_HOP, WIDE_CUTOFF_HZ))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,22 +95,29 @@ class FrameState:
     hops: int
     held: "Floats"  # (leads, context + samples of an unfinished hop), missing samples as NaN
     last_good: "Floats"  # (leads,)
+    tails: tuple[pacer.Tail | None, ...]  # overshoot of a pacing pulse that goes on, of each lead
 
 
 @dataclass(frozen=True, eq=False)
 class Hop:
-    """One hop. `raw`: (leads, hop) with NaN where missing; `band`, `slow`: (leads, 90 or 45), HALF_KERNEL behind."""
+    """One hop. `raw`: (leads, hop) with NaN where missing; `band`, `slow`, `wide`: (leads, 90, 45 or 60), DELAY_S behind.
+
+    All are of samples without pacing pulses; `pulses`: sample numbers where these begin, of each lead, up to
+    `pacer.SETTLED_S` before the end of the hop.
+    """
 
     number: int
     raw: "Floats"
     missing: "Floats"  # (leads,) share of samples that are missing
     band: "Floats"
     slow: "Floats"
+    wide: "Floats"
+    pulses: tuple[tuple[int, ...], ...]
 
 
 def begin(leads: int, fs_hz: float) -> FrameState:
     """State before the first sample."""
-    return FrameState(0, np.full((leads, plan(fs_hz).context), np.nan), np.full(leads, np.nan))
+    return FrameState(0, np.full((leads, plan(fs_hz).context), np.nan), np.full(leads, np.nan), (None,) * leads)
 
 
 def feed(state: FrameState, samples: "Floats", fs_hz: float) -> tuple[FrameState, tuple[Hop, ...]]:
@@ -106,16 +128,31 @@ def feed(state: FrameState, samples: "Floats", fs_hz: float) -> tuple[FrameState
     held = np.concatenate([state.held, samples], axis=1)
     held[~np.isfinite(held)] = np.nan
     hops: list[Hop] = []
-    start, number, last_good = 0, state.hops, state.last_good
+    start, number, last_good, tails = 0, state.hops, state.last_good, state.tails
     while held.shape[1] - start >= rule.context + rule.hop:
         window = np.ascontiguousarray(held[:, start : start + rule.context + rule.hop])
         filled, last_good = _filled(window, last_good, rule.hop)
         raw = window[:, rule.context :]
         missing = np.isnan(raw).mean(axis=1)
-        hops.append(Hop(number, raw, missing, filled @ rule.band.T, filled @ rule.slow.T))
+        first = number * rule.hop - rule.context
+        before = rule.context - pacer.settled(fs_hz)
+        pulses: tuple[tuple[int, ...], ...] = ((),) * len(held)
+        suspected = pacer.suspected(filled, before, fs_hz)
+        if suspected.any() or any(tails):
+            cleaned = [
+                pacer.clean(x, before + np.flatnonzero(s), first, before, t, fs_hz)
+                for x, s, t in zip(filled, suspected, tails, strict=True)
+            ]
+            filled = np.stack([c.samples for c in cleaned])
+            pulses, tails = tuple(c.pulses for c in cleaned), tuple(c.tail for c in cleaned)
+            known = window.shape[1] - pacer.settled(fs_hz)
+            if any(pulses) or any(tails):
+                held, raw = held.copy(), raw.copy()
+                held[:, start : start + known] = filled[:, :known]
+        hops.append(Hop(number, raw, missing, filled @ rule.band.T, filled @ rule.slow.T, filled @ rule.wide.T, pulses))
         start += rule.hop
         number += 1
-    return FrameState(number, held[:, start:].copy(), last_good), tuple(hops)
+    return FrameState(number, held[:, start:].copy(), last_good, tails), tuple(hops)
 
 
 def _filled(window: "Floats", last_good: "Floats", hop: int) -> "tuple[Floats, Floats]":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal import weights
 from models.signal.delineate import decide, grid, measure
 from models.signal.delineate.weights import BOUNDARIES, FOLDS, Table, fold_of
 from models.signal.monitor import find_beats
@@ -72,10 +73,11 @@ def drawn_waves(annotations: Sequence[Annotation]) -> tuple[Drawn, ...]:
 
 
 def beats_of_all(samples: "Floats", fs_hz: float) -> tuple[int, ...]:
-    """R waves that the detector finds in most leads: the median of the leads for each."""
+    """R waves that the rules of the detector find in most leads: the median of the leads for each."""
+    models = weights.by_rules()
     rest = np.repeat(samples[:, -1:], round(2 * fs_hz), axis=1)  # so that the last beat is decided
     found = sorted(
-        (at, i) for i, lead in enumerate(samples) for at in find_beats(np.concatenate([lead, rest[i]]), fs_hz)
+        (at, i) for i, lead in enumerate(samples) for at in find_beats(np.concatenate([lead, rest[i]]), fs_hz, models)
     )
     groups: list[list[tuple[int, int]]] = []
     for at, lead in found:

@@ -15,6 +15,7 @@ import numpy as np
 
 from models.signal import frames, lethal
 from models.training import boost
+from models.training.corpus import DS1, VFDB
 from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import read_annotations, read_record
 
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-VFDB = ("419", "421", "422", "424", "427", "428", "430", "602", "607", "611", "615")
-DS1 = (
-    "101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122",
-    "124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230",
-)  # fmt: skip
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
 LETHAL = FIBRILLATION | {"VT"}
 LEFT_OUT = frozenset({"NOISE", "ASYS"})  # may hide anything

@@ -15,7 +15,8 @@ import numpy as np
 
 from models.evaluation.beats import LEARNING_S
 from models.signal import card, explain, frames, lethal, trees, weights
-from models.training.lethal import DS1, LEFT_OUT, LETHAL, VFDB
+from models.training.corpus import DS1, VFDB
+from models.training.lethal import LEFT_OUT, LETHAL
 from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import read_annotations, read_record
 

@@ -31,6 +31,8 @@ class Procedure:
 PROCEDURES: dict[str, Procedure] = {
     "lethal": Procedure("models.training.lethal", ("vfdb", "mitdb", "nstdb")),
     "lethal-meaning": Procedure("models.training.meaning", ("vfdb", "mitdb")),
+    "qrs": Procedure("models.training.qrs", ("mitdb", "ludb", "nstdb")),
+    "beats": Procedure("models.training.beats", ("mitdb",)),
     "delineate": Procedure("models.training.delineate", ("ludb",)),
     "leads": Procedure("models.training.leads", ("ludb",)),
 }

@@ -12,61 +12,11 @@ from models.evaluation.beats import BY_SYMBOL
 from models.screening import chain
 from models.screening.chain import Chain
 from models.screening.rhythm import RhythmState
-from models.signal.trees import Trees
+from models.signal.weights import Models
 from protocols.ecgfile.wfdb import Annotation, WfdbRecord, read_annotations, read_record
 from protocols.nomenclature import lead
 from protocols.record import NS_PER_S, AlarmCondition, Scale, SourcePath, Times, WaveformGroup
 
-DS1 = [
-    "101",
-    "106",
-    "108",
-    "109",
-    "112",
-    "114",
-    "115",
-    "116",
-    "118",
-    "119",
-    "122",
-    "124",
-    "201",
-    "203",
-    "205",
-    "207",
-    "208",
-    "209",
-    "215",
-    "220",
-    "223",
-    "230",
-]
-DS2 = [
-    "100",
-    "103",
-    "105",
-    "111",
-    "113",
-    "117",
-    "121",
-    "123",
-    "200",
-    "202",
-    "210",
-    "212",
-    "213",
-    "214",
-    "219",
-    "221",
-    "222",
-    "228",
-    "231",
-    "232",
-    "233",
-    "234",
-]
-PACED = ["102", "104", "107", "217"]
-VFDB = ["419", "421", "422", "424", "427", "428", "430", "602", "607", "611", "615"]
 START_NS = 1_700_000_000 * NS_PER_S
 SOURCE = SourcePath("recording", ("ecg",))
 
@@ -104,13 +54,13 @@ def groups(
 
 def screen(
     record: WfdbRecord,
-    trees: Trees | None = None,
+    models: Models | None = None,
     from_s: float = 0,
     to_s: float | None = None,
     state: Chain | None = None,
 ) -> Screened:
     """Play a stretch of a record through the whole chain, as fast as it goes; `state`: it goes on from there."""
-    state = state or chain.begin(trees=trees)
+    state = state or chain.begin(models=models)
     alarms: list[AlarmCondition] = []
     holding: list[tuple[float, frozenset[str]]] = []
     beats: set[int] = set()

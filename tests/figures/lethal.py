@@ -11,7 +11,7 @@ from models.evaluation.beats import LEARNING_S, Interval
 from models.evaluation.episodes import DurationScore, score_duration
 from models.screening.placement import EXTREMES, AgeGroup
 from models.screening.rhythm import LETHAL_ONSET_S
-from models.signal import weights
+from models.training.corpus import DS1, DS2, PACED, VFDB, models_without
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB, V_TACHY
 from protocols.record import AlarmCondition, Presence
 from tests.figures import corpus, parallel
@@ -53,7 +53,7 @@ def play_record(recordings: Path, name: str) -> Played:
     """Play a record through the whole screening, with trees that never saw it."""
     record, annotations = corpus.load(recordings, f"vfdb/{name}")
     rhythms = corpus.rhythms(record.fs_hz, record.raw.shape[1], annotations)
-    return Played(rhythms, corpus.screen(record, weights.lethal_without(name)))
+    return Played(rhythms, corpus.screen(record, models_without(f"vfdb/{name}")))
 
 
 def score_record(played: Played) -> tuple[DurationScore, DurationScore]:
@@ -148,7 +148,7 @@ def play_episode(recordings: Path, name: str, onset_s: float, length_s: float, l
     record, _ = corpus.load(recordings, f"vfdb/{name}")
     start = max(0.0, onset_s - lead_in_s)
     end = onset_s + min(length_s, LIMIT_S + LETHAL_ONSET_S)
-    before = corpus.screen(record, weights.lethal_without(name), start, onset_s)
+    before = corpus.screen(record, models_without(f"vfdb/{name}"), start, onset_s)
     behind = corpus.screen(record, None, onset_s, end, before.state)
     said = ((behind.seconds(alarm.detected_ns), alarm) for alarm in (*before.alarms, *behind.alarms))
     anew = corpus.screen(record, None, onset_s, onset_s + min(length_s, LIMIT_S), corpus.forgetting(before.state))
@@ -186,8 +186,7 @@ def _episode_job(job: tuple[Path, str, float, float]) -> Episode:
 def _mit_job(job: tuple[Path, str]) -> tuple[str, list[tuple[str, float, float | None]], list[Interval]]:
     recordings, name = job
     record, annotations = corpus.load(recordings, f"mitdb/{name}")
-    trees = weights.lethal_without(f"ds1-{corpus.DS1.index(name) % 4}") if name in corpus.DS1 else None
-    screened = corpus.screen(record, trees)
+    screened = corpus.screen(record, models_without(f"mitdb/{name}"))
     raised = [
         (a.code, screened.seconds(a.detected_ns), a.evidence.confidence if a.evidence else None)
         for a in screened.alarms
@@ -201,7 +200,7 @@ def _mit_job(job: tuple[Path, str]) -> tuple[str, list[tuple[str, float, float |
 
 def measure_vf(recordings: Path) -> Sequence[Entry]:
     """By duration over the 11 records."""
-    scores = dict(parallel.over(_vf_job, [(recordings, r) for r in corpus.VFDB]))
+    scores = dict(parallel.over(_vf_job, [(recordings, r) for r in VFDB]))
     total = sum((s for s, _ in scores.values()), DurationScore(0, 0, 0, 0))
     fibrillation = sum((f for _, f in scores.values()), DurationScore(0, 0, 0, 0))
     per_record = {r: [round(s.sensitivity, 1), round(s.specificity, 1)] for r, (s, _) in scores.items()}
@@ -220,7 +219,7 @@ def measure_vf(recordings: Path) -> Sequence[Entry]:
 
 def measure_mit(recordings: Path) -> Sequence[Entry]:
     """Lethal alarms in mitdb that meet no annotated VF, flutter, VT, or pause of four seconds, within ten seconds."""
-    names = [*corpus.DS1, *corpus.DS2, *corpus.PACED]
+    names = [*DS1, *DS2, *PACED]
     found = parallel.over(_mit_job, [(recordings, r) for r in names])
     false = [
         (name, code, round(at, 1), c)
@@ -238,7 +237,7 @@ def measure_mit(recordings: Path) -> Sequence[Entry]:
 
 def measure_time(recordings: Path) -> Sequence[Entry]:
     """Onset to alarm of every episode of VF and flutter of five seconds or more."""
-    jobs = [(recordings, r, a, n) for r in corpus.VFDB for a, n in episodes(recordings, r)]
+    jobs = [(recordings, r, a, n) for r in VFDB for a, n in episodes(recordings, r)]
     played = parallel.over(_episode_job, jobs)
     return [*_times("alarm-time", played), *_times("alarm-time-fresh", [e for e in played if e.heard.fresh])]
 

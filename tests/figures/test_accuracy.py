@@ -10,6 +10,7 @@ import pytest
 
 from tests.figures import calibration, heart, lethal, vitals
 from tests.figures.catalogue import FIGURES, chosen
+from tests.figures.heart import Way
 from tests.fixtures.long_form import LONG
 
 ROOT = Path(__file__).parents[2]
@@ -17,15 +18,17 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.figure
 @pytest.mark.recordings("mitdb")
-def test_beats_of_one_lead_keep_their_gate(recordings: Path):
-    entry = heart.measure_first(recordings)[0]
+@pytest.mark.timeout(300)
+def test_beats_of_one_lead_by_rules_alone_keep_the_gate_of_the_networks(recordings: Path):
+    scores = heart.scores_of(recordings, Way(both=False, rules=True))
+    entry = heart.entry("qrs-rules-1", scores, 280, None)
     assert entry.n == 91285
     assert entry.passes, entry
 
 
 @pytest.mark.figure
 @pytest.mark.recordings("vfdb")
-@pytest.mark.parametrize(("lead_in_s", "covered"), [(20.0, 12), *([(30.0, 12), (47.0, 12)] if LONG else [])])
+@pytest.mark.parametrize(("lead_in_s", "covered"), [(20.0, 11), *([(30.0, 12), (47.0, 12)] if LONG else [])])
 def test_every_episode_of_fibrillation_is_judged_lethal_and_alarmed_within_nine_seconds(
     recordings: Path, lead_in_s: float, covered: int
 ):
@@ -37,9 +40,11 @@ def test_every_episode_of_fibrillation_is_judged_lethal_and_alarmed_within_nine_
     assert len(played) == 17
     assert [e for e in played if not e.heard.detected] == []
     # An alarm that stands too early would pass as fast: how many onsets meet one changes only with a reason.
-    # These follow ventricular tachycardia or another fibrillation whose alarm has not ended (docs/decisions/0115).
+    # These follow ventricular tachycardia or another fibrillation whose alarm has not ended (docs/decisions/0115). Of 20 s of lead-in one
+    # begins as tachycardia and is called fibrillation 2.5 s behind the onset, as the network is sure of few of its waves (0194).
     assert sum(e.heard.covered for e in played) == covered
-    assert sum(e.heard.fresh for e in played) == 4
+    # Before 430 at 1975 s the network counts a slow heart, whose alarm stands.
+    assert sum(e.heard.fresh for e in played) == 3
     # The rhythm of this one is found because it held six seconds before; alone it does not pass what raises (decision 0115).
     assert [(e.record, round(e.onset_s, 1)) for e in played if not e.anew] == [("422", 2046.8)]
 
@@ -101,9 +106,22 @@ if LONG:
 
 @pytest.mark.figure
 @pytest.mark.recordings("mitdb")
+@pytest.mark.timeout(300)
+def test_beats_of_records_that_no_network_saw_are_found_by_both_leads(recordings: Path):
+    """The gate of `qrs-unseen` is 250 wrong of 91,285; these five of DS2 have half of what is wrong in DS2."""
+    scores = {
+        name: heart.score_record(recordings, name, Way(both=True)) for name in ("105", "200", "202", "213", "228")
+    }
+    wrong = {name: s.missed + s.false for name, s in scores.items()}
+    assert sum(wrong.values()) <= 60, wrong
+    assert max(n for name, n in wrong.items() if name != "105") <= 8, wrong
+
+
+@pytest.mark.figure
+@pytest.mark.recordings("mitdb")
 @pytest.mark.parametrize("name", ["100", "103"])
 def test_two_leads_of_a_clean_record_through_the_whole_chain(recordings: Path, name: str):
-    score = heart.score_record(recordings, name, both=True)
+    score = heart.score_record(recordings, name, Way(both=True))
     assert score.missed + score.false <= 2
 
 

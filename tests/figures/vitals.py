@@ -135,12 +135,12 @@ def breaths_of(bed: Bedside) -> tuple[Errors, Errors]:
     lead = next((bed.waves[n] for n in ("II", "V", "AVR", "I", "III", "MCL", "MCL1", "V5") if n in bed.waves), None)
     if lead is None:
         return impedance, Errors()
-    watched, moved = monitor.begin(1, FS_HZ), heart_breath.begin(FS_HZ)
-    trees = weights.lethal()
+    models = weights.product()
+    watched, moved = monitor.begin(1, FS_HZ, models), heart_breath.begin(FS_HZ)
     told = []
     for at in range(0, len(lead), CHUNK):
         part = lead[at : at + CHUNK]
-        watched, beats = monitor.feed(watched, part[None], FS_HZ, trees)
+        watched, beats = monitor.feed(watched, part[None], FS_HZ, models)
         moved, breaths = heart_breath.feed(moved, part, beats, FS_HZ)
         told += [(f.end / FS_HZ, f.rate_per_min) for f in breaths]
     return impedance, compare(told, reference, bed.numbers["RESP"], breath.WINDOW_S)

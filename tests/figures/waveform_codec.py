@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
+from models.training.corpus import DS1, DS2, PACED
 from protocols import codec
 from protocols.codec import Samples
 from protocols.ecgfile.wfdb import read_record
-from tests.figures import corpus
 from tests.figures.entry import Entry, Figure
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Speeds: TypeAlias = "NDArray[np.float64]"
 
 def measure(recordings: Path) -> Sequence[Entry]:
     """All 48 records, 30 minutes of two leads each."""
-    names = sorted(corpus.DS1 + corpus.DS2 + corpus.PACED)
+    names = sorted(DS1 + DS2 + PACED)
     records = {name: np.ascontiguousarray(read_record(recordings / "mitdb" / name).raw, "<i2") for name in names}
     assert len(records) == 48
     samples = sum(record.size for record in records.values())
@@ -55,7 +55,7 @@ def measure(recordings: Path) -> Sequence[Entry]:
         flac.append(samples / its if is_reference_here else np.full(2, np.inf))
     value = sum(bits.values()) / samples
     deflated = sum(8 * len(codec.encode(b, among=codec.SENT)[1]) for r in records.values() for b in _blocks(r))
-    unseen = [name for name in names if name not in corpus.DS1]
+    unseen = [name for name in names if name not in DS1]
     there, back = (median(float(mine[way] / its[way]) for mine, its in zip(ours, flac, strict=True)) for way in (0, 1))
     slower = [round(float((mine / its).min()), 3) for mine, its in zip(ours, flac, strict=True)]
     missing = "" if is_reference_here else "not run: FLAC; the package soundfile (extra dev) is missing"

@@ -13,7 +13,7 @@ from models.screening.rhythm import LETHAL_ON
 from models.signal import card, weights
 from protocols.ecgfile.wfdb import read_record
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB, V_TACHY, lead
-from protocols.record import AlarmCondition, Evidence, WaveformGroup
+from protocols.record import AlarmCondition, Evidence, Model, WaveformGroup
 from tests.unit.screening.played import groups, of_record, play
 from tests.unit.signal.signals import fibrillation, heartbeats, regular
 
@@ -75,7 +75,7 @@ def test_the_same_evidence_comes_of_chunks_of_any_size(size: int):
 
 
 def test_weights_without_a_meaning_state_no_confidence_and_no_reasons():
-    alarm = lethal_alarm(groups(two(SINUS_THEN_WAVES)), chain.begin(trees=weights.lethal_without("ds1-0")))
+    alarm = lethal_alarm(groups(two(SINUS_THEN_WAVES)), chain.begin(models=weights.without("ds1-0", None)))
     evidence, _ = evidence_of(alarm)
     assert (evidence.confidence, evidence.reasons) == (None, ())
     assert [span.kind for span in evidence.spans] == ["window", "judged"]
@@ -91,8 +91,16 @@ def test_asystole_tells_the_stretch_without_a_beat_and_states_no_probability():
     assert 4 <= (pause.to_sample - pause.from_sample) / 250 <= 5
     assert strip.first_sample < pause.from_sample < pause.to_sample <= strip.end_sample
     assert not any(pause.from_sample < beat < pause.to_sample for beat in evidence.beats)
-    assert (evidence.confidence, evidence.models, evidence.reasons) == (None, (), ())
+    assert (evidence.confidence, evidence.reasons) == (None, ())
+    stated = card.of("qrs")
+    assert evidence.models == (Model("qrs", stated.version, stated.sha256["qrs.tflite"][:HASH_DIGITS]),)
     assert dict(alarm.params)["limit_s"] == 4.0
+
+
+def test_what_rules_have_found_names_no_model():
+    samples = two(heartbeats(250, regular(75, 30), 45))
+    (alarm,) = play(groups(samples), chain.begin(models=weights.by_rules())).raised(ASYSTOLE)
+    assert evidence_of(alarm)[0].models == ()
 
 
 @pytest.mark.parametrize(("rate", "code", "limit"), [(34, BRADY_EXTREME, 40), (190, TACHY_EXTREME, 150)])
@@ -109,7 +117,9 @@ def test_a_rate_tells_the_beats_that_it_was_counted_from(rate: float, code: str,
     assert dict(alarm.params)["limit_per_min"] == limit
 
 
-def test_no_class_of_a_beat_is_told_before_beats_are_classified():
-    alarm = lethal_alarm(groups(two(SINUS_THEN_WAVES)))
-    assert alarm.evidence is not None
-    assert alarm.evidence.classes == ""
+def test_the_class_of_each_beat_is_told_with_an_alarm_and_none_without_a_model_of_classes():
+    played = list(groups(two(SINUS_THEN_WAVES)))
+    evidence, _ = evidence_of(lethal_alarm(played))
+    assert len(evidence.classes) == len(evidence.beats) > 5
+    assert set(evidence.classes[:-2]) == {"N"}
+    assert evidence_of(lethal_alarm(played, chain.begin(models=weights.by_rules())))[0].classes == ""

@@ -10,6 +10,7 @@ from models.screening import chain
 from models.screening.rhythm import BEATING, LETHAL_OFF, LETHAL_ON, lethal_rhythm
 from models.signal.lethal import FEATURES, LethalScore
 from models.signal.trees import Trees
+from models.signal.weights import Models
 from protocols.nomenclature import V_FIB, V_TACHY
 from protocols.record import AlarmCondition, Presence
 from tests.unit.screening.played import groups, play, seconds
@@ -97,7 +98,7 @@ def lethal_alarms(*quiet_s: float, loud: float = 0.9, middle: float = 0.1) -> li
     stretches = [(LOUD_MV, LOUD_S), *((mv, s) for q in quiet_s for mv, s in ((QUIET_MV, q), (MIDDLE_MV, MIDDLE_S)))]
     size = np.concatenate([np.full(round(250 * s), mv / 2) for mv, s in stretches])
     waves = size * np.sin(2 * np.pi * 5 * np.arange(len(size)) / 250)
-    played = play(groups(waves[None, :]), chain.begin(trees=trees_of_size(loud, middle)))
+    played = play(groups(waves[None, :]), chain.begin(models=Models(trees_of_size(loud, middle))))
     return [a for a in played.alarms if a.code in (V_FIB, V_TACHY)]
 
 

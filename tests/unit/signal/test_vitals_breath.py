@@ -14,7 +14,7 @@ from models.signal.vitals.wave import Fault
 from tests.fixtures.long_form import examples
 from tests.unit.signal.signals import breathing, heartbeats, regular
 
-TREES = weights.lethal()
+MODELS = weights.product()
 
 
 def played(samples: np.ndarray, fs_hz: float, cuts: list[int] | None = None) -> list[breath.Finding]:
@@ -132,10 +132,10 @@ def modulated(fs_hz: float, per_min: float, length_s: float) -> np.ndarray:
 
 
 def told(samples: np.ndarray, fs_hz: float, cuts: list[int] | None = None) -> list[heart_breath.Finding]:
-    watched, state = monitor.begin(1, fs_hz), heart_breath.begin(fs_hz)
+    watched, state = monitor.begin(1, fs_hz, MODELS), heart_breath.begin(fs_hz)
     out: list[heart_breath.Finding] = []
     for a, b in zip([0, *(cuts or [])], [*(cuts or []), len(samples)], strict=True):
-        watched, found = monitor.feed(watched, samples[None, a:b], fs_hz, TREES)
+        watched, found = monitor.feed(watched, samples[None, a:b], fs_hz, MODELS)
         state, findings = heart_breath.feed(state, samples[a:b], found, fs_hz)
         out += findings
     return out

@@ -6,11 +6,13 @@ a beat is stated at most `LATENCY_S` and one hop after its R wave, those found b
 """
 
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.signal.frames import BAND_HOP, HALF_KERNEL
+from models.signal.qrs.beat import CEILING_MV, FLOOR_MV, SMOOTH, Beat, envelope
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,33 +20,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 # In samples of the band, 180 Hz.
-SMOOTH = 15  # 83 ms
+MIDDLE = SMOOTH // 2 + 1
 AROUND = 36  # 200 ms: one candidate at most in this distance
-REFRACTORY = 36  # 200 ms
+REFRACTORY = 33  # 183 ms: up to 300 /min; between the two, what is as high as its neighbour and as the usual beat
+AS_HIGH = 0.95
+AS_USUAL = 0.8
 T_WAVE = 59  # 330 ms
 LEARN = 4 * BAND_HOP  # 2 s before the first decision
 KEPT = 8
 
-SLOPE_WEIGHT = 3.0  # makes the slope of a 10 Hz wave as large as the wave
 THRESHOLD = 0.22
 SEARCH_BACK = 0.15
 SEARCH_AFTER_RR = 1.6
-T_SLOPE = 0.65
-CEILING_MV = 6.0  # envelope of a complex of 40 mV, or of a step of 16 mV: an amplifier at its end, no heart
+T_SHARP = 0.65  # sharpness: what is left of the band without its mean over 83 ms, waves above 12 Hz
 GROWTH = 3.0  # by how much one peak may raise the level: few large ones (steps) must not hide all that follow
-FLOOR_MV = 0.03  # envelope of a complex of 0.2 mV: smaller waves are no beats (asystole with noise)
 
 LATENCY_S = (HALF_KERNEL + SMOOTH // 2 + AROUND) / 180
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """`at`: band sample of the R wave; `decided`: band sample that was needed to say so; `strength`: share of the usual."""
-
-    at: int
-    decided: int
-    strength: float
-    late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +44,8 @@ class Candidate:
 
     at: int
     height: float
-    slope: float
+    sharp: float
+    alone: bool = True  # nothing higher within `AROUND`
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +54,7 @@ class QrsState:
 
     band: "Floats"
     envelope: "Floats"
-    slope: "Floats"
+    sharp: "Floats"
     done: int = -HALF_KERNEL - SMOOTH // 2 - 1 - AROUND - AROUND  # band number of envelope[0]
     signal: tuple[float, ...] = ()
     noise: tuple[float, ...] = ()
@@ -86,19 +78,24 @@ def judged(state: QrsState) -> int:
 def step(state: QrsState, band: "Floats") -> tuple[QrsState, tuple[Beat, ...]]:
     """Take the band of one hop, shape (90,), in millivolt; give the beats that it decides."""
     joined = np.concatenate([state.band, band])
-    slope = joined[2:] - joined[:-2]
-    power = np.sqrt(joined[1:-1] ** 2 + (SLOPE_WEIGHT / 2) ** 2 * slope**2)
-    running = np.cumsum(np.concatenate([[0.0], power]))
-    envelope = np.concatenate([state.envelope, (running[SMOOTH:] - running[:-SMOOTH]) / SMOOTH])
-    steep = np.concatenate([state.slope, np.abs(slope[SMOOTH // 2 : SMOOTH // 2 + BAND_HOP])])
-    views = np.lib.stride_tricks.sliding_window_view(envelope, 2 * AROUND + 1)
-    centre = envelope[AROUND : AROUND + BAND_HOP]
-    peaks = np.flatnonzero((views.max(axis=1) == centre) & (centre > envelope[AROUND - 1 : AROUND - 1 + BAND_HOP]))
+    envelopes = np.concatenate([state.envelope, envelope(joined)])
+    summed = np.cumsum(joined)
+    residue = joined[MIDDLE : MIDDLE + BAND_HOP] - (summed[SMOOTH:-1] - summed[: -SMOOTH - 1]) / SMOOTH
+    sharp = np.concatenate([state.sharp, np.abs(residue)])
+    views = np.lib.stride_tricks.sliding_window_view(envelopes, 2 * AROUND + 1)
+    centre = envelopes[AROUND : AROUND + BAND_HOP]
+    outer = AROUND - REFRACTORY
+    peaks = np.flatnonzero(
+        (views[:, outer:-outer].max(axis=1) == centre)
+        & (centre > envelopes[AROUND - 1 : AROUND - 1 + BAND_HOP])
+        & (centre > AS_HIGH * np.maximum(views[:, :outer].max(axis=1), views[:, -outer:].max(axis=1)))
+    )
     found = tuple(
         Candidate(
             state.done + AROUND + int(p),
             float(centre[p]),
-            float(steep[max(0, AROUND + p - 9) : AROUND + p + 10].max()),
+            float(sharp[max(0, AROUND + p - 9) : AROUND + p + 10].max()),
+            bool(views[p].max() == centre[p]),
         )
         for p in peaks
     )
@@ -106,17 +103,11 @@ def step(state: QrsState, band: "Floats") -> tuple[QrsState, tuple[Beat, ...]]:
     state = replace(
         state,
         band=joined[BAND_HOP:],
-        envelope=envelope[BAND_HOP:],
-        slope=steep[BAND_HOP:],
+        envelope=envelopes[BAND_HOP:],
+        sharp=sharp[BAND_HOP:],
         done=state.done + BAND_HOP,
     )
     return _decide(state, found, now)
-
-
-def _median(values: tuple[float, ...]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _decide(state: QrsState, found: tuple[Candidate, ...], now: int) -> tuple[QrsState, tuple[Beat, ...]]:
@@ -130,7 +121,7 @@ def _decide(state: QrsState, found: tuple[Candidate, ...], now: int) -> tuple[Qr
             return replace(state, waiting=waiting), ()
         heights = sorted(c.height for c in waiting)
         top = heights[-max(1, len(heights) // 3) :] if heights else [FLOOR_MV]
-        state = replace(state, waiting=(), signal=(max(_median(tuple(top)), FLOOR_MV),), noise=(0.0,))
+        state = replace(state, waiting=(), signal=(max(median(tuple(top)), FLOOR_MV),), noise=(0.0,))
         found = waiting
     beats: list[Beat] = []
     for candidate in found:
@@ -145,15 +136,18 @@ def _decide(state: QrsState, found: tuple[Candidate, ...], now: int) -> tuple[Qr
 
 
 def _judge(state: QrsState, c: Candidate, now: int) -> tuple[QrsState, Beat | None]:
-    signal, noise = _median(state.signal), _median(state.noise)
+    signal, noise = median(state.signal), median(state.noise)
     limit = max(noise + THRESHOLD * (signal - noise), FLOOR_MV)
     last = state.last
     if last is not None:
         apart = c.at - last.at
         if apart < REFRACTORY:
             return state, None
-        if apart < T_WAVE and c.slope < T_SLOPE * last.slope:
+        if apart < T_WAVE and c.sharp < T_SHARP * last.sharp:
             return state, None
+    usual = AS_USUAL * signal <= c.height <= signal / AS_USUAL and (last is None or c.sharp >= AS_USUAL * last.sharp)
+    if not c.alone and not usual:
+        return state, None
     if c.height <= limit:
         return replace(state, noise=(*state.noise, c.height)[-KEPT:], since=(*state.since, c)), None
     return _accept(state, c), Beat(c.at, now, c.height / signal, late=False)
@@ -165,7 +159,7 @@ def _accept(state: QrsState, c: Candidate) -> QrsState:
         intervals = (*intervals, c.at - state.last.at)[-KEPT:]
     return replace(
         state,
-        signal=(*state.signal, min(c.height, GROWTH * _median(state.signal)))[-KEPT:],
+        signal=(*state.signal, min(c.height, GROWTH * median(state.signal)))[-KEPT:],
         intervals=intervals,
         last=c,
         since=tuple(s for s in state.since if s.at > c.at),
@@ -175,10 +169,10 @@ def _accept(state: QrsState, c: Candidate) -> QrsState:
 def _search_back(state: QrsState, until: int, now: int) -> tuple[QrsState, tuple[Beat, ...]]:
     if state.last is None or len(state.intervals) < 2 or not state.since:
         return state, ()
-    usual = _median(tuple(float(i) for i in state.intervals))
+    usual = median(tuple(float(i) for i in state.intervals))
     if until - state.last.at < SEARCH_AFTER_RR * usual:
         return state, ()
-    signal, noise = _median(state.signal), _median(state.noise)
+    signal, noise = median(state.signal), median(state.noise)
     limit = max(noise + SEARCH_BACK * (signal - noise), FLOOR_MV)
     best = max(state.since, key=lambda s: s.height)
     if best.height <= limit or best.at - state.last.at < T_WAVE:

@@ -1,0 +1,314 @@
+"""Say what each beat is: normal, supraventricular or ventricular (N, S, V by AAMI EC57), with the probability of each.
+
+A beat is held against the patient's own dominant beat: the most frequent shape that does not come early. What a small network sees
+is the beat and that shape in two leads, and a row of features (intervals, likeness, width, noise). A class is decided when the next
+beat is known or `NEXT_S` has passed, so at most `NEXT_S` behind the detection of a beat.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.signal.frames import BAND_HOP, HALF_KERNEL, HOP_S, WIDE_HOP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.signal.frames import Plan
+    from models.signal.networks import Network
+    from models.signal.qrs.beat import Beat, Heard
+
+    Floats = NDArray[np.float64]
+
+RATE_HZ = WIDE_HOP / HOP_S
+BAND_HZ = BAND_HOP / HOP_S
+BEFORE, AFTER = 36, 54  # samples: 0.3 s and 0.45 s about the fiducial point
+WINDOW = BEFORE + AFTER
+QRS = slice(BEFORE - 12, BEFORE + 18)
+P_WAVE = slice(BEFORE - 32, BEFORE - 11)
+T_WAVE = slice(BEFORE + 20, WINDOW)
+RING = 6 * WIDE_HOP * 2  # six seconds
+NEXT_S = 1.0
+CLUSTERS = 10
+JOINS = 0.8  # correlation from which a beat is of a cluster
+LARGER = 1.8  # and heights that differ by no more
+FORGET = 1 / 300  # of a cluster's weight for each beat
+SHIFT = 4  # samples: a beat may lie so far from its fiducial point
+NOT_EARLY = 0.85  # of the usual interval
+SHORT, LONG = 16, 64  # intervals kept for what is usual
+MIN_HEIGHT_MV = 0.1
+TINY = 1e-6
+NO_LOGITS = (0.0, 0.0, 0.0, 0.0)
+_SHIFTED = np.arange(0, 2 * SHIFT + 1, 2)[:, None] + np.arange(WINDOW)  # windows of a wide one
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is added to the network's log-probabilities of S and V: chosen inside DS1 (docs/reference/figures/veb.md)."""
+
+    s: float = -3.0
+    v: float = -2.0
+
+
+RULE = Rule()
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """A shape: mean window (leads, WINDOW), how many beats by a forgetting count, their mean interval beside the usual.
+
+    `tall`: height of its complex, on the lead where it is greatest (mV).
+    """
+
+    shape: "Floats"
+    weight: float
+    ratio: float
+    tall: float
+
+
+class Kind(StrEnum):
+    """Classes of EC57 4.2.1: normal, supraventricular ectopic, ventricular ectopic, and not sure."""
+
+    N = "N"
+    S = "S"
+    V = "V"
+    Q = "Q"
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """What a beat is, and the probability of N, S and V; none for one that could not be looked at."""
+
+    kind: Kind
+    chances: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A beat with what is known of it. `beat`, `usual`: windows of both leads in units of the usual beat's height, (2, WINDOW)."""
+
+    at: int  # sample number
+    beat: "NDArray[np.float32]"
+    usual: "NDArray[np.float32]"
+    features: "NDArray[np.float32]"
+
+
+@dataclass(frozen=True, eq=False)
+class BeatsState:
+    """The last six seconds of both leads, beats that wait for their next one, clusters, and the last intervals (s)."""
+
+    ring: "Floats"
+    ends: int = 0  # sample number behind the ring
+    waiting: "tuple[tuple[int, Beat], ...]" = ()
+    last: int | None = None
+    clusters: tuple[Cluster, ...] = ()
+    intervals: tuple[float, ...] = ()
+    unlike: tuple[float, ...] = ()
+    p_unlike: tuple[float, ...] = ()  # of the last beats that were like the usual one
+    beats: int = 0
+
+
+FEATURES = (
+    "before", "before_long", "after", "after_open", "before_last", "second_last", "third_last", "usual_s", "restless", "restless_long",
+    "pauses", "even", "like_1", "like_2", "unlike", "height", "width_s", "width", "p_like", "p_unlike", "t_unlike", "own_share",
+    "own_ratio", "own_usual", "beat_logit", "n_logit", "s_logit", "v_logit", "strength", "noise", "known", "p_usual", "p_rough",
+    "p_beside", "early_share", "before_quarter", "before_three_quarters", "before_pauses", "compensated", "fast", "last_unlike",
+)  # fmt: skip
+
+
+def begin(leads: int) -> BeatsState:
+    """State before the first sample."""
+    return BeatsState(np.zeros((leads, RING)))
+
+
+def step(
+    state: BeatsState, level: "Floats", heard: "Heard", plan: "Plan"
+) -> tuple[BeatsState, tuple[tuple[int, Described | None], ...]]:
+    """Take the level of a hop (leads, 60) and its beats; give what those are like whose next beat is known, None where none can be said."""
+    state = replace(
+        state,
+        ring=np.concatenate([state.ring[:, level.shape[1] :], level], axis=1),
+        ends=state.ends + level.shape[1],
+        waiting=tuple(sorted((*state.waiting, *heard.beats), key=lambda placed: placed[0])),
+    )
+    out: list[tuple[int, Described | None]] = []
+    while state.waiting:
+        at, beat = state.waiting[0]
+        after = state.waiting[1][1].at if len(state.waiting) > 1 else None
+        if after is None and heard.judged < at + NEXT_S * plan.fs_hz:
+            break
+        waits = replace(state, waiting=state.waiting[1:])
+        state, described = _describe(waits, at, beat, after, heard.usable)
+        out.append((at, described))
+    return state, tuple(out)
+
+
+def classify(described: Described | None, network: "Network") -> Class:
+    """What a beat is: the likeliest class, behind the offsets of `RULE`."""
+    if described is None:
+        return Class(Kind.Q)
+    first, second = (np.stack([described.beat[i], described.usual[i]], axis=-1) for i in (0, 1))
+    (logits,) = network.run(first, second, described.features)
+    n, s, v = (float(x) for x in logits.ravel())
+    most = max(n, s, v)
+    chances = [math.exp(x - most) for x in (n, s, v)]
+    total = sum(chances)
+    found = (chances[0] / total, chances[1] / total, chances[2] / total)
+    kind = max(((n, Kind.N), (s + RULE.s, Kind.S), (v + RULE.v, Kind.V)))[1]
+    return Class(kind, found)
+
+
+def _describe(
+    state: BeatsState, place: int, beat: "Beat", after: int | None, usable: tuple[bool, ...]
+) -> tuple[BeatsState, Described | None]:
+    before_s = (beat.at - state.last) / BAND_HZ if state.last is not None else 0.0
+    after_s = min(NEXT_S, (after - beat.at) / BAND_HZ) if after is not None else NEXT_S
+    state = replace(state, last=beat.at, beats=state.beats + 1)
+    window = _cut(state, beat.at)
+    if window is None or not before_s:
+        return state, None
+    first, second = _two(usable)
+    usual_s = median(state.intervals[-SHORT:] or (before_s,))
+    ratio = before_s / usual_s
+    clusters, own, window = _joined(state.clusters, window, ratio)
+    dominant = _dominant(clusters)
+    usual = clusters[dominant].shape
+    height = np.maximum(np.ptp(usual[:, QRS], axis=1), MIN_HEIGHT_MV)[:, None]
+    leads = [first, second]
+    seen: Floats = (window / height)[leads]
+    normal: Floats = (usual / height)[leads]
+    unlike = float(np.sqrt(np.mean((seen[:, QRS] - normal[:, QRS]) ** 2)))
+    long = state.intervals[-LONG:] or (before_s,)
+    order = sorted(long)
+    middle = median(long)
+    like = _like(seen[:, QRS], normal[:, QRS])
+    widths = [_width(seen), _width(normal)]
+    total = sum(c.weight for c in clusters)
+    past = [1.0, *(i / usual_s for i in state.intervals[-3:])]
+    p_unlike = 10 * float(np.sqrt(np.mean((_level(seen[:, P_WAVE]) - _level(normal[:, P_WAVE])) ** 2)))
+    p_rough = sum(state.p_unlike) / len(state.p_unlike) if state.p_unlike else p_unlike
+    fast = np.diff(seen, 2, axis=1)
+    quiet = np.concatenate([fast[:, : QRS.start - 4], fast[:, QRS.stop + 2 :]], axis=1)
+    recent = sorted(state.intervals[-SHORT:]) or [before_s]
+    features = [
+        _log(ratio), _log(before_s / middle), _log(after_s / usual_s), float(after is None), _log(ratio / past[-1]),
+        _log(past[-1]), _log(past[-2] if len(past) > 2 else 1.0), _log(usual_s), _restless(state.intervals[-SHORT:]),
+        _restless(long), _log(order[int(0.93 * (len(order) - 1))] / middle),
+        sum(abs(i / middle - 1) < 0.12 for i in long) / len(long), like[0], like[1], unlike,
+        _log(float(np.max(np.ptp(seen[:, QRS], axis=1)))), widths[0], _log(widths[0] / widths[1]),
+        max(_like(seen[:, P_WAVE], normal[:, P_WAVE])),
+        p_unlike,
+        3 * float(np.sqrt(np.mean((seen[:, T_WAVE] - normal[:, T_WAVE]) ** 2))),
+        clusters[own].weight / total, _log(clusters[own].ratio), float(own == dominant), *(x / 4 for x in beat.logits or NO_LOGITS),
+        _log(beat.strength), sum(state.unlike) / len(state.unlike) if state.unlike else unlike, min(1.0, state.beats / 60),
+        10 * float(np.max(np.ptp(normal[:, P_WAVE], axis=1))), p_rough, _log((p_unlike + 0.02) / (p_rough + 0.02)),
+        sum(i < NOT_EARLY * usual_s for i in state.intervals[-SHORT:]) / len(recent),
+        _log(before_s / recent[len(recent) // 4]), _log(before_s / recent[3 * len(recent) // 4]),
+        _log(before_s / order[int(0.93 * (len(order) - 1))]), _log((before_s + after_s) / (2 * usual_s)),
+        30 * float(np.sqrt(np.mean(quiet**2))), state.unlike[-1] if state.unlike else unlike,
+    ]  # fmt: skip
+    described = Described(
+        place,
+        np.clip(seen, -4, 4).astype(np.float32),
+        np.clip(normal, -4, 4).astype(np.float32),
+        np.array(features, np.float32),
+    )
+    state = replace(
+        state,
+        clusters=clusters,
+        intervals=(*state.intervals, min(before_s, 3.0))[-LONG:],
+        unlike=(*state.unlike, unlike)[-8:],
+        p_unlike=(*state.p_unlike, p_unlike)[-8:] if own == dominant and ratio > NOT_EARLY else state.p_unlike,
+    )
+    return state, described
+
+
+def _two(usable: tuple[bool, ...]) -> tuple[int, int]:
+    """The first two usable leads; one alone counts twice."""
+    able = [i for i, ok in enumerate(usable) if ok] or [0]
+    return able[0], able[1] if len(able) > 1 else able[0]
+
+
+def _cut(state: BeatsState, at: float) -> "Floats | None":
+    """The window about a beat, moved to where its steepness lies, shape (leads, WINDOW + 2 * SHIFT); None where it has gone."""
+    begins = state.ends - state.ring.shape[1]
+    middle = round((at + HALF_KERNEL) / 1.5) - begins
+    if middle - BEFORE - SHIFT - 8 < 0 or middle + AFTER + SHIFT + 8 > state.ring.shape[1]:
+        return None
+    near = state.ring[:, middle - 11 : middle + 11]
+    steep = np.abs(np.diff(near, axis=1)).sum(axis=0)
+    steep = np.maximum(steep - np.median(steep), 0) + TINY
+    middle += int(np.clip(np.rint((steep * np.arange(21)).sum() / steep.sum() - 10), -7, 7))
+    return state.ring[:, middle - BEFORE - SHIFT : middle + AFTER + SHIFT]
+
+
+def _joined(clusters: tuple[Cluster, ...], wide: "Floats", ratio: float) -> "tuple[tuple[Cluster, ...], int, Floats]":
+    """The clusters with this beat in one of them, which, and its window as it lies best on that cluster's shape."""
+    best, at, cuts, window = -1.0, -1, wide[:, _SHIFTED], wide[:, SHIFT : SHIFT + WINDOW]
+    if clusters:
+        complexes = cuts[:, :, QRS]
+        heights = np.ptp(complexes, axis=2).max(axis=0)
+        shapes = np.stack([c.shape[:, QRS].ravel() for c in clusters])
+        like = _unit(shapes) @ _unit(complexes.transpose(1, 0, 2).reshape(len(_SHIFTED), -1)).T
+        larger = heights / np.array([[c.tall] for c in clusters])
+        like[(larger <= 1 / LARGER) | (larger >= LARGER)] = -1
+        at, shifted = divmod(int(like.argmax()), len(_SHIFTED))
+        best, window = float(like[at, shifted]), cuts[:, shifted]
+    kept = [Cluster(c.shape, c.weight * (1 - FORGET), c.ratio, c.tall) for c in clusters]
+    if best >= JOINS:
+        own = kept[at]
+        share = max(1 / (own.weight + 1), 0.04)
+        shape = own.shape + share * (window - own.shape)
+        kept[at] = Cluster(shape, own.weight + 1, own.ratio + max(share, 0.1) * (ratio - own.ratio), _tall(shape))
+        return tuple(kept), at, window
+    if len(kept) == CLUSTERS:
+        kept.remove(min(kept, key=lambda c: c.weight))
+    return (*kept, Cluster(window, 1.0, ratio, _tall(window))), len(kept), window
+
+
+def _dominant(clusters: tuple[Cluster, ...]) -> int:
+    """The most frequent that does not come early; where all do, the most frequent."""
+    return max(range(len(clusters)), key=lambda i: clusters[i].weight * (1.0 if clusters[i].ratio > NOT_EARLY else 0.1))
+
+
+def _tall(window: "Floats") -> float:
+    return float(np.ptp(window[:, QRS], axis=1).max()) + TINY
+
+
+def _unit(rows: "Floats") -> "Floats":
+    """Each row without its mean, of length 1: products of two are their correlations."""
+    level = _level(rows)
+    return level / (np.sqrt(np.einsum("ij,ij->i", level, level)) + TINY)[:, None]
+
+
+def _like(a: "Floats", b: "Floats") -> "list[float]":
+    """Correlation of each row of one with the row of the other."""
+    return np.einsum("ij,ij->i", _unit(a), _unit(b)).tolist()
+
+
+def _level(x: "Floats") -> "Floats":
+    return x - x.mean(axis=1, keepdims=True)
+
+
+def _width(window: "Floats") -> float:
+    """Seconds in which the steepness of the complex is above a seventh of its greatest."""
+    steep = np.abs(np.diff(window[:, QRS.start - 4 : QRS.stop + 4], axis=1)).sum(axis=0)
+    steep = np.convolve(steep, np.ones(3) / 3, "same")
+    over = np.flatnonzero(steep > steep.max() / 7)
+    return float(over[-1] - over[0] + 1) / RATE_HZ if len(over) else 1 / RATE_HZ
+
+
+def _restless(intervals: tuple[float, ...]) -> float:
+    """Median step from interval to interval, beside the median interval."""
+    if len(intervals) < 3:
+        return 0.0
+    return median(tuple(abs(b - a) for a, b in pairwise(intervals))) / median(intervals)
+
+
+def _log(ratio: float) -> float:
+    return float(np.log2(min(max(ratio, 0.1), 10.0)))

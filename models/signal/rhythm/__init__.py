@@ -1,0 +1,1 @@
+"""Names of rhythms from the times of beats."""

@@ -1,0 +1,37 @@
+"""What a network sees of a lead: the same for half the amplitude, and soon again behind a step."""
+
+import numpy as np
+import pytest
+
+from models.signal import frames, front
+from tests.unit.signal.signals import heartbeats, regular
+
+
+def seen(samples: np.ndarray, fs_hz: float = 250) -> np.ndarray:
+    state, out = front.begin(len(samples)), []
+    for hop in frames.feed(frames.begin(len(samples), fs_hz), samples, fs_hz)[1]:
+        state, _, x = front.step(state, hop.wide)
+        out.append(x)
+    return np.concatenate(out, axis=1)
+
+
+def test_a_lead_of_half_the_amplitude_looks_the_same():
+    lead = heartbeats(250, regular(70, 20), 20, noise_mv=0.0)
+    one, half = seen(np.stack([lead, 0.5 * lead]))
+    assert np.abs(one - half)[5 * 120 :].max() < 1e-5
+
+
+def test_a_line_with_noise_alone_is_not_drawn_up_to_a_heart():
+    lead = np.random.default_rng(3).normal(0, 0.01, 20 * 250)
+    assert np.abs(seen(lead[None])).max() < 0.3
+
+
+@pytest.mark.parametrize("step_mv", [4.0, -5.0, 155.0])
+def test_behind_a_step_beats_look_as_ever_within_a_second(step_mv: float):
+    lead = heartbeats(250, regular(70, 30), 30)
+    stepped = lead.copy()
+    stepped[15 * 250 :] += step_mv
+    as_ever, after = seen(np.stack([lead, stepped]))
+    settled = slice(round(16.2 * 120), None)
+    assert np.abs(after[: 15 * 120] - as_ever[: 15 * 120]).max() < 1e-6
+    assert np.abs(after[settled] - as_ever[settled]).max() < 0.35
