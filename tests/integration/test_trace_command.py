@@ -127,6 +127,16 @@ async def page(web: RunningWeb) -> AsyncGenerator[None]:
             await asyncio.gather(looking, return_exceptions=True)
 
 
+async def of_the_ecg(hub: RunningHub) -> tuple[str, int]:
+    """What a trace of the amplifier tells, and its exit; asked again where it followed the accelerometer, as the next message is followed, whichever it is."""
+    out, code = await said(await trace(hub, SOURCE.device, 20))
+    for _ in range(8):
+        if "/accelerometer " not in out:
+            break
+        out, code = await said(await trace(hub, SOURCE.device, 20))
+    return out, code
+
+
 @pytest.mark.req("IOT-9.2a", surface="command")
 @pytest.mark.usefixtures("web")
 async def test_a_message_of_a_real_agent_is_followed_from_the_door_to_the_paint_on_a_page(
@@ -134,11 +144,7 @@ async def test_a_message_of_a_real_agent_is_followed_from_the_door_to_the_paint_
 ):
     async with gateway(hub, tmp_path, port) as agent:
         async with page(web):
-            out, code = await said(await trace(hub, SOURCE.device, 20))
-            turns = 1
-            while "/accelerometer " in out and turns < 9:  # the next message of the device is followed, whichever it is
-                out, code = await said(await trace(hub, SOURCE.device, 20))
-                turns += 1
+            out, code = await of_the_ecg(hub)
         print(out)
         lines = out.splitlines()
         table = read_table(lines)
@@ -167,7 +173,7 @@ async def test_a_message_of_a_real_agent_is_followed_from_the_door_to_the_paint_
         # the batch that it names is the one with the record: the hub has its samples at that time
         near = "select 1 from waveform where abs(extract(epoch from start) * 1e9 - %s) < 1e6"
         assert len(hub.rows(near, told.get("corrected_ns", told["record_ns"]))) == 1
-        out, _ = await said(await trace(hub, SOURCE.device, 20))
+        out, _ = await of_the_ecg(hub)
         assert [line for line in out.splitlines() if line.startswith("not seen")] == [
             "not seen: a page: nobody looks at the page of its ward"
         ]

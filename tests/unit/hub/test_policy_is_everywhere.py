@@ -42,6 +42,7 @@ EXCEPTIONS = {
     "hub.worker:purge_secrets": OWN_TASK,
     "hub.worker:seal_store": OWN_TASK,
     "hub.store.rollups:roll_up": OWN_TASK,
+    "hub.queries.spelling:spell_all": OWN_TASK,
     "hub.store.sealing:*": OWN_TASK,
     "hub.ingest.identity:identify": "finds who a certificate is of: the principal that the door then checks",
     "hub.ingest.streams:Streams.link": BEHIND_THE_UPLINK,
