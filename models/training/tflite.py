@@ -157,27 +157,17 @@ class Graph:
 
     def join(self, *parts: Tensor) -> Tensor:
         """One behind the other in time."""
-        time = sum(part.shape[1] for part in parts)
-        options = schema.ConcatenationOptionsT(axis=1, fusedActivationFunction=_NONE)
-        return self._add(
-            schema.BuiltinOperator.CONCATENATION,
-            parts,
-            (1, time, 1, parts[0].shape[3]),
-            "ConcatenationOptions",
-            options,
-        )
+        return self._concatenated(parts, 1)
 
     def beside(self, *parts: Tensor) -> Tensor:
         """Their channels beside one another."""
-        channels = sum(part.shape[3] for part in parts)
-        options = schema.ConcatenationOptionsT(axis=3, fusedActivationFunction=_NONE)
-        return self._add(
-            schema.BuiltinOperator.CONCATENATION,
-            parts,
-            (*parts[0].shape[:3], channels),
-            "ConcatenationOptions",
-            options,
-        )
+        return self._concatenated(parts, 3)
+
+    def _concatenated(self, parts: "tuple[Tensor, ...]", axis: int) -> Tensor:
+        shape = list(parts[0].shape)
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        options = schema.ConcatenationOptionsT(axis=axis, fusedActivationFunction=_NONE)
+        return self._add(schema.BuiltinOperator.CONCATENATION, parts, tuple(shape), "ConcatenationOptions", options)
 
     def clip(self, x: Tensor) -> Tensor:
         """Between -1 and 1."""
