@@ -83,7 +83,7 @@ def step(state: AlignState, record: Record) -> tuple[AlignState, tuple[Record, .
         if before is not None and line.segment != before.segment:
             shift = round(line.at(record.first_sample) - before.at(record.first_sample))
             events = (DeviceEvent(record.source, EVT_CLOCK_STEP, times, (("shift_ns", shift),)),)
-        record = replace(record, times=times)
+        record = record.timed(times)
     elif times.corrected_ns is None and isinstance(record, Observation | DeviceEvent | Gap | AlarmCondition):
         record = timed(record, _by_clock(times, state.clock))
     state, wrong = _own_clock(state, record.source, times)

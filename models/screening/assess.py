@@ -4,7 +4,8 @@ The verdicts are those of `models.signal.quality`; here they become the records'
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ from models.screening.critical_items import PRIORITIES, Urgency
 from models.signal import frames, quality
 from models.signal.quality import Verdict
 from protocols.nomenclature import ECG_NOISE, LEADS_OFF, SATURATED, SIGNAL_LOW
-from protocols.record import AlarmKind, Quality, SourcePath, WaveformGroup
+from protocols.record import AlarmKind, Quality, Scale, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ECG_PREFIX = "MDC_ECG_ELEC_POTL"
 MILLIVOLT = {"uV": 1e-3, "mV": 1.0, "V": 1e3, "nV": 1e-6}
+MISSING = {kind: int(np.iinfo(kind).min) for kind in ("<i2", "<i4")}  # the raw value of a sample that there is not
 MAX_HOLE_S = 2.0  # a hole up to here is missing samples of one stretch; behind a longer one everything begins anew
 
 _WORDS = {
@@ -69,13 +71,19 @@ def is_ecg(group: WaveformGroup) -> bool:
     )
 
 
+@lru_cache(maxsize=256)
+def _scaling(scales: tuple[Scale, ...]) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """Gain and offset of each lead in millivolt, (leads, 1)."""
+    gain = np.array([s.gain * MILLIVOLT[s.unit] for s in scales])[:, None]
+    return gain, np.array([s.offset * MILLIVOLT[s.unit] for s in scales])[:, None]
+
+
 def millivolt(group: WaveformGroup) -> "NDArray[np.float64]":
     """Samples in millivolt, shape (leads, n); NaN where the raw value is the one kept for missing samples."""
     raw: NDArray[np.integer[Any]] = group.array()
-    gain = np.array([s.gain * MILLIVOLT[s.unit] for s in group.scales])[:, None]
-    offset = np.array([s.offset * MILLIVOLT[s.unit] for s in group.scales])[:, None]
-    values: NDArray[np.float64] = raw.astype(np.float64) * gain + offset
-    absent = raw == np.iinfo(raw.dtype).min
+    gain, offset = _scaling(group.scales)
+    values: NDArray[np.float64] = raw * gain + offset
+    absent = raw == MISSING[group.dtype]
     if absent.any():
         values[absent] = np.nan
     return values
@@ -105,7 +113,7 @@ def step(
     marks = tuple(s if s in UNJUDGEABLE else o for s, o in zip(stated, ours, strict=True))
     stretch = Stretch(group.leads, group.fs_hz, group.end_sample, judged)
     state = AssessState(MappingProxyType({**state.stretches, group.source: stretch}))
-    marked = replace(group, quality=marks)
+    marked = group.marked(marks)
     return state, marked, samples, tuple(_conditions(marked)) if hops or stated != ours else ()
 
 

@@ -209,7 +209,9 @@ def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tupl
     assessed, group, samples, technical = assess.step(state.assess, group)
     recent = MappingProxyType({**state.recent, group.source: _kept(state.recent.get(group.source, ()), group)})
     watched, found = rhythm.step(state.rhythm, group, samples, state.placement, state.models)
-    state = replace(state, assess=assessed, recent=recent, rhythm=watched)
+    state = Chain(  # not by `replace`, as above
+        state.placement, state.models, state.align, assessed, watched, state.alarms, recent, state.judged
+    )
     out: list[Record] = [group, *events]
     state, changes = _settle(state, technical, group.times)
     out += changes

@@ -94,7 +94,10 @@ def step(
     if hole:
         samples = np.concatenate([np.full((len(samples), hole), np.nan), samples], axis=1)
     watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, models)
-    watch = replace(watch, monitor=watched, next_sample=group.end_sample)
+    watch = Watch(
+        watch.leads, watch.fs_hz, watch.base, group.end_sample, watched,
+        watch.beats, watch.classes, watch.holding, watch.hops, watch.faded,
+    )  # fmt: skip
     out: list[Observation | Condition] = []
     for finding in findings:
         watch, told = _hop(watch, group, finding, placement, models)

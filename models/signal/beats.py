@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal.averages import mean, steps
+from models.signal.averages import median as middle_of
 from models.signal.frames import BAND_HOP, HALF_KERNEL, HOP_S, WIDE_HOP
 
 if TYPE_CHECKING:
@@ -113,11 +115,25 @@ class BeatsState:
     beats: int = 0
 
 
+# What a beat is beside the shape of another: the first, so that a pair can be made of any two (models.training.beats).
+BESIDE = (
+    "like_1",
+    "like_2",
+    "unlike",
+    "height",
+    "width_s",
+    "width",
+    "p_like",
+    "p_unlike",
+    "t_unlike",
+    "p_usual",
+    "fast",
+)
 FEATURES = (
+    *BESIDE,
     "before", "before_long", "after", "after_open", "before_last", "second_last", "third_last", "usual_s", "restless", "restless_long",
-    "pauses", "even", "like_1", "like_2", "unlike", "height", "width_s", "width", "p_like", "p_unlike", "t_unlike", "own_share",
-    "own_ratio", "own_usual", "beat_logit", "n_logit", "s_logit", "v_logit", "strength", "noise", "known", "p_usual", "p_rough",
-    "p_beside", "early_share", "before_quarter", "before_three_quarters", "before_pauses", "compensated", "fast", "last_unlike",
+    "pauses", "even", "own_share", "own_ratio", "own_usual", "beat_logit", "n_logit", "s_logit", "v_logit", "strength", "noise", "known",
+    "p_rough", "p_beside", "early_share", "before_quarter", "before_three_quarters", "before_pauses", "compensated", "last_unlike",
 )  # fmt: skip
 
 
@@ -130,12 +146,12 @@ def step(
     state: BeatsState, level: "Floats", heard: "Heard", plan: "Plan"
 ) -> tuple[BeatsState, tuple[tuple[int, Described | None], ...]]:
     """Take the level of a hop (leads, 60) and its beats; give what those are like whose next beat is known, None where none can be said."""
-    state = replace(
-        state,
-        ring=np.concatenate([state.ring[:, level.shape[1] :], level], axis=1),
-        ends=state.ends + level.shape[1],
-        waiting=tuple(sorted((*state.waiting, *heard.beats), key=lambda placed: placed[0])),
-    )
+    state = BeatsState(
+        np.concatenate([state.ring[:, level.shape[1] :], level], axis=1),
+        state.ends + level.shape[1],
+        tuple(sorted((*state.waiting, *heard.beats), key=lambda placed: placed[0])),
+        state.last, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats,
+    )  # fmt: skip
     out: list[tuple[int, Described | None]] = []
     while state.waiting:
         at, beat = state.waiting[0]
@@ -182,35 +198,28 @@ def _describe(
     leads = [first, second]
     seen: Floats = (window / height)[leads]
     normal: Floats = (usual / height)[leads]
-    unlike = float(np.sqrt(np.mean((seen[:, QRS] - normal[:, QRS]) ** 2)))
+    pair = beside(seen, normal)
+    unlike, p_unlike = pair[BESIDE.index("unlike")], pair[BESIDE.index("p_unlike")]
     long = state.intervals[-LONG:] or (before_s,)
     order = sorted(long)
     middle = median(long)
-    like = _like(seen[:, QRS], normal[:, QRS])
-    widths = [_width(seen), _width(normal)]
+    pauses_s = order[int(0.93 * (len(order) - 1))]
     total = sum(c.weight for c in clusters)
     past = [1.0, *(i / usual_s for i in state.intervals[-3:])]
-    p_unlike = 10 * float(np.sqrt(np.mean((_level(seen[:, P_WAVE]) - _level(normal[:, P_WAVE])) ** 2)))
     p_rough = sum(state.p_unlike) / len(state.p_unlike) if state.p_unlike else p_unlike
-    fast = np.diff(seen, 2, axis=1)
-    quiet = np.concatenate([fast[:, : QRS.start - 4], fast[:, QRS.stop + 2 :]], axis=1)
     recent = sorted(state.intervals[-SHORT:]) or [before_s]
     features = [
+        *pair,
         _log(ratio), _log(before_s / middle), _log(after_s / usual_s), float(after is None), _log(ratio / past[-1]),
         _log(past[-1]), _log(past[-2] if len(past) > 2 else 1.0), _log(usual_s), _restless(state.intervals[-SHORT:]),
-        _restless(long), _log(order[int(0.93 * (len(order) - 1))] / middle),
-        sum(abs(i / middle - 1) < 0.12 for i in long) / len(long), like[0], like[1], unlike,
-        _log(float(np.max(np.ptp(seen[:, QRS], axis=1)))), widths[0], _log(widths[0] / widths[1]),
-        max(_like(seen[:, P_WAVE], normal[:, P_WAVE])),
-        p_unlike,
-        3 * float(np.sqrt(np.mean((seen[:, T_WAVE] - normal[:, T_WAVE]) ** 2))),
+        _restless(long), _log(pauses_s / middle),
+        sum(abs(i / middle - 1) < 0.12 for i in long) / len(long),
         clusters[own].weight / total, _log(clusters[own].ratio), float(own == dominant), *(x / 4 for x in beat.logits or NO_LOGITS),
         _log(beat.strength), sum(state.unlike) / len(state.unlike) if state.unlike else unlike, min(1.0, state.beats / 60),
-        10 * float(np.max(np.ptp(normal[:, P_WAVE], axis=1))), p_rough, _log((p_unlike + 0.02) / (p_rough + 0.02)),
+        p_rough, _log((p_unlike + 0.02) / (p_rough + 0.02)),
         sum(i < NOT_EARLY * usual_s for i in state.intervals[-SHORT:]) / len(recent),
         _log(before_s / recent[len(recent) // 4]), _log(before_s / recent[3 * len(recent) // 4]),
-        _log(before_s / order[int(0.93 * (len(order) - 1))]), _log((before_s + after_s) / (2 * usual_s)),
-        30 * float(np.sqrt(np.mean(quiet**2))), state.unlike[-1] if state.unlike else unlike,
+        _log(before_s / pauses_s), _log((before_s + after_s) / (2 * usual_s)), state.unlike[-1] if state.unlike else unlike,
     ]  # fmt: skip
     described = Described(
         place,
@@ -228,6 +237,27 @@ def _describe(
     return state, described
 
 
+def beside(seen: "Floats", normal: "Floats") -> list[float]:
+    """The features `BESIDE` of a beat and the usual one, windows (2, WINDOW) in units of the usual beat's height."""
+    like = _like(seen[:, QRS], normal[:, QRS])
+    widths = [_width(seen), _width(normal)]
+    bend = steps(steps(seen))
+    quiet = np.concatenate([bend[:, : QRS.start - 4], bend[:, QRS.stop + 2 :]], axis=1)
+    return [
+        like[0],
+        like[1],
+        _rms(seen[:, QRS] - normal[:, QRS]),
+        _log(float(np.max(np.ptp(seen[:, QRS], axis=1)))),
+        widths[0],
+        _log(widths[0] / widths[1]),
+        max(_like(seen[:, P_WAVE], normal[:, P_WAVE])),
+        10 * _rms(_level(seen[:, P_WAVE]) - _level(normal[:, P_WAVE])),
+        3 * _rms(seen[:, T_WAVE] - normal[:, T_WAVE]),
+        10 * float(np.max(np.ptp(normal[:, P_WAVE], axis=1))),
+        30 * _rms(quiet),
+    ]
+
+
 def _two(usable: tuple[bool, ...]) -> tuple[int, int]:
     """The first two usable leads; one alone counts twice."""
     able = [i for i, ok in enumerate(usable) if ok] or [0]
@@ -241,8 +271,8 @@ def _cut(state: BeatsState, at: float) -> "Floats | None":
     if middle - BEFORE - SHIFT - 8 < 0 or middle + AFTER + SHIFT + 8 > state.ring.shape[1]:
         return None
     near = state.ring[:, middle - 11 : middle + 11]
-    steep = np.abs(np.diff(near, axis=1)).sum(axis=0)
-    steep = np.maximum(steep - np.median(steep), 0) + TINY
+    steep = np.abs(steps(near)).sum(axis=0)
+    steep = np.maximum(steep - middle_of(steep), 0) + TINY
     middle += int(np.clip(np.rint((steep * np.arange(21)).sum() / steep.sum() - 10), -7, 7))
     return state.ring[:, middle - BEFORE - SHIFT : middle + AFTER + SHIFT]
 
@@ -292,12 +322,16 @@ def _like(a: "Floats", b: "Floats") -> "list[float]":
 
 
 def _level(x: "Floats") -> "Floats":
-    return x - x.mean(axis=1, keepdims=True)
+    return x - mean(x)[:, None]
+
+
+def _rms(x: "Floats") -> float:
+    return math.sqrt(float((x * x).sum()) / x.size)
 
 
 def _width(window: "Floats") -> float:
     """Seconds in which the steepness of the complex is above a seventh of its greatest."""
-    steep = np.abs(np.diff(window[:, QRS.start - 4 : QRS.stop + 4], axis=1)).sum(axis=0)
+    steep = np.abs(steps(window[:, QRS.start - 4 : QRS.stop + 4])).sum(axis=0)
     steep = np.convolve(steep, np.ones(3) / 3, "same")
     over = np.flatnonzero(steep > steep.max() / 7)
     return float(over[-1] - over[0] + 1) / RATE_HZ if len(over) else 1 / RATE_HZ

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.signal import pacer
+from models.signal.averages import share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,15 +126,15 @@ def feed(state: FrameState, samples: "Floats", fs_hz: float) -> tuple[FrameState
     if samples.shape[1] == 0:
         return state, ()
     rule = plan(fs_hz)
-    held = np.concatenate([state.held, samples], axis=1)
-    held[~np.isfinite(held)] = np.nan
+    finite = np.isfinite(samples)
+    held = np.concatenate([state.held, samples if finite.all() else np.where(finite, samples, np.nan)], axis=1)
     hops: list[Hop] = []
     start, number, last_good, tails = 0, state.hops, state.last_good, state.tails
     while held.shape[1] - start >= rule.context + rule.hop:
         window = np.ascontiguousarray(held[:, start : start + rule.context + rule.hop])
         filled, last_good = _filled(window, last_good, rule.hop)
         raw = window[:, rule.context :]
-        missing = np.isnan(raw).mean(axis=1)
+        missing = share(np.isnan(raw))
         first = number * rule.hop - rule.context
         before = rule.context - pacer.settled(fs_hz)
         pulses: tuple[tuple[int, ...], ...] = ((),) * len(held)

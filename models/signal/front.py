@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal.averages import median
 from models.signal.frames import HOP_S, WIDE_HOP
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def step(state: FrontState, wide: "Floats") -> "tuple[FrontState, Floats, NDArra
     filtered = wide @ _S_BY_X + state.filter @ _S_BY_S
     joined = np.concatenate([state.tail, level], axis=1)
     steep = np.abs(joined[:, SLOPE:] - joined[:, :-SLOPE]).max(axis=1)
-    usual = np.median(state.seconds, axis=1) if state.seconds.shape[1] == SECONDS else np.full(len(wide), np.inf)
+    usual = median(state.seconds) if state.seconds.shape[1] == SECONDS else np.full(len(wide), np.inf)
     most = np.minimum(JUMP_MV, np.maximum(JUMP * usual, SMALL_JUMP_MV))
     if (jumped := steep > most).any():  # such a lead begins anew, behind a hop that shows nothing
         filtered[jumped] = wide[jumped, -1:] * _REST
@@ -90,7 +91,7 @@ def step(state: FrontState, wide: "Floats") -> "tuple[FrontState, Floats, NDArra
     seconds = state.seconds
     if state.hops % 2:
         seconds = np.concatenate([seconds, steepest[:, None]], axis=1)[:, -SECONDS:]
-    scale = np.maximum(np.median(seconds, axis=1) if seconds.shape[1] else steepest, FLOOR_MV)
+    scale = np.maximum(median(seconds) if seconds.shape[1] else steepest, FLOOR_MV)
     behind = FrontState(
         filtered,
         joined[:, -SLOPE:],

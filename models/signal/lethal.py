@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal.averages import mean, share, steps
 from models.signal.frames import SLOW_HOP
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def features(window: "Floats") -> "Floats":
     near = np.abs(np.arange(high - low)[None, :] - peak[:, None]) <= 3
     centroid = used @ freq / total
     spread = np.sqrt(np.maximum(used @ freq**2 / total - centroid**2, 0))
-    step = np.diff(x, axis=1)
+    step = steps(x)
     steep = np.abs(step)
+    most_steep = steep.max(axis=1)
     travel = steep.sum(axis=1) + _TINY
     half_period = np.clip(np.rint(np.pi * size.sum(axis=1) / travel), 3, 45).astype(int)
     leakage = np.array(
@@ -85,7 +87,7 @@ def features(window: "Floats") -> "Floats":
     fast_power = fast * fast
     fast_energy = fast_power.sum(axis=1) + _TINY
     fast_top = np.sqrt(fast_power.max(axis=1)) + _TINY
-    slope_power, curve_power = step * step, np.diff(step, axis=1) ** 2
+    slope_power, curve_power = step * step, steps(step) ** 2
     normal = x / rms[:, None]
     square = normal * normal
     over = x > 0.2 * x.max(axis=1)[:, None]
@@ -106,13 +108,13 @@ def features(window: "Floats") -> "Floats":
             spread,
             leakage,
             2 * half_period / _RATE_HZ,
-            (size < 0.15 * top[:, None]).mean(axis=1),
-            (size > 0.5 * top[:, None]).mean(axis=1),
+            share(size < 0.15 * top[:, None]),
+            share(size > 0.5 * top[:, None]),
             (over[:, 1:] & ~over[:, :-1]).sum(axis=1),
-            (square * square).mean(axis=1),
-            np.abs((square * normal).mean(axis=1)),
-            (steep < 0.1 * steep.max(axis=1)[:, None] + _TINY).mean(axis=1),
-            steep.max(axis=1) * WINDOW / travel,
+            mean(square * square),
+            np.abs(mean(square * normal)),
+            share(steep < 0.1 * most_steep[:, None] + _TINY),
+            most_steep * WINDOW / travel,
             quarters.min(axis=1) / (quarters.max(axis=1) + _TINY),
             short.max(axis=1),
             short.argmax(axis=1) / _RATE_HZ,
@@ -120,10 +122,10 @@ def features(window: "Floats") -> "Floats":
             long.argmax(axis=1) / _RATE_HZ,
             (x[:, 1:] * x[:, :-1] < 0).sum(axis=1),
             fast_energy / energy,
-            (np.abs(fast) < 0.15 * fast_top[:, None]).mean(axis=1),
+            share(np.abs(fast) < 0.15 * fast_top[:, None]),
             (fast_power**2).sum(axis=1) * WINDOW / fast_energy**2,
-            (slope_power**2).mean(axis=1) / (slope_power.mean(axis=1) + _TINY**2) ** 2,
-            (curve_power**2).mean(axis=1) / (curve_power.mean(axis=1) + _TINY**2) ** 2,
+            mean(slope_power**2) / (mean(slope_power) + _TINY**2) ** 2,
+            mean(curve_power**2) / (mean(curve_power) + _TINY**2) ** 2,
         ]
     ).astype(np.float64)
     return found
@@ -180,7 +182,7 @@ def step(
     """
     window = np.concatenate([state.window[:, SLOW_HOP:], slow], axis=1)
     absent = np.concatenate([state.missing[:, 1:], missing[:, None]], axis=1)
-    usable = absent.mean(axis=1) <= MAX_MISSING
+    usable = mean(absent) <= MAX_MISSING
     if not usable.any():
         return LethalState(window, absent), None
     values = features(window[usable])

@@ -13,7 +13,7 @@ import numpy as np
 
 from models.signal import beats, frames, front, lethal, rate
 from models.signal.beats import Class, Described
-from models.signal.qrs import followed, network
+from models.signal.qrs import followed, network, pulse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,7 @@ class MonitorState:
     beats: beats.BeatsState
     rates: rate.RateState
     lethal: lethal.LethalState
+    pulses: pulse.PulseState
 
 
 def begin(leads: int, fs_hz: float, models: "Models") -> MonitorState:
@@ -75,6 +76,7 @@ def begin(leads: int, fs_hz: float, models: "Models") -> MonitorState:
         beats.begin(watched),
         rate.RateState(),
         lethal.begin(watched),
+        pulse.PulseState(),
     )
 
 
@@ -83,12 +85,11 @@ def feed(
 ) -> tuple[MonitorState, tuple[Finding, ...]]:
     """Take samples, shape (leads, n), in millivolt; leads beyond the second are not looked at. A finding a completed hop."""
     framed, hops = frames.feed(state.frames, samples[:MAX_LEADS], fs_hz)
-    state = replace(state, frames=framed)
     out: list[Finding] = []
     for hop in hops:
         state, finding = _hop(state, hop, frames.plan(fs_hz), models)
         out.append(finding)
-    return state, tuple(out)
+    return replace(state, frames=framed), tuple(out)
 
 
 def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, models: "Models") -> tuple[MonitorState, Finding]:
@@ -97,6 +98,7 @@ def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, models: "Model
     scores, score = lethal.step(state.lethal, hop.slow, hop.missing, models.lethal)
     whole = lethal.WINDOW_HOPS * plan.hop
     finder, heard = _heard(state, hop, plan, seen, models)
+    pulses, heard = pulse.step(state.pulses, hop, heard, plan.fs_hz)
     beating = None
     if score is not None:
         if isinstance(finder, network.NetworkState):
@@ -111,7 +113,7 @@ def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, models: "Model
         known, described = beats.step(state.beats, level, heard, plan)
     if models.beats is not None:
         classified = tuple((at, beats.classify(one, models.beats)) for at, one in described)
-    state = MonitorState(state.frames, seen_by, finder, known, rates, scores)
+    state = MonitorState(state.frames, seen_by, finder, known, rates, scores, pulses)
     return state, Finding(
         end=end,
         judged=heard.judged,

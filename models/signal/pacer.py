@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal.averages import steps
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -74,11 +76,12 @@ def settled(fs_hz: float) -> int:
 
 def suspected(windows: "Floats", begin: int, fs_hz: float) -> "NDArray[np.bool_]":
     """Where in windows, shape (leads, n), a pulse may begin, from index `begin` on: steep at once, behind what is not."""
-    step = np.abs(np.diff(windows[:, begin - LEAD_IN :], axis=1))
+    step = np.abs(steps(windows[:, begin - LEAD_IN :]))
     steep: NDArray[np.bool_] = step[:, LEAD_IN:] >= _gate(fs_hz)
     if not steep.any():
         return steep
-    rises = np.maximum(step[:, LEAD_IN:], np.pad(step[:, LEAD_IN + 1 :], ((0, 0), (0, 1))))
+    rises = step[:, LEAD_IN:].copy()
+    np.maximum(rises[:, :-1], rises[:, 1:], out=rises[:, :-1])
     before = np.maximum(step[:, :-LEAD_IN], step[:, 1 : 1 - LEAD_IN])
     return steep & (before < SUDDEN * rises)
 

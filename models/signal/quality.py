@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal.averages import median, share
 from models.signal.frames import HOP_S
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def feed(state: QualityState, samples: "Floats", fs_hz: float) -> tuple[QualityS
 
 def _judge(state: QualityState, raw: "Floats") -> QualityState:
     absent = ~np.isfinite(raw)
-    missing = absent.mean(axis=1)
+    missing = share(absent)
     if missing.any():
         raw = np.where(absent, np.nan, raw)
         empty = missing == 1
@@ -94,13 +95,13 @@ def _judge(state: QualityState, raw: "Floats") -> QualityState:
     else:
         low, high = raw.min(axis=1), raw.max(axis=1)
     extreme = np.maximum(high, -low) * np.where(np.abs(high) >= np.abs(low), np.float64(1), np.float64(-1))
-    same: NDArray[np.float64] = np.mean(raw == extreme[:, None], axis=1)
+    same = share(raw == extreme[:, None])
     stuck: Floats = np.where(np.abs(extreme) >= RAIL_MV, same, 0.0)
     second = raw[:, 2:] - 2 * raw[:, 1:-1] + raw[:, :-2]
     least, rest = divmod(second.shape[1], PARTS)
     bounds = least * _PART + np.minimum(_PART, rest)
-    means = np.add.reduceat(second * second, bounds, axis=1) / np.diff(bounds, append=second.shape[1])
-    noise = np.sqrt(np.median(means, axis=1) / 6)
+    means = np.add.reduceat(second * second, bounds, axis=1) / (least + (rest > _PART))
+    noise = np.sqrt(median(means) / 6)
 
     def kept(old: "Floats", new: "Floats") -> "Floats":
         return np.concatenate([old, new[None]])[-NOISE_HOPS:]

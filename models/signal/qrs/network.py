@@ -44,6 +44,7 @@ NEAR = 9  # band samples, 50 ms: where the height of a beat is looked for
 KEPT = 8
 TAIL = 2 * BAND_HOP
 ABOUT = 36  # band samples, 200 ms
+_VIEWS = np.arange(STEPS)[:, None] + np.arange(2 * AROUND + 1)  # of each step of a hop, those about it
 STILL_MV = 0.03  # envelope below which a lead shows no wave of any kind
 
 
@@ -214,7 +215,7 @@ def decide(
     named = np.concatenate([state.named, np.einsum("ls,lsk->sk", weight, logits)])
     score = np.concatenate([state.score, np.where(n > 0, named[-STEPS:, 0], -np.inf)])
     limit = np.concatenate([state.limit, np.where(n > 1, rule.limit, rule.limit_alone)])
-    views = np.lib.stride_tricks.sliding_window_view(score, 2 * AROUND + 1)
+    views = score[_VIEWS]
     centre = score[AROUND : AROUND + STEPS]
     earlier = views[:, :AROUND].max(axis=1)
     peaks = np.flatnonzero((views.max(axis=1) == centre) & (centre > earlier) & (centre > rule.weak))

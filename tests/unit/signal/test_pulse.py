@@ -1,0 +1,49 @@
+"""A paced beat is told at its pacing pulse, whatever the rate of the samples and however they were cut."""
+
+import numpy as np
+import pytest
+
+from models.signal import monitor, weights
+from models.signal.qrs import pulse
+from tests.unit.signal.signals import heartbeats, regular
+
+MODELS = weights.by_rules()
+LENGTH_S = 12
+PULSES_S = regular(71, LENGTH_S, 0.61)
+
+
+def paced(fs_hz: float, delay_s: float, mv: float = 8.0) -> np.ndarray:
+    """Beats whose middle comes `delay_s` behind a pulse of 2 ms, as samples that are means of their time see it."""
+    x = heartbeats(fs_hz, [at + delay_s for at in PULSES_S], LENGTH_S)
+    t = np.arange(len(x)) / fs_hz
+    for at in PULSES_S:
+        edges = np.clip(t[:, None] + [0, 1 / fs_hz], at, at + 0.002)
+        x += mv * (edges[:, 1] - edges[:, 0]) * fs_hz
+    return x
+
+
+@pytest.mark.parametrize("fs_hz", [250, 360, 500, 1000])
+@pytest.mark.parametrize("delay_s", [0.06, 0.09, 0.12])
+def test_a_beat_behind_a_pulse_is_told_at_it(fs_hz: int, delay_s: float):
+    found = np.array(monitor.find_beats(paced(fs_hz, delay_s), fs_hz, MODELS)) / fs_hz
+    expected = PULSES_S[: len(found)]
+    assert len(found) >= len(PULSES_S) - 1  # the last one may not be decided yet
+    assert np.abs(found - expected).max() < 2.5 / fs_hz  # a pulse is known to its sample and the one beside it
+
+
+def test_a_beat_too_far_behind_a_pulse_is_no_answer_to_it():
+    """An atrial pulse comes 150 ms and more before the ventricles answer."""
+    found = np.array(monitor.find_beats(paced(500, 0.18), 500, MODELS)) / 500
+    assert np.abs(found - np.array(PULSES_S[: len(found)]) - 0.18).max() < 0.03
+
+
+def test_findings_do_not_depend_on_how_the_samples_were_cut():
+    x = paced(360, 0.1)
+    state, whole = monitor.feed(monitor.begin(1, 360, MODELS), x[None], 360, MODELS)
+    for size in (1, 77, 361):
+        state, parts = monitor.begin(1, 360, MODELS), list[monitor.Finding]()
+        for at in range(0, len(x), size):
+            state, more = monitor.feed(state, x[None, at : at + size], 360, MODELS)
+            parts += more
+        assert tuple(parts) == whole
+    assert max(len(state.pulses.pulses), len(state.pulses.beats)) <= pulse.KEPT
