@@ -28,6 +28,7 @@ from edge.doors import DoorPolicy, Intake
 from edge.doors.known import Known
 from edge.doors.visitor import Visitor
 from edge.ending import BATCHES_S, end_overdue, leave
+from edge.health import heap
 from edge.health.lag import LoopWatch, named_tasks
 from edge.health.metrics import SPOOL_DAMAGED, SPOOL_KEY_IN_FILE, SPOOL_OLDER_KEYS
 from edge.health.process import since_start_s
@@ -209,6 +210,7 @@ class Agent:
                     ("watch", parts.reporter.run),
                     ("spool-watch", spool.watch),
                     ("loop-watch", self._lag.run),
+                    ("heap", heap.give_back),
                 ):
                     services.start(name, run)
                 services.start(

@@ -48,6 +48,9 @@ def run(
     from edge.update.launch import begin_again, go_over
 
     go_over(config)
+    from edge.health.heap import share_one
+
+    share_one()
     from edge.app import AgentError, IdentityError, configure_logging, run_agent
     from edge.settings import SettingsError, load_settings
 
