@@ -16,7 +16,7 @@ from models.screening.critical_items import PRIORITIES, Urgency
 from models.signal import frames, quality
 from models.signal.quality import Verdict
 from protocols.nomenclature import ECG_NOISE, LEADS_OFF, SATURATED, SIGNAL_LOW
-from protocols.record import AlarmKind, Quality, Scale, SourcePath, WaveformGroup
+from protocols.record import AlarmKind, Params, Quality, Scale, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +29,9 @@ MAX_HOLE_S = 2.0  # a hole up to here is missing samples of one stretch; behind 
 _WORDS = {
     Verdict.GOOD: Quality.GOOD,
     Verdict.NOISE: Quality.NOISE,
+    Verdict.MAINS: Quality.NOISE,
+    Verdict.MOTION: Quality.QUESTIONABLE,
+    Verdict.BASELINE: Quality.QUESTIONABLE,
     Verdict.FLAT: Quality.FLAT,
     Verdict.SATURATED: Quality.SATURATED,
     Verdict.LEAD_OFF: Quality.LEAD_OFF,
@@ -38,8 +41,8 @@ _TECHNICAL = (
     (LEADS_OFF, Quality.LEAD_OFF),
     (SATURATED, Quality.SATURATED),
     (SIGNAL_LOW, Quality.FLAT),
-    (ECG_NOISE, Quality.NOISE),
 )
+_NOISY = (Verdict.NOISE, Verdict.MAINS, Verdict.MOTION, Verdict.BASELINE)  # the worst first
 UNJUDGEABLE = frozenset({Quality.LEAD_OFF, Quality.SATURATED, Quality.FLAT, Quality.UNUSABLE})
 
 
@@ -114,27 +117,33 @@ def step(
     stretch = Stretch(group.leads, group.fs_hz, group.end_sample, judged)
     state = AssessState(MappingProxyType({**state.stretches, group.source: stretch}))
     marked = group.marked(marks)
-    return state, marked, samples, tuple(_conditions(marked)) if hops or stated != ours else ()
+    return state, marked, samples, tuple(_conditions(marked, judged.verdicts)) if hops or stated != ours else ()
 
 
-def _conditions(group: WaveformGroup) -> list[Condition]:
+def _conditions(group: WaveformGroup, verdicts: tuple[Verdict, ...]) -> list[Condition]:
+    off = {
+        code: [lead for lead, q in zip(group.leads, group.quality, strict=True) if q is mark]
+        for code, mark in _TECHNICAL
+    }
+    found = [_condition(group, code, leads) for code, leads in off.items()]
+    judged = [v if q not in UNJUDGEABLE else Verdict.GOOD for v, q in zip(verdicts, group.quality, strict=True)]
+    reason = next((v for v in _NOISY if v in judged), None)
+    noisy = [lead for lead, v in zip(group.leads, judged, strict=True) if v is reason]
+    return [*found, _condition(group, ECG_NOISE, noisy, (("reason", str(reason)),) if reason else ())]
+
+
+def _condition(group: WaveformGroup, code: str, leads: list[str], why: Params = ()) -> Condition:
     nothing_left = all(q in UNJUDGEABLE for q in group.quality)
     now = group.time_of(group.end_sample - 1)
-    found: list[Condition] = []
-    for code, mark in _TECHNICAL:
-        leads = [code for code, q in zip(group.leads, group.quality, strict=True) if q is mark]
-        found.append(
-            Condition(
-                source=group.source,
-                code=code,
-                present=bool(leads),
-                priority=PRIORITIES[Urgency.UNWATCHED if nothing_left else Urgency.IMPAIRED],
-                kind=AlarmKind.TECHNICAL,
-                onset_ns=now,
-                at_ns=now,
-                deciding_sample=group.end_sample - 1,
-                params=(("leads", " ".join(leads)),),
-                rule="quality",
-            )
-        )
-    return found
+    return Condition(
+        source=group.source,
+        code=code,
+        present=bool(leads),
+        priority=PRIORITIES[Urgency.UNWATCHED if nothing_left else Urgency.IMPAIRED],
+        kind=AlarmKind.TECHNICAL,
+        onset_ns=now,
+        at_ns=now,
+        deciding_sample=group.end_sample - 1,
+        params=(("leads", " ".join(leads)), *why),
+        rule="quality",
+    )

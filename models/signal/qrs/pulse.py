@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from models.signal.qrs.beat import Heard
 
 BEHIND_S = 0.14  # a beat lies so far behind its pulse at most: an atrial pulse comes earlier (AV delay 150 ms and more)
-BEFORE_S = 0.02  # or so far before it, where the pulse is late in another lead; nearer pulses are one, seen in two leads
+BEFORE_S = (
+    0.02  # or so far before it, where the pulse is late in another lead; nearer pulses are one, seen in two leads
+)
 LOOKED_AT = 8  # of the newest pulses
 ANSWERED = 0.4  # share of these that a beat answers; half where each beat has an atrial pulse too
 KEPT = 16  # pulses and beats: a search-back finds a beat seconds later

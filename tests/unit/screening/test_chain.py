@@ -217,6 +217,12 @@ def test_noise_is_said_and_marks_the_rate():
     assert played.rates[-1].quality is Quality.QUESTIONABLE
 
 
+def test_why_leads_are_noisy_is_said():
+    hum = np.sin(2 * np.pi * 50 * np.arange(len(SINUS)) / 250)
+    told = [a for a in play(groups(two(SINUS + hum))).alarms if a.code == ECG_NOISE]
+    assert dict(told[0].params) == {"leads": f"{lead_of('II')} {lead_of('V1')}", "reason": "mains"}
+
+
 def test_a_lethal_alarm_latches_when_its_rhythm_ends_and_ends_when_it_was_seen():
     lead = np.concatenate([SINUS[:5000], fibrillation(250, 15), SINUS])
     played = play(groups(two(lead)))

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.signal import quality
-from models.signal.quality import Verdict
+from models.signal.quality import Use, Verdict
 from tests.unit.signal.signals import heartbeats, regular
 
 FS = 250.0
 GOOD = heartbeats(FS, regular(70, 30), 30)
+T = np.arange(len(GOOD)) / FS
 NOISY = GOOD + np.random.default_rng(4).normal(0, 0.4, len(GOOD))
 
 
@@ -29,10 +30,32 @@ def verdicts(lead: np.ndarray) -> list[Verdict]:
         (GOOD + 400, Verdict.LEAD_OFF),
         (NOISY, Verdict.NOISE),
         (np.full(7500, np.nan), Verdict.MISSING),
+        (GOOD + 0.8 * np.sin(2 * np.pi * 50.03 * T), Verdict.MAINS),  # mains wander by some hundredths of a hertz
+        (GOOD + 0.8 * np.sin(2 * np.pi * 59.96 * T) + 0.05 * np.sin(2 * np.pi * 180 * T), Verdict.MAINS),
+        (GOOD + 3 * np.sign(np.sin(2 * np.pi * 0.4 * T)), Verdict.MOTION),  # an electrode that is pressed and let go
+        (GOOD + 1.5 * np.sin(2 * np.pi * 0.2 * T), Verdict.BASELINE),  # 3 mV in 2.5 s
+        (GOOD + 0.3 * np.sin(2 * np.pi * 0.3 * T), Verdict.GOOD),  # breathing
+        (5 * GOOD, Verdict.GOOD),
     ],
 )
 def test_a_lead_is_called_what_it_is(lead: np.ndarray, verdict: Verdict):
     assert verdicts(lead)[-1] is verdict
+
+
+@pytest.mark.parametrize(
+    ("verdict", "use"),
+    [(Verdict.GOOD, Use.RHYTHM), (Verdict.MAINS, Use.RATE), (Verdict.MOTION, Use.RATE), (Verdict.FLAT, Use.NOTHING)],
+)
+def test_a_verdict_says_what_a_lead_can_be_used_for(verdict: Verdict, use: Use):
+    assert verdict.use is use
+
+
+@pytest.mark.parametrize("fs_hz", [100.0, 125.0, 500.0, 1000.0])
+def test_what_a_rate_cannot_show_is_not_called_hum(fs_hz: float):
+    """At 100 Hz no mains frequency can be told from muscle, at 125 Hz only that of 50 Hz."""
+    lead = heartbeats(fs_hz, regular(70, 10), 10) + np.random.default_rng(4).normal(0, 0.5, round(10 * fs_hz))
+    _, hops = quality.feed(quality.begin(1), lead[None, :], fs_hz)
+    assert hops[-1] == (Verdict.NOISE,)
 
 
 def test_a_clipped_qrs_is_not_saturation():

@@ -51,6 +51,16 @@ export function percent(confidence) {
   return Math.min(SUREST_PERCENT, Math.round(100 * confidence));
 }
 
+/** What makes leads noisy, by the reason that the gateway names. @param {unknown} reason @param {string} leads */
+function noise(reason, leads) {
+  switch (reason) {
+    case "mains": return t("finding.why.mains", { leads });
+    case "motion": return t("finding.why.motion", { leads });
+    case "baseline": return t("finding.why.baseline", { leads });
+    default: return t("finding.why.noise", { leads });
+  }
+}
+
 /** Why: the whole of it where its parts are known, else nothing. @param {Alarm} alarm @param {Evidence | null} evidence @returns {string} */
 export function grounds(alarm, evidence) {
   const { params, code } = alarm;
@@ -65,7 +75,7 @@ export function grounds(alarm, evidence) {
       return known.value && known.limit && typeof params.measure === "string" ? t("finding.why.limit", { what: measured(params.measure), limit: known.limit, unit: unitName(String(params.unit ?? "1")) }) : "";
     case "MDC_EVT_LEADS_OFF": return leads && t("finding.why.off", { leads });
     case "MDC_EVT_SIG_LO": return leads && t("finding.why.flat", { leads });
-    case "WDL_EVT_ECG_NOISE": return leads && t("finding.why.noise", { leads });
+    case "WDL_EVT_ECG_NOISE": return leads && noise(params.reason, leads);
     case "WDL_EVT_SATURATED": return leads && t("finding.why.saturated", { leads });
     case "WDL_EVT_LINK_LOST": return t("finding.why.silent");
     case "WDL_EVT_FLOOD": return t("finding.why.flood");
