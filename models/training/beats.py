@@ -19,7 +19,7 @@ import numpy as np
 
 from models.evaluation.beats import NOBODY, BeatClass, pairs
 from models.signal import monitor, weights
-from models.signal.beats import FEATURES, QRS, WINDOW, Described
+from models.signal.beats import BESIDE, FEATURES, QRS, WINDOW, Described, beside
 from models.signal.weights import Models
 from models.training import corpus
 from models.training.corpus import DS1, DS2
@@ -40,6 +40,8 @@ SHARES = (0.4, 0.25, 0.35)  # of a batch: N, S, V
 CHANNELS = ((7, 16), (5, 24), (3, 24))  # taps and channels; each halves the time
 EMBEDDED, HIDDEN = 20, 48
 DROPPED, DECAY = 0.2, 1e-4
+EXCHANGED = 0.4  # of the beats lie beside the usual beat of another patient: what a beat is by itself counts too
+EXCHANGING = (BeatClass.N, BeatClass.V)  # an S beat is what it is beside the patient's own only
 MOST = 5.0  # standard deviations of a feature
 PIECE_S = 60.0
 NAMED = (BeatClass.N, BeatClass.S, BeatClass.V)
@@ -142,6 +144,18 @@ def _step(
     return move(weights, moments, slope(_loss)(weights, batch, key), number, rate)
 
 
+def _exchanged(
+    chance: np.random.Generator, used: Sequence[Taught], beat: "Floats", usual: "Floats", features: "Floats"
+) -> "tuple[Floats, Floats]":
+    """Usual beats and features of beats, some of which lie beside another patient's usual beat now, in that one's units."""
+    usual, features = usual.copy(), features.copy()
+    for row in np.flatnonzero(chance.random(len(beat)) < EXCHANGED):
+        other = used[int(chance.integers(len(used)))]
+        usual[row] = other.usual[int(chance.integers(len(other.usual)))]
+        features[row, : len(BESIDE)] = beside(beat[row].astype(np.float64), usual[row].astype(np.float64))
+    return usual, features
+
+
 def _varied(
     chance: np.random.Generator, beat: "Numbers", usual: "Numbers", features: "Numbers"
 ) -> "tuple[Floats, Floats, Floats]":
@@ -194,7 +208,10 @@ def train(used: Sequence[Taught], seed: int = SEED, rounds: int = ROUNDS) -> Tra
             )
             for (t, rows), count in zip(pool, drawn, strict=True):
                 at = chance.choice(rows, count)
-                parts.append((t.beat[at], t.usual[at], t.features[at]))
+                usual, known = t.usual[at], t.features[at]
+                if NAMED[k] in EXCHANGING:
+                    usual, known = _exchanged(chance, used, t.beat[at], usual, known)
+                parts.append((t.beat[at], usual, known))
                 kind += [k] * int(count)
         beat, usual, features = (np.concatenate([p[i] for p in parts]) for i in (0, 1, 2))
         scaled = np.clip((features - mean) / spread, -MOST, MOST)
