@@ -1,7 +1,7 @@
 """Whether the limb leads of a 12-lead recording are on the limbs they are named for, and if not, which were swapped.
 
 For each exchange of the arm and leg electrodes it is undone, and what comes out is judged: does the frontal plane agree with what V1-V6
-let expect (they hardly move with a limb electrode), do P, QRS and T point where they point in a sinus rhythm, is P taller in II than in I and does
+let expect and with each of them (they hardly move with a limb electrode), do P, QRS and T point where they point in a sinus rhythm, is P taller in II than in I and does
 III begin up and end down (Abdollah & Milliken, J Electrocardiol 30:347, 1997, for the left arm and leg). A foot that stands in for an arm makes one
 limb lead flat. Where there is no P wave, with a wide (paced) complex or a heart on the right, the answer is that it is not sure.
 """
@@ -65,9 +65,10 @@ FLAT: Mapping[int, Swap] = MappingProxyType({0: Swap.ARMS_LEGS, 1: Swap.RA_RL, 2
 LEADS = 12
 LEAST_BEATS = 3
 LIMIT = 0.5  # for an exchange that moves the right arm
-LA_LL_LIMIT = 0.85  # left arm and left leg are told by the P wave alone: only when it is clear
+LA_LL_LIMIT = 0.7  # left arm and left leg are told by the P wave more than by all else: only when it is clear
 FLAT_SHARE = 0.12  # of the largest limb lead: between the two legs there are a few percent
 WIDE_QRS_S = 0.15
+LEAST_CHEST = 0.05  # of the frontal wave: what a chest lead of noise alone is held to
 UNLIKE = 0.25  # rms of III - (II - I) as a share of the limb leads
 P_FULL_MV, T_FULL_MV = (
     0.12,
@@ -193,26 +194,37 @@ def potentials(leads: "Floats") -> "Floats":
     return np.stack([-(one + two) / 3, (2 * one - two) / 3, (2 * two - one) / 3])
 
 
-def _direction(limbs: "Floats", most: int) -> "Floats":
+def _plane(limbs: "Floats") -> "Floats":
+    """The frontal plane, to the left and down, (2, points)."""
+    return np.stack([limbs[1] - limbs[0], ((limbs[2] - limbs[0]) + (limbs[2] - limbs[1])) / np.sqrt(3)])
+
+
+def _direction(plane: "Floats", most: int) -> "Floats":
     """Cosine and sine of the wave's mean angle in the frontal plane, up to `most` times the angle, as far as it has one direction."""
-    x = limbs[1] - limbs[0]
-    y = ((limbs[2] - limbs[0]) + (limbs[2] - limbs[1])) / np.sqrt(3)
+    x, y = plane
     held = np.hypot(x.mean(), y.mean()) / (np.sqrt((x * x + y * y).mean()) + 1e-6)
     times = np.arange(1, most + 1) * np.arctan2(y.mean(), x.mean())
     return held * np.column_stack([np.cos(times), np.sin(times)]).ravel()
+
+
+def _alike(plane: "Floats", chest: "Floats") -> "Floats":
+    """How either axis of the frontal plane runs with each of V1-V6, -1 to 1, twelve numbers; a small lead says little."""
+    size = np.sqrt((plane * plane).sum()) + 1e-6
+    return ((plane @ chest.T) / size / (np.sqrt((chest * chest).sum(axis=1)) + LEAST_CHEST * size)).ravel()
 
 
 def features(seen: Shapes, swap: Swap, frontal: "Mapping[str, Floats]") -> "Floats":
     """How the recording looks with an exchange undone."""
     undo = np.argsort(ON[swap])
     out: list[Floats] = []
-    for name, wave, full, most in (("qrs", seen.qrs, 0.0, 2), ("p", seen.p, P_FULL_MV, 2), ("t", seen.t, T_FULL_MV, 2)):
+    for name, wave, full in (("qrs", seen.qrs, 0.0), ("p", seen.p, P_FULL_MV), ("t", seen.t, T_FULL_MV)):
         limbs = potentials(wave)[undo]
         size = float(np.sqrt((limbs * limbs).sum()))
         says = min(1.0, size / full) if full else 1.0
         expected = frontal[name] @ wave[6:]
         agreed = (limbs * expected).sum() / (size * np.sqrt((expected * expected).sum()) + 1e-6)
-        out += [np.array([says * agreed]), says * _direction(limbs, most)]
+        plane = _plane(limbs)
+        out += [np.array([says * agreed]), says * _direction(plane, 2), says * _alike(plane, wave[6:])]
         if name == "p":
             one, two, three = limbs[1] - limbs[0], limbs[2] - limbs[0], limbs[2] - limbs[1]
             turn = three[-4:].mean() - three[:4].mean()

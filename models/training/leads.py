@@ -1,7 +1,7 @@
 """Fit models/weights/leads.json: `wardlink models train leads [--folds]`.
 
-Learns from the records of ludb in sinus rhythm without a pacemaker, against their own exchanges: which of six arrangements is the one
-that was recorded. There are ten folds, each without a tenth of the records.
+Learns from the records of ludb in sinus rhythm without a pacemaker, each in the six arrangements of three cables: by which exchange
+undone the record comes back. There are ten folds, each without a tenth of the records.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from models.signal import delineate, leads
 from models.signal.delineate import weights as delineate_weights
 from models.signal.delineate.weights import FOLDS, fold_of
-from models.signal.leads import ON, POINTS, Shapes, Table
+from models.signal.leads import ON, POINTS, Shapes, Swap, Table
 from models.training.delineate import load, names
 from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import read_record
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Seen = dict[Swap, Shapes]
 
-VERSION = "1"
+VERSION = "2"
 NOT_ASKED = ("fibrillation", "flutter", "pacing")
 RIDGE_FRONTAL = 0.02
-RIDGE = 1.0
-ROUNDS = 60
+RIDGE = 10.0  # of features in units of their spread
+ROUNDS = 25
 
 
 def asked(recordings: Path, name: str) -> bool:
@@ -36,11 +37,22 @@ def asked(recordings: Path, name: str) -> bool:
     return not any(word in said for word in NOT_ASKED)
 
 
-def seen(recordings: Path, name: str) -> Shapes:
-    """Median waves of `ludb/NAME`, delineated by weights that never saw it."""
+def exchanged(samples: "Floats", swap: Swap) -> "Floats":
+    """The twelve leads with the cables where the exchange hangs them; V1-V6 stay, as the mean of the three limbs does."""
+    right, left, leg = leads.potentials(samples)[list(ON[swap])]
+    return np.concatenate([[left - right, leg - right, leg - left, 1.5 * right, 1.5 * left, 1.5 * leg], samples[6:]])
+
+
+def seen(recordings: Path, name: str) -> "Seen":
+    """Median waves of `ludb/NAME` in each arrangement, delineated anew by weights that never saw the record."""
     record = load(recordings, name)
-    beats = delineate.delineate(record.samples, record.peaks, record.fs_hz, delineate_weights.without(name))
-    return leads.shapes(record.samples, beats, record.fs_hz)
+    place = delineate_weights.without(name)
+    out: Seen = {}
+    for swap in ON:
+        moved = exchanged(record.samples, swap)
+        beats = delineate.delineate(moved, record.peaks, record.fs_hz, place)
+        out[swap] = leads.shapes(moved, beats, record.fs_hz)
+    return out
 
 
 def _frontal(waves: "Sequence[Floats]") -> "Floats":
@@ -55,27 +67,40 @@ def _frontal(waves: "Sequence[Floats]") -> "Floats":
     return np.asarray(both @ np.linalg.inv(whole), np.float64)
 
 
-def fit(records: dict[str, Shapes]) -> Table:
-    """The table of `models.signal.leads`: conditional logit over the exchanges of each record."""
+def _rows(records: "dict[str, Seen]", frontal: "dict[str, Floats]") -> "Floats":
+    """(records x arrangements, exchanges undone, features)."""
+    return np.array(
+        [[leads.features(of[swap], undo, frontal) for undo in ON] for of in records.values() for swap in ON]
+    )
+
+
+def fit(records: "dict[str, Seen]") -> Table:
+    """The table of `models.signal.leads`: conditional logit over the exchanges, each record as heavy as one, whatever its arrangements."""
     frontal = {
-        name: _frontal([w for w in (getattr(s, name) for s in records.values()) if np.abs(w).sum() > 0])
+        name: _frontal([w for w in (getattr(s[Swap.NONE], name) for s in records.values()) if np.abs(w).sum() > 0])
         for name in POINTS
     }
-    rows: Floats = np.array([[leads.features(s, swap, frontal) for swap in ON] for s in records.values()])
-    factors: Floats = np.zeros(len(rows[0, 0]))
+    rows = _rows(records, frontal)
+    spread = rows.reshape(-1, rows.shape[2]).std(axis=0) + 1e-6
+    rows /= spread
+    right = rows[np.arange(len(rows)), np.tile(np.arange(len(ON)), len(records))]
+    factors: Floats = np.zeros(len(spread))
     for _ in range(ROUNDS):
         score = rows @ factors
         chance = np.exp(score - score.max(axis=1, keepdims=True))
         chance /= chance.sum(axis=1, keepdims=True)
         mean = (chance[:, :, None] * rows).sum(axis=1)
-        slope = (mean - rows[:, 0]).sum(axis=0) + RIDGE * factors
-        bend = np.einsum("nk,nkf,nkg->fg", chance, rows, rows) - mean.T @ mean + RIDGE * np.eye(len(factors))
-        factors = factors - np.asarray(np.linalg.solve(bend, slope), np.float64)
+        slope = (mean - right).sum(axis=0) / len(ON) + RIDGE * factors
+        flat = rows.reshape(-1, len(spread))
+        squares = (flat * chance.reshape(-1, 1)).T @ flat - mean.T @ mean
+        factors = factors - np.asarray(
+            np.linalg.solve(squares / len(ON) + RIDGE * np.eye(len(spread)), slope), np.float64
+        )
     return {
         "version": VERSION,
         "records": list(records),
         "frontal": {n: [[float(f"{v:.6g}") for v in row] for row in b] for n, b in frontal.items()},
-        "factors": [float(f"{v:.6g}") for v in factors],
+        "factors": [float(f"{v:.6g}") for v in factors / spread],
     }
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.signal.leads import Swap
+from models.signal.leads import ON, Swap
+from models.training.leads import exchanged
 from tests.figures import delineate, reversal
 
 # Every eighth record, whatever it shows; one of them fibrillates (101).
@@ -37,6 +38,17 @@ def test_arms_and_legs_that_were_swapped_are_found_and_what_is_right_is_left_alo
         for swap in (Swap.RA_LA, Swap.RA_LL):
             assert found[swap].sure
             assert found[swap].swap not in (Swap.NONE, Swap.LA_LL)
+
+
+@pytest.mark.parametrize("swap", list(ON))
+def test_what_is_learned_from_is_arranged_as_the_cables_would_give_it(swap: Swap):
+    chance = np.random.default_rng(6)
+    right, left, leg = chance.standard_normal((3, 50))
+    limbs = [left - right, leg - right, leg - left]
+    augmented = [right - (left + leg) / 2, left - (right + leg) / 2, leg - (right + left) / 2]
+    samples = np.concatenate([limbs, augmented, chance.standard_normal((6, 50))])
+    # Two pieces of arithmetic that know nothing of each other: one by potentials about their mean, one against the right arm.
+    assert np.allclose(exchanged(samples, swap), reversal.swapped(samples, swap))
 
 
 def test_the_swapped_leads_are_those_that_the_cables_would_give():

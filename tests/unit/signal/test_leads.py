@@ -103,6 +103,19 @@ def test_an_exchange_that_moves_the_right_arm_is_found(on: tuple[int, int, int],
         assert finding.swap is swap
 
 
+def test_features_of_an_exchange_undone_are_those_of_the_recording_without_it():
+    weights = leads.load()
+    peaks = [round(at * FS_HZ) for at in PEAKS_S]
+    right = recorded(heart())
+    beats = delineate.delineate(right, peaks, FS_HZ, delineate.load())  # the same ends: only the cables differ
+    as_it_is = leads.features(leads.shapes(right, beats, FS_HZ), Swap.NONE, weights.frontal)
+    assert len(as_it_is) == len(weights.factors)
+    for swap, on in leads.ON.items():
+        seen = leads.shapes(recorded(heart(), *on), beats, FS_HZ)
+        # Medians over beats are taken lead by lead: noise of 3 uV moves them by parts of a microvolt, a wave's share by a hundredth.
+        assert np.abs(leads.features(seen, swap, weights.frontal) - as_it_is).max() < 0.1
+
+
 @pytest.mark.parametrize(
     ("on", "swap"), [((3, 1, 2), Swap.RA_RL), ((0, 3, 2), Swap.LA_RL), ((3, 2, 1), Swap.ARMS_LEGS)]
 )
