@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERSION = "2"
 NOT_ASKED = ("fibrillation", "flutter", "pacing")
 RIDGE_FRONTAL = 0.02
-RIDGE = 10.0  # of features in units of their spread
+RIDGE = 3.0  # of features in units of their spread
 ROUNDS = 25
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.signal.leads import ON, Swap
+from models.training.delineate import load
 from models.training.leads import exchanged
 from tests.figures import delineate, reversal
 
@@ -27,6 +28,15 @@ def test_the_ends_of_all_leads_together_lie_within_the_gate(recordings: Path):
     fibrillating = judged[NAMES.index("101")].together["p"]
     assert fibrillating.found == 0
     assert fibrillating.false <= 6
+
+
+@pytest.mark.recordings("ludb")
+def test_leads_of_ludb_are_of_one_scale(recordings: Path):
+    for name in ("1", "33", "81"):
+        samples = load(recordings, name).samples
+        one, two, three = samples[:3] - np.median(samples[:3], axis=1, keepdims=True)
+        # Einthoven: III is II - I, but for filters of each lead and steps; by the gains of the headers half of it is left.
+        assert np.std(three - (two - one)) < 0.2 * np.std(samples[:3])
 
 
 @pytest.mark.figure
