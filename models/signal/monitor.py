@@ -13,7 +13,7 @@ import numpy as np
 
 from models.signal import beats, frames, front, lethal, rate
 from models.signal.beats import Class, Described
-from models.signal.qrs import followed, network, pulse
+from models.signal.qrs import followed, network, pulse, stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MAX_LEADS = 2
+MAX_LEADS = stream.MAX_LEADS
 _NOTHING = np.zeros((0, 0), np.float32)
 
 
@@ -150,5 +150,5 @@ def _heard(
 
 def find_beats(lead: "Floats", fs_hz: float, models: "Models") -> tuple[int, ...]:
     """Sample numbers of the R waves of one lead, shape (n,), in millivolt: the streaming detector fed in one piece."""
-    _, findings = feed(begin(1, fs_hz, models), lead[None, :], fs_hz, models)
-    return tuple(sorted(at for finding in findings for at in finding.beats))
+    _, hops = stream.feed(stream.begin(1, fs_hz, models), lead[None, :], fs_hz, models)
+    return tuple(sorted(at for heard in hops for at, _ in heard.beats))
