@@ -15,6 +15,8 @@ from models.signal import pacer
 from models.signal.averages import share
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -25,6 +27,7 @@ HOP_S = 0.5
 BAND_HOP = 90  # samples a hop of the QRS band: 180 Hz
 SLOW_HOP = 45  # samples a hop of the slow band: 90 Hz
 WIDE_HOP = 60  # samples a hop of the wide band, which networks see: 120 Hz
+BLOCK_HOPS = 32  # hops that are judged at once at most
 HALF_KERNEL = 22  # band samples: 45 taps at 180 Hz
 QRS_BAND_HZ = (5.0, 22.0)
 SLOW_CUTOFF_HZ = 32.0
@@ -121,39 +124,86 @@ def begin(leads: int, fs_hz: float) -> FrameState:
     return FrameState(0, np.full((leads, plan(fs_hz).context), np.nan), np.full(leads, np.nan), (None,) * leads)
 
 
+def blocks(samples: "Floats", fs_hz: float) -> "Iterator[Floats]":
+    """Samples, shape (leads, n), in parts of `BLOCK_HOPS` hops: what is done at once does not grow with what a caller gives."""
+    most = BLOCK_HOPS * plan(fs_hz).hop
+    if samples.shape[1] <= most:
+        yield samples
+        return
+    for at in range(0, samples.shape[1], most):
+        yield samples[:, at : at + most]
+
+
 def feed(state: FrameState, samples: "Floats", fs_hz: float) -> tuple[FrameState, tuple[Hop, ...]]:
     """Take samples, shape (leads, n), NaN where missing, in millivolt; give every hop that they complete."""
     if samples.shape[1] == 0:
         return state, ()
     rule = plan(fs_hz)
     finite = np.isfinite(samples)
-    held = np.concatenate([state.held, samples if finite.all() else np.where(finite, samples, np.nan)], axis=1)
-    hops: list[Hop] = []
-    start, number, last_good, tails = 0, state.hops, state.last_good, state.tails
-    while held.shape[1] - start >= rule.context + rule.hop:
+    is_whole = bool(finite.all())
+    held = np.concatenate([state.held, samples if is_whole else np.where(finite, samples, np.nan)], axis=1)
+    count = max(0, (held.shape[1] - rule.context) // rule.hop)
+    if not count:
+        return FrameState(state.hops, held, state.last_good, state.tails), ()
+    if is_whole and not any(state.tails) and _is_plain(held, state.held.shape[1], rule):
+        return _plain(state, held, count, rule)
+    filled: list[Floats] = []
+    raws: list[Floats] = []
+    told: list[tuple[tuple[int, ...], ...]] = []
+    number, last_good, tails = state.hops, state.last_good, state.tails
+    for start in range(0, count * rule.hop, rule.hop):
         window = np.ascontiguousarray(held[:, start : start + rule.context + rule.hop])
-        filled, last_good = _filled(window, last_good, rule.hop)
+        whole, last_good = _filled(window, last_good, rule.hop)
         raw = window[:, rule.context :]
-        missing = share(np.isnan(raw))
         first = number * rule.hop - rule.context
         before = rule.context - pacer.settled(fs_hz)
         pulses: tuple[tuple[int, ...], ...] = ((),) * len(held)
-        suspected = pacer.suspected(filled, before, fs_hz)
+        suspected = pacer.suspected(whole, before, fs_hz)
         if suspected.any() or any(tails):
             cleaned = [
                 pacer.clean(x, before + np.flatnonzero(s), first, before, t, fs_hz)
-                for x, s, t in zip(filled, suspected, tails, strict=True)
+                for x, s, t in zip(whole, suspected, tails, strict=True)
             ]
-            filled = np.stack([c.samples for c in cleaned])
+            whole = np.stack([c.samples for c in cleaned])
             pulses, tails = tuple(c.pulses for c in cleaned), tuple(c.tail for c in cleaned)
             known = window.shape[1] - pacer.settled(fs_hz)
             if any(pulses) or any(tails):
                 held, raw = held.copy(), raw.copy()
-                held[:, start : start + known] = filled[:, :known]
-        hops.append(Hop(number, raw, missing, filled @ rule.band.T, filled @ rule.slow.T, filled @ rule.wide.T, pulses))
-        start += rule.hop
+                held[:, start : start + known] = whole[:, :known]
+        filled.append(whole)
+        raws.append(raw)
+        told.append(pulses)
         number += 1
-    return FrameState(number, held[:, start:].copy(), last_good, tails), tuple(hops)
+    hops = _hops(state.hops, np.array(filled), np.array(raws), told, rule)
+    return FrameState(number, held[:, count * rule.hop :].copy(), last_good, tails), hops
+
+
+def _is_plain(held: "Floats", known: int, rule: Plan) -> bool:
+    """Whether nothing is missing and nothing is steep enough for a pulse; `known`: samples of before, of which the last were looked at."""
+    before = rule.context - pacer.settled(rule.fs_hz)
+    return not np.isnan(held[:, :known]).any() and not pacer.is_steep(held, before, rule.fs_hz)
+
+
+def _plain(state: FrameState, held: "Floats", count: int, rule: Plan) -> tuple[FrameState, tuple[Hop, ...]]:
+    """The hops of samples as they are."""
+    length = rule.context + rule.hop
+    views = np.lib.stride_tricks.sliding_window_view(held, length, axis=1)[:, : count * rule.hop : rule.hop]
+    windows = np.ascontiguousarray(views.transpose(1, 0, 2))
+    nothing: tuple[tuple[int, ...], ...] = ((),) * len(held)
+    hops = _hops(state.hops, windows, windows[:, :, rule.context :], [nothing] * count, rule)
+    last_good = windows[-1, :, rule.hop - 1].copy()
+    return FrameState(state.hops + count, held[:, count * rule.hop :].copy(), last_good, state.tails), hops
+
+
+def _hops(
+    number: int, filled: "Floats", raws: "Floats", pulses: "list[tuple[tuple[int, ...], ...]]", rule: Plan
+) -> tuple[Hop, ...]:
+    """Hops from `number` on, of windows (hops, leads, context + hop): a product for each, so that each has the bits of one alone."""
+    parts = (share(np.isnan(raws)), filled @ rule.band.T, filled @ rule.slow.T, filled @ rule.wide.T)
+    return tuple(
+        Hop(number + i, raw, missing, band, slow, wide, told)
+        for i, (raw, missing, band, slow, wide, told) in enumerate(zip(raws, *parts, pulses, strict=True))
+    )
 
 
 def _filled(window: "Floats", last_good: "Floats", hop: int) -> "tuple[Floats, Floats]":

@@ -13,6 +13,8 @@ from models.signal.averages import median
 from models.signal.frames import HOP_S, WIDE_HOP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -100,3 +102,51 @@ def step(state: FrontState, wide: "Floats") -> "tuple[FrontState, Floats, NDArra
         state.hops + 1,
     )
     return behind, level, np.arcsinh(level / scale[:, None]).astype(np.float32)
+
+
+def steps(state: FrontState, wides: "Sequence[Floats]") -> "tuple[FrontState, tuple[Floats, ...], NDArray[np.float32]]":
+    """Take the wide bands of some hops at once, with the same bits as one after the other.
+
+    Gives the level of each, and what a network sees of all, (leads, hops * 60).
+    """
+    found = _together(state, np.array(wides)) if len(wides) > 1 and state.seconds.shape[1] == SECONDS else None
+    if found is not None:
+        return found
+    levels: list[Floats] = []
+    seen: list[NDArray[np.float32]] = []
+    for wide in wides:
+        state, level, x = step(state, wide)
+        levels.append(level)
+        seen.append(x)
+    return state, tuple(levels), seen[0] if len(seen) == 1 else np.concatenate(seen, axis=1)
+
+
+def _together(
+    state: FrontState, wides: "Floats"
+) -> "tuple[FrontState, tuple[Floats, ...], NDArray[np.float32]] | None":
+    """`steps` of hops (hops, leads, 60) behind the first eight seconds; None where one of them might jump."""
+    hops, leads, _ = wides.shape
+    filters = [state.filter]
+    for fed in wides @ _S_BY_X:
+        filters.append(fed + filters[-1] @ _S_BY_S)
+    levels = wides @ _Y_BY_X + np.array(filters[:-1]) @ _Y_BY_S
+    joined = np.concatenate([state.tail, levels.transpose(1, 0, 2).reshape(leads, -1)], axis=1)
+    steep = np.abs(joined[:, SLOPE:] - joined[:, :-SLOPE]).reshape(leads, hops, -1).max(axis=2)
+    if (steep > SMALL_JUMP_MV).any():
+        return None
+    under_way = state.hops % 2
+    if under_way:
+        steep = np.concatenate([state.steepest[:, None], steep], axis=1)
+    full = steep.shape[1] // 2
+    seconds = np.concatenate([state.seconds, np.maximum(steep[:, : 2 * full : 2], steep[:, 1 : 2 * full : 2])], axis=1)
+    usual = median(np.lib.stride_tricks.sliding_window_view(seconds, SECONDS, axis=1))
+    scale = np.maximum(usual[:, (np.arange(hops) + under_way + 1) // 2], FLOOR_MV)
+    behind = FrontState(
+        filters[-1],
+        joined[:, -SLOPE:].copy(),
+        steep[:, -1].copy() if steep.shape[1] % 2 else np.zeros(leads),
+        seconds[:, -SECONDS:].copy(),
+        state.hops + hops,
+    )
+    seen = np.arcsinh(levels / scale.T[:, :, None]).astype(np.float32)
+    return behind, tuple(levels), seen.transpose(1, 0, 2).reshape(leads, -1)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.signal.averages import mean, share, steps
+from models.signal.averages import mean, share
+from models.signal.averages import steps as differences
 from models.signal.frames import SLOW_HOP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from models.signal.trees import Trees
@@ -50,85 +53,96 @@ FEATURES = (
 
 _LOG_RANGE = FEATURES.index("log_range")
 _CROSSINGS = FEATURES.index("crossings")
+_LEAST_LOG_RANGE = np.log10(MIN_RANGE_MV)
 
 
 def features(window: "Floats") -> "Floats":
-    """Features of windows, shape (leads, 360) in millivolt at 90 Hz -> (leads, len(FEATURES))."""
+    """Features of windows, shape (..., leads, 360) in millivolt at 90 Hz -> (..., leads, len(FEATURES)).
+
+    Those of several hops at once have the bits of each hop alone: its products are of its own leads.
+    """
     base = window @ _BASE.T
     x = window - base @ _BASE
-    leads = len(x)
-    energy = np.einsum("ij,ij->i", x, x) + _TINY
+    energy = np.einsum("...j,...j->...", x, x) + _TINY
     rms = np.sqrt(energy / WINDOW)
-    wander = np.einsum("ij,ij->i", base[:, 1:], base[:, 1:])
+    wander = np.einsum("...j,...j->...", base[..., 1:], base[..., 1:])
     size = np.abs(x)
-    top = size.max(axis=1) + _TINY
+    top = size.max(axis=-1) + _TINY
     spectrum = np.fft.rfft(x * _HANN, _PADDED)
     power = spectrum.real**2 + spectrum.imag**2
     low, high = int(_EDGES[0]), int(_EDGES[-1])
-    used, freq = power[:, low:high], _FREQ_HZ[low:high]
-    total = used.sum(axis=1) + _TINY
-    shares = np.add.reduceat(power[:, :high], _EDGES[:-1], axis=1) / total[:, None]
-    peak = used.argmax(axis=1)
-    near = np.abs(np.arange(high - low)[None, :] - peak[:, None]) <= 3
+    used, freq = power[..., low:high], _FREQ_HZ[low:high]
+    total = used.sum(axis=-1) + _TINY
+    shares = np.add.reduceat(power[..., :high], _EDGES[:-1], axis=-1) / total[..., None]
+    peak = used.argmax(axis=-1)
+    near = np.abs(np.arange(high - low) - peak[..., None]) <= 3
     centroid = used @ freq / total
     spread = np.sqrt(np.maximum(used @ freq**2 / total - centroid**2, 0))
-    step = steps(x)
+    step = differences(x)
     steep = np.abs(step)
-    most_steep = steep.max(axis=1)
-    travel = steep.sum(axis=1) + _TINY
-    half_period = np.clip(np.rint(np.pi * size.sum(axis=1) / travel), 3, 45).astype(int)
-    leakage = np.array(
-        [
-            np.abs(x[i, h:] + x[i, :-h]).sum() / (size[i, h:].sum() + size[i, :-h].sum() + _TINY)
-            for i, h in enumerate(half_period)
-        ]
-    )
+    most_steep = steep.max(axis=-1)
+    travel = steep.sum(axis=-1) + _TINY
+    half_period = np.clip(np.rint(np.pi * size.sum(axis=-1) / travel), 3, 45).astype(int)
+    leakage = _leakage(x, size, half_period)
     fast = x - (x @ _SWINGS.T) @ _SWINGS
     fast_power = fast * fast
-    fast_energy = fast_power.sum(axis=1) + _TINY
-    fast_top = np.sqrt(fast_power.max(axis=1)) + _TINY
-    slope_power, curve_power = step * step, steps(step) ** 2
-    normal = x / rms[:, None]
+    fast_energy = fast_power.sum(axis=-1) + _TINY
+    fast_top = np.sqrt(fast_power.max(axis=-1)) + _TINY
+    slope_power, curve_power = step * step, differences(step) ** 2
+    normal = x / rms[..., None]
     square = normal * normal
-    over = x > 0.2 * x.max(axis=1)[:, None]
-    quarters = square[:, : WINDOW // 8 * 8].reshape(leads, 8, -1).sum(axis=2)
+    over = x > 0.2 * x.max(axis=-1)[..., None]
+    quarters = square.reshape(*square.shape[:-1], 8, -1).sum(axis=-1)
     whole = np.fft.rfft(x, 2 * _PADDED)
-    auto = np.fft.irfft(whole.real**2 + whole.imag**2, 2 * _PADDED)[:, : _LAGS_LONG[1]]
-    auto /= auto[:, :1] * (1 - np.arange(_LAGS_LONG[1]) / WINDOW) + _TINY
-    short, long = auto[:, slice(*_LAGS_SHORT)], auto[:, slice(*_LAGS_LONG)]
-    found: Floats = np.column_stack(
-        [
-            np.log10(rms + 1e-3),
-            np.log10(x.max(axis=1) - x.min(axis=1) + 1e-3),
-            wander / (wander + energy),
-            shares,
-            freq[peak],
-            (used * near).sum(axis=1) / total,
-            centroid,
-            spread,
-            leakage,
-            2 * half_period / _RATE_HZ,
-            share(size < 0.15 * top[:, None]),
-            share(size > 0.5 * top[:, None]),
-            (over[:, 1:] & ~over[:, :-1]).sum(axis=1),
-            mean(square * square),
-            np.abs(mean(square * normal)),
-            share(steep < 0.1 * most_steep[:, None] + _TINY),
-            most_steep * WINDOW / travel,
-            quarters.min(axis=1) / (quarters.max(axis=1) + _TINY),
-            short.max(axis=1),
-            short.argmax(axis=1) / _RATE_HZ,
-            long.max(axis=1),
-            long.argmax(axis=1) / _RATE_HZ,
-            (x[:, 1:] * x[:, :-1] < 0).sum(axis=1),
-            fast_energy / energy,
-            share(np.abs(fast) < 0.15 * fast_top[:, None]),
-            (fast_power**2).sum(axis=1) * WINDOW / fast_energy**2,
-            mean(slope_power**2) / (mean(slope_power) + _TINY**2) ** 2,
-            mean(curve_power**2) / (mean(curve_power) + _TINY**2) ** 2,
-        ]
-    ).astype(np.float64)
-    return found
+    auto = np.fft.irfft(whole.real**2 + whole.imag**2, 2 * _PADDED)[..., : _LAGS_LONG[1]]
+    auto /= auto[..., :1] * (1 - np.arange(_LAGS_LONG[1]) / WINDOW) + _TINY
+    short, long = auto[..., slice(*_LAGS_SHORT)], auto[..., slice(*_LAGS_LONG)]
+    parts = (
+        np.log10(rms + 1e-3),
+        np.log10(x.max(axis=-1) - x.min(axis=-1) + 1e-3),
+        wander / (wander + energy),
+        *np.moveaxis(shares, -1, 0),
+        freq[peak],
+        (used * near).sum(axis=-1) / total,
+        centroid,
+        spread,
+        leakage,
+        2 * half_period / _RATE_HZ,
+        share(size < 0.15 * top[..., None]),
+        share(size > 0.5 * top[..., None]),
+        (over[..., 1:] & ~over[..., :-1]).sum(axis=-1),
+        mean(square * square),
+        np.abs(mean(square * normal)),
+        share(steep < 0.1 * most_steep[..., None] + _TINY),
+        most_steep * WINDOW / travel,
+        quarters.min(axis=-1) / (quarters.max(axis=-1) + _TINY),
+        short.max(axis=-1),
+        short.argmax(axis=-1) / _RATE_HZ,
+        long.max(axis=-1),
+        long.argmax(axis=-1) / _RATE_HZ,
+        (x[..., 1:] * x[..., :-1] < 0).sum(axis=-1),
+        fast_energy / energy,
+        share(np.abs(fast) < 0.15 * fast_top[..., None]),
+        (fast_power**2).sum(axis=-1) * WINDOW / fast_energy**2,
+        mean(slope_power**2) / (mean(slope_power) + _TINY**2) ** 2,
+        mean(curve_power**2) / (mean(curve_power) + _TINY**2) ** 2,
+    )
+    out = np.empty((*x.shape[:-1], len(FEATURES)))
+    for i, part in enumerate(parts):
+        out[..., i] = part
+    return out
+
+
+def _leakage(x: "Floats", size: "Floats", half_period: "NDArray[np.intp]") -> "Floats":
+    """How little each window, (..., 360), cancels with itself half a period later."""
+    rows, sizes, halves = x.reshape(-1, WINDOW), size.reshape(-1, WINDOW), half_period.ravel()
+    out = np.empty(len(rows))
+    for h in set(halves.tolist()):
+        of = slice(None) if len(halves) == 1 else np.flatnonzero(halves == h)
+        row, tall = rows[of], sizes[of]
+        both = tall[:, h:].sum(axis=-1) + tall[:, :-h].sum(axis=-1) + _TINY
+        out[of] = np.abs(row[:, h:] + row[:, :-h]).sum(axis=-1) / both
+    return out.reshape(half_period.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,19 +194,54 @@ def step(
 
     The score is the mean over the leads that can be judged and over the last two seconds.
     """
-    window = np.concatenate([state.window[:, SLOW_HOP:], slow], axis=1)
-    absent = np.concatenate([state.missing[:, 1:], missing[:, None]], axis=1)
-    usable = mean(absent) <= MAX_MISSING
-    if not usable.any():
-        return LethalState(window, absent), None
-    values = features(window[usable])
-    waves = values[:, _LOG_RANGE] >= np.log10(MIN_RANGE_MV)
-    each = trees.predict(values) * waves[:, None]
-    scores = each.mean(axis=0)
-    judged = Window(tuple(int(lead) for lead in np.flatnonzero(usable)), values, each[:, 0], waves)
-    windows = (*state.judged, judged)[-SMOOTH_HOPS:]
-    kept = (*state.scores, (float(scores[0]), float(scores[1])))[-SMOOTH_HOPS:]
-    lethal, fibrillation = (sum(column) / len(kept) for column in zip(*kept, strict=True))
-    counts = iter(values[:, _CROSSINGS])
-    found = tuple(int(next(counts)) if judged else None for judged in usable)
-    return LethalState(window, absent, kept, windows), LethalScore(lethal, fibrillation, found, windows)
+    state, (score,) = steps(state, (slow,), (missing,), trees)
+    return state, score
+
+
+def steps(
+    state: LethalState, slows: "Sequence[Floats]", missings: "Sequence[Floats]", trees: "Trees"
+) -> tuple[LethalState, tuple[LethalScore | None, ...]]:
+    """`step` over some hops at once, with the same bits."""
+    hops = len(slows)
+    band = np.concatenate([state.window, *slows], axis=1)
+    gone = np.concatenate([state.missing, np.array(missings).T], axis=1)
+    windows = _hopwise(band[:, SLOW_HOP:], WINDOW, SLOW_HOP)
+    usable = mean(_hopwise(gone[:, 1:], WINDOW_HOPS, 1)) <= MAX_MISSING
+    judged = _judged(windows, usable, trees)
+    scores, kept = state.scores, state.judged
+    out: list[LethalScore | None] = []
+    for able, found in zip(usable, judged, strict=True):
+        if found is None:
+            scores, kept = (), ()
+            out.append(None)
+            continue
+        window, (lethal, fibrillation) = found
+        kept = (*kept, window)[-SMOOTH_HOPS:]
+        scores = (*scores, (lethal, fibrillation))[-SMOOTH_HOPS:]
+        means = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
+        counts = iter(window.values[:, _CROSSINGS].tolist())
+        out.append(LethalScore(means[0], means[1], tuple(int(next(counts)) if ok else None for ok in able), kept))
+    return LethalState(band[:, SLOW_HOP * hops :].copy(), gone[:, hops:].copy(), scores, kept), tuple(out)
+
+
+def _hopwise(x: "Floats", length: int, hop: int) -> "Floats":
+    """Windows that end with each hop, (leads, n) -> (hops, leads, length)."""
+    views = np.lib.stride_tricks.sliding_window_view(x, length, axis=1)[:, ::hop]
+    return np.ascontiguousarray(views.transpose(1, 0, 2))
+
+
+def _judged(
+    windows: "Floats", usable: "NDArray[np.bool_]", trees: "Trees"
+) -> "list[tuple[Window, tuple[float, float]] | None]":
+    """Of each hop what its usable leads give, None where none is; hops of the same usable leads together."""
+    out: list[tuple[Window, tuple[float, float]] | None] = [None] * len(windows)
+    for mask in {tuple(row) for row in usable.tolist() if any(row)}:
+        hops = np.flatnonzero((usable == mask).all(axis=1))
+        values = features(windows if len(hops) == len(windows) and all(mask) else windows[hops][:, list(mask)])
+        waves = values[..., _LOG_RANGE] >= _LEAST_LOG_RANGE
+        each = trees.predict(values.reshape(-1, len(FEATURES))).reshape(*waves.shape, -1) * waves[..., None]
+        scores = each.mean(axis=1).tolist()
+        leads = tuple(lead for lead, ok in enumerate(mask) if ok)
+        for i, hop in enumerate(hops.tolist()):
+            out[hop] = Window(leads, values[i], each[i, :, 0], waves[i]), (scores[i][0], scores[i][1])
+    return out

@@ -9,13 +9,12 @@ by what these say of all leads, without them by rules from the lead that is foll
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from models.signal import beats, frames, front, lethal, rate
 from models.signal.beats import Class, Described
 from models.signal.qrs import followed, network, pulse, stream
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from models.signal.qrs.beat import Heard
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MAX_LEADS = stream.MAX_LEADS
-_NOTHING = np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class MonitorState:
 
     frames: frames.FrameState
     front: front.FrontState
-    finder: followed.FollowedState | network.NetworkState
+    finder: stream.Finder
     beats: beats.BeatsState
     rates: rate.RateState
     lethal: lethal.LethalState
@@ -84,44 +82,80 @@ def feed(
     state: MonitorState, samples: "Floats", fs_hz: float, models: "Models"
 ) -> tuple[MonitorState, tuple[Finding, ...]]:
     """Take samples, shape (leads, n), in millivolt; leads beyond the second are not looked at. A finding a completed hop."""
-    framed, hops = frames.feed(state.frames, samples[:MAX_LEADS], fs_hz)
     out: list[Finding] = []
-    for hop in hops:
-        state, finding = _hop(state, hop, frames.plan(fs_hz), models)
+    for part in frames.blocks(samples[:MAX_LEADS], fs_hz):
+        state, findings = _block(state, part, fs_hz, models)
+        out += findings
+    return state, tuple(out)
+
+
+def _block(
+    state: MonitorState, samples: "Floats", fs_hz: float, models: "Models"
+) -> tuple[MonitorState, list[Finding]]:
+    """The hops that some samples complete: what needs no other hop's outcome is done for all at once."""
+    plan = frames.plan(fs_hz)
+    framed, hops = frames.feed(state.frames, samples, fs_hz)
+    if not hops:
+        return replace(state, frames=framed), []
+    seen_by, seen, levels = state.front, None, tuple(hop.wide for hop in hops)
+    if _looks(models):
+        seen_by, levels, seen = front.steps(state.front, levels)
+    scored, scores = lethal.steps(
+        state.lethal, [hop.slow for hop in hops], [hop.missing for hop in hops], models.lethal
+    )
+    finder, heard = stream.listen(state.finder, hops, plan, seen, models)
+    carried = Carried(state.beats, state.rates, state.pulses)
+    out: list[Finding] = []
+    for hop, level, score, known in zip(hops, levels, scores, heard, strict=True):
+        carried, finding = _hop(carried, hop, level, score, known, plan, models)
         out.append(finding)
-    return replace(state, frames=framed), tuple(out)
+    return MonitorState(framed, seen_by, finder, carried.beats, carried.rates, scored, carried.pulses), out
 
 
-def _hop(state: MonitorState, hop: frames.Hop, plan: frames.Plan, models: "Models") -> tuple[MonitorState, Finding]:
-    end = (hop.number + 1) * plan.hop
-    seen_by, level, seen = front.step(state.front, hop.wide) if _looks(models) else (state.front, hop.wide, _NOTHING)
-    scores, score = lethal.step(state.lethal, hop.slow, hop.missing, models.lethal)
-    whole = lethal.WINDOW_HOPS * plan.hop
-    finder, heard = _heard(state, hop, plan, seen, models)
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried:
+    """What one hop hands to the next."""
+
+    beats: beats.BeatsState
+    rates: rate.RateState
+    pulses: pulse.PulseState
+
+
+def _hop(
+    state: Carried,
+    hop: frames.Hop,
+    level: "Floats",
+    score: lethal.LethalScore | None,
+    known: "tuple[followed.FollowedState | network.Watch, Heard]",
+    plan: frames.Plan,
+    models: "Models",
+) -> tuple[Carried, Finding]:
+    watch, heard = known
     pulses, heard = pulse.step(state.pulses, hop, heard, plan.fs_hz)
     beating = None
     if score is not None:
-        if isinstance(finder, network.NetworkState):
-            beating = network.beating(finder, score.waves, whole)
+        whole = lethal.WINDOW_HOPS * plan.hop
+        if isinstance(watch, network.Watch):
+            beating = network.beating(watch, score.waves, whole)
         else:
-            beating = followed.beating(finder, score.waves, whole)
+            beating = followed.beating(watch, score.waves, whole)
     rates = state.rates if heard.interrupted is None else rate.interrupt(state.rates, heard.interrupted)
     found = tuple(at for at, _ in heard.beats)
     rates = rate.add(rates, found)
-    known, described, classified = state.beats, (), ()
+    named, described, classified = state.beats, (), ()
     if _names(models):
-        known, described = beats.step(state.beats, level, heard, plan)
+        named, described = beats.step(state.beats, level, heard, plan)
     if models.beats is not None:
         classified = tuple((at, beats.classify(one, models.beats)) for at, one in described)
-    state = MonitorState(state.frames, seen_by, finder, known, rates, scores, pulses)
-    return state, Finding(
-        end=end,
+    is_usable = any(heard.usable)
+    return Carried(named, rates, pulses), Finding(
+        end=(hop.number + 1) * plan.hop,
         judged=heard.judged,
         beats=found,
-        usable=any(heard.usable),
+        usable=is_usable,
         quiet_s=heard.quiet / plan.fs_hz,
         last_beat=rates.beats[-1] if rates.beats else None,
-        rate_per_min=rate.rate_per_min(rates, heard.judged, plan.fs_hz) if any(heard.usable) else None,
+        rate_per_min=rate.rate_per_min(rates, heard.judged, plan.fs_hz) if is_usable else None,
         lethal=score,
         beating=beating,
         classified=classified,
@@ -137,15 +171,6 @@ def _names(models: "Models") -> bool:
 def _looks(models: "Models") -> bool:
     """Whether a network looks at the leads, or at their beats."""
     return models.qrs is not None or _names(models)
-
-
-def _heard(
-    state: MonitorState, hop: frames.Hop, plan: frames.Plan, seen: "NDArray[np.float32]", models: "Models"
-) -> "tuple[followed.FollowedState | network.NetworkState, Heard]":
-    if isinstance(state.finder, followed.FollowedState) or models.qrs is None:
-        assert isinstance(state.finder, followed.FollowedState)
-        return followed.step(state.finder, hop, plan, lethal.WINDOW_HOPS)
-    return network.step(state.finder, hop, plan, seen, models.qrs, lethal.WINDOW_HOPS)
 
 
 def find_beats(lead: "Floats", fs_hz: float, models: "Models") -> tuple[int, ...]:

@@ -34,6 +34,7 @@ class _Interpreter(Protocol):
     def get_input_details(self) -> "Sequence[_Detail]": ...
     def get_output_details(self) -> "Sequence[_Detail]": ...
     def allocate_tensors(self) -> None: ...
+    def resize_tensor_input(self, input_index: int, tensor_size: "Sequence[int]") -> None: ...
     def set_tensor(self, tensor_index: int, value: "Floats") -> None: ...
     def get_tensor(self, tensor_index: int) -> "Floats": ...
     def invoke(self) -> None: ...
@@ -55,6 +56,17 @@ class Network:
     outputs: tuple[int, ...]
     shapes: tuple[tuple[int, ...], ...]
     _interpreter: _Interpreter = field(repr=False)
+    _data: bytes = field(default=b"", repr=False)
+    _longer: "dict[int, Network]" = field(default_factory=dict[int, "Network"], repr=False)
+
+    def of(self, times: int) -> "Network":
+        """The same for a first input that is so many times as long; made at its first use. LiteRT gives the same bits for both."""
+        if times == 1:
+            return self
+        if times not in self._longer:
+            length = times * self.shapes[0][1]
+            self._longer[times] = _made(self._data, self.sha256, self.version, length)
+        return self._longer[times]
 
     def zeros(self) -> "tuple[Floats, ...]":
         """Of all inputs but the first, which is what a network over time keeps before its first sample."""
@@ -76,18 +88,28 @@ def can_run() -> bool:
 
 def parse(data: bytes, expected_sha256: str, version: str) -> Network:
     """Read a .tflite file; WeightsError when its hash is not the expected one."""
+    return _made(checked(data, expected_sha256), expected_sha256, version, None)
+
+
+def _made(data: bytes, sha256: str, version: str, length: int | None) -> Network:
+    """The network of a file; `length`: time steps of its first input, other than the file states."""
     # Read where networks are used, and not before.
     make: _Make = import_module("ai_edge_litert.interpreter").Interpreter
-    interpreter = make(model_content=checked(data, expected_sha256), num_threads=1)
+    interpreter = make(model_content=data, num_threads=1)
+    if length is not None:
+        first = interpreter.get_input_details()[0]
+        batch, _, *rest = (int(n) for n in first["shape"])
+        interpreter.resize_tensor_input(first["index"], (batch, length, *rest))
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()
     return Network(
         version,
-        expected_sha256,
+        sha256,
         tuple(d["index"] for d in details),
         tuple(d["index"] for d in interpreter.get_output_details()),
         tuple(tuple(int(n) for n in d["shape"]) for d in details),
         interpreter,
+        data,
     )
 
 

@@ -86,6 +86,11 @@ def suspected(windows: "Floats", begin: int, fs_hz: float) -> "NDArray[np.bool_]
     return steep & (before < SUDDEN * rises)
 
 
+def is_steep(samples: "Floats", begin: int, fs_hz: float) -> bool:
+    """Whether samples, shape (leads, n), are anywhere so steep that a pulse may begin in a window of them from index `begin` on."""
+    return bool((np.abs(steps(samples[:, begin:])) >= _gate(fs_hz)).any())
+
+
 def _gate(fs_hz: float) -> float:
     sample_ms = 1000 / fs_hz
     return min(STEEP_MV_MS * sample_ms, EDGE_UVS / sample_ms)

@@ -7,14 +7,14 @@ behind its R wave, those found by search-back later.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.signal import front
-from models.signal.frames import BAND_HOP, DELAY_S, HALF_KERNEL, HOP_S
+from models.signal.frames import BAND_HOP, DELAY_S, HALF_KERNEL, HOP_S, WIDE_HOP
 from models.signal.qrs.beat import CEILING_MV, FLOOR_MV, SMOOTH, USABLE_MISSING, Beat, Heard, envelope
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ NEAR = 9  # band samples, 50 ms: where the height of a beat is looked for
 KEPT = 8
 TAIL = 2 * BAND_HOP
 ABOUT = 36  # band samples, 200 ms
-_VIEWS = np.arange(STEPS)[:, None] + np.arange(2 * AROUND + 1)  # of each step of a hop, those about it
+RUNS = (32, 8, 2, 1)  # hops that the network takes at once, as many as there are
 STILL_MV = 0.03  # envelope below which a lead shows no wave of any kind
 
 
@@ -79,59 +79,78 @@ class Candidate:
     score: float
     heights: tuple[float, ...]
     limit: float
-    logits: tuple[float, ...]
+    logits: tuple[float, float, float, float]
     between: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """Tails, the heights of the last eight beats in each lead, intervals, and what may be searched back."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What the decision about one candidate hands to the next: heights of the last beats in each lead, intervals, what waits.
 
-    envelope: "Floats"  # (leads, TAIL)
-    usable: "Floats"  # (leads, TAIL)
-    score: "Floats"
-    named: "Floats"  # (2 * AROUND, 4)
-    limit: "Floats"
-    done: int = -2 * AROUND  # step number of score[0]
+    `waiting`: what may be searched back; `done`: first step that has not been decided, less `AROUND`; `lost`: of each lead the step of
+    the last moment at which it could not be used.
+    """
+
     heights: tuple[tuple[float, ...], ...] = ()
     intervals: tuple[int, ...] = ()
     last: int | None = None
     waiting: tuple[Candidate, ...] = ()
-    lost: tuple[int, ...] = ()  # of each lead the step of the last moment at which it could not be used
+    lost: tuple[int, ...] = ()
+    done: int = -2 * AROUND
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkState:
-    """Contexts of the network and the tail of the band, of each lead; the decision; what is watched.
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """Tails, and the memory."""
 
-    `since`: sample from which on each lead can be used without a break; `last`: the last beat told; `counted`: the sure ones of the
-    window of `beating` before `judged`.
+    envelope: "Floats"  # (leads, TAIL)
+    usable: "Floats"  # (leads, TAIL)
+    score: "Floats"  # the first is of step `memory.done`
+    named: "Floats"  # (2 * AROUND, 4)
+    limit: "Floats"
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """What is watched. `since`: sample from which on each lead can be used without a break; `last`: the last beat told.
+
+    `counted`: the sure ones of the window of `beating` before `judged`.
     """
 
-    kept: "tuple[Kept, ...]"
-    band: "Floats"
-    decision: Decision
     since: tuple[int, ...]
     last: int = 0
     counted: tuple[int, ...] = ()
     judged: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkState:
+    """Contexts of the network and the tail of the band, of each lead; the decision; what is watched."""
+
+    kept: "tuple[Kept, ...]"
+    band: "Floats"
+    decision: Decision
+    watch: Watch
+
+
 def begin(leads: int, network: "Network") -> NetworkState:
     """State before the first hop."""
-    return NetworkState((network.zeros(),) * leads, np.zeros((leads, SMOOTH + 1)), undecided(leads), (0,) * leads)
+    return NetworkState(
+        (network.zeros(),) * leads, np.zeros((leads, SMOOTH + 1)), undecided(leads), Watch((0,) * leads)
+    )
 
 
 def undecided(leads: int) -> Decision:
     """State before the first logits."""
     nothing = np.zeros((leads, TAIL))
     score, named, limit = np.full(2 * AROUND, -np.inf), np.zeros((2 * AROUND, 4)), np.zeros(2 * AROUND)
-    return Decision(nothing, nothing, score, named, limit, lost=(-STEPS,) * leads)
+    return Decision(nothing, nothing, score, named, limit, Memory(lost=(-STEPS,) * leads))
 
 
-def judged(state: Decision) -> float:
-    """Band sample before which every beat has been decided, those of a later search-back aside."""
-    return band_sample(state.done + AROUND)
+def judged(done: int) -> float:
+    """Band sample before which every beat has been decided, those of a later search-back aside; `done` as of the memory."""
+    return band_sample(done + AROUND)
 
 
 def band_sample(step: float) -> float:
@@ -139,120 +158,189 @@ def band_sample(step: float) -> float:
     return step * BAND_STEP - HALF_KERNEL - LAG
 
 
-def step(
+def steps(
     state: NetworkState,
-    hop: "Hop",
+    hops: "Sequence[Hop]",
     plan: "Plan",
     seen: "NDArray[np.float32]",
     network: "Network",
     counted_hops: int,
     rule: Rule = RULE,
-) -> tuple[NetworkState, Heard]:
-    """Take a hop and what a network sees of it (`front.step`); `counted_hops`: the window of `beating`."""
-    end = (hop.number + 1) * plan.hop
-    kept: list[Kept] = []
-    logits: list[NDArray[np.float32]] = []
-    for known, samples in zip(state.kept, seen, strict=True):
-        said, *after = network.run(samples, *known)
-        kept.append(tuple(after))
-        logits.append(said[0, :, 0, :])
-    band = np.concatenate([state.band, hop.band], axis=1)
-    heights = envelope(band)
-    usable = (hop.missing <= USABLE_MISSING) & (heights.max(axis=1) <= CEILING_MV)
-    decision, found = decide(state.decision, np.array(logits, np.float64), heights, usable, rule)
-    beats = tuple((at, beat) for beat in found if (at := plan.sample_of(beat.at)) > 0)
-    known = max(0, plan.sample_of(judged(decision)))
-    since = tuple(a if ok else end for a, ok in zip(state.since, usable, strict=True))
-    last = max([state.last, *(at for at, _ in beats)])
-    told = sorted({*state.counted, *(at for at, beat in beats if beat.logits and beat.logits[0] > rule.sure)})
-    state = NetworkState(
-        tuple(kept),
-        band[:, BAND_HOP:],
-        decision,
-        since,
-        last,
-        tuple(at for at in told if at > known - counted_hops * plan.hop),
-        known,
-    )
+) -> tuple[NetworkState, tuple[tuple[Watch, Heard], ...]]:
+    """Take hops and what a network sees of them (`front.steps`); `counted_hops`: the window of `beating`. What is watched behind each."""
+    runs = [_run(network, known, samples) for known, samples in zip(state.kept, seen, strict=True)]
+    band = np.concatenate([state.band, *(hop.band for hop in hops)], axis=1)
+    views = np.lib.stride_tricks.sliding_window_view(band, SMOOTH + 1 + BAND_HOP, axis=1)[:, ::BAND_HOP]
+    heights = envelope(views)  # of each hop by itself: a running sum has other bits from another beginning
+    missing = np.array([hop.missing for hop in hops]).T
+    usable = (missing <= USABLE_MISSING) & (heights.max(axis=2) <= CEILING_MV)
+    logits = np.array([said for said, _ in runs], np.float64)
+    decision, found = decide(state.decision, logits, heights.reshape(len(band), -1), usable, rule)
+    watch = state.watch
+    out: list[tuple[Watch, Heard]] = []
+    first = state.decision.memory.done
+    for i, (hop, able, beats) in enumerate(zip(hops, usable.T.tolist(), found, strict=True)):
+        known = max(0, plan.sample_of(judged(first + (i + 1) * STEPS)))
+        watch, heard = _watch(watch, beats, able, known, (hop.number + 1) * plan.hop, counted_hops, plan, rule)
+        out.append((watch, heard))
+    kept = tuple(after for _, after in runs)
+    return NetworkState(kept, band[:, len(hops) * BAND_HOP :].copy(), decision, watch), tuple(out)
+
+
+def _run(network: "Network", kept: "Kept", samples: "NDArray[np.float32]") -> "tuple[NDArray[np.float32], Kept]":
+    """Logits (steps, 4) of one lead's samples (hops * 60,), and its contexts behind them."""
+    hops, at = len(samples) // WIDE_HOP, 0
+    said: list[NDArray[np.float32]] = []
+    while at < hops:
+        times = next(n for n in RUNS if n <= hops - at)
+        part = samples[at * WIDE_HOP : (at + times) * WIDE_HOP]
+        logits, *after = network.of(times).run(part, *kept)
+        kept = tuple(after)
+        said.append(logits[0, :, 0, :])
+        at += times
+    return said[0] if len(said) == 1 else np.concatenate(said), kept
+
+
+def _watch(
+    watch: Watch,
+    found: tuple[Beat, ...],
+    usable: "Sequence[bool]",
+    known: int,
+    end: int,
+    counted_hops: int,
+    plan: "Plan",
+    rule: Rule,
+) -> tuple[Watch, Heard]:
+    """Behind a hop that ends at sample `end`; all before `known` has been judged."""
+    since = watch.since if all(usable) else tuple(a if ok else end for a, ok in zip(watch.since, usable, strict=True))
+    beats = tuple((at, beat) for beat in found if (at := plan.sample_of(beat.at)) > 0) if found else ()
+    last, told, interrupted = watch.last, watch.counted, None
+    if beats:
+        last = max([last, *(at for at, _ in beats)])
+        told = tuple(sorted({*told, *(at for at, beat in beats if beat.logits and beat.logits[0] > rule.sure)}))
+        interrupted = max((at for at, beat in beats if beat.first), default=None)
     able = [a for a, ok in zip(since, usable, strict=True) if ok]
+    oldest = known - counted_hops * plan.hop
+    if told and told[0] <= oldest:
+        told = tuple(at for at in told if at > oldest)
     quiet = max(0, known - max(last, min(able))) if able else 0
-    interrupted = max((at for at, beat in beats if beat.first), default=None) if able else end
-    return state, Heard(beats, known, tuple(bool(ok) for ok in usable), quiet, interrupted)
+    heard = Heard(beats, known, tuple(usable), quiet, interrupted if able else end)
+    return Watch(since, last, told, known), heard
 
 
-def beating(state: NetworkState, waves: "Sequence[int | None]", whole: int) -> float | None:
+def beating(watch: Watch, waves: "Sequence[int | None]", whole: int) -> float | None:
     """What share of the waves of each lead was found as beats, where it is greatest; None where no lead was usable for `whole` samples."""
     shares = [
-        sum(at > since for at in state.counted) / count
-        for since, count in zip(state.since, waves, strict=True)
-        if count and state.judged - since >= whole
+        sum(at > since for at in watch.counted) / count
+        for since, count in zip(watch.since, waves, strict=True)
+        if count and watch.judged - since >= whole
     ]
     return max(shares, default=None)
 
 
 def decide(
     state: Decision, logits: "Floats", heights: "Floats", usable: "NDArray[np.bool_]", rule: Rule = RULE
-) -> tuple[Decision, tuple[Beat, ...]]:
-    """Take the logits of a hop, shape (leads, STEPS, 4), the envelope of its band (leads, BAND_HOP) and which leads can be used."""
-    able = np.repeat(usable[:, None], BAND_HOP, axis=1).astype(np.float64)
+) -> tuple[Decision, tuple[tuple[Beat, ...], ...]]:
+    """Take the logits of hops, shape (leads, hops * STEPS, 4), and the envelope of their band (leads, hops * BAND_HOP).
+
+    `usable`: which leads can be used, (leads, hops). Gives the beats that each hop decides.
+    """
+    hops = usable.shape[1]
     heights = np.concatenate([state.envelope, heights], axis=1)
-    able = np.concatenate([state.usable, able], axis=1)
-    # What the leads were at the time that the logits are about.
-    first = TAIL - LAG
-    of_steps = able[:, first : first + BAND_HOP : BAND_STEP]
-    shows = (heights * able)[:, first - ABOUT : first + BAND_HOP + ABOUT].max(axis=1) > STILL_MV
-    now = state.done + 2 * AROUND
-    lost = tuple(
-        now + int(np.flatnonzero(row == 0)[-1]) if not row.all() else known
-        for row, known in zip(of_steps, state.lost, strict=True)
-    )
-    if (of_steps * shows[:, None]).any():  # a lead that stands still says nothing beside one that does not
-        of_steps = of_steps * shows[:, None]
+    able = np.concatenate([state.usable, np.repeat(usable, BAND_HOP, axis=1)], axis=1, dtype=np.float64)
+    of_steps, lost = _at_steps(state.memory, heights, able, hops)
     n = of_steps.sum(axis=0)
     leading = np.cumsum(of_steps, axis=0) * of_steps == 1
     rest = of_steps * ~leading
     weight = leading + rule.others * rest / np.maximum(n - 1, 1)
-    named = np.concatenate([state.named, np.einsum("ls,lsk->sk", weight, logits)])
-    score = np.concatenate([state.score, np.where(n > 0, named[-STEPS:, 0], -np.inf)])
+    now = np.einsum("ls,lsk->sk", weight, logits)
+    named = np.concatenate([state.named, now])
+    score = np.concatenate([state.score, np.where(n > 0, now[:, 0], -np.inf)])
     limit = np.concatenate([state.limit, np.where(n > 1, rule.limit, rule.limit_alone)])
-    views = score[_VIEWS]
-    centre = score[AROUND : AROUND + STEPS]
-    earlier = views[:, :AROUND].max(axis=1)
-    peaks = np.flatnonzero((views.max(axis=1) == centre) & (centre > earlier) & (centre > rule.weak))
+    candidates = _candidates(state.memory.done, score, named, limit, heights, able, rule)
+    memory, first = state.memory, 0
+    out: list[tuple[Beat, ...]] = []
+    for i in range(hops):
+        until = state.memory.done + AROUND + (i + 1) * STEPS
+        last = first
+        while last < len(candidates) and candidates[last].at < until:
+            last += 1
+        memory, beats = _decide(memory, candidates[first:last], until - AROUND, lost[i], rule)
+        out.append(beats)
+        first = last
+    tails = (heights[:, -TAIL:], able[:, -TAIL:], score[-2 * AROUND :], named[-2 * AROUND :], limit[-2 * AROUND :])
+    return Decision(*(tail.copy() for tail in tails), memory), tuple(out)
+
+
+def _at_steps(memory: Memory, heights: "Floats", able: "Floats", hops: int) -> "tuple[Floats, list[tuple[int, ...]]]":
+    """Which leads say something at each step, (leads, steps), and behind each hop when each lead was lost last.
+
+    What the leads were at the time that the logits are about counts.
+    """
+    first = TAIL - LAG
+    of_steps = able[:, first : first + hops * BAND_HOP : BAND_STEP]
+    lost = [memory.lost] * hops
+    if not of_steps.all():
+        known = memory.lost
+        for i, rows in enumerate(of_steps.reshape(len(able), hops, STEPS).transpose(1, 0, 2)):
+            now = memory.done + 2 * AROUND + i * STEPS
+            known = tuple(
+                now + int(np.flatnonzero(row == 0)[-1]) if not row.all() else at
+                for row, at in zip(rows, known, strict=True)
+            )
+            lost[i] = known
+    near = (heights * able)[:, first - ABOUT : first + hops * BAND_HOP + ABOUT]
+    views = np.lib.stride_tricks.sliding_window_view(near, BAND_HOP + 2 * ABOUT, axis=1)[:, ::BAND_HOP]
+    shows = views.max(axis=2) > STILL_MV
+    if not shows.all():  # a lead that stands still says nothing beside one that does not
+        each = of_steps.reshape(len(able), hops, STEPS)
+        shown = each * shows[:, :, None]
+        of_steps = np.where(shown.any(axis=(0, 2))[None, :, None], shown, each).reshape(len(able), -1)
+    return of_steps, lost
+
+
+def _candidates(
+    done: int, score: "Floats", named: "Floats", limit: "Floats", heights: "Floats", able: "Floats", rule: Rule
+) -> list[Candidate]:
+    """Local maxima of the score, the first and last `AROUND` steps aside."""
+    views = np.lib.stride_tricks.sliding_window_view(score, 2 * AROUND + 1)[: len(score) - 2 * AROUND]
+    centre = score[AROUND : len(score) - AROUND]
+    high = np.flatnonzero((views.max(axis=1) == centre) & (centre > rule.weak))
     found: list[Candidate] = []
-    for p in peaks:
+    for p in high.tolist():
         middle = TAIL + BAND_STEP * (p - AROUND) - LAG + OF_ENVELOPE
+        if score[p : p + AROUND].max() >= centre[p]:  # of equal ones the first
+            continue
         near = slice(max(0, middle - NEAR), middle + NEAR + 1)
         tall = np.where(able[:, near].min(axis=1) > 0, heights[:, near].max(axis=1), np.nan)
-        logits_of = named[AROUND + p - 1 : AROUND + p + 2].mean(axis=0)
+        beat, n, s, v = named[AROUND + p - 1 : AROUND + p + 2].mean(axis=0).tolist()
+        before, here, after = score[AROUND + p - 1 : AROUND + p + 2].tolist()
         found.append(
             Candidate(
-                state.done + AROUND + int(p),
-                float(centre[p]),
-                tuple(map(float, tall)),
+                done + AROUND + p,
+                here,
+                tuple(tall.tolist()),
                 float(limit[AROUND + p]),
-                tuple(map(float, logits_of)),
-                _between(*(float(x) for x in score[AROUND + p - 1 : AROUND + p + 2])),
+                (beat, n, s, v),
+                _between(before, here, after),
             )
         )
-    state = replace(
-        state,
-        envelope=heights[:, -TAIL:],
-        usable=able[:, -TAIL:],
-        score=score[STEPS:],
-        named=named[STEPS:],
-        limit=limit[STEPS:],
-        done=state.done + STEPS,
-        lost=lost,
-    )
+    return found
+
+
+def _decide(
+    memory: Memory, candidates: "Sequence[Candidate]", done: int, lost: tuple[int, ...], rule: Rule
+) -> tuple[Memory, tuple[Beat, ...]]:
+    """The beats of a hop."""
+    memory = Memory(memory.heights, memory.intervals, memory.last, memory.waiting, lost, done)
     beats: list[Beat] = []
-    for candidate in found:
-        state, more = _search_back(state, candidate.at, rule)
+    for candidate in candidates:
+        memory, more = _search_back(memory, candidate.at, rule)
         beats += more
-        state, more = _judge(state, candidate, rule)
+        memory, more = _judge(memory, candidate, rule)
         beats += more
-    state, more = _search_back(state, state.done + AROUND, rule)
-    return state, (*beats, *more)
+    memory, more = _search_back(memory, done + AROUND, rule)
+    return memory, (*beats, *more)
 
 
 def _between(before: float, here: float, after: float) -> float:
@@ -261,7 +349,7 @@ def _between(before: float, here: float, after: float) -> float:
     return (before - after) / (2 * bend) if math.isfinite(bend) and bend < 0 else 0.0
 
 
-def _ratio(state: Decision, c: Candidate) -> float:
+def _ratio(state: Memory, c: Candidate) -> float:
     """Height beside the usual one, on the lead where it is greatest; 1 where nothing is usual yet."""
     ratios: list[float] = []
     for height, *before in zip(c.heights, *state.heights, strict=True):
@@ -271,7 +359,7 @@ def _ratio(state: Decision, c: Candidate) -> float:
     return min(1.0, max(ratios, default=1.0))
 
 
-def _judge(state: Decision, c: Candidate, rule: Rule) -> tuple[Decision, tuple[Beat, ...]]:
+def _judge(state: Memory, c: Candidate, rule: Rule) -> tuple[Memory, tuple[Beat, ...]]:
     if state.last is not None and c.at - state.last < REFRACTORY:
         return state, ()
     if not any(h > FLOOR_MV for h in c.heights):
@@ -280,30 +368,35 @@ def _judge(state: Decision, c: Candidate, rule: Rule) -> tuple[Decision, tuple[B
     weighed = c.score + rule.amplitude * math.log2(max(ratio, 1e-3))
     if weighed > c.limit:
         return _accept(state, c), (_beat(c, state, ratio, late=False),)
-    return replace(state, waiting=(*state.waiting, replace(c, score=weighed))), ()
+    waits = Candidate(c.at, weighed, c.heights, c.limit, c.logits, c.between)
+    return _waiting(state, (*state.waiting, waits)), ()
 
 
-def _beat(c: Candidate, state: Decision, ratio: float, *, late: bool) -> Beat:
-    beat, n, s, v = c.logits
+def _waiting(state: Memory, waiting: tuple[Candidate, ...]) -> Memory:
+    """The same with other candidates that wait; not by `replace`, which takes three times as long."""
+    return Memory(state.heights, state.intervals, state.last, waiting, state.lost, state.done)
+
+
+def _beat(c: Candidate, state: Memory, ratio: float, *, late: bool) -> Beat:
     decided = round(band_sample(state.done + AROUND))
     first = state.last is not None and not _watched(state, c, state.last)
-    return Beat(round(band_sample(c.at + c.between)), decided, ratio, late, (beat, n, s, v), first)
+    return Beat(round(band_sample(c.at + c.between)), decided, ratio, late, c.logits, first)
 
 
-def _watched(state: Decision, c: Candidate, last: int) -> bool:
+def _watched(state: Memory, c: Candidate, last: int) -> bool:
     """Whether a lead that shows this beat could be used all the time since the last one."""
     return any(h > FLOOR_MV and lost < last for h, lost in zip(c.heights, state.lost, strict=True))
 
 
-def _accept(state: Decision, c: Candidate) -> Decision:
+def _accept(state: Memory, c: Candidate) -> Memory:
     intervals = state.intervals
     if state.last is not None and _watched(state, c, state.last):
         intervals = (*intervals, c.at - state.last)[-KEPT:]
     waiting = tuple(w for w in state.waiting if w.at - c.at >= REFRACTORY)
-    return replace(state, heights=(*state.heights, c.heights)[-KEPT:], intervals=intervals, last=c.at, waiting=waiting)
+    return Memory((*state.heights, c.heights)[-KEPT:], intervals, c.at, waiting, state.lost, state.done)
 
 
-def _search_back(state: Decision, until: int, rule: Rule) -> tuple[Decision, tuple[Beat, ...]]:
+def _search_back(state: Memory, until: int, rule: Rule) -> tuple[Memory, tuple[Beat, ...]]:
     if state.last is None or len(state.intervals) < 2 or not state.waiting:
         return state, ()
     if until - state.last <= rule.after_rr * median(state.intervals):
@@ -311,6 +404,6 @@ def _search_back(state: Decision, until: int, rule: Rule) -> tuple[Decision, tup
     able = [w for w in state.waiting if w.at - state.last >= REFRACTORY and until - w.at >= REFRACTORY]
     best = max(able, key=lambda w: w.score, default=None)
     if best is None or best.score <= rule.back:
-        return replace(state, waiting=tuple(w for w in state.waiting if until - w.at < REFRACTORY)), ()
+        return _waiting(state, tuple(w for w in state.waiting if until - w.at < REFRACTORY)), ()
     beat = _beat(best, state, _ratio(state, best), late=True)
     return _accept(state, best), (beat,)

@@ -4,14 +4,15 @@ For who wants beats alone, and for the figure `qrs-speed`. The beats are those o
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from models.signal import frames, front, lethal
 from models.signal.qrs import followed, network, pulse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     from numpy.typing import NDArray
 
     from models.signal.qrs.beat import Heard
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 MAX_LEADS = 2  # as of the monitor
 
 
+Finder: TypeAlias = followed.FollowedState | network.NetworkState
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamState:
     """Everything between two chunks; bounded by the longest window."""
 
     frames: frames.FrameState
     front: front.FrontState
-    finder: followed.FollowedState | network.NetworkState
+    finder: Finder
     pulses: pulse.PulseState
 
 
@@ -46,17 +50,44 @@ def feed(
     state: StreamState, samples: "Floats", fs_hz: float, models: "Models"
 ) -> "tuple[StreamState, tuple[Heard, ...]]":
     """Take samples, shape (leads, n), in millivolt, NaN where missing; what was heard in each hop that they complete."""
-    plan = frames.plan(fs_hz)
-    framed, hops = frames.feed(state.frames, samples[:MAX_LEADS], fs_hz)
-    seen_by, finder, pulses = state.front, state.finder, state.pulses
     out: list[Heard] = []
+    for part in frames.blocks(samples[:MAX_LEADS], fs_hz):
+        state, heard = _block(state, part, fs_hz, models)
+        out += heard
+    return state, tuple(out)
+
+
+def _block(state: StreamState, samples: "Floats", fs_hz: float, models: "Models") -> "tuple[StreamState, list[Heard]]":
+    plan = frames.plan(fs_hz)
+    framed, hops = frames.feed(state.frames, samples, fs_hz)
+    if not hops:
+        return StreamState(framed, state.front, state.finder, state.pulses), []
+    seen_by, seen = state.front, None
+    if models.qrs is not None:
+        seen_by, _, seen = front.steps(state.front, [hop.wide for hop in hops])
+    finder, found = listen(state.finder, hops, plan, seen, models)
+    pulses = state.pulses
+    out: list[Heard] = []
+    for hop, (_, heard) in zip(hops, found, strict=True):
+        pulses, timed = pulse.step(pulses, hop, heard, plan.fs_hz)
+        out.append(timed)
+    return StreamState(framed, seen_by, finder, pulses), out
+
+
+def listen(
+    finder: Finder,
+    hops: "Sequence[frames.Hop]",
+    plan: frames.Plan,
+    seen: "NDArray[np.float32] | None",
+    models: "Models",
+) -> "tuple[Finder, Sequence[tuple[followed.FollowedState | network.Watch, Heard]]]":
+    """What the detector hears in each hop, and what it watches behind it; `seen`: what a network sees of the hops (`front.steps`)."""
+    if isinstance(finder, network.NetworkState):
+        assert seen is not None
+        assert models.qrs is not None
+        return network.steps(finder, hops, plan, seen, models.qrs, lethal.WINDOW_HOPS)
+    out: list[tuple[followed.FollowedState, Heard]] = []
     for hop in hops:
-        if isinstance(finder, followed.FollowedState) or models.qrs is None:
-            assert isinstance(finder, followed.FollowedState)
-            finder, heard = followed.step(finder, hop, plan, lethal.WINDOW_HOPS)
-        else:
-            seen_by, _, seen = front.step(seen_by, hop.wide)
-            finder, heard = network.step(finder, hop, plan, seen, models.qrs, lethal.WINDOW_HOPS)
-        pulses, heard = pulse.step(pulses, hop, heard, plan.fs_hz)
-        out.append(heard)
-    return StreamState(framed, seen_by, finder, pulses), tuple(out)
+        finder, heard = followed.step(finder, hop, plan, lethal.WINDOW_HOPS)
+        out.append((finder, heard))
+    return finder, out
