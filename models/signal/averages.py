@@ -1,6 +1,6 @@
-"""Mean, share and median along the last axis: the same bits as NumPy's own, in a third of their time on arrays as small as a hop's."""
+"""Mean, share, median and windows along the last axis: the same bits as NumPy's own, in a third of their time on arrays as small as a hop's."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 def mean(x: "Floats") -> "Floats":
@@ -32,3 +34,11 @@ def median(x: "Floats") -> "Floats":
 def steps(x: "Floats") -> "Floats":
     """From each value to the next, (..., n) -> (..., n - 1)."""
     return x[..., 1:] - x[..., :-1]
+
+
+def windows(x: "NDArray[Number]", length: int, hop: int) -> "NDArray[Number]":
+    """Windows that begin every `hop` values, (..., n) -> (..., windows, length): a view, of a copy where the rows do not lie together."""
+    rows = np.ascontiguousarray(x)
+    *others, one = rows.strides
+    shape = (*rows.shape[:-1], (rows.shape[-1] - length) // hop + 1, length)
+    return np.ndarray(shape, rows.dtype, rows, strides=(*others, hop * one, one))

@@ -6,7 +6,7 @@ beat is known or `NEXT_S` has passed, so at most `NEXT_S` behind the detection o
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median
@@ -46,6 +46,8 @@ SHORT, LONG = 16, 64  # intervals kept for what is usual
 MIN_HEIGHT_MV = 0.1
 TINY = 1e-6
 NO_LOGITS = (0.0, 0.0, 0.0, 0.0)
+_PLACES = np.arange(21)
+_THIRDS = np.ones(3) / 3
 _SHIFTED = np.arange(0, 2 * SHIFT + 1, 2)[:, None] + np.arange(WINDOW)  # windows of a wide one
 
 
@@ -60,7 +62,7 @@ class Rule:
 RULE = Rule()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cluster:
     """A shape: mean window (leads, WINDOW), how many beats by a forgetting count, their mean interval beside the usual.
 
@@ -71,6 +73,7 @@ class Cluster:
     weight: float
     ratio: float
     tall: float
+    unit: "Floats"  # of its complex, as `_unit` makes it
 
 
 class Kind(StrEnum):
@@ -100,7 +103,7 @@ class Described:
     features: "NDArray[np.float32]"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class BeatsState:
     """The last six seconds of both leads, beats that wait for their next one, clusters, and the last intervals (s)."""
 
@@ -158,8 +161,10 @@ def step(
         after = state.waiting[1][1].at if len(state.waiting) > 1 else None
         if after is None and heard.judged < at + NEXT_S * plan.fs_hz:
             break
-        waits = replace(state, waiting=state.waiting[1:])
-        state, described = _describe(waits, at, beat, after, heard.usable)
+        state = BeatsState(
+            state.ring, state.ends, state.waiting[1:], state.last, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats
+        )  # fmt: skip
+        state, described = _describe(state, at, beat, after, heard.usable)
         out.append((at, described))
     return state, tuple(out)
 
@@ -168,8 +173,9 @@ def classify(described: Described | None, network: "Network") -> Class:
     """What a beat is: the likeliest class, behind the offsets of `RULE`."""
     if described is None:
         return Class(Kind.Q)
-    first, second = (np.stack([described.beat[i], described.usual[i]], axis=-1) for i in (0, 1))
-    (logits,) = network.run(first, second, described.features)
+    pairs = np.empty((2, WINDOW, 2), np.float32)
+    pairs[:, :, 0], pairs[:, :, 1] = described.beat, described.usual
+    (logits,) = network.run(pairs[0], pairs[1], described.features)
     n, s, v = (float(x) for x in logits.ravel())
     most = max(n, s, v)
     chances = [math.exp(x - most) for x in (n, s, v)]
@@ -184,7 +190,9 @@ def _describe(
 ) -> tuple[BeatsState, Described | None]:
     before_s = (beat.at - state.last) / BAND_HZ if state.last is not None else 0.0
     after_s = min(NEXT_S, (after - beat.at) / BAND_HZ) if after is not None else NEXT_S
-    state = replace(state, last=beat.at, beats=state.beats + 1)
+    state = BeatsState(
+        state.ring, state.ends, state.waiting, beat.at, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats + 1
+    )  # fmt: skip
     window = _cut(state, beat.at)
     if window is None or not before_s:
         return state, None
@@ -194,7 +202,7 @@ def _describe(
     clusters, own, window = _joined(state.clusters, window, ratio)
     dominant = _dominant(clusters)
     usual = clusters[dominant].shape
-    height = np.maximum(np.ptp(usual[:, QRS], axis=1), MIN_HEIGHT_MV)[:, None]
+    height = np.maximum(_span(usual[:, QRS]), MIN_HEIGHT_MV)[:, None]
     leads = [first, second]
     seen: Floats = (window / height)[leads]
     normal: Floats = (usual / height)[leads]
@@ -202,24 +210,43 @@ def _describe(
     unlike, p_unlike = pair[BESIDE.index("unlike")], pair[BESIDE.index("p_unlike")]
     long = state.intervals[-LONG:] or (before_s,)
     order = sorted(long)
-    middle = median(long)
+    middle = _middle(order)
     pauses_s = order[int(0.93 * (len(order) - 1))]
     total = sum(c.weight for c in clusters)
     past = [1.0, *(i / usual_s for i in state.intervals[-3:])]
     p_rough = sum(state.p_unlike) / len(state.p_unlike) if state.p_unlike else p_unlike
     recent = sorted(state.intervals[-SHORT:]) or [before_s]
+    logs = iter(
+        _logs(
+            ratio,
+            before_s / middle,
+            after_s / usual_s,
+            ratio / past[-1],
+            past[-1],
+            past[-2] if len(past) > 2 else 1.0,
+            usual_s,
+            pauses_s / middle,
+            clusters[own].ratio,
+            beat.strength,
+            (p_unlike + 0.02) / (p_rough + 0.02),
+            before_s / recent[len(recent) // 4],
+            before_s / recent[3 * len(recent) // 4],
+            before_s / pauses_s,
+            (before_s + after_s) / (2 * usual_s),
+        )
+    )
     features = [
         *pair,
-        _log(ratio), _log(before_s / middle), _log(after_s / usual_s), float(after is None), _log(ratio / past[-1]),
-        _log(past[-1]), _log(past[-2] if len(past) > 2 else 1.0), _log(usual_s), _restless(state.intervals[-SHORT:]),
-        _restless(long), _log(pauses_s / middle),
+        next(logs), next(logs), next(logs), float(after is None), next(logs),
+        next(logs), next(logs), next(logs), _restless(state.intervals[-SHORT:]),
+        _restless(long), next(logs),
         sum(abs(i / middle - 1) < 0.12 for i in long) / len(long),
-        clusters[own].weight / total, _log(clusters[own].ratio), float(own == dominant), *(x / 4 for x in beat.logits or NO_LOGITS),
-        _log(beat.strength), sum(state.unlike) / len(state.unlike) if state.unlike else unlike, min(1.0, state.beats / 60),
-        p_rough, _log((p_unlike + 0.02) / (p_rough + 0.02)),
+        clusters[own].weight / total, next(logs), float(own == dominant), *(x / 4 for x in beat.logits or NO_LOGITS),
+        next(logs), sum(state.unlike) / len(state.unlike) if state.unlike else unlike, min(1.0, state.beats / 60),
+        p_rough, next(logs),
         sum(i < NOT_EARLY * usual_s for i in state.intervals[-SHORT:]) / len(recent),
-        _log(before_s / recent[len(recent) // 4]), _log(before_s / recent[3 * len(recent) // 4]),
-        _log(before_s / pauses_s), _log((before_s + after_s) / (2 * usual_s)), state.unlike[-1] if state.unlike else unlike,
+        next(logs), next(logs),
+        next(logs), next(logs), state.unlike[-1] if state.unlike else unlike,
     ]  # fmt: skip
     described = Described(
         place,
@@ -227,33 +254,43 @@ def _describe(
         np.clip(normal, -4, 4).astype(np.float32),
         np.array(features, np.float32),
     )
-    state = replace(
-        state,
-        clusters=clusters,
-        intervals=(*state.intervals, min(before_s, 3.0))[-LONG:],
-        unlike=(*state.unlike, unlike)[-8:],
-        p_unlike=(*state.p_unlike, p_unlike)[-8:] if own == dominant and ratio > NOT_EARLY else state.p_unlike,
+    state = BeatsState(
+        state.ring,
+        state.ends,
+        state.waiting,
+        state.last,
+        clusters,
+        (*state.intervals, min(before_s, 3.0))[-LONG:],
+        (*state.unlike, unlike)[-8:],
+        (*state.p_unlike, p_unlike)[-8:] if own == dominant and ratio > NOT_EARLY else state.p_unlike,
+        state.beats,
     )
     return state, described
 
 
 def beside(seen: "Floats", normal: "Floats") -> list[float]:
     """The features `BESIDE` of a beat and the usual one, windows (2, WINDOW) in units of the usual beat's height."""
-    like = _like(seen[:, QRS], normal[:, QRS])
-    widths = [_width(seen), _width(normal)]
+    both = np.concatenate([seen, normal])
+    apart = seen - normal
+    qrs, p = _unit(both[:, QRS]), _level(both[:, P_WAVE])
+    like = np.einsum("ij,ij->i", qrs[:2], qrs[2:]).tolist()
+    p_unit = _of_unit(p)
+    widths = _widths(both)
+    spans = _span(both[:, QRS])[:2], _span(both[:, P_WAVE])[2:]
     bend = steps(steps(seen))
     quiet = np.concatenate([bend[:, : QRS.start - 4], bend[:, QRS.stop + 2 :]], axis=1)
+    height, width = _logs(float(spans[0].max()), widths[0] / widths[1])
     return [
         like[0],
         like[1],
-        _rms(seen[:, QRS] - normal[:, QRS]),
-        _log(float(np.max(np.ptp(seen[:, QRS], axis=1)))),
+        _rms(apart[:, QRS]),
+        height,
         widths[0],
-        _log(widths[0] / widths[1]),
-        max(_like(seen[:, P_WAVE], normal[:, P_WAVE])),
-        10 * _rms(_level(seen[:, P_WAVE]) - _level(normal[:, P_WAVE])),
-        3 * _rms(seen[:, T_WAVE] - normal[:, T_WAVE]),
-        10 * float(np.max(np.ptp(normal[:, P_WAVE], axis=1))),
+        width,
+        max(np.einsum("ij,ij->i", p_unit[:2], p_unit[2:]).tolist()),
+        10 * _rms(p[:2] - p[2:]),
+        3 * _rms(apart[:, T_WAVE]),
+        10 * float(spans[1].max()),
         30 * _rms(quiet),
     ]
 
@@ -273,7 +310,7 @@ def _cut(state: BeatsState, at: float) -> "Floats | None":
     near = state.ring[:, middle - 11 : middle + 11]
     steep = np.abs(steps(near)).sum(axis=0)
     steep = np.maximum(steep - middle_of(steep), 0) + TINY
-    middle += int(np.clip(np.rint((steep * np.arange(21)).sum() / steep.sum() - 10), -7, 7))
+    middle += max(-7, min(7, round(float((steep * _PLACES).sum() / steep.sum()) - 10)))
     return state.ring[:, middle - BEFORE - SHIFT : middle + AFTER + SHIFT]
 
 
@@ -282,23 +319,22 @@ def _joined(clusters: tuple[Cluster, ...], wide: "Floats", ratio: float) -> "tup
     best, at, cuts, window = -1.0, -1, wide[:, _SHIFTED], wide[:, SHIFT : SHIFT + WINDOW]
     if clusters:
         complexes = cuts[:, :, QRS]
-        heights = np.ptp(complexes, axis=2).max(axis=0)
-        shapes = np.stack([c.shape[:, QRS].ravel() for c in clusters])
-        like = _unit(shapes) @ _unit(complexes.transpose(1, 0, 2).reshape(len(_SHIFTED), -1)).T
+        heights = _span(complexes).max(axis=0)
+        like = np.array([c.unit for c in clusters]) @ _unit(complexes.transpose(1, 0, 2).reshape(len(_SHIFTED), -1)).T
         larger = heights / np.array([[c.tall] for c in clusters])
         like[(larger <= 1 / LARGER) | (larger >= LARGER)] = -1
         at, shifted = divmod(int(like.argmax()), len(_SHIFTED))
         best, window = float(like[at, shifted]), cuts[:, shifted]
-    kept = [Cluster(c.shape, c.weight * (1 - FORGET), c.ratio, c.tall) for c in clusters]
+    kept = [Cluster(c.shape, c.weight * (1 - FORGET), c.ratio, c.tall, c.unit) for c in clusters]
     if best >= JOINS:
         own = kept[at]
         share = max(1 / (own.weight + 1), 0.04)
         shape = own.shape + share * (window - own.shape)
-        kept[at] = Cluster(shape, own.weight + 1, own.ratio + max(share, 0.1) * (ratio - own.ratio), _tall(shape))
+        kept[at] = _cluster(shape, own.weight + 1, own.ratio + max(share, 0.1) * (ratio - own.ratio))
         return tuple(kept), at, window
     if len(kept) == CLUSTERS:
         kept.remove(min(kept, key=lambda c: c.weight))
-    return (*kept, Cluster(window, 1.0, ratio, _tall(window))), len(kept), window
+    return (*kept, _cluster(window, 1.0, ratio)), len(kept), window
 
 
 def _dominant(clusters: tuple[Cluster, ...]) -> int:
@@ -306,19 +342,25 @@ def _dominant(clusters: tuple[Cluster, ...]) -> int:
     return max(range(len(clusters)), key=lambda i: clusters[i].weight * (1.0 if clusters[i].ratio > NOT_EARLY else 0.1))
 
 
-def _tall(window: "Floats") -> float:
-    return float(np.ptp(window[:, QRS], axis=1).max()) + TINY
+def _cluster(shape: "Floats", weight: float, ratio: float) -> Cluster:
+    """A cluster of this shape."""
+    complexes = shape[:, QRS]
+    return Cluster(shape, weight, ratio, float(_span(complexes).max()) + TINY, _unit(complexes.reshape(1, -1))[0])
+
+
+def _span(x: "Floats") -> "Floats":
+    """Greatest less least of each row, (..., n) -> (...)."""
+    return x.max(axis=-1) - x.min(axis=-1)
 
 
 def _unit(rows: "Floats") -> "Floats":
     """Each row without its mean, of length 1: products of two are their correlations."""
-    level = _level(rows)
+    return _of_unit(_level(rows))
+
+
+def _of_unit(level: "Floats") -> "Floats":
+    """Each row, which has no mean, of length 1."""
     return level / (np.sqrt(np.einsum("ij,ij->i", level, level)) + TINY)[:, None]
-
-
-def _like(a: "Floats", b: "Floats") -> "list[float]":
-    """Correlation of each row of one with the row of the other."""
-    return np.einsum("ij,ij->i", _unit(a), _unit(b)).tolist()
 
 
 def _level(x: "Floats") -> "Floats":
@@ -329,12 +371,15 @@ def _rms(x: "Floats") -> float:
     return math.sqrt(float((x * x).sum()) / x.size)
 
 
-def _width(window: "Floats") -> float:
-    """Seconds in which the steepness of the complex is above a seventh of its greatest."""
-    steep = np.abs(steps(window[:, QRS.start - 4 : QRS.stop + 4])).sum(axis=0)
-    steep = np.convolve(steep, np.ones(3) / 3, "same")
-    over = np.flatnonzero(steep > steep.max() / 7)
-    return float(over[-1] - over[0] + 1) / RATE_HZ if len(over) else 1 / RATE_HZ
+def _widths(windows: "Floats") -> list[float]:
+    """Seconds in which the steepness of the complex is above a seventh of its greatest, of each pair of leads, (2 * pairs, WINDOW)."""
+    steep = np.abs(steps(windows[:, QRS.start - 4 : QRS.stop + 4]))
+    out: list[float] = []
+    for row in steep[::2] + steep[1::2]:
+        smooth = np.correlate(row, _THIRDS, "same")
+        over = np.flatnonzero(smooth > smooth.max() / 7)
+        out.append(float(over[-1] - over[0] + 1) / RATE_HZ if len(over) else 1 / RATE_HZ)
+    return out
 
 
 def _restless(intervals: tuple[float, ...]) -> float:
@@ -344,5 +389,12 @@ def _restless(intervals: tuple[float, ...]) -> float:
     return median(tuple(abs(b - a) for a, b in pairwise(intervals))) / median(intervals)
 
 
-def _log(ratio: float) -> float:
-    return float(np.log2(min(max(ratio, 0.1), 10.0)))
+def _logs(*ratios: float) -> list[float]:
+    """To the base of 2, each between 1/10 and 10."""
+    return np.log2(np.array([min(max(ratio, 0.1), 10.0) for ratio in ratios])).tolist()
+
+
+def _middle(order: list[float]) -> float:
+    """Median of numbers in order."""
+    middle, odd = divmod(len(order), 2)
+    return order[middle] if odd else (order[middle - 1] + order[middle]) / 2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.signal import pacer
-from models.signal.averages import share
+from models.signal.averages import share, windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,12 +186,11 @@ def _is_plain(held: "Floats", known: int, rule: Plan) -> bool:
 
 def _plain(state: FrameState, held: "Floats", count: int, rule: Plan) -> tuple[FrameState, tuple[Hop, ...]]:
     """The hops of samples as they are."""
-    length = rule.context + rule.hop
-    views = np.lib.stride_tricks.sliding_window_view(held, length, axis=1)[:, : count * rule.hop : rule.hop]
-    windows = np.ascontiguousarray(views.transpose(1, 0, 2))
+    views = windows(held, rule.context + rule.hop, rule.hop)
+    filled = np.ascontiguousarray(views.transpose(1, 0, 2))
     nothing: tuple[tuple[int, ...], ...] = ((),) * len(held)
-    hops = _hops(state.hops, windows, windows[:, :, rule.context :], [nothing] * count, rule)
-    last_good = windows[-1, :, rule.hop - 1].copy()
+    hops = _hops(state.hops, filled, filled[:, :, rule.context :], [nothing] * count, rule)
+    last_good = filled[-1, :, rule.hop - 1].copy()
     return FrameState(state.hops + count, held[:, count * rule.hop :].copy(), last_good, state.tails), hops
 
 

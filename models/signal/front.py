@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.signal.averages import median
+from models.signal.averages import median, windows
 from models.signal.frames import HOP_S, WIDE_HOP
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _together(
         steep = np.concatenate([state.steepest[:, None], steep], axis=1)
     full = steep.shape[1] // 2
     seconds = np.concatenate([state.seconds, np.maximum(steep[:, : 2 * full : 2], steep[:, 1 : 2 * full : 2])], axis=1)
-    usual = median(np.lib.stride_tricks.sliding_window_view(seconds, SECONDS, axis=1))
+    usual = median(windows(seconds, SECONDS, 1))
     scale = np.maximum(usual[:, (np.arange(hops) + under_way + 1) // 2], FLOOR_MV)
     behind = FrontState(
         filters[-1],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.signal.averages import mean, share
+from models.signal.averages import mean, share, windows
 from models.signal.averages import steps as differences
 from models.signal.frames import SLOW_HOP
 
@@ -63,9 +63,9 @@ def features(window: "Floats") -> "Floats":
     """
     base = window @ _BASE.T
     x = window - base @ _BASE
-    energy = np.einsum("...j,...j->...", x, x) + _TINY
+    energy = _power(x) + _TINY
     rms = np.sqrt(energy / WINDOW)
-    wander = np.einsum("...j,...j->...", base[..., 1:], base[..., 1:])
+    wander = _power(base[..., 1:])
     size = np.abs(x)
     top = size.max(axis=-1) + _TINY
     spectrum = np.fft.rfft(x * _HANN, _PADDED)
@@ -131,6 +131,12 @@ def features(window: "Floats") -> "Floats":
     for i, part in enumerate(parts):
         out[..., i] = part
     return out
+
+
+def _power(x: "Floats") -> "Floats":
+    """Sum of squares of each row, (..., n) -> (...)."""
+    rows = x.reshape(-1, x.shape[-1])
+    return np.einsum("ij,ij->i", rows, rows).reshape(x.shape[:-1])
 
 
 def _leakage(x: "Floats", size: "Floats", half_period: "NDArray[np.intp]") -> "Floats":
@@ -205,9 +211,9 @@ def steps(
     hops = len(slows)
     band = np.concatenate([state.window, *slows], axis=1)
     gone = np.concatenate([state.missing, np.array(missings).T], axis=1)
-    windows = _hopwise(band[:, SLOW_HOP:], WINDOW, SLOW_HOP)
+    seconds = _hopwise(band[:, SLOW_HOP:], WINDOW, SLOW_HOP)
     usable = mean(_hopwise(gone[:, 1:], WINDOW_HOPS, 1)) <= MAX_MISSING
-    judged = _judged(windows, usable, trees)
+    judged = _judged(seconds, usable, trees)
     scores, kept = state.scores, state.judged
     out: list[LethalScore | None] = []
     for able, found in zip(usable, judged, strict=True):
@@ -226,18 +232,17 @@ def steps(
 
 def _hopwise(x: "Floats", length: int, hop: int) -> "Floats":
     """Windows that end with each hop, (leads, n) -> (hops, leads, length)."""
-    views = np.lib.stride_tricks.sliding_window_view(x, length, axis=1)[:, ::hop]
-    return np.ascontiguousarray(views.transpose(1, 0, 2))
+    return np.ascontiguousarray(windows(x, length, hop).transpose(1, 0, 2))
 
 
 def _judged(
-    windows: "Floats", usable: "NDArray[np.bool_]", trees: "Trees"
+    seconds: "Floats", usable: "NDArray[np.bool_]", trees: "Trees"
 ) -> "list[tuple[Window, tuple[float, float]] | None]":
     """Of each hop what its usable leads give, None where none is; hops of the same usable leads together."""
-    out: list[tuple[Window, tuple[float, float]] | None] = [None] * len(windows)
+    out: list[tuple[Window, tuple[float, float]] | None] = [None] * len(seconds)
     for mask in {tuple(row) for row in usable.tolist() if any(row)}:
         hops = np.flatnonzero((usable == mask).all(axis=1))
-        values = features(windows if len(hops) == len(windows) and all(mask) else windows[hops][:, list(mask)])
+        values = features(seconds if len(hops) == len(seconds) and all(mask) else seconds[hops][:, list(mask)])
         waves = values[..., _LOG_RANGE] >= _LEAST_LOG_RANGE
         each = trees.predict(values.reshape(-1, len(FEATURES))).reshape(*waves.shape, -1) * waves[..., None]
         scores = each.mean(axis=1).tolist()

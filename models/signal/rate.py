@@ -8,6 +8,7 @@ beats may have been lost in between.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 MAX_INTERVAL_S = 4.0
@@ -54,17 +55,26 @@ def rate_per_min(state: RateState, now: int, fs_hz: float) -> float | None:
 
     A running pause that is longer than what is usual counts as an interval, so that the rate falls while nothing comes.
     """
-    known = [(b - a) / fs_hz for a, b in pairwise(state.beats) if b not in state.firsts]
-    if len(known) < 2:
+    told = _told(state.beats, state.firsts, fs_hz)
+    if told is None:
         return None
     pause = (now - max(state.beats[-1], state.watched_from)) / fs_hz
     if pause > MAX_INTERVAL_S:
         return None
-    intervals = _window(known)
-    usual_s, _ = _usual(intervals)
+    intervals, usual_s = told
     if pause > max(PAUSE * usual_s, LONGEST * max(intervals), PAUSE_S):
         return 60 * (len(intervals) + 1) / (sum(intervals) + pause)
     return 60 / usual_s
+
+
+@lru_cache(maxsize=16)  # asked for at every hop, another after a beat only
+def _told(beats: tuple[int, ...], firsts: tuple[int, ...], fs_hz: float) -> tuple[list[float], float] | None:
+    """The intervals that a rate is told from and the one that stands for them, seconds; None before two."""
+    known = [(b - a) / fs_hz for a, b in pairwise(beats) if b not in firsts]
+    if len(known) < 2:
+        return None
+    intervals = _window(known)
+    return intervals, _usual(intervals)[0]
 
 
 def counted(intervals_s: list[float]) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.signal import front
+from models.signal.averages import windows
 from models.signal.frames import BAND_HOP, DELAY_S, HALF_KERNEL, HOP_S, WIDE_HOP
 from models.signal.qrs.beat import CEILING_MV, FLOOR_MV, SMOOTH, USABLE_MISSING, Beat, Heard, envelope
 
@@ -170,8 +171,9 @@ def steps(
     """Take hops and what a network sees of them (`front.steps`); `counted_hops`: the window of `beating`. What is watched behind each."""
     runs = [_run(network, known, samples) for known, samples in zip(state.kept, seen, strict=True)]
     band = np.concatenate([state.band, *(hop.band for hop in hops)], axis=1)
-    views = np.lib.stride_tricks.sliding_window_view(band, SMOOTH + 1 + BAND_HOP, axis=1)[:, ::BAND_HOP]
-    heights = envelope(views)  # of each hop by itself: a running sum has other bits from another beginning
+    heights = envelope(
+        windows(band, SMOOTH + 1 + BAND_HOP, BAND_HOP)
+    )  # of each hop by itself: a running sum has other bits from another beginning
     missing = np.array([hop.missing for hop in hops]).T
     usable = (missing <= USABLE_MISSING) & (heights.max(axis=2) <= CEILING_MV)
     logits = np.array([said for said, _ in runs], np.float64)
@@ -290,8 +292,7 @@ def _at_steps(memory: Memory, heights: "Floats", able: "Floats", hops: int) -> "
             )
             lost[i] = known
     near = (heights * able)[:, first - ABOUT : first + hops * BAND_HOP + ABOUT]
-    views = np.lib.stride_tricks.sliding_window_view(near, BAND_HOP + 2 * ABOUT, axis=1)[:, ::BAND_HOP]
-    shows = views.max(axis=2) > STILL_MV
+    shows = windows(near, BAND_HOP + 2 * ABOUT, BAND_HOP).max(axis=2) > STILL_MV
     if not shows.all():  # a lead that stands still says nothing beside one that does not
         each = of_steps.reshape(len(able), hops, STEPS)
         shown = each * shows[:, :, None]
@@ -303,9 +304,8 @@ def _candidates(
     done: int, score: "Floats", named: "Floats", limit: "Floats", heights: "Floats", able: "Floats", rule: Rule
 ) -> list[Candidate]:
     """Local maxima of the score, the first and last `AROUND` steps aside."""
-    views = np.lib.stride_tricks.sliding_window_view(score, 2 * AROUND + 1)[: len(score) - 2 * AROUND]
     centre = score[AROUND : len(score) - AROUND]
-    high = np.flatnonzero((views.max(axis=1) == centre) & (centre > rule.weak))
+    high = np.flatnonzero((windows(score, 2 * AROUND + 1, 1).max(axis=1) == centre) & (centre > rule.weak))
     found: list[Candidate] = []
     for p in high.tolist():
         middle = TAIL + BAND_STEP * (p - AROUND) - LAG + OF_ENVELOPE
