@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from models.signal import beats, frames, front, lethal, rate
 from models.signal.beats import Class, Described
 from models.signal.qrs import followed, network, pulse, stream
+from models.signal.rhythm import atrial
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,8 @@ class Finding:
     `end`: behind the last sample used. `beats`: newly decided ones. `judged`: all before this sample has been searched for beats.
     `quiet_s`: since the last beat on any usable lead, 0 while none is usable. `beating`: what share of the waves of the last four
     seconds was found as beats, on the lead where it is greatest; None where no lead was usable for so long. `classified`: beats of
-    before whose class is known now. `described`: what those are like, where the models ask for it.
+    before whose class is known now. `described`: what those are like, where the models ask for it. `atria`:
+    whether the atria fibrillated or fluttered some beats before; `windows`: what that is told from, where the models ask for it.
     """
 
     end: int
@@ -46,6 +48,8 @@ class Finding:
     beating: float | None
     classified: tuple[tuple[int, Class], ...] = ()
     described: tuple[Described, ...] = ()
+    atria: tuple[atrial.Verdict, ...] = ()
+    windows: tuple[atrial.Window, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,7 @@ class MonitorState:
     rates: rate.RateState
     lethal: lethal.LethalState
     pulses: pulse.PulseState
+    atrial: atrial.AtrialState
 
 
 def begin(leads: int, fs_hz: float, models: "Models") -> MonitorState:
@@ -75,6 +80,7 @@ def begin(leads: int, fs_hz: float, models: "Models") -> MonitorState:
         rate.RateState(),
         lethal.begin(watched),
         pulse.PulseState(),
+        atrial.begin(),
     )
 
 
@@ -104,12 +110,15 @@ def _block(
         state.lethal, [hop.slow for hop in hops], [hop.missing for hop in hops], models.lethal
     )
     finder, heard = stream.listen(state.finder, hops, plan, seen, models)
-    carried = Carried(state.beats, state.rates, state.pulses)
+    carried = Carried(state.beats, state.rates, state.pulses, state.atrial)
     out: list[Finding] = []
     for hop, level, score, known in zip(hops, levels, scores, heard, strict=True):
         carried, finding = _hop(carried, hop, level, score, known, plan, models)
         out.append(finding)
-    return MonitorState(framed, seen_by, finder, carried.beats, carried.rates, scored, carried.pulses), out
+    behind = MonitorState(
+        framed, seen_by, finder, carried.beats, carried.rates, scored, carried.pulses, carried.atrial
+    )
+    return behind, out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +128,7 @@ class Carried:
     beats: beats.BeatsState
     rates: rate.RateState
     pulses: pulse.PulseState
+    atrial: atrial.AtrialState
 
 
 def _hop(
@@ -147,8 +157,10 @@ def _hop(
         named, described = beats.step(state.beats, level, heard, plan)
     if models.beats is not None:
         classified = tuple((at, beats.classify(one, models.beats)) for at, one in described)
+    told = tuple(zip(classified, (one for _, one in described), strict=True)) if classified else ()
+    atria, windows, verdicts = atrial.step(state.atrial, named, told, plan, models.atrial)
     is_usable = any(heard.usable)
-    return Carried(named, rates, pulses), Finding(
+    return Carried(named, rates, pulses, atria), Finding(
         end=(hop.number + 1) * plan.hop,
         judged=heard.judged,
         beats=found,
@@ -160,6 +172,8 @@ def _hop(
         beating=beating,
         classified=classified,
         described=tuple(one for _, one in described if one is not None) if models.describes else (),
+        atria=verdicts,
+        windows=windows if models.describes else (),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from models.signal import card, explain, networks
 from models.signal import lethal as _lethal
+from models.signal.rhythm import atrial as _atrial
 from models.signal.trees import Trees, load
 
 if TYPE_CHECKING:
@@ -16,19 +17,21 @@ if TYPE_CHECKING:
 class Models:
     """What a monitor judges by. Without `qrs` beats are found by rules; without `beats` they have no classes.
 
-    `describes`: findings tell what beats are like, from which `beats` is made.
+    `describes`: findings tell what beats are like, from which `beats` and `atrial` are made. Without `atrial`, or without `beats`, nothing
+    is said of the atria.
     """
 
     lethal: Trees
     qrs: "Network | None" = None
     beats: "Network | None" = None
     describes: bool = False
+    atrial: Trees | None = None
 
 
 @lru_cache(maxsize=1)
 def product() -> Models:
     """What is shipped: the networks too where LiteRT is installed."""
-    return replace(by_rules(), qrs=qrs(), beats=beats()) if networks.can_run() else by_rules()
+    return replace(by_rules(), qrs=qrs(), beats=beats(), atrial=atrial()) if networks.can_run() else by_rules()
 
 
 @lru_cache(maxsize=1)
@@ -81,6 +84,15 @@ def beats(fold: int | None = None) -> "Network":
         return _network("beats")
     name = f"beats-{fold}.tflite"
     return networks.load(f"folds/{name}", card.of_folds()[name], card.of("beats").version)
+
+
+@lru_cache(maxsize=2)
+def atrial(fold: int | None = None) -> Trees:
+    """The trees of `models.signal.rhythm.atrial`; those of a fold of eight, for figures only, never saw the fold's records."""
+    if fold is None:
+        return load("fibrillation.json", card.of("fibrillation").sha256["fibrillation.json"], _atrial.FEATURES)
+    name = f"fibrillation-{fold}.json"
+    return load(f"folds/{name}", card.of_folds()[name], _atrial.FEATURES)
 
 
 def _network(name: str) -> "Network":
