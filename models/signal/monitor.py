@@ -115,9 +115,7 @@ def _block(
     for hop, level, score, known in zip(hops, levels, scores, heard, strict=True):
         carried, finding = _hop(carried, hop, level, score, known, plan, models)
         out.append(finding)
-    behind = MonitorState(
-        framed, seen_by, finder, carried.beats, carried.rates, scored, carried.pulses, carried.atrial
-    )
+    behind = MonitorState(framed, seen_by, finder, carried.beats, carried.rates, scored, carried.pulses, carried.atrial)
     return behind, out
 
 

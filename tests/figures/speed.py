@@ -1,6 +1,7 @@
 """Figures `qrs-speed` and `holter-24h`: how fast beats are found beside a detector in C, and what a day of three leads costs."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -95,12 +96,12 @@ def _ours(leads: "list[Floats]", fs_hz: float) -> None:
 
 def _sleepecg(leads: "list[Floats]", fs_hz: float) -> Callable[[], object]:
     """The reference, once run."""
-    import sleepecg
+    detector = import_module("sleepecg")
 
     def run() -> None:
         for both in leads:
             for lead in both:
-                sleepecg.detect_heartbeats(lead, fs_hz, backend="c")
+                detector.detect_heartbeats(lead, fs_hz, backend="c")
 
     run()
     return run
