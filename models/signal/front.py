@@ -141,10 +141,13 @@ def _together(
     seconds = np.concatenate([state.seconds, np.maximum(steep[:, : 2 * full : 2], steep[:, 1 : 2 * full : 2])], axis=1)
     usual = median(windows(seconds, SECONDS, 1))
     scale = np.maximum(usual[:, (np.arange(hops) + under_way + 1) // 2], FLOOR_MV)
+    unfinished = np.zeros(leads)
+    if steep.shape[1] % 2:
+        unfinished[:] = steep[:, -1]
     behind = FrontState(
         filters[-1],
         joined[:, -SLOPE:].copy(),
-        steep[:, -1].copy() if steep.shape[1] % 2 else np.zeros(leads),
+        unfinished,
         seconds[:, -SECONDS:].copy(),
         state.hops + hops,
     )

@@ -88,7 +88,8 @@ class QualityState:
 def begin(leads: int) -> QualityState:
     """State before the first sample: good until the opposite is seen."""
     empty = np.zeros((0, leads))
-    return QualityState(np.zeros((leads, 0)), *(empty,) * 7, (Verdict.GOOD,) * leads)
+    good = (Verdict.GOOD,) * leads
+    return QualityState(np.zeros((leads, 0)), empty, empty, empty, empty, empty, empty, empty, good)
 
 
 def feed(state: QualityState, samples: "Floats", fs_hz: float) -> tuple[QualityState, tuple[tuple[Verdict, ...], ...]]:
@@ -149,7 +150,7 @@ def _judge(state: QualityState, raw: "Floats", fs_hz: float) -> QualityState:
     )
     full = len(lows) >= HOPS
     wander = np.ptp(middles, axis=0) > BASELINE_MV
-    loudly = (noises > NOISE_MV).all(axis=0) & (len(noises) == NOISE_HOPS)
+    quietest: Floats = noises.min(axis=0) if len(noises) == NOISE_HOPS else np.zeros(len(raw))
     verdicts = tuple(
         Verdict.MISSING
         if missings[-1, i] > MISSING_SHARE
@@ -160,7 +161,7 @@ def _judge(state: QualityState, raw: "Floats", fs_hz: float) -> QualityState:
         else Verdict.FLAT
         if full and span[i] < FLAT_MV and (missings[-HOPS:, i] < MISSING_SHARE).all()
         else _noisy(hums[:, i])
-        if loudly[i]
+        if quietest[i] > NOISE_MV
         else _moved(middles[:, i])
         if wander[i]
         else Verdict.GOOD

@@ -264,14 +264,22 @@ def decide(
     out: list[tuple[Beat, ...]] = []
     for i in range(hops):
         until = state.memory.done + AROUND + (i + 1) * STEPS
-        last = first
-        while last < len(candidates) and candidates[last].at < until:
-            last += 1
-        memory, beats = _decide(memory, candidates[first:last], until - AROUND, lost[i], rule)
+        behind_hop = first
+        while behind_hop < len(candidates) and candidates[behind_hop].at < until:
+            behind_hop += 1
+        memory, beats = _decide(memory, candidates[first:behind_hop], until - AROUND, lost[i], rule)
         out.append(beats)
-        first = last
-    tails = (heights[:, -TAIL:], able[:, -TAIL:], score[-2 * AROUND :], named[-2 * AROUND :], limit[-2 * AROUND :])
-    return Decision(*(tail.copy() for tail in tails), memory), tuple(out)
+        first = behind_hop
+    tail, last = slice(-TAIL, None), slice(-2 * AROUND, None)
+    behind = Decision(
+        heights[:, tail].copy(),
+        able[:, tail].copy(),
+        score[last].copy(),
+        named[last].copy(),
+        limit[last].copy(),
+        memory,
+    )
+    return behind, tuple(out)
 
 
 def _at_steps(memory: Memory, heights: "Floats", able: "Floats", hops: int) -> "tuple[Floats, list[tuple[int, ...]]]":
