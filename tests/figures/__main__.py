@@ -27,7 +27,7 @@ def fingerprint(figure: Figure, data: Path) -> str:
     digest = hashlib.sha256(figure.id.encode())
     for part in figure.code:
         for path in sorted((ROOT / part).rglob("*")):
-            if path.suffix in (".py", ".json") and "__pycache__" not in path.parts:
+            if path.suffix in (".py", ".json", ".tflite") and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
     for folder in figure.data:
         for path in sorted((data / folder).iterdir()):
