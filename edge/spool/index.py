@@ -32,9 +32,11 @@ _REFUSED_NS, _APART_NS = 300_000_000_000, 60_000_000_000
 # Nobody but the agent writes here. A start waits for whoever looks into it with a tool; afterwards what is measured would wait too.
 _LOCKED_AT_START_S, _LOCKED_MS = 10.0, 200
 
+# A cache of 256 kB: rows are written at one end and asked for in their order. SQLite's own 2 MB took two hours to fill, page by page.
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
+PRAGMA cache_size = -256;
 CREATE TABLE IF NOT EXISTS batch (lane INTEGER, n INTEGER, last INTEGER, closed_ns INTEGER, log INTEGER, segment INTEGER,
     offset INTEGER, size INTEGER, PRIMARY KEY (lane, n)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS hole (lane INTEGER, n INTEGER, last INTEGER, closed_ns INTEGER, log INTEGER, segment INTEGER,
