@@ -1,9 +1,8 @@
 """The index of what a spool holds takes no more memory the longer the agent runs."""
 
+import _sqlite3
 import ctypes
 from pathlib import Path
-
-import _sqlite3
 
 from edge.spool.index import Entry, Index
 from edge.spool.keys import CipherName, KeyRing
