@@ -83,10 +83,11 @@ def alarm_json(alarm: Alarm) -> Json:
     }
 
 
-def detail_json(alarm: Alarm) -> Json:
+def detail_json(room: Room, alarm: Alarm) -> Json:
     """An alarm with its evidence and history."""
     events = [{"kind": kind, "at_ms": at_ms, **({"who": who} if who else {})} for kind, at_ms, who in alarm.story]
-    return {**alarm_json(alarm), "evidence": alarm.evidence and evidence_json(alarm.evidence), "events": events}
+    evidence = room.evidence(alarm)
+    return {**alarm_json(alarm), "evidence": evidence and evidence_json(evidence), "events": events}
 
 
 def dump(value: Json) -> bytes:

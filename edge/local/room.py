@@ -7,10 +7,11 @@ Fed with every record that goes to the spool. Leaves sockets to `server`, ticket
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from edge.local.evidence import Strips
 from edge.local.strips import Screen, Stream
 from edge.pipeline.queues import QUEUES
 from protocols.nomenclature import TERMS, TermKind
@@ -48,7 +49,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Alarm:
-    """An alarm as the gateway knows it: its newest change, what decided it, who has seen it, and what happened (kind, ms, who)."""
+    """An alarm as the gateway knows it: its newest change, what decided it, who has seen it, and what happened (kind, ms, who).
+
+    The strip of what decided it is packed away (`Room.evidence`).
+    """
 
     point: str
     now: AlarmCondition
@@ -119,6 +123,7 @@ class Room:
         self._numbers = 0
         self._clock = 0  # told with samples: from the time, so that it is another also when the agent began anew
         self.alarms: dict[UUID, Alarm] = {}
+        self._strips = Strips()
         # Events count on from the time, so that a page which was here before the agent began anew is not misled.
         self.last_event = now_ns() // 1_000_000
         self._log: deque[tuple[int, str, UUID]] = deque(maxlen=EVENTS_KEPT)
@@ -215,6 +220,10 @@ class Room:
         found = self.alarms.get(identity)
         return found if found is not None and found.point.partition("/")[0] == ward else None
 
+    def evidence(self, alarm: Alarm) -> Evidence | None:
+        """What decided an alarm, with its strip if that is one of the newest."""
+        return alarm.evidence and self._strips.whole(alarm.now.id, alarm.evidence)
+
     def can_resume(self, event: int) -> bool:
         """Whether everything behind an event is still known."""
         eldest = self._log[0][0] if self._log else self.last_event + 1
@@ -270,6 +279,8 @@ class Room:
 
     def _take_alarm(self, record: AlarmCondition) -> None:
         at_ms = record.detected_ns // 1_000_000
+        if record.evidence is not None:
+            record = replace(record, evidence=self._strips.keep(record.id, record.evidence))
         alarm = self.alarms.get(record.id)
         if alarm is None:
             point = self._at.get(record.source.device, "")
@@ -290,6 +301,7 @@ class Room:
         ended = [one.now.id for one in self.alarms.values() if one.shown_as is Presence.ENDED]
         for identity in ended[:-ENDED_KEPT]:
             del self.alarms[identity]
+            self._strips.forget(identity)
 
     def _see(self, alarm: Alarm, seen: Seen) -> None:
         alarm.seen = seen

@@ -181,7 +181,7 @@ class LocalPage:
 
     def _alarm(self, request: Request, identity: str) -> Answer:
         ticket, _ = self._bearer(request)
-        return _json(detail_json(self._found(ticket, identity)))
+        return _json(detail_json(self._room, self._found(ticket, identity)))
 
     def _see(self, request: Request, identity: str) -> Answer:
         """Acknowledge: the first one stays, as at the hub."""
