@@ -59,6 +59,7 @@ PULSE_RATE_CUFF = "MDC_PULS_RATE_NON_INV"
 PLETH = "MDC_PULS_OXIM_PLETH"
 RESPIRATION_RATE = "MDC_TTHOR_RESP_RATE"
 NONINV_SYS, NONINV_DIA, NONINV_MEAN = (f"MDC_PRESS_BLD_NONINV_{part}" for part in ("SYS", "DIA", "MEAN"))
+ART_WAVE = "MDC_PRESS_BLD_ART"
 ART_SYS, ART_DIA, ART_MEAN = (f"MDC_PRESS_BLD_ART_{part}" for part in ("SYS", "DIA", "MEAN"))
 BODY_TEMPERATURE = "MDC_TEMP_BODY"
 GLUCOSE = "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD"
@@ -104,6 +105,8 @@ EVT_THROTTLED = "WDL_EVT_THROTTLED"
 EVT_THROTTLE_ENDED = "WDL_EVT_THROTTLE_ENDED"
 EVT_ADAPTER_LOST = "WDL_EVT_ADAPTER_LOST"
 EVT_GATEWAY_SHORT = "WDL_EVT_GATEWAY_SHORT"
+EVT_ALARM_HELD = "WDL_EVT_ALARM_HELD"
+EVT_ALARM_DOUBTED = "WDL_EVT_ALARM_DOUBTED"
 
 LINK_LOSS = "link_loss"
 DEVICE_RESTART = "device_restart"
@@ -250,6 +253,8 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
+    yield Term(EVT_ALARM_HELD, event, "Alarm held back: the pulse speaks against it", "报警已暂缓：脉搏与之不符")
+    yield Term(EVT_ALARM_DOUBTED, event, "Alarm raised although the pulse speaks against it", "已报警，但脉搏与之不符")
     yield from _gateway_terms()
     yield from _pace_terms()
 
@@ -257,6 +262,7 @@ def _terms() -> "Iterable[Term]":
 def _body_terms() -> "Iterable[Term]":
     """Of an arterial line; what else is measured of the body and its blood."""
     metric = TermKind.METRIC
+    yield Term(ART_WAVE, metric, "Arterial pressure", "动脉血压波形", unit="mm[Hg]", short="ABP")
     for code, shown, zh, number, loinc, plausible, short in (
         (ART_SYS, "Arterial systolic pressure", "动脉收缩压", 150033, "76215-3", (0, 350), "ABPs"),
         (ART_DIA, "Arterial diastolic pressure", "动脉舒张压", 150034, "76213-8", (0, 300), "ABPd"),

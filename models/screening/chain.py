@@ -11,17 +11,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.screening import alarms, align, assess, limits, rhythm
+from models.screening import alarms, align, assess, held, limits, rhythm
 from models.screening.alarms import AlarmsState, Condition, Life
 from models.screening.align import AlignState
 from models.screening.assess import AssessState
 from models.screening.critical_items import PRIORITIES, Urgency
 from models.screening.device_clock import AGREE_NS
+from models.screening.held import HeldState
 from models.screening.placement import Placement
 from models.screening.rhythm import RhythmState
 from models.signal import weights
 from protocols.nomenclature import FLOOD, HEART_RATE, LINK_LOST
-from protocols.record import NS_PER_S, AlarmCondition, AlarmKind, Observation, Record, SourcePath, WaveformGroup
+from protocols.record import (
+    NS_PER_S,
+    AlarmCondition,
+    AlarmKind,
+    DeviceEvent,
+    Observation,
+    Record,
+    SourcePath,
+    WaveformGroup,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +51,7 @@ KEPT_BACK_NS = AGREE_NS  # older than that at its arrival, a reading is not live
 class Chain:
     """State of a device's screening: placement, one state a step, the last ten seconds of each ECG source, and `judged`.
 
-    That is the time of the newest reading of each series with limits.
+    That is the time of the newest reading of each series with limits. `held`: the pulse beside the ECG, and what it holds back.
     """
 
     placement: Placement
@@ -56,6 +66,7 @@ class Chain:
     judged: Mapping[tuple[SourcePath, str], int] = field(
         default_factory=lambda: MappingProxyType(dict[tuple[SourcePath, str], int]())
     )
+    held: HeldState = field(default_factory=HeldState)
 
 
 def begin(
@@ -136,6 +147,7 @@ def stepped(state: Chain, by_ns: int) -> Chain:
         align=align.stepped(state.align, by_ns),
         alarms=alarms.stepped(state.alarms, by_ns),
         judged=MappingProxyType({series: at_ns + by_ns for series, at_ns in state.judged.items()}),
+        held=held.stepped(state.held, by_ns),
     )
 
 
@@ -157,6 +169,8 @@ def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
     first = records[0]
     if isinstance(first, WaveformGroup) and assess.is_ecg(first):
         return _ecg(state, first, records[1:])
+    if isinstance(first, WaveformGroup):
+        return _beside(state, held.follow(state.held, first)), records
     if isinstance(first, Observation):
         state, changes = _reading(state, first)
         return state, (*records, *changes) if changes else records
@@ -168,16 +182,28 @@ def _aligned(state: Chain, aligned: AlignState) -> Chain:
     if aligned is state.align:
         return state
     return Chain(
-        state.placement, state.models, aligned, state.assess, state.rhythm, state.alarms, state.recent, state.judged
-    )
+        state.placement, state.models, aligned, state.assess, state.rhythm, state.alarms, state.recent, state.judged,
+        state.held,
+    )  # fmt: skip
+
+
+def _beside(state: Chain, kept: HeldState) -> Chain:
+    """The same state with what is known of the pulse beside the ECG."""
+    if kept is state.held:
+        return state
+    return Chain(
+        state.placement, state.models, state.align, state.assess, state.rhythm, state.alarms, state.recent,
+        state.judged, kept,
+    )  # fmt: skip
 
 
 def _judged(state: Chain, series: tuple[SourcePath, str], at_ns: int) -> Chain:
     """The same state with the time of the newest reading of a series."""
     judged = MappingProxyType({**state.judged, series: at_ns})
     return Chain(
-        state.placement, state.models, state.align, state.assess, state.rhythm, state.alarms, state.recent, judged
-    )
+        state.placement, state.models, state.align, state.assess, state.rhythm, state.alarms, state.recent, judged,
+        state.held,
+    )  # fmt: skip
 
 
 def _watched(state: Chain, reading: Observation) -> "Mapping[str, Watched]":
@@ -191,7 +217,7 @@ def _watched(state: Chain, reading: Observation) -> "Mapping[str, Watched]":
     return state.placement.watched
 
 
-def _reading(state: Chain, reading: Observation) -> tuple[Chain, list[AlarmCondition]]:
+def _reading(state: Chain, reading: Observation) -> tuple[Chain, list[AlarmCondition | DeviceEvent]]:
     """What a reading changes. One that the device kept back says what was: it may raise an alarm, and ends none that holds now."""
     watched = _watched(state, reading)
     if not limits.are_judged(state.alarms, reading, watched):
@@ -210,7 +236,7 @@ def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tupl
     recent = MappingProxyType({**state.recent, group.source: _kept(state.recent.get(group.source, ()), group)})
     watched, found = rhythm.step(state.rhythm, group, samples, state.placement, state.models)
     state = Chain(  # not by `replace`, as above
-        state.placement, state.models, state.align, assessed, watched, state.alarms, recent, state.judged
+        state.placement, state.models, state.align, assessed, watched, state.alarms, recent, state.judged, state.held
     )
     out: list[Record] = [group, *events]
     state, changes = _settle(state, technical, group.times)
@@ -227,18 +253,30 @@ def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tupl
     return state, tuple(out)
 
 
-def _settle(state: Chain, conditions: tuple[Condition, ...], times: "Times") -> tuple[Chain, list[AlarmCondition]]:
-    out: list[AlarmCondition] = []
+def _settle(
+    state: Chain, conditions: tuple[Condition, ...], times: "Times"
+) -> tuple[Chain, list[AlarmCondition | DeviceEvent]]:
+    out: list[AlarmCondition | DeviceEvent] = []
     for condition in conditions:
         if not condition.present and condition.key not in state.alarms.standing:
             continue
-        kept, change, raised = alarms.step(state.alarms, condition, replace(times, corrected_ns=condition.at_ns))
+        told = replace(times, corrected_ns=condition.at_ns)
+        is_new = condition.present and not state.alarms.holds(*condition.key)
+        weighed = held.weigh(state.held, condition, state.placement.extremes) if is_new else held.Weighed(condition)
+        kept, change, raised = alarms.step(state.alarms, weighed.condition, told)
+        if raised is not None and weighed.is_held:
+            waits, events = held.hold(state.held, weighed, times)
+            state = _beside(state, waits)
+            out += events
+            continue
         state = replace(state, alarms=kept)
         if change is not None:
             out.append(change if raised is None else _with_strip(state, change))
         if raised is not None:
-            kept, ended = alarms.turned(state.alarms, raised, replace(times, corrected_ns=raised.at_ns))
-            state = replace(state, alarms=kept)
+            kept, ended = alarms.turned(state.alarms, raised, told)
+            waits, events = held.raised(state.held, weighed, times)
+            state = replace(state, alarms=kept, held=waits)
+            out += events
             if ended is not None:
                 out.append(ended)
     return state, out

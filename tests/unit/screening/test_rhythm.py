@@ -118,7 +118,8 @@ def test_a_rhythm_that_fades_for_eight_seconds_at_most_is_the_same_alarm_and_goe
     assert [(a.code, a.presence) for a in told] == [(code, Presence.PRESENT)]
     evidence = told[0].evidence
     assert evidence is not None
-    assert (evidence.rule, evidence.rule_version) == ("lethal", "4")  # the rules of docs/decisions/0115, 0117 and 0184
+    # The rules of docs/decisions/0115, 0117, 0184 and 0174.
+    assert (evidence.rule, evidence.rule_version) == ("lethal", "5")
 
 
 def test_a_rhythm_may_fade_again_and_each_time_the_eight_seconds_begin_anew():
