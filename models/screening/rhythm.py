@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.screening import grounds
+from models.screening import grounds, runs
 from models.screening.alarms import LIVES, NO_GROUNDS, Condition
 from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE
 from models.signal import monitor
@@ -127,10 +127,12 @@ def _hop(
             ASYSTOLE: finding.judged - round(finding.quiet_s * watch.fs_hz),
         }
         score, judged = finding.lethal, watch.base + finding.judged
+        run = None if holding & {V_FIB, V_TACHY, ASYSTOLE} else runs.newest(beats, classes, deciding, watch.fs_hz)
+        shown = holding if run is None else frozenset({V_TACHY})
         for code in (V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME):
-            present, watched = code in holding, placement.rhythms[code]
-            lethal = code in (V_FIB, V_TACHY)
-            onset = watch.base + max(0, since.get(code, finding.end))
+            present, watched = code in shown, placement.rhythms[code]
+            lethal = code in (V_FIB, V_TACHY) and not (run and code == V_TACHY)
+            onset = run.first if run and code == V_TACHY else watch.base + max(0, since.get(code, finding.end))
             basis = NO_GROUNDS
             if present and lethal and score and code not in watch.holding:  # as costly as it is rare
                 basis = grounds.of_waves(score, models.lethal, deciding + 1, watch.fs_hz, group.leads)
@@ -151,7 +153,7 @@ def _hop(
                     at_ns=group.time_of(deciding),
                     rule="lethal" if lethal else "beats",
                     deciding_sample=deciding,
-                    params=(*_params(code, finding, placement), *watched.told) if present else (),
+                    params=(*_params(code, finding, placement), *_counted(run), *watched.told) if present else (),
                     confidence=models.lethal.meaning.chance(score.lethal)
                     if lethal and score and models.lethal.meaning
                     else None,
@@ -180,6 +182,10 @@ def _hop(
             )
         )
     return replace(watch, beats=beats, classes=classes, holding=holding, hops=hops, faded=faded), out
+
+
+def _counted(run: runs.Run | None) -> tuple[tuple[str, float], ...]:
+    return () if run is None else (("beats", run.beats), ("beats_per_min", round(run.rate_per_min)))
 
 
 def _params(code: str, finding: monitor.Finding, placement: "Placement") -> tuple[tuple[str, float], ...]:

@@ -43,6 +43,8 @@ def excerpts(recordings: Path) -> list[Excerpt]:
         Excerpt("mitdb-205-vt", "mitdb/205", 240, 360),
         Excerpt("mitdb-202-af", "mitdb/202", 1080, 1260),
         Excerpt("cinc2015-f545l-vf", "cinc2015/f545l", 0, 150, "16", (), ("II", "V", "PLETH")),
+        Excerpt("cinc2015-a306s-artefact", "cinc2015/a306s", 270, 300, "16", (), ("II", "V", "PLETH")),
+        Excerpt("cinc2015-a372s-asystole", "cinc2015/a372s", 270, 300, "16", (), ("II", "V", "PLETH")),
         Excerpt("ecg12-A0005-pvc", "ecg12/A0005", 0, 25, "16", ()),
         Excerpt("ludb-101-af", "ludb/101", 0, 10, "16", ("ii",)),
     ]

@@ -134,10 +134,13 @@ def stood(told: Sequence[AlarmCondition | DeviceEvent], codes: frozenset[str]) -
     return bool(present)
 
 
-def judge(recordings: Path, line: str, *, with_pulse: bool = True) -> Judged:
-    """A line of the list of alarms: `record,kind,1`."""
+def judge(recordings: Path, line: str) -> tuple[Judged, Judged]:
+    """A line of the list of alarms, `record,kind,1`: with the pulse, and without it."""
     name, kind, truth = line.split(",")
-    told = play(read_record(recordings / "cinc2015" / name), with_pulse=with_pulse)
+    record = read_record(recordings / "cinc2015" / name)
+    told = play(record)
+    touched = any(isinstance(one, DeviceEvent) and one.code == EVT_ALARM_HELD for one in told)
+    alone = play(record, with_pulse=False) if touched else told
     from_ns = START_NS + round((ALARM_S - WINDOW_S) * NS_PER_S)
     held = any(
         isinstance(one, DeviceEvent)
@@ -146,7 +149,8 @@ def judge(recordings: Path, line: str, *, with_pulse: bool = True) -> Judged:
         and dict(one.params)["alarm"] in CODES[kind]
         for one in told
     )
-    return Judged(name, kind, truth == "1", stood(told, CODES[kind]), held)
+    fused = Judged(name, kind, truth == "1", stood(told, CODES[kind]), held)
+    return fused, Judged(name, kind, truth == "1", stood(alone, CODES[kind]), held=False)
 
 
 def score(cells: "Counter[str]") -> float:
@@ -161,7 +165,7 @@ def lines(recordings: Path) -> list[str]:
 
 
 def _job(job: tuple[Path, str]) -> tuple[Judged, Judged]:
-    return judge(*job), judge(*job, with_pulse=False)
+    return judge(*job)
 
 
 def measure(recordings: Path) -> Sequence[Entry]:

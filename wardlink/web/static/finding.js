@@ -14,7 +14,7 @@ const LETHAL = ["MDC_EVT_ECG_V_FIB", "MDC_EVT_ECG_V_TACHY"];
 export function sentence(alarm, evidence, now) {
   const passed = (alarm.events ?? []).find((event) => event.kind === "latched" || event.kind === "ended");
   const over = alarm.presence !== "present" && passed;
-  const why = grounds(alarm, evidence);
+  const why = [grounds(alarm, evidence), pulse(alarm.params)].filter(Boolean).reduce((all, one) => (all ? t("finding.reason_list", { all, one }) : one), "");
   return t("finding.sentence", {
     what: title(alarm),
     when: over ? "over" : alarm.presence === "present" ? "still" : "once",
@@ -61,9 +61,18 @@ function noise(reason, leads) {
   }
 }
 
+/** What the pulse of the same device says against the alarm, where it does. @param {Alarm["params"]} params @returns {string} */
+function pulse(params) {
+  const rate = typeof params.pulse_rate === "number" ? params.pulse_rate : null;
+  if (rate === null || typeof params.pulse !== "string") return "";
+  const held = typeof params.held_s === "number" ? params.held_s : 0;
+  return t("finding.against", { rate, waited: held > 0 ? "some" : "none", held });
+}
+
 /** Why: the whole of it where its parts are known, else nothing. @param {Alarm} alarm @param {Evidence | null} evidence @returns {string} */
 export function grounds(alarm, evidence) {
   const { params, code } = alarm;
+  if (typeof params.beats === "number" && typeof params.beats_per_min === "number") return t("finding.why.run", { beats: params.beats, rate: params.beats_per_min });
   if (LETHAL.includes(code)) return evidence ? seen(evidence) : "";
   const known = Object.fromEntries(Object.entries(params).filter(([, value]) => typeof value === "number").map(([name, value]) => [name, String(Number(Number(value).toFixed(1)))]));
   const leads = typeof params.leads === "string" ? listed("finding.lead_list", params.leads.split(" ").map((lead) => term(lead).short || term(lead).name)) : "";
