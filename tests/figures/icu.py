@@ -69,13 +69,17 @@ class Judged:
 
 
 def placement() -> Placement:
-    """A bed whose limits for the extremes are those by which its monitor alarmed."""
+    """A bed whose limits for the extremes are those by which its monitor alarmed, at once as it did.
+
+    The challenge counts beats (five slower than 40, seventeen faster than 140); a rate over six seconds, as ours is, waits as long, and
+    for the slow ones lags behind them: at 50 it has fallen when five beats slower than 40 are over.
+    """
 
     def own(item: Item) -> Item:
         if item.age_group is AgeGroup.ADULT and item.code == BRADY_EXTREME:
-            return replace(item, red_low=SLOW_PER_MIN)
+            return replace(item, red_low=SLOW_PER_MIN, delay_s=0.0)
         if item.age_group is AgeGroup.ADULT and item.code == TACHY_EXTREME:
-            return replace(item, red_high=FAST_PER_MIN)
+            return replace(item, red_high=FAST_PER_MIN, delay_s=0.0)
         return item
 
     return Placement(table=Table(1, tuple(own(item) for item in SHIPPED.items)))
