@@ -253,10 +253,9 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_STREAM_STOPPED, event, "Device has stopped a measurement", "设备已停止一项测量")
     yield Term(EVT_DEVICE_SEEN, event, "Device has made itself known", "设备已自报身份")
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
-    yield Term(EVT_ALARM_HELD, event, "Alarm held back: the pulse speaks against it", "报警已暂缓：脉搏与之不符")
-    yield Term(EVT_ALARM_DOUBTED, event, "Alarm raised although the pulse speaks against it", "已报警，但脉搏与之不符")
     yield from _gateway_terms()
     yield from _pace_terms()
+    yield from _held_terms()
 
 
 def _body_terms() -> "Iterable[Term]":
@@ -286,6 +285,12 @@ def _pace_terms() -> "Iterable[Term]":
     yield Term(FLOOD, TermKind.ALARM, "Device sends too much", "设备发送过量")
     yield Term(EVT_THROTTLED, TermKind.EVENT, "Sends too fast: held back", "发送过快已限速")
     yield Term(EVT_THROTTLE_ENDED, TermKind.EVENT, "Keeps its pace again", "发送速率恢复正常")
+
+
+def _held_terms() -> "Iterable[Term]":
+    event = TermKind.EVENT
+    yield Term(EVT_ALARM_HELD, event, "Alarm held back: the pulse speaks against it", "报警因脉搏不符已暂缓")
+    yield Term(EVT_ALARM_DOUBTED, event, "Alarm raised although the pulse speaks against it", "脉搏不符仍已报警")
 
 
 # One table of what is alarmed about; any other code is general.

@@ -24,6 +24,7 @@ MOST_HELD_S: Mapping[str, float] = MappingProxyType({
     V_FIB: 0.0, ASYSTOLE: 10.0, V_TACHY: 60.0, TACHY_EXTREME: 60.0, BRADY_EXTREME: 60.0,
 })  # fmt: skip
 WINDOW_NS = 4 * NS_PER_S  # behind which a pulse says nothing of a rate at this moment
+SLOW_WINDOW_NS = 6 * NS_PER_S  # of one that may be as slow as 45 a minute
 LEAST_INTERVALS = 3
 REGULAR = 1.6  # longest to shortest interval; a premature beat and its pause have more
 SLOWEST_PER_MIN = 40.0  # a pulse below is no reason to be at ease
@@ -64,7 +65,8 @@ def weigh(condition: "Condition", pulses: "tuple[Pulsing, ...]", extremes: "Extr
 def _against(condition: "Condition", pulsing: "Pulsing", extremes: "Extremes") -> Against | None:
     if condition.code == ASYSTOLE:
         return _in_pause(condition, pulsing)
-    counted = [at for at in pulsing.beats if at > pulsing.judged_ns - WINDOW_NS]
+    window_ns = SLOW_WINDOW_NS if condition.code == BRADY_EXTREME else WINDOW_NS
+    counted = [at for at in pulsing.beats if at > pulsing.judged_ns - window_ns]
     intervals = [(b - a) / NS_PER_S for a, b in pairwise(counted)]
     if len(intervals) < LEAST_INTERVALS or not _runs_on(intervals, counted[-1], pulsing.judged_ns):
         return None

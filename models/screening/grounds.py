@@ -11,6 +11,7 @@ from models.signal import explain, frames, lethal, rate
 from protocols.record import Model, Reason, Span
 
 if TYPE_CHECKING:
+    from models.screening.runs import Run
     from models.signal.lethal import LethalScore
     from models.signal.networks import Network
     from models.signal.trees import Trees
@@ -59,6 +60,13 @@ def of_rate(beats: tuple[int, ...], judged: int, fs_hz: float, finder: "Network 
     longest = max(b - a for a, b in pairwise(counted))
     running = judged - counted[-1] > longest
     return Grounds((Span(INTERVALS, counted[0], judged if running else counted[-1] + 1),), models=_model("qrs", finder))
+
+
+def of_run(run: "Run", finder: "Network | None", namer: "Network | None") -> Grounds:
+    """Of ventricular beats in a row: their stretch. `namer`: the network that told what kind of beats they are, if one did."""
+    return Grounds(
+        (Span(INTERVALS, run.first, run.last + 1),), models=(*_model("qrs", finder), *_model("beats", namer))
+    )
 
 
 def _model(name: str, network: "Network | None") -> tuple[Model, ...]:

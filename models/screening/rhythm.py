@@ -136,6 +136,8 @@ def _hop(
             basis = NO_GROUNDS
             if present and lethal and score and code not in watch.holding:  # as costly as it is rare
                 basis = grounds.of_waves(score, models.lethal, deciding + 1, watch.fs_hz, group.leads)
+            elif present and run and code == V_TACHY:
+                basis = grounds.of_run(run, models.qrs, models.beats)
             elif present and not lethal:
                 basis = (
                     grounds.of_pause(onset, judged, models.qrs)

@@ -15,8 +15,10 @@ from protocols.nomenclature import (
     HI_GT_LIM,
     LEADS_OFF,
     LINK_LOST,
+    PLETH,
     TERMS,
     V_FIB,
+    V_TACHY,
     TermKind,
     lead,
 )
@@ -77,6 +79,18 @@ SLOW = alarm(BRADY_EXTREME, "latched", heart_rate=34, limit_per_min=40.0)
 PAUSE = alarm(ASYSTOLE, pause_s=4.2, limit_s=4.0)
 OLD_PAUSE = alarm(ASYSTOLE, pause_s=4.2)
 RATE = alarm(HI_GT_LIM, measure=HEART_RATE, value=134.0, limit=120.0, unit="/min")
+RUN = alarm(V_TACHY, "latched", beats=5, beats_per_min=152)
+HELD = alarm(
+    ASYSTOLE,
+    pause_s=14.0,
+    limit_s=4.0,
+    held_s=10.0,
+    pulse="pulse-goes-on",
+    pulse_rate=73,
+    pulses=9,
+    pulse_alike=0.99,
+    pulse_of=PLETH,
+)
 OFF = alarm(LEADS_OFF, kind="technical", leads=f"{lead('II')} {lead('V1')}")
 LOST = alarm(LINK_LOST, kind="technical")
 CASES: list[tuple[Alarm, Evidence | None]] = [
@@ -85,6 +99,8 @@ CASES: list[tuple[Alarm, Evidence | None]] = [
     (PAUSE, RULE),
     (OLD_PAUSE, RULE),
     (RATE, Evidence("limit", "3")),
+    (RUN, RULE),
+    (HELD, RULE),
     (OFF, Evidence("quality", "3")),
     (LOST, Evidence("link", "3")),
     (alarm(V_FIB), None),
