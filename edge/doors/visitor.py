@@ -59,7 +59,9 @@ class Visitor:
         self._silence = Silence(silence_s or 0.0, self._fell_silent, self._heard_again)
         self._is_set = silence_s is not None
         self._heard_ns = sink.now_ns()
-        self._screened = Screened(device, placement, active, raw_kept=RAW_OF_MESSAGE, segments=sink.segments())
+        self._screened = Screened(
+            device, placement, active, pulses=sink.pulses, raw_kept=RAW_OF_MESSAGE, segments=sink.segments()
+        )
         self._numbering = Numbering(resume)
         self._said: Params = ()
         rate = (rates or Rates()).of(device)

@@ -8,13 +8,14 @@ port is open and brings nothing or noise, cannot be opened, or its decoder fails
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
 from edge.exchange import Exchanging
 from edge.health.metrics import LINK_BYTES, LINK_UP
+from edge.pipeline.pulses import Pulses
 from edge.pipeline.screened import Screened, is_word
 from edge.pipeline.silence import Silence
 from edge.pipeline.steady import moved
@@ -65,6 +66,7 @@ class Sink:
     # By how much the clock was set since the agent began: a decoder, which counts what is missing by time, hears of no step.
     stepped_ns: Callable[[], int] = lambda: 0
     tracer: "Tracer | None" = None
+    pulses: Pulses = field(default_factory=Pulses)
 
     def segments(self) -> int:
         """Where the numbers of clock segments go on: by seconds, so that no run of the agent gives one of another's."""
@@ -111,7 +113,7 @@ class DevicePipeline:
         self._interrupted: dict[SourcePath, int] = {}  # sources that a command has stopped, and where each ended, ns
         self._heard_ns = 0
         self._silence = Silence(adapter.silence_ns / NS_PER_S, self._fell_silent, self._heard_again)
-        self._screened = Screened(config.device, placement, active, segments=sink.segments())
+        self._screened = Screened(config.device, placement, active, pulses=sink.pulses, segments=sink.segments())
 
     @property
     def is_up(self) -> bool:

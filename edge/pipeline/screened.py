@@ -9,12 +9,23 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from edge.health.metrics import FAULTS, RECORDS
+from edge.pipeline.pulses import Pulses
 from models.screening import chain, plausible
 from models.screening.alarms import Life
 from models.screening.placement import Placement
 from protocols.errors import Fault
 from protocols.nomenclature import EVT_FAULT
-from protocols.record import AlarmCondition, DeviceEvent, Gap, Observation, Params, Record, SourcePath, Times
+from protocols.record import (
+    AlarmCondition,
+    DeviceEvent,
+    Gap,
+    Observation,
+    Params,
+    Record,
+    SourcePath,
+    Times,
+    WaveformGroup,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -36,20 +47,25 @@ class Screened:
         placement: Placement,
         active: tuple[AlarmCondition, ...] = (),
         *,
+        pulses: Pulses | None = None,
         raw_kept: int = RAW_OF_LINK,
         segments: int = 0,
     ) -> None:
         """`active`: the alarms of this device that the spool knows from before the start. `raw_kept`: bytes of a fault.
 
-        `segments`: numbers of clock segments up to this one were given before.
+        `segments`: numbers of clock segments up to this one were given before. `pulses`: what devices of one place see of them.
         """
         self._device, self._source, self._raw_kept = device, SourcePath(device), raw_kept
+        self._pulses, self._place, self._shows = pulses or Pulses(), placement.point_of_care, False
         self._chain = chain.begin(placement, active, segments=segments)
         self._counters: dict[type[Record], Counter] = {}  # looked up once a kind, not once a record
 
     def place(self, placement: Placement) -> None:
         """Go on under another placement."""
         self._chain = chain.configure(self._chain, placement)
+        if placement.point_of_care != self._place:
+            self._pulses.tell(self._place, self._device, ())
+            self._place = placement.point_of_care
 
     def clock_stepped(self, by_ns: int) -> None:
         """The gateway's clock was set forward by `by_ns`."""
@@ -88,8 +104,15 @@ class Screened:
         out: list[Record] = []
         for item in decoded:
             record = self._kept(item)
+            if isinstance(record, WaveformGroup) and self._place:
+                self._chain = chain.beside(self._chain, self._pulses.beside(self._place, self._device))
             self._chain, screened = chain.step(self._chain, record)
             out += screened
+        if waves := chain.pulses(self._chain):
+            self._pulses.tell(self._place, self._device, waves)
+        elif self._shows:
+            self._pulses.tell(self._place, self._device, ())
+        self._shows = bool(waves)
         self._count(out)
         return out
 

@@ -119,7 +119,7 @@ def _screening(device: str, bed: PlacedBed, version: int, table: Table) -> Place
             continue
         low, high = (limit.low if limit.HasField("low") else None), (limit.high if limit.HasField("high") else None)
         limits.append(Limit(limit.code, low, high))
-    return Placement(age_group, bed.paced, tuple(limits), version, table)
+    return Placement(age_group, bed.paced, tuple(limits), version, table, bed.point_of_care)
 
 
 def _age_group(device: str, word: str, version: int) -> AgeGroup:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.screening import alarms, align, assess, held, limits, rhythm
+from models.screening import alarms, align, assess, held, limits, recent, rhythm
 from models.screening.alarms import AlarmsState, Condition, Life
 from models.screening.align import AlignState
 from models.screening.assess import AssessState
@@ -19,6 +19,7 @@ from models.screening.critical_items import PRIORITIES, Urgency
 from models.screening.device_clock import AGREE_NS
 from models.screening.held import HeldState
 from models.screening.placement import Placement
+from models.screening.recent import Pulsing
 from models.screening.rhythm import RhythmState
 from models.signal import weights
 from protocols.nomenclature import FLOOD, HEART_RATE, LINK_LOST
@@ -175,6 +176,16 @@ def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
         state, changes = _reading(state, first)
         return state, (*records, *changes) if changes else records
     return state, records
+
+
+def pulses(state: Chain) -> tuple[Pulsing, ...]:
+    """What this device sees of the pulse: its waves that can be used, for other devices of the same point of care."""
+    return recent.pulsing(state.held.pulses) if state.held.pulses.waves else ()
+
+
+def beside(state: Chain, elsewhere: tuple[Pulsing, ...]) -> Chain:
+    """Take what other devices of the same point of care see of the pulse, each with its device's name."""
+    return _beside(state, held.beside(state.held, elsewhere))
 
 
 def _aligned(state: Chain, aligned: AlignState) -> Chain:

@@ -32,6 +32,10 @@ FASTEST_PER_MIN = 100.0  # of a pulse that speaks against ventricular tachycardi
 CLEARLY = 0.1  # by what share a pulse must lie inside the limit of an extreme
 # The wave of the last beat reaches finger and wrist so late (pulse arrival time, 0.15 to 0.4 s): it is no pulse in the pause.
 ARRIVAL_NS = NS_PER_S // 2
+# Another device may show it later than it says, by what its link and its own filter take: so much more is passed over. And a wave whose
+# time is not known to a quarter of a second cannot be laid beside an ECG.
+ELSEWHERE_NS = NS_PER_S
+KNOWN_TO_NS = NS_PER_S // 4
 IN_PAUSE = 2
 HALVED = 0.12  # every second pulse too weak to be seen looks regular: a pulse near half the ECG's rate speaks against nothing
 
@@ -53,11 +57,14 @@ class Against:
     pulses: int
     alike: float
     code: str
+    device: str = ""
 
 
 def weigh(condition: "Condition", pulses: "tuple[Pulsing, ...]", extremes: "Extremes") -> Against | None:
     """What the usable waves say against a condition that is present; None where one of them does not, or there is none."""
-    found = [_against(condition, one, extremes) for one in pulses]
+    found = [
+        _against(condition, one, extremes) for one in pulses if not one.device or one.uncertainty_ns <= KNOWN_TO_NS
+    ]
     said = [one for one in found if one is not None]
     return max(said, key=lambda one: one.alike) if said and len(said) == len(found) else None
 
@@ -81,8 +88,9 @@ def _against(condition: "Condition", pulsing: "Pulsing", extremes: "Extremes") -
 
 def _in_pause(condition: "Condition", pulsing: "Pulsing") -> Against | None:
     """Regular pulses before and all through the pause, the newest of them no longer ago than they are apart."""
-    inside = [at for at in pulsing.beats if at > condition.onset_ns + ARRIVAL_NS]
-    before = [at for at in pulsing.beats if at <= condition.onset_ns + ARRIVAL_NS][-2:]
+    from_ns = condition.onset_ns + ARRIVAL_NS + (ELSEWHERE_NS if pulsing.device else 0)
+    inside = [at for at in pulsing.beats if at > from_ns]
+    before = [at for at in pulsing.beats if at <= from_ns][-2:]
     counted = [*before, *inside]
     intervals = [(b - a) / NS_PER_S for a, b in pairwise(counted)]
     if len(inside) < IN_PAUSE or len(intervals) < LEAST_INTERVALS:
@@ -103,4 +111,4 @@ def _is_halved(condition: "Condition", pulsing: "Pulsing") -> bool:
 
 
 def _told(why: Why, pulsing: "Pulsing", counted: list[int]) -> Against:
-    return Against(why, pulsing.rate_per_min, len(counted), pulsing.alike, pulsing.code)
+    return Against(why, pulsing.rate_per_min, len(counted), pulsing.alike, pulsing.code, pulsing.device)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from models.screening import fusion, recent
-from models.screening.recent import RecentState
+from models.screening.recent import Pulsing, RecentState
 from protocols.nomenclature import EVT_ALARM_DOUBTED, EVT_ALARM_HELD
 from protocols.record import NS_PER_S, DeviceEvent, SourcePath
 
@@ -35,10 +35,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class HeldState:
-    """The pulse beside the ECG, and what is held by it, by the condition's key."""
+    """The pulse beside the ECG, and what is held by it, by the condition's key. `elsewhere`: what other devices of the place see of it."""
 
     pulses: RecentState = field(default_factory=RecentState)
     held: Mapping[Key, Held] = field(default_factory=lambda: MappingProxyType(dict[Key, Held]()))
+    elsewhere: tuple[Pulsing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,20 @@ class Weighed:
 def follow(state: HeldState, group: "WaveformGroup") -> HeldState:
     """Take an aligned group that is no ECG."""
     pulses = recent.step(state.pulses, group)
-    return state if pulses is state.pulses else HeldState(pulses, state.held)
+    return state if pulses is state.pulses else HeldState(pulses, state.held, state.elsewhere)
+
+
+def beside(state: HeldState, elsewhere: tuple[Pulsing, ...]) -> HeldState:
+    """Take what other devices of the same point of care see of the pulse, each with its device's name."""
+    return state if elsewhere == state.elsewhere else HeldState(state.pulses, state.held, elsewhere)
 
 
 def weigh(state: HeldState, condition: "Condition", extremes: "Extremes") -> Weighed:
     """Say whether a condition, which is present and not raised yet, is to be held."""
-    if condition.code not in fusion.MOST_HELD_S or not state.pulses.waves:
+    if condition.code not in fusion.MOST_HELD_S or not (state.pulses.waves or state.elsewhere):
         return Weighed(condition)
-    against = fusion.weigh(condition, recent.usable(state.pulses, condition.at_ns), extremes)
+    waves = (*recent.pulsing(state.pulses), *state.elsewhere)
+    against = fusion.weigh(condition, recent.usable(waves, condition.at_ns), extremes)
     known = _known(state, condition)
     if known is not None:
         condition = replace(condition, onset_ns=min(known.onset_ns, condition.onset_ns))
@@ -79,7 +86,7 @@ def hold(state: HeldState, weighed: Weighed, times: "Times") -> tuple[HeldState,
     known = _known(state, condition)
     since_ns = condition.at_ns if known is None else known.since_ns
     kept = Held(condition.onset_ns, since_ns, condition.at_ns)
-    state = HeldState(state.pulses, MappingProxyType({**state.held, condition.key: kept}))
+    state = replace(state, held=MappingProxyType({**state.held, condition.key: kept}))
     return state, () if known is not None else _event(EVT_ALARM_HELD, weighed, times)
 
 
@@ -87,7 +94,7 @@ def raised(state: HeldState, weighed: Weighed, times: "Times") -> tuple[HeldStat
     """An alarm was raised: nothing is held of it any more; the event that tells of a pulse that speaks against it."""
     key = weighed.condition.key
     if key in state.held:
-        state = HeldState(state.pulses, MappingProxyType({k: v for k, v in state.held.items() if k != key}))
+        state = replace(state, held=MappingProxyType({k: v for k, v in state.held.items() if k != key}))
     return state, _event(EVT_ALARM_DOUBTED, weighed, times)
 
 
@@ -105,12 +112,14 @@ def _known(state: HeldState, condition: "Condition") -> Held | None:
 
 
 def _said(against: "Against") -> "Params":
+    device: Params = (("pulse_device", against.device),) if against.device else ()
     return (
         ("pulse", str(against.why)),
         ("pulse_rate", round(against.rate_per_min)),
         ("pulses", against.pulses),
         ("pulse_alike", round(against.alike, 2)),
         ("pulse_of", against.code),
+        *device,
     )
 
 

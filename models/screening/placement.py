@@ -72,7 +72,7 @@ class WatchedRhythm:
 class Placement:
     """What the hub pushes for the bed of a device; the defaults watch an unplaced device as an adult.
 
-    `watched` is what each measure is judged by, `of_ecg` the same for what is concluded from an ECG, whose extreme rates are rhythms.
+    `point_of_care`: where it is, empty where that is not known; devices of one place see one patient. `watched` is what each measure is judged by, `of_ecg` the same for what is concluded from an ECG, whose extreme rates are rhythms.
     """
 
     age_group: AgeGroup = AgeGroup.ADULT
@@ -80,6 +80,7 @@ class Placement:
     limits: tuple[Limit, ...] = ()
     version: int = 0
     table: Table = SHIPPED
+    point_of_care: str = ""
     extremes: Extremes = field(init=False, compare=False, repr=False)
     rhythms: Mapping[str, WatchedRhythm] = field(init=False, compare=False, repr=False)
     watched: Mapping[str, Watched] = field(init=False, compare=False, repr=False)

@@ -27,13 +27,18 @@ MOST_WAVES = 4  # of a device; a monitor has one plethysmogram and two arterial 
 
 @dataclass(frozen=True, slots=True)
 class Pulsing:
-    """A wave that can be used: times of its pulses (ns), up to where they were searched, their rate, and how alike they look."""
+    """A wave that can be used: times of its pulses (ns), up to where they were searched, their rate, and how alike they look.
+
+    `uncertainty_ns`: of those times. `device`: whose wave it is, where that is not the ECG's own.
+    """
 
     code: str
     beats: tuple[int, ...]
     judged_ns: int
     rate_per_min: float
     alike: float
+    uncertainty_ns: int = 0
+    device: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +76,14 @@ def step(state: RecentState, group: WaveformGroup) -> RecentState:
     return state
 
 
-def usable(state: RecentState, at_ns: int) -> tuple[Pulsing, ...]:
-    """The waves that can be used at a time; one that is late, or ahead of it by as much, cannot."""
-    found = (followed.pulsing for followed in state.waves.values())
-    return tuple(one for one in found if one is not None and abs(at_ns - one.judged_ns) <= FRESH_NS)
+def pulsing(state: RecentState) -> tuple[Pulsing, ...]:
+    """The waves that can be used at their own time."""
+    return tuple(followed.pulsing for followed in state.waves.values() if followed.pulsing is not None)
+
+
+def usable(waves: tuple[Pulsing, ...], at_ns: int) -> tuple[Pulsing, ...]:
+    """Those of them that can be used at a time; one that is late, or ahead of it by as much, cannot."""
+    return tuple(one for one in waves if abs(at_ns - one.judged_ns) <= FRESH_NS)
 
 
 def stepped(state: RecentState, by_ns: int) -> RecentState:
@@ -82,8 +91,8 @@ def stepped(state: RecentState, by_ns: int) -> RecentState:
     moved: dict[tuple[SourcePath, str], Followed] = {}
     for key, one in state.waves.items():
         beats = tuple(at + by_ns for at in one.beats)
-        pulsing = one.pulsing and replace(one.pulsing, beats=beats, judged_ns=one.pulsing.judged_ns + by_ns)
-        moved[key] = replace(one, beats=beats, end_ns=one.end_ns + by_ns, pulsing=pulsing)
+        seen = one.pulsing and replace(one.pulsing, beats=beats, judged_ns=one.pulsing.judged_ns + by_ns)
+        moved[key] = replace(one, beats=beats, end_ns=one.end_ns + by_ns, pulsing=seen)
     return RecentState(MappingProxyType(moved))
 
 
@@ -103,16 +112,20 @@ def _follow(known: Followed | None, group: WaveformGroup, row: int) -> Followed:
         hole = 0
     samples = np.concatenate([np.full(hole, np.nan), _samples(group, row)])
     state, findings = pulse.feed(known.state, samples, group.fs_hz)
-    beats, pulsing = known.beats, known.pulsing
+    beats, seen = known.beats, known.pulsing
+    uncertainty_ns = group.times.uncertainty_ns or 0
     for finding in findings:
         judged_ns = group.time_of(known.base + finding.judged)
         found = {*beats, *(group.time_of(known.base + at) for at in finding.pulses)}
         beats = tuple(sorted(at for at in found if at > judged_ns - KEPT_NS))
         rate = finding.rate_per_min
         believed = finding.fault is None and rate is not None
-        pulsing = Pulsing(group.leads[row], beats, judged_ns, rate or 0.0, finding.alike) if believed else None
+        if believed:
+            seen = Pulsing(group.leads[row], beats, judged_ns, rate or 0.0, finding.alike, uncertainty_ns)
+        else:
+            seen = None
     end_ns = group.time_of(group.end_sample)
-    return Followed(known.fs_hz, known.base, group.end_sample, state, end_ns, beats, pulsing)
+    return Followed(known.fs_hz, known.base, group.end_sample, state, end_ns, beats, seen)
 
 
 def _samples(group: WaveformGroup, row: int) -> "NDArray[np.float64]":

@@ -64,8 +64,8 @@ def test_a_pulse_that_goes_on_through_a_pause_of_the_ecg_speaks_against_asystole
         every(72, to_s=ONSET_S + 1.4),  # one more, and no second
         every(72, to_s=ONSET_S + 2.4),  # two, and then none for longer than usual
         every(35),  # too slow to be at ease
-        [*every(72, to_s=ONSET_S), ONSET_S + 0.7, ONSET_S + 2.2, ONSET_S + 3.6],  # at no rhythm
-        [ONSET_S + 2.9, ONSET_S + 3.6],  # nothing is known of before
+        [*every(72, to_s=ONSET_S), ONSET_S + 0.7, ONSET_S + 2.2, ONSET_S + 2.8],  # at no rhythm
+        [ONSET_S + 2.9, ONSET_S + 2.8],  # nothing is known of before
     ],
 )
 def test_a_pulse_that_stops_falters_or_has_just_begun_does_not(times_s: list[float]):
@@ -116,3 +116,27 @@ def test_what_no_pulse_can_tell_of_is_left_alone_and_fibrillation_is_held_for_no
     assert LEADS_OFF not in fusion.MOST_HELD_S
     assert fusion.MOST_HELD_S[V_FIB] == 0
     assert fusion.MOST_HELD_S[ASYSTOLE] <= 10
+
+
+def elsewhere(times_s: list[float], uncertainty_ms: int = 20) -> Pulsing:
+    return replace(pulsing(times_s), device="oximeter-1", uncertainty_ns=uncertainty_ms * NS_PER_S // 1000)
+
+
+def test_a_pulse_that_another_device_sees_may_have_come_a_second_late():
+    """The same times: two pulses since the pause are believed of the ECG's own device, of another from 1.5 s into it on."""
+    two = every(72, to_s=ONSET_S + 2.1)
+    assert sum(at > ONSET_S + 0.5 for at in two) == 2
+    own = fusion.weigh(condition(ASYSTOLE), (pulsing(two, judged_s=ONSET_S + 2.8),), ADULT)
+    other = fusion.weigh(
+        condition(ASYSTOLE), (replace(elsewhere(two), judged_ns=round((ONSET_S + 2.8) * NS_PER_S)),), ADULT
+    )
+    assert (own is None, other is None) == (False, True)
+    found = fusion.weigh(condition(ASYSTOLE), (elsewhere(every(72)),), ADULT)
+    assert found is not None
+    assert found.device == "oximeter-1"
+
+
+def test_a_pulse_whose_time_is_not_known_neither_holds_an_alarm_nor_keeps_another_from_holding_it():
+    vague = elsewhere(every(72, to_s=ONSET_S), uncertainty_ms=300)
+    assert fusion.weigh(condition(ASYSTOLE), (vague,), ADULT) is None
+    assert fusion.weigh(condition(ASYSTOLE), (pulsing(every(72)), vague), ADULT) is not None

@@ -72,9 +72,10 @@ def test_a_pressure_in_its_unit_is_followed_and_another_unit_or_wave_is_not():
 def test_a_wave_can_be_used_for_two_seconds_behind_what_was_judged():
     state = followed(stream())
     judged_ns = the_one(state).judged_ns
-    assert recent.usable(state, judged_ns + FRESH_NS)
-    assert not recent.usable(state, judged_ns + FRESH_NS + 1)
-    assert not recent.usable(state, judged_ns - FRESH_NS - 1), "it is ahead: not the same moment"
+    waves = recent.pulsing(state)
+    assert recent.usable(waves, judged_ns + FRESH_NS)
+    assert not recent.usable(waves, judged_ns + FRESH_NS + 1)
+    assert not recent.usable(waves, judged_ns - FRESH_NS - 1), "it is ahead: not the same moment"
 
 
 def test_a_hole_of_ten_seconds_begins_the_wave_anew():
