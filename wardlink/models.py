@@ -1,6 +1,7 @@
 """The command `wardlink models`: which models the screening has, whether their files are those of their cards, and how each is made."""
 
 import hashlib
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,3 +71,95 @@ def train(
     except FileNotFoundError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def annotate(
+    *,
+    records: Annotated[list[Path], typer.Argument(help="WFDB records, without extension.", metavar="RECORD...")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the annotation files; it is made.", metavar="DIR")],
+    annotator: Annotated[str, typer.Option("--annotator", help="Extension of the files.")] = "wl",
+) -> None:
+    """Write what the screening finds in recordings as WFDB annotation files, which bxb, epicmp and rdann read."""
+    from models.evaluation.played import play
+    from protocols.ecgfile.wfdb import encode_annotations, read_record
+    from protocols.errors import DecodeError
+
+    to.mkdir(parents=True, exist_ok=True)
+    wrong = 0
+    for path in records:
+        try:
+            played = play(read_record(path))
+        except FileNotFoundError as error:
+            typer.echo(f"{path}: there is no {error.filename}; name a record without extension.", err=True)
+            wrong += 1
+            continue
+        except (DecodeError, ValueError) as error:
+            typer.echo(f"{path}: {error}", err=True)
+            wrong += 1
+            continue
+        marks = played.annotations()
+        file = to / f"{path.with_suffix('').name}.{annotator}"
+        file.write_bytes(encode_annotations(marks))
+        kinds = [kind.name for kind in played.beats.values()]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in "NSVQ" if kind in kinds)
+        print(f"{file}: {len(kinds)} beats ({counts or 'none'}), {len(marks) - len(kinds)} marks of rhythm", flush=True)
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    *,
+    folder: Annotated[Path, typer.Argument(help="Folder of annotated WFDB records.", metavar="DIR")],
+    reference: Annotated[
+        str, typer.Option("--reference", help="Extension of the annotations to compare with.")
+    ] = "atr",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File for the report; without it the report is printed.", metavar="FILE")
+    ] = None,
+    from_s: Annotated[
+        float, typer.Option("--from-s", help="Seconds at the beginning of each record that are not counted.", min=0)
+    ] = 300.0,
+    each_lead: Annotated[
+        bool, typer.Option("--each-lead", help="Judge by each lead alone as well; takes about twice as long.")
+    ] = False,
+) -> None:
+    """Compare what the screening finds in annotated recordings with their annotations, by ANSI/AAMI EC57; a report in Markdown.
+
+    What a site does with recordings of its own before it relies on the screening.
+    """
+    from models.evaluation.folder import Job, judged, records
+    from models.evaluation.report import report
+
+    jobs = [Job(path, reference, from_s, each_lead) for path in records(folder)]
+    if not jobs:
+        typer.echo(f"There are no WFDB records (.hea) in {folder}.", err=True)
+        raise typer.Exit(1)
+    results, left_out = judged(jobs)
+    for name, why in left_out.items():
+        typer.echo(f"{name} is left out: {why}", err=True)
+    if not results:
+        typer.echo(f"None of {len(jobs)} records of {folder} could be judged.", err=True)
+        raise typer.Exit(1)
+    text = report(results, f"Screening of the records of {folder.name}", judges(), left_out, from_s)
+    if to is None:
+        print(text, end="")
+    else:
+        to.write_text(text, encoding="utf-8")
+        print(f"{to}: {len(results)} records judged, {len(left_out)} left out")
+
+
+def judges() -> list[str]:
+    """What the installed screening judges by, a line each: the program, and each model with the beginning of its hash."""
+    by = [f"Wardlink {version('wardlink')}"]
+    for name in ("qrs", "beats", "lethal"):
+        stated = card.of(name)
+        hashes = ", ".join(sha256[:12] for sha256 in stated.sha256.values())
+        used = (
+            ""
+            if networks.can_run() or not any(file.endswith(".tflite") for file in stated.sha256)
+            else ", not used: LiteRT is not installed"
+        )
+        by.append(f"{name} {stated.version} ({hashes}{used})")
+    return by

@@ -103,35 +103,36 @@ class Rates:
     @property
     def sensitivity(self) -> float:
         """Of what is there, how much was found."""
-        return _percent(self.true_positive, self.true_positive + self.false_negative)
+        return percent(self.true_positive, self.true_positive + self.false_negative)
 
     @property
     def positive_predictivity(self) -> float:
         """Of what was found, how much is there (PPV)."""
-        return _percent(self.true_positive, self.true_positive + self.false_positive)
+        return percent(self.true_positive, self.true_positive + self.false_positive)
 
     @property
     def negative_predictivity(self) -> float:
         """Of what was not found, how much is not there (NPV)."""
-        return _percent(self.true_negative, self.true_negative + self.false_negative)
+        return percent(self.true_negative, self.true_negative + self.false_negative)
 
     @property
     def specificity(self) -> float:
         """Of what is not there, how much was not found."""
-        return _percent(self.true_negative, self.true_negative + self.false_positive)
+        return percent(self.true_negative, self.true_negative + self.false_positive)
 
     @property
     def false_positive_rate(self) -> float:
         """Of what is not there, how much was found all the same (EC57: FPR)."""
-        return _percent(self.false_positive, self.true_negative + self.false_positive)
+        return percent(self.false_positive, self.true_negative + self.false_positive)
 
     @property
     def f1(self) -> float:
         """Harmonic mean of sensitivity and positive predictivity."""
-        return _percent(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
+        return percent(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
 
 
-def _percent(part: int, whole: int) -> float:
+def percent(part: float, whole: float) -> float:
+    """A share in per cent; NaN of nothing."""
     return 100 * part / whole if whole else float("nan")
 
 

@@ -6,7 +6,7 @@ Written from the standard's rules, not from a program; the public reference prog
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from models.evaluation.beats import Interval
+from models.evaluation.beats import Interval, percent
 
 
 def union(intervals: Iterable[Interval]) -> list[Interval]:
@@ -49,19 +49,18 @@ class DurationScore:
 
     @property
     def sensitivity(self) -> float:
-        """Per cent; 100 when there is nothing to find."""
-        return 100 * self.claimed_positive_s / self.positive_s if self.positive_s else 100.0
+        """Per cent; NaN when there is nothing to find."""
+        return percent(self.claimed_positive_s, self.positive_s)
 
     @property
     def specificity(self) -> float:
-        """Per cent; 100 when there is nothing to refuse."""
-        return 100 * (1 - self.claimed_negative_s / self.negative_s) if self.negative_s else 100.0
+        """Per cent; NaN when there is nothing to refuse."""
+        return percent(self.negative_s - self.claimed_negative_s, self.negative_s)
 
     @property
     def positive_predictivity(self) -> float:
-        """Per cent of what was claimed; 100 when nothing was."""
-        claimed_s = self.claimed_positive_s + self.claimed_negative_s
-        return 100 * self.claimed_positive_s / claimed_s if claimed_s else 100.0
+        """Per cent of what was claimed; NaN when nothing was."""
+        return percent(self.claimed_positive_s, self.claimed_positive_s + self.claimed_negative_s)
 
 
 def score_duration(
@@ -96,13 +95,13 @@ class EpisodeScore:
 
     @property
     def sensitivity(self) -> float:
-        """Per cent; 100 when there is nothing to find."""
-        return 100 * self.met / self.reference if self.reference else 100.0
+        """Per cent; NaN when there is nothing to find."""
+        return percent(self.met, self.reference)
 
     @property
     def positive_predictivity(self) -> float:
-        """Per cent; 100 when nothing was claimed."""
-        return 100 * self.true / self.claimed if self.claimed else 100.0
+        """Per cent; NaN when nothing was claimed."""
+        return percent(self.true, self.claimed)
 
 
 def score_episodes(reference: Sequence[Interval], claimed: Sequence[Interval]) -> EpisodeScore:

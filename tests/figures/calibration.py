@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.evaluation import parallel
 from models.evaluation.certainty import calibration
 from models.screening.alarms import LIVES
 from models.screening.rhythm import LETHAL_ON, lethal_rhythm
@@ -14,7 +15,6 @@ from models.signal import explain
 from models.signal.lethal import LethalScore
 from models.training import meaning
 from protocols.nomenclature import V_FIB
-from tests.figures import parallel
 from tests.figures.entry import Entry, Figure
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.evaluation import parallel
 from models.evaluation.beats import BeatClass, BeatScore, compare_beats
 from models.evaluation.certainty import interval
 from models.signal import monitor, weights
@@ -14,7 +15,6 @@ from models.signal.beats import Kind
 from models.training import beats, corpus
 from models.training.corpus import DS2
 from tests.figures import corpus as played
-from tests.figures import parallel
 from tests.figures.entry import Entry, Figure
 
 CLASS = {Kind.N: BeatClass.N, Kind.S: BeatClass.S, Kind.V: BeatClass.V, Kind.Q: BeatClass.Q}

@@ -5,12 +5,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from models.evaluation import parallel
 from models.evaluation.episodes import DurationScore, behind, score_duration
 from models.signal import monitor, weights
 from models.signal.rhythm.atrial import Verdict
 from models.training import fibrillation
 from models.training.corpus import DS1, DS2, PACED
-from tests.figures import corpus, parallel
+from tests.figures import corpus
 from tests.figures.entry import Entry, Figure
 
 FROM_S = 300.0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.evaluation import parallel
 from models.evaluation.certainty import interval
 from models.screening import chain
 from models.screening.critical_items import AgeGroup, Item, Table
@@ -29,7 +30,6 @@ from protocols.nomenclature import (
     lead,
 )
 from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Presence, Scale, SourcePath, Times, WaveformGroup
-from tests.figures import parallel
 from tests.figures.entry import Entry, Figure
 
 START_NS = 1_700_000_000 * NS_PER_S

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+from models.evaluation import parallel
 from models.evaluation.beats import LEARNING_S, Interval
 from models.evaluation.episodes import DurationScore, score_duration
 from models.screening.placement import EXTREMES, AgeGroup
@@ -14,7 +15,7 @@ from models.screening.rhythm import LETHAL_ONSET_S
 from models.training.corpus import DS1, DS2, PACED, VFDB, models_without
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB, V_TACHY
 from protocols.record import AlarmCondition, Presence
-from tests.figures import corpus, parallel
+from tests.figures import corpus
 from tests.figures.entry import Entry, Figure
 
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from models.evaluation import parallel
 from models.screening import chain
 from protocols.nomenclature import HEART_RATE, lead
 from protocols.record import NS_PER_S, Observation, Scale, SourcePath, Times, WaveformGroup
 from tests.figures import meter_ecg as drawn
-from tests.figures import parallel
 from tests.figures.entry import Entry, Figure
 from tests.figures.meter_ecg import Floats, Pulse, Wave
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.evaluation import parallel
 from models.evaluation.certainty import interval
 from models.signal import delineate, leads
 from models.signal.delineate import weights as delineate_weights
@@ -14,7 +15,6 @@ from models.signal.leads import Finding, Swap
 from models.training.delineate import beats_of_all, load, names
 from models.training.leads import asked
 from protocols.ecgfile.wfdb import read_record
-from tests.figures import parallel
 from tests.figures.entry import Entry, Figure
 
 if TYPE_CHECKING:

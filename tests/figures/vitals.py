@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.evaluation import parallel
 from models.evaluation.certainty import interval
 from models.signal import monitor, weights
 from models.signal.vitals import breath, heart_breath, pulse
-from tests.figures import parallel
 from tests.figures.entry import Entry, Figure
 
 if TYPE_CHECKING:
