@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from models.evaluation import parallel
 from models.evaluation.beats import BY_SYMBOL, LEARNING_S, BeatScore, Interval, compare_beats
 from models.evaluation.episodes import behind, score_duration, score_episodes, union
-from models.evaluation.played import Played, play
+from models.evaluation.played import Played, ecg_of, play
 from models.evaluation.report import Result, person
 from models.signal import monitor
 from protocols.ecgfile.wfdb import read_annotations, read_record
@@ -54,23 +55,22 @@ def judge(job: Job) -> Result | LeftOut:
     """Play a record and compare what came out with its annotations."""
     name = job.path.name
     try:
-        record = read_record(job.path)
+        record = ecg_of(read_record(job.path))
         marks = read_annotations(job.path, job.annotator)
     except FileNotFoundError as error:
         return LeftOut(name, f"there is no {Path(error.filename).name} in {job.path.parent}")
     except DecodeError as error:
         return LeftOut(name, f"cannot be read: {error}")
+    except ValueError as error:
+        return LeftOut(name, f"cannot be screened: {error}")
     fs_hz, end_s = record.fs_hz, record.raw.shape[1] / record.fs_hz
     if not any(mark.symbol in BY_SYMBOL or mark.aux.startswith("(") for mark in marks):
         return LeftOut(name, f"{name}.{job.annotator} has neither beats nor rhythms")
     if end_s <= job.from_s:
         return LeftOut(name, f"it is {end_s:.0f} s long, and the first {job.from_s:.0f} s are not counted")
     models = None if job.models is None else job.models(name)
-    try:
-        played = play(record, models)
-        alone = _by_lead(record, marks, models, job.from_s) if job.each_lead and len(record.raw) > 1 else {}
-    except ValueError as error:
-        return LeftOut(name, str(error))
+    played = play(record, models)
+    alone = _by_lead(record, marks, models, job.from_s) if job.each_lead and len(record.raw) > 1 else {}
     lethal = lethal_stretches(fs_hz, end_s, marks)
     claimed = behind((one for of_code in played.holding.values() for one in of_code), job.from_s)
     counted, quiet = behind(lethal, job.from_s), without((job.from_s, end_s), lethal)
@@ -110,10 +110,8 @@ def compare(fs_hz: float, marks: "Sequence[Annotation]", played: Played, from_s:
 def lethal_stretches(fs_hz: float, end_s: float, marks: "Sequence[Annotation]") -> list[Interval]:
     """Where the annotations have fibrillation, flutter or tachycardia of the ventricle: between `[` and `]`, or by the name of a rhythm."""
     named = [(mark.sample / fs_hz, mark.aux.strip("\0")[1:]) for mark in marks if mark.aux.startswith("(")]
-    ends = [*(at for at, _ in named[1:]), end_s]
-    return union(
-        [*_flutter(fs_hz, marks), *((at, end) for (at, name), end in zip(named, ends, strict=True) if name in LETHAL)]
-    )
+    by_name = ((at, end) for (at, name), (end, _) in pairwise([*named, (end_s, "")]) if name in LETHAL)
+    return union([*_flutter(fs_hz, marks), *by_name])
 
 
 def _by_lead(

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ import numpy as np
 
 from models.evaluation.beats import BeatClass, Interval
 from models.screening import chain
+from models.screening.assess import MILLIVOLT
 from models.screening.rhythm import LETHAL_ONSET_S
+from models.signal import frames
 from models.signal.beats import Kind
 from protocols.ecgfile.wfdb import Annotation
 from protocols.nomenclature import V_FIB, V_TACHY, lead
@@ -33,6 +35,7 @@ CLASS: Mapping[str, BeatClass] = {
     str(Kind.Q): BeatClass.Q,
 }
 UNKNOWN_LEADS = ("II", "V1")  # what a recording is taken for that names its leads otherwise
+NO_ECG = frozenset({"RESP", "PLETH", "ABP", "ART", "CVP", "PAP", "ICP"})  # as PhysioNet's monitors name them; RESP is in mV in some
 
 
 def lead_code(name: str, row: int) -> str:
@@ -42,6 +45,20 @@ def lead_code(name: str, row: int) -> str:
         return lead(known)
     except ValueError:
         return lead(UNKNOWN_LEADS[min(row, len(UNKNOWN_LEADS) - 1)])
+
+
+def ecg_of(record: "WfdbRecord") -> "WfdbRecord":
+    """The record with its ECG alone; ValueError where it has none, or at a rate that is not screened."""
+    frames.plan(record.fs_hz)
+    signals = record.header.signals
+    rows = [row for row, s in enumerate(signals) if s.unit in MILLIVOLT and s.description.upper() not in NO_ECG]
+    if not rows:
+        msg = f"none of {', '.join(f'{s.description} ({s.unit})' for s in signals)} is an ECG in volts"
+        raise ValueError(msg)
+    if len(rows) == len(signals):
+        return record
+    header = replace(record.header, signals=tuple(signals[row] for row in rows))
+    return replace(record, header=header, raw=record.raw[rows])
 
 
 def groups(
@@ -87,7 +104,8 @@ class Played:
 
 
 def play(record: "WfdbRecord", models: "Models | None" = None) -> Played:
-    """Play a whole record, as fast as it goes. ValueError where its rate or its number of leads cannot be screened."""
+    """Play the ECG of a whole record, as fast as it goes. ValueError where it has none, or at a rate that is not screened."""
+    record = ecg_of(record)
     state = chain.begin(models=models)
     found: dict[int, BeatClass] = {}
     alarms: list[AlarmCondition] = []
