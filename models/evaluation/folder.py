@@ -58,7 +58,7 @@ def judge(job: Job) -> Result | LeftOut:
         record = ecg_of(read_record(job.path))
         marks = read_annotations(job.path, job.annotator)
     except FileNotFoundError as error:
-        return LeftOut(name, f"there is no {Path(error.filename).name} in {job.path.parent}")
+        return LeftOut(name, f"there is no {Path(error.filename).name}")
     except DecodeError as error:
         return LeftOut(name, f"cannot be read: {error}")
     except ValueError as error:
