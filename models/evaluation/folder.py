@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from models.signal.weights import Models
     from protocols.ecgfile.wfdb import Annotation, WfdbRecord
 
+NONE_ALONE: Mapping[str, BeatScore] = MappingProxyType({})
 LETHAL = frozenset({"VFIB", "VFL", "VF", "VT"})
 
 
@@ -63,22 +65,35 @@ def judge(job: Job) -> Result | LeftOut:
         return LeftOut(name, f"cannot be read: {error}")
     except ValueError as error:
         return LeftOut(name, f"cannot be screened: {error}")
-    fs_hz, end_s = record.fs_hz, record.raw.shape[1] / record.fs_hz
+    end_s = record.raw.shape[1] / record.fs_hz
     if not any(mark.symbol in BY_SYMBOL or mark.aux.startswith("(") for mark in marks):
         return LeftOut(name, f"{name}.{job.annotator} has neither beats nor rhythms")
     if end_s <= job.from_s:
         return LeftOut(name, f"it is {end_s:.0f} s long, and the first {job.from_s:.0f} s are not counted")
     models = None if job.models is None else job.models(name)
     played = play(record, models)
-    alone = _by_lead(record, marks, models, job.from_s) if job.each_lead and len(record.raw) > 1 else {}
+    alone = _by_lead(record, marks, models, job.from_s) if job.each_lead and len(record.raw) > 1 else NONE_ALONE
+    return result(name, record, marks, played, job.from_s, alone)
+
+
+def result(
+    name: str,
+    record: "WfdbRecord",
+    marks: "Sequence[Annotation]",
+    played: Played,
+    from_s: float = LEARNING_S,
+    alone: Mapping[str, BeatScore] = NONE_ALONE,
+) -> Result:
+    """Compare what was made of a record with its annotations; `alone`: what was made of each lead by itself."""
+    fs_hz, end_s = record.fs_hz, record.raw.shape[1] / record.fs_hz
     lethal = lethal_stretches(fs_hz, end_s, marks)
-    claimed = behind((one for of_code in played.holding.values() for one in of_code), job.from_s)
-    counted, quiet = behind(lethal, job.from_s), without((job.from_s, end_s), lethal)
+    claimed = behind((one for of_code in played.holding.values() for one in of_code), from_s)
+    counted, quiet = behind(lethal, from_s), without((from_s, end_s), lethal)
     return Result(
         name,
         tuple(signal.description or str(row) for row, signal in enumerate(record.header.signals)),
         person(record.header.comments),
-        compare(fs_hz, marks, played, job.from_s),
+        compare(fs_hz, marks, played, from_s),
         alone,
         score_duration(counted, quiet, claimed),
         score_episodes(counted, claimed),
@@ -92,7 +107,7 @@ def judged(jobs: Sequence[Job]) -> tuple[list[Result], dict[str, str]]:
     return results, {one.name: one.why for one in found if isinstance(one, LeftOut)}
 
 
-def compare(fs_hz: float, marks: "Sequence[Annotation]", played: Played, from_s: float) -> BeatScore:
+def compare(fs_hz: float, marks: "Sequence[Annotation]", played: Played, from_s: float = LEARNING_S) -> BeatScore:
     """Beats by EC57; flutter of the ventricle, between `[` and `]`, is left out. Nothing where no beats are annotated."""
     beats = [mark for mark in marks if mark.symbol in BY_SYMBOL]
     if not beats:

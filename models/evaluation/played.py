@@ -35,7 +35,9 @@ CLASS: Mapping[str, BeatClass] = {
     str(Kind.Q): BeatClass.Q,
 }
 UNKNOWN_LEADS = ("II", "V1")  # what a recording is taken for that names its leads otherwise
-NO_ECG = frozenset({"RESP", "PLETH", "ABP", "ART", "CVP", "PAP", "ICP"})  # as PhysioNet's monitors name them; RESP is in mV in some
+NO_ECG = frozenset(
+    {"RESP", "PLETH", "ABP", "ART", "CVP", "PAP", "ICP"}
+)  # as PhysioNet's monitors name them; RESP is in mV in some
 
 
 def lead_code(name: str, row: int) -> str:
@@ -76,6 +78,11 @@ def groups(
         yield WaveformGroup(
             SOURCE, leads, fs_hz, at, part.tobytes(), "<i2", scales, Times(START_NS + round(at / fs_hz * NS_PER_S))
         )
+
+
+def seconds(ns: int) -> float:
+    """Time in a record that was played."""
+    return (ns - START_NS) / NS_PER_S
 
 
 @dataclass(frozen=True)

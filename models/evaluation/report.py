@@ -211,7 +211,7 @@ def _groups(results: Sequence[Result]) -> str:
 
 def _leads(results: Sequence[Result]) -> str:
     names = sorted({name for one in results for name in one.by_lead})
-    rows = []
+    rows: list[list[str]] = []
     for name in names:
         scores = [one.by_lead[name] for one in results if name in one.by_lead]
         rows.append([name, str(len(scores)), *_rates(sum(scores, BeatScore()))])

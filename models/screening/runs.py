@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from models.signal.beats import Kind
 
-BEATS = 4
+BEATS = 5  # as monitors are set when they are delivered
 FASTER_PER_MIN = 100.0
 LASTS_S = 3.0  # behind its last beat: what is over by then is told by the alarm that has begun
 

@@ -1,7 +1,6 @@
 """`python -m tests.figures [--only ID,...] [--long]`: a table on the terminal, build/figures.json for machines."""
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -12,6 +11,7 @@ from time import monotonic
 
 from tests.figures.catalogue import chosen
 from tests.figures.entry import Entry, Figure
+from tests.figures.kept import fingerprint
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
@@ -22,22 +22,10 @@ def recordings() -> Path:
     return Path(os.environ.get("RECORDINGS") or ROOT.parent / "shared" / "data")
 
 
-def fingerprint(figure: Figure, data: Path) -> str:
-    """Hash of the code and the recordings that a figure depends on."""
-    digest = hashlib.sha256(figure.id.encode())
-    for part in figure.code:
-        for path in sorted((ROOT / part).rglob("*")):
-            if path.suffix in (".py", ".json", ".tflite") and "__pycache__" not in path.parts:
-                digest.update(path.relative_to(ROOT).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
-    for folder in figure.data:
-        for path in sorted((data / folder).iterdir()):
-            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
 def run(figure: Figure, data: Path) -> list[dict[str, object]]:
     """Measure, or take the result of the same code on the same data."""
-    kept = BUILD / "figures-cache" / f"{figure.id}-{fingerprint(figure, data)[:24]}.json"
+    folders = [data / folder for folder in figure.data]
+    kept = BUILD / "figures-cache" / f"{figure.id}-{fingerprint(figure.id, figure.code, folders)}.json"
     if figure.cached and kept.is_file():
         rows: list[dict[str, object]] = json.loads(kept.read_text())
         return rows

@@ -8,8 +8,8 @@ from models.evaluation import parallel
 from models.evaluation.beats import BeatScore, compare_beats
 from models.signal import weights
 from models.signal.monitor import find_beats
-from models.training.corpus import DS1, DS2, PACED, models_without
-from tests.figures import corpus
+from models.training.corpus import DS1, DS2, PACED
+from tests.figures import corpus, unseen
 from tests.figures.entry import Entry, Figure
 
 NEAR_S = 0.05
@@ -21,15 +21,13 @@ class Way:
 
     both: bool
     rules: bool = False
-    unseen: bool = False
 
 
 def score_record(recordings: Path, name: str, way: Way) -> BeatScore:
     """One record by EC57."""
     record, annotations = corpus.load(recordings, f"mitdb/{name}")
     reference, flutter = corpus.reference_beats(record.fs_hz, annotations)
-    shipped = weights.by_rules() if way.rules else weights.product()
-    models = models_without(f"mitdb/{name}", rules=way.rules) if way.unseen else shipped
+    models = weights.by_rules() if way.rules else weights.product()
     if way.both:
         found = corpus.screen(record, models).beats_s
     else:
@@ -100,7 +98,7 @@ def measure_first(recordings: Path) -> Sequence[Entry]:
 
 def measure_unseen(recordings: Path) -> Sequence[Entry]:
     """Both leads, each record by models that never saw it."""
-    scores = scores_of(recordings, Way(both=True, unseen=True))
+    scores = {name: unseen.score(recordings, name) for name in unseen.NAMES}
     return [entry("qrs-unseen", scores, 250, 120), in_time(scores)]
 
 

@@ -23,7 +23,9 @@ TWO = Result("two", ("MLII", "V5"), Person("female", 65), of([N] * 40, [N] * 39 
 
 
 def lines(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
+    ]
 
 
 def row(text: str, first: str) -> list[str]:
@@ -73,7 +75,9 @@ def test_fibrillation_is_told_by_time_and_by_episode_and_where_it_is_claimed_wit
 
 
 def test_leads_alone_and_what_was_not_judged_are_told_where_there_are_any():
-    alone = Result("one", ("MLII", "V1"), Person(), ONE.beats, {"MLII": ONE.beats, "V1": of([N] * 4, [N] * 4, missed=1)})
+    alone = Result(
+        "one", ("MLII", "V1"), Person(), ONE.beats, {"MLII": ONE.beats, "V1": of([N] * 4, [N] * 4, missed=1)}
+    )
     text = report([alone], "One", ["Wardlink 1", "qrs 2"], {"x": "there is no x.atr"})
     assert row(text, "V1")[1:3] == ["1", "75.00"]
     assert "- x: there is no x.atr" in text
@@ -102,7 +106,8 @@ def test_whom_a_record_is_of_is_read_from_its_header(comments: list[str], expect
 
 
 @pytest.mark.parametrize(
-    ("age", "group"), [(0, "below 40"), (39, "below 40"), (40, "40 to 64"), (64, "40 to 64"), (65, "from 65"), (None, UNKNOWN)]
+    ("age", "group"),
+    [(0, "below 40"), (39, "below 40"), (40, "40 to 64"), (64, "40 to 64"), (65, "from 65"), (None, UNKNOWN)],
 )
 def test_groups_of_age_have_their_borders(age: int | None, group: str):
     assert Person(UNKNOWN, age).age_group == group

@@ -13,9 +13,7 @@ NORMAL, BIGEMINY = "mitdb-100-normal", "mitdb-200-bigeminy"
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(WARDLINK), "models", *words], capture_output=True, text=True, check=False, timeout=120
-    )
+    return subprocess.run([str(WARDLINK), "models", *words], capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture
@@ -23,7 +21,11 @@ def folder(captures: Path, tmp_path: Path) -> Path:
     """Two annotated records and one that has no annotations."""
     folder = tmp_path / "own"
     folder.mkdir()
-    for name, suffixes in ((NORMAL, ("hea", "dat", "atr")), (BIGEMINY, ("hea", "dat", "atr")), ("mitdb-202-af", ("hea", "dat"))):
+    for name, suffixes in (
+        (NORMAL, ("hea", "dat", "atr")),
+        (BIGEMINY, ("hea", "dat", "atr")),
+        ("mitdb-202-af", ("hea", "dat")),
+    ):
         for suffix in suffixes:
             (folder / f"{name}.{suffix}").write_bytes((captures / f"{name}.{suffix}").read_bytes())
     return folder
@@ -48,7 +50,14 @@ def test_evaluate_writes_a_report_of_what_it_could_judge_and_says_what_it_left_o
     assert "mitdb-202-af is left out: there is no mitdb-202-af.atr" in done.stderr
     text = file.read_text()
     assert text.startswith("# Screening of the records of own\n")
-    for part in (f"| {NORMAL} | 148 |", f"| {BIGEMINY} |", "**gross**", "- mitdb-202-af: there is no", "- Wardlink ", "- qrs "):
+    for part in (
+        f"| {NORMAL} | 148 |",
+        f"| {BIGEMINY} |",
+        "**gross**",
+        "- mitdb-202-af: there is no",
+        "- Wardlink ",
+        "- qrs ",
+    ):
         assert part in text
     assert str(tmp_path) not in text, "a report is handed on: no place of the machine is in it"
 

@@ -16,17 +16,17 @@ def of(kinds: list[str], per_min: float = 150.0, after_s: float = 0.5, unnamed: 
     return runs.newest(beats, classes, round(beats[-1] + after_s * FS), FS)
 
 
-def test_four_fast_ventricular_beats_in_a_row_are_a_run_and_three_are_none():
-    assert of([N, N, V, V, V]) is None
-    found = of([N, N, V, V, V, V])
+def test_five_fast_ventricular_beats_in_a_row_are_a_run_and_four_are_none():
+    assert of([N, N, V, V, V, V]) is None
+    found = of([N, N, V, V, V, V, V])
     assert found is not None
-    assert (found.first, found.beats) == (round(2 * 60 * FS / 150), 4)
+    assert (found.first, found.beats) == (round(2 * 60 * FS / 150), 5)
     assert found.rate_per_min == pytest.approx(150)
 
 
 @pytest.mark.parametrize("kind", [N, S])
 def test_a_beat_of_another_kind_ends_the_row(kind: str):
-    assert of([V, V, V, kind, V, V, V]) is None
+    assert of([V, V, V, V, kind, V, V, V, V]) is None
 
 
 def test_a_row_at_a_hundred_a_minute_is_a_rhythm_of_the_ventricle_and_no_tachycardia():
@@ -34,12 +34,12 @@ def test_a_row_at_a_hundred_a_minute_is_a_rhythm_of_the_ventricle_and_no_tachyca
     assert of([V] * 8, per_min=102) is not None
 
 
-def test_the_rate_is_that_of_the_newest_four():
+def test_the_rate_is_that_of_the_newest_five():
     beats, slow, fast = [0], round(0.9 * FS), round(0.4 * FS)
-    for gap in (slow, slow, slow, fast):
+    for gap in (slow, slow, slow, slow, fast):
         beats.append(beats[-1] + gap)
     assert runs.newest(tuple(beats), dict.fromkeys(beats, V), beats[-1], FS) is None
-    beats += [beats[-1] + fast, beats[-1] + 2 * fast]
+    beats += [beats[-1] + i * fast for i in (1, 2, 3)]
     found = runs.newest(tuple(beats), dict.fromkeys(beats, V), beats[-1], FS)
     assert found is not None
     assert found.rate_per_min == pytest.approx(150)
@@ -51,5 +51,5 @@ def test_a_run_counts_until_three_seconds_behind_its_last_beat():
 
 
 def test_beats_without_a_class_yet_are_passed_over():
-    assert of([V] * 5, unnamed=1) is not None
-    assert of([V] * 5, unnamed=2) is None
+    assert of([V] * 6, unnamed=1) is not None
+    assert of([V] * 6, unnamed=2) is None
