@@ -124,7 +124,7 @@ def play(record: "WfdbRecord", models: "Models | None" = None) -> Played:
         for at in watch.beats[-NEWEST:]:
             kind = watch.classes.get(at)
             found[at] = BeatClass.Q if kind is None else CLASS[kind]
-        held.append((group.end_sample / group.fs_hz, watch.holding))
+        held.append((group.end_sample / group.fs_hz, watch.shown))
     stretches = {code: tuple(_stretches(held, code)) for code in (V_FIB, V_TACHY)}
     return Played(record.fs_hz, dict(sorted(found.items())), stretches, tuple(alarms))
 

@@ -49,7 +49,10 @@ class Faded:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One source's stretch: sample number of its first sample, the monitor's state, the beats with the class of each, and what holds."""
+    """One source's stretch: sample number of its first sample, the monitor's state, the beats with the class of each, and what holds.
+
+    `shown`: what holds, or the run of beats that goes before it.
+    """
 
     leads: tuple[str, ...]
     fs_hz: float
@@ -61,6 +64,7 @@ class Watch:
     holding: frozenset[str] = frozenset()
     hops: int = 0
     faded: Faded | None = None
+    shown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def step(
     watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, models)
     watch = Watch(
         watch.leads, watch.fs_hz, watch.base, group.end_sample, watched,
-        watch.beats, watch.classes, watch.holding, watch.hops, watch.faded,
+        watch.beats, watch.classes, watch.holding, watch.hops, watch.faded, watch.shown,
     )  # fmt: skip
     out: list[Observation | Condition] = []
     for finding in findings:
@@ -113,7 +117,7 @@ def _hop(
     classes = MappingProxyType({at: named[at] for at in beats if at in named})
     deciding = watch.base + finding.end - 1
     out: list[Observation | Condition] = []
-    holding = watch.holding
+    holding = shown = watch.holding
     faded = watch.faded if watch.faded and watch.hops - watch.faded.hop <= RESUMES_HOPS else None
     if finding.usable:
         holding = _holding(watch.holding, finding, placement, faded.code if faded else None)
@@ -183,7 +187,7 @@ def _hop(
                 quality=sure,
             )
         )
-    return replace(watch, beats=beats, classes=classes, holding=holding, hops=hops, faded=faded), out
+    return replace(watch, beats=beats, classes=classes, holding=holding, hops=hops, faded=faded, shown=shown), out
 
 
 def _counted(run: runs.Run | None) -> tuple[tuple[str, float], ...]:
