@@ -74,6 +74,22 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """An alarm that a pulse spoke against: `alarm` is its code; `held` back then, or raised all the same.
+
+    `why` is a word of `models.screening.fusion.Why`; `device` is empty where the ECG's own device saw the pulse.
+    """
+
+    at_ms: int
+    source: str
+    alarm: str
+    held: bool
+    why: str
+    pulse_per_min: float | None
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trends:
     """What one picture of trends is drawn from."""
 
@@ -95,6 +111,7 @@ class Timeline:
     step_ms: int
     vital_signs: tuple[Trend, ...]
     alarms: tuple[Past, ...]
+    doubted: tuple[Doubted, ...]
     turns: tuple[Turn, ...]
     notes: tuple[Note, ...]
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from hub.alarms.domain import Past
 from hub.alarms.present import account_of, alarm_json, people
-from hub.beds.domain import BedDetail, Note, Timeline, Trend, Trends
+from hub.beds.domain import BedDetail, Doubted, Note, Timeline, Trend, Trends
 from hub.beds.posture import Turn
 from hub.beds.store import to_ms
 from hub.devices.domain import Device
@@ -89,6 +89,17 @@ def _turn_json(turn: Turn) -> Json:
     return {"kind": "posture", "at_ms": turn.at_ms, "degrees": turn.degrees, "source": turn.source, **named}
 
 
+def _doubted_json(doubted: Doubted) -> Json:
+    said = {"alarm": doubted.alarm, "held": doubted.held, "why": doubted.why, "pulse_per_min": doubted.pulse_per_min}
+    return {
+        "kind": "doubted",
+        "at_ms": doubted.at_ms,
+        "source": doubted.source,
+        **said,
+        "device": doubted.device or None,
+    }
+
+
 def timeline_json(found: Timeline, names: Mapping[int, str]) -> Json:
     """Entries of all kinds in one list, the newest first."""
     rows: dict[int, list[Json]] = {}
@@ -109,6 +120,7 @@ def timeline_json(found: Timeline, names: Mapping[int, str]) -> Json:
             (p.alarm.onset_ms, {"kind": "alarm", "at_ms": p.alarm.onset_ms, "alarm": past_json(p, found.bed, names)})
             for p in found.alarms
         ),
+        *((d.at_ms, _doubted_json(d)) for d in found.doubted),
         *((t.at_ms, _turn_json(t)) for t in found.turns),
         *((n.at_ms, {"kind": "note", "at_ms": n.at_ms, "note": note_json(n, names)}) for n in found.notes),
     ]

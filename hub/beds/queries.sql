@@ -23,6 +23,15 @@ select s.path, s.device_id, g.source_id, g.from_time, g.to_time, g.reason, g.rec
  order by g.from_time
  limit 2000
 
+-- name: doubted
+select e.time, s.device_id, s.path, e.code, e.params
+  from device_event e
+  join source s using (source_id)
+ where s.tenant_id = %(tenant)s and s.device_id = any(%(devices)s) and e.code = any(%(codes)s)
+   and e.time >= %(from)s and e.time < %(to)s
+ order by e.time desc
+ limit 500
+
 -- name: notes
 select note_id, at, written_at, who, text
   from note

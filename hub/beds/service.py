@@ -150,7 +150,7 @@ class Beds:
 
     @policy("timeline.read")
     async def timeline(self, principal: "Principal", key: int, wanted: tuple[int | None, int | None]) -> Timeline:
-        """Vital signs, alarms, how the patient lay, and notes, together."""
+        """Vital signs, alarms, those that a pulse spoke against, how the patient lay, and notes, together."""
         asked = _window(wanted)
         stay = await self._stay(principal, key, asked)
         tenant = tenant_of(principal)
@@ -163,10 +163,11 @@ class Beds:
             vital_signs = await store.read_trends(connection, tenant, stay, codes, step_ms)
             streams = await read_streams(connection, tenant, {span.device_id for span in stay.spans})
             turns = await store.read_turns(connection, stay, streams, felt_s)
+            doubted = await store.read_doubted(connection, tenant, stay)
             notes = await store.read_notes(connection, tenant, stay, asked)
         alarms = await self._alarms.past(principal, stay)
         await self._note_read(principal, "timeline.read", key)
-        parts = (tuple(vital_signs), tuple(alarms), tuple(turns), tuple(notes))
+        parts = (tuple(vital_signs), tuple(alarms), tuple(doubted), tuple(turns), tuple(notes))
         return Timeline(stay.point.bed, asked, step_ms, *parts)
 
     @policy("note.write")

@@ -1,13 +1,13 @@
 """Reads what was measured in a stay: buckets of readings, gaps, waveforms as frames, how a sensor lay; keeps notes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from hub.alarms.store import from_ms, to_us
-from hub.beds.domain import Bucket, Hole, Note, Trend, Window
+from hub.beds.domain import Bucket, Doubted, Hole, Note, Trend, Window
 from hub.beds.posture import BODY_AXES, STIR_G, Turn, Vector, axes_of, turns
 from hub.core.db import Connection
 from hub.core.sql import load_queries
@@ -17,6 +17,7 @@ from hub.store.reading import read_groups, sample_groups
 from hub.wards.domain import Bed, Stream
 from hub.wards.store import group_frames, stored_group
 from protocols.live_frame import Frame, gap_frame
+from protocols.nomenclature import EVT_ALARM_DOUBTED, EVT_ALARM_HELD
 
 _QUERIES = load_queries("hub.beds")
 _AT_ONCE = 40  # groups decoded before others have their turn
@@ -133,6 +134,34 @@ async def read_turns(connection: Connection, stay: Stay, streams: Sequence[Strea
         for (source, axes), points in felt.items()
         for turn in turns(source, sorted(points), is_body=axes == BODY_AXES)
     ]
+
+
+async def read_doubted(connection: Connection, tenant: int, stay: Stay) -> list[Doubted]:
+    """Alarms of a stay that a pulse spoke against, the newest first."""
+    if not stay.spans:
+        return []
+    begin, end = _bounds(stay.spans)
+    codes = [EVT_ALARM_HELD, EVT_ALARM_DOUBTED]
+    values = {"tenant": tenant, "devices": _devices(stay), "from": begin, "to": end, "codes": codes}
+    rows = await (await connection.execute(_QUERIES["doubted"], values)).fetchall()
+    return [
+        _doubted(at, path, code, params)
+        for at, device, path, code, params in rows
+        if any(span.device_id == device and span.start <= at < span.end for span in stay.spans)
+    ]
+
+
+def _doubted(at: datetime, path: str, code: str, params: Mapping[str, object]) -> Doubted:
+    rate = params.get("pulse_rate")
+    return Doubted(
+        to_ms(at),
+        path,
+        str(params.get("alarm", "")),
+        code == EVT_ALARM_HELD,
+        str(params.get("pulse", "")),
+        float(rate) if isinstance(rate, int | float) else None,
+        str(params.get("pulse_device", "")),
+    )
 
 
 async def read_notes(connection: Connection, tenant: int, stay: Stay, window: Window) -> list[Note]:

@@ -5,7 +5,7 @@ import pytest
 from tests.figures import ec57
 
 
-@pytest.mark.req("AIQ-6.1a", surface="document")
+@pytest.mark.req("AIQ-6.1a", surface="command")
 def test_the_report_of_mitdb_names_the_models_of_this_tree():
     """Who makes a network anew runs `RECORD=1 make figures ONLY=ec57` behind it."""
     text = ec57.PAGE.read_text(encoding="utf-8")

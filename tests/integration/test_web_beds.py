@@ -11,9 +11,19 @@ import pytest
 from hub.core.principal import Role
 from hub.placement.domain import Patient
 from protocols.link import Connection, Lane
-from protocols.nomenclature import HEART_RATE, LINK_LOSS, V_FIB, lead
+from protocols.nomenclature import (
+    ASYSTOLE,
+    EVT_ALARM_DOUBTED,
+    EVT_ALARM_HELD,
+    EVT_FAULT,
+    HEART_RATE,
+    LINK_LOSS,
+    PLETH,
+    V_FIB,
+    lead,
+)
 from protocols.package import JsonObject
-from protocols.record import Gap, Observation, Presence, Quality, Scale, SourcePath, Times, WaveformGroup
+from protocols.record import DeviceEvent, Gap, Observation, Presence, Quality, Scale, SourcePath, Times, WaveformGroup
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import (
@@ -235,6 +245,32 @@ async def test_the_time_line_brings_vital_signs_alarms_posture_and_notes_togethe
     assert alarm["alarm"]["code"] == V_FIB
     (value,) = vital["values"]
     assert (value["code"], value["min"], value["mean"], value["max"]) == (HEART_RATE, 70, 75, 80)
+
+
+@pytest.mark.req("IOT-6.3f")
+async def test_an_alarm_that_a_pulse_spoke_against_is_on_the_time_line_with_what_the_pulse_said(
+    web: RunningWeb, hub: RunningHub
+):
+    """As the gateway tells it (models/screening/held.py): held back, and twelve seconds later raised all the same."""
+    await been_there(hub)
+    client, peer = await web.signed_in(), await hub.peer()
+    held_ns = now_ns() - HOUR_NS
+
+    def told(code: str, at_ns: int, **more: str) -> DeviceEvent:
+        said = {"alarm": ASYSTOLE, "pulse": "pulse-goes-on", "pulse_rate": 73, "pulses": 4, "pulse_of": PLETH, **more}
+        return DeviceEvent(SOURCE, code, Times(at_ns), tuple(said.items()))
+
+    raised = told(EVT_ALARM_DOUBTED, held_ns + 12_000_000_000, pulse_device="oximeter-1")
+    other = DeviceEvent(SOURCE, EVT_FAULT, Times(held_ns + 1_000_000_000), (("alarm", ASYSTOLE),))
+    await deliver(hub, peer, Lane.EVENT, told(EVT_ALARM_HELD, held_ns), raised, other)
+    entries = (await json_of(client, f"/api/v1/beds/{await key_of(client)}/timeline"))["entries"]
+    same = {"kind": "doubted", "source": str(SOURCE), "alarm": ASYSTOLE, "why": "pulse-goes-on", "pulse_per_min": 73}
+    assert entries == [
+        {**same, "at_ms": held_ns // 1_000_000 + 12_000, "held": False, "device": "oximeter-1"},
+        {**same, "at_ms": held_ns // 1_000_000, "held": True, "device": None},
+    ]
+    await web.placement.place_patient(OPERATOR, Patient("A-2", "Next"), "7b", "1")
+    assert (await json_of(client, f"/api/v1/beds/{await key_of(client)}/timeline"))["entries"] == []
 
 
 async def test_a_note_is_written_by_those_who_care_for_the_patient_and_stays(web: RunningWeb, hub: RunningHub):

@@ -155,3 +155,30 @@ def test_every_code_of_an_alarm_has_a_sentence_whatever_is_known_of_it(lang: str
     end = {"en": ".", "zh_Hans": "。"}[lang]
     assert [one for one, _ in found if not one.endswith(end) or "03:12:40" not in one or "{" in one] == []
     assert not [one for one, _ in found if "undefined" in one or "NaN" in one]
+
+
+DOUBTED: list[dict[str, object]] = [
+    {"held": True, "why": "pulse-goes-on", "pulse_per_min": 73, "device": None},
+    {"held": False, "why": "pulse-slower", "pulse_per_min": 68.4, "device": "oximeter-1"},
+    {"held": True, "why": "of-a-later-release", "pulse_per_min": None, "device": None},
+]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_time_line_says_what_was_held_back_and_what_the_pulse_said(lang: str, tmp_path: Path):
+    words = Catalogue.load(WEB / "locale").page_json(lang)
+    static = WEB / "static"
+    entries = [
+        {"kind": "doubted", "at_ms": ONSET_MS, "source": "amplifier-1/ecg", "alarm": ASYSTOLE, **one} for one in DOUBTED
+    ]
+    program = tmp_path / "doubted.mjs"
+    program.write_text(
+        f'import {{ doubted }} from "{(static / "doubted.js").as_uri()}";'
+        f'import {{ speak }} from "{(static / "words.js").as_uri()}";'
+        f"speak({words});"
+        f"process.stdout.write(JSON.stringify({json.dumps(entries)}.map(doubted)));"
+    )
+    done = node(program)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected: list[list[str]] = json.loads((Path(__file__).parent / "doubted.json").read_text())[lang]
+    assert json.loads(done.stdout) == expected

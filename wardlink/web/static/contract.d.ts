@@ -108,9 +108,12 @@ export interface Note { id: number; at_ms: number; written_ms: number; by: strin
 export interface VitalSign { code: string; unit: string; min: number; max: number; mean: number; source: string; site: string; n: number }
 export type Lying = "supine" | "prone" | "left_side" | "right_side" | "reclined" | "upright" | "head_down";
 export interface Posture { kind: "posture"; degrees: number; source: string; posture: Lying | null; before: Lying | null }
+/** An alarm that a pulse spoke against: held back then, or raised all the same. `device`: whose pulse, null where it is the ECG's own. */
+export interface Doubted { kind: "doubted"; source: string; alarm: string; held: boolean; why: string; pulse_per_min: number | null; device: string | null }
 export type Entry = { at_ms: number } & (
   | { kind: "vital_signs"; step_ms: number; values: VitalSign[] }
   | { kind: "alarm"; alarm: Past }
+  | Doubted
   | Posture
   | { kind: "note"; note: Note }
 );

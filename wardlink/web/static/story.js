@@ -1,6 +1,7 @@
 /** What happened to the patient, at the side of the bed page: time-line of everything, alarms alone, devices; and writing a note. */
 import { glyph, look, title, toldApart } from "./alarms.js";
 import { PATHS, h, icon } from "./dom.js";
+import { doubted } from "./doubted.js";
 import { Refused } from "./hub.js";
 import { age, clock, hour, t, unitName } from "./words.js";
 
@@ -15,6 +16,7 @@ const ORDER = ["MDC_ECG_HEART_RATE", "MDC_PULS_OXIM_SAT_O2", "MDC_PULS_OXIM_PULS
 const KINDS = {
   vital_signs: "M3 13h4l2-6 4 12 3-8 1.5 2H21",
   posture: "M4 17h16M6 17v-5a3 3 0 0 1 3-3h9v8M5 8a2 2 0 1 0 .1 0",
+  doubted: "M3 12h4l2-5 3 10 2-5h7M5 20h14",
   note: "M5 19l1-4L16 5l3 3L9 18z",
 };
 
@@ -103,6 +105,10 @@ export class Story {
     const time = h("time", {}, hour(entry.at_ms, this.hub.now()));
     const mark = icon(KINDS[entry.kind], "kind");
     if (entry.kind === "note") return h("li", { class: "is-note" }, mark, h("div", {}, h("p", { class: "words" }, entry.note.text), h("small", {}, entry.note.by)), time);
+    if (entry.kind === "doubted") {
+      const [what, why] = doubted(entry);
+      return h("li", {}, mark, h("div", {}, h("b", {}, what), h("small", {}, why)), time);
+    }
     if (entry.kind === "posture") return h("li", {}, mark, h("div", {}, ...lying(entry)), time);
     const values = ordered(entry.values).map((one) => h("span", {}, h("b", {}, toldApart(one, entry.values)), ` ${decimals(one.mean)}`, one.min !== one.max && h("small", {}, ` ${t("numeric.limits", { low: decimals(one.min), high: decimals(one.max) })}`), ` ${unitName(one.unit)}`));
     return h("li", { class: "is-vital" }, mark, h("div", { class: "vitals" }, ...values), time);
