@@ -538,6 +538,7 @@ def test_a_bed_with_its_past(ward: SyntheticWard, open_page: Callable[..., Page]
         expect(page.locator("article.bed")).to_have_attribute("data-link", "live", timeout=20_000)
         expect(page.locator("figure.chart canvas").first).to_be_visible(timeout=10_000)
         expect(page.locator("#story-list li.is-alarm")).not_to_have_count(0)
+        expect(page.locator("#story-list li", has_text=re.compile("oximeter-1"))).to_contain_text(re.compile("73"))
         # two that measure the same are told apart, in the legend and in the time-line
         legend = page.locator("figure.chart figcaption").first
         expect(legend.locator("b")).to_have_count(2)
