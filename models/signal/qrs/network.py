@@ -376,6 +376,8 @@ def _judge(state: Memory, c: Candidate, rule: Rule) -> tuple[Memory, tuple[Beat,
     weighed = c.score + rule.amplitude * math.log2(max(ratio, 1e-3))
     if weighed > c.limit:
         return _accept(state, c), (_beat(c, state, ratio, late=False),)
+    if not _can_search_back(state):
+        return state, ()  # the beat after which it could be done lets go of all that waited before it
     waits = Candidate(c.at, weighed, c.heights, c.limit, c.logits, c.between)
     return _waiting(state, (*state.waiting, waits)), ()
 
@@ -404,8 +406,13 @@ def _accept(state: Memory, c: Candidate) -> Memory:
     return Memory((*state.heights, c.heights)[-KEPT:], intervals, c.at, waiting, state.lost, state.done)
 
 
+def _can_search_back(state: Memory) -> bool:
+    """Whether enough intervals are known to say that a beat is overdue."""
+    return state.last is not None and len(state.intervals) >= 2
+
+
 def _search_back(state: Memory, until: int, rule: Rule) -> tuple[Memory, tuple[Beat, ...]]:
-    if state.last is None or len(state.intervals) < 2 or not state.waiting:
+    if state.last is None or not _can_search_back(state) or not state.waiting:
         return state, ()
     if until - state.last <= rule.after_rr * median(state.intervals):
         return state, ()
