@@ -129,14 +129,17 @@ def evaluate(
 
     What a site does with recordings of its own before it relies on the screening.
     """
-    from models.evaluation.folder import Job, judged, records
-    from models.evaluation.report import report
+    from models.evaluation.folder import Job, LeftOut, judge, records
+    from models.evaluation.report import Result, report
+    from wardlink import parallel
 
     jobs = [Job(path, reference, from_s, each_lead) for path in records(folder)]
     if not jobs:
         typer.echo(f"There are no WFDB records (.hea) in {folder}.", err=True)
         raise typer.Exit(1)
-    results, left_out = judged(jobs)
+    found = parallel.over(judge, jobs)
+    results = [one for one in found if isinstance(one, Result)]
+    left_out = {one.name: one.why for one in found if isinstance(one, LeftOut)}
     for name, why in left_out.items():
         typer.echo(f"{name} is left out: {why}", err=True)
     if not results:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.beats import BY_SYMBOL, LEARNING_S, BeatScore, Interval, compare_beats
 from models.evaluation.episodes import behind, score_duration, score_episodes, union
 from models.evaluation.played import Played, ecg_of, play
@@ -94,17 +93,10 @@ def result(
         tuple(signal.description or str(row) for row, signal in enumerate(record.header.signals)),
         person(record.header.comments),
         compare(fs_hz, marks, played, from_s),
-        alone,
+        dict(alone),
         score_duration(counted, quiet, claimed),
         score_episodes(counted, claimed),
     )
-
-
-def judged(jobs: Sequence[Job]) -> tuple[list[Result], dict[str, str]]:
-    """All of them, over two processes; the results, and what was left out with its reason."""
-    found = parallel.over(judge, jobs)
-    results = [one for one in found if isinstance(one, Result)]
-    return results, {one.name: one.why for one in found if isinstance(one, LeftOut)}
 
 
 def compare(fs_hz: float, marks: "Sequence[Annotation]", played: Played, from_s: float = LEARNING_S) -> BeatScore:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +63,7 @@ class Result:
     leads: tuple[str, ...]
     person: Person
     beats: BeatScore
-    by_lead: Mapping[str, BeatScore] = field(default_factory=lambda: MappingProxyType(dict[str, BeatScore]()))
+    by_lead: Mapping[str, BeatScore] = field(default_factory=dict[str, BeatScore])
     lethal: DurationScore = field(default_factory=DurationScore)
     episodes: EpisodeScore = field(default_factory=EpisodeScore)
 

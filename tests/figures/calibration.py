@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.certainty import calibration
 from models.screening.alarms import LIVES
 from models.screening.rhythm import LETHAL_ON, lethal_rhythm
@@ -16,6 +15,7 @@ from models.signal.lethal import LethalScore
 from models.training import meaning
 from protocols.nomenclature import V_FIB
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

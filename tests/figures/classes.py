@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.beats import LEARNING_S, NOBODY, BeatClass, BeatScore, compare_beats, pairs
 from models.evaluation.certainty import Roc, interval, roc
 from models.signal import monitor
@@ -18,6 +17,7 @@ from models.training.corpus import DS2, PACED
 from tests.figures import corpus as played
 from tests.figures import unseen
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.beats import NOBODY, pairs
 from models.signal import delineate
 from models.signal.delineate import Beat, Bounds, weights
 from models.training.delineate import SEEN_IN, Drawn, Recording, load, names
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 KINDS = ("p", "N", "t")
 APART_S = 0.12

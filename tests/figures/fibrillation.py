@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from models.evaluation import parallel
 from models.evaluation.episodes import DurationScore, behind, score_duration
 from models.signal import monitor, weights
 from models.signal.rhythm.atrial import Verdict
@@ -13,6 +12,7 @@ from models.training import fibrillation
 from models.training.corpus import DS1, DS2, PACED
 from tests.figures import corpus
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 FROM_S = 300.0
 PIECE_S = 60.0

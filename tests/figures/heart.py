@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.evaluation import parallel
 from models.evaluation.beats import BeatScore, compare_beats
 from models.signal import weights
 from models.signal.monitor import find_beats
 from models.training.corpus import DS1, DS2, PACED
 from tests.figures import corpus, unseen
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 NEAR_S = 0.05
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.certainty import interval
 from models.screening import chain
 from models.screening.critical_items import AgeGroup, Item, Table
@@ -31,6 +30,7 @@ from protocols.nomenclature import (
 )
 from protocols.record import NS_PER_S, AlarmCondition, DeviceEvent, Presence, Scale, SourcePath, Times, WaveformGroup
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 START_NS = 1_700_000_000 * NS_PER_S
 ALARM_S = 300.0

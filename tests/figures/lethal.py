@@ -8,7 +8,6 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from models.evaluation import parallel
 from models.evaluation.beats import LEARNING_S, Interval
 from models.evaluation.episodes import DurationScore, score_duration
 from models.evaluation.played import seconds
@@ -19,6 +18,7 @@ from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, V_FIB
 from protocols.record import AlarmCondition, Presence
 from tests.figures import corpus, unseen
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 FIBRILLATION = frozenset({"VFIB", "VFL", "VF"})
 TACHYCARDIA = "VT"

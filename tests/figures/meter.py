@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.screening import chain
 from protocols.nomenclature import HEART_RATE, lead
 from protocols.record import NS_PER_S, Observation, Scale, SourcePath, Times, WaveformGroup
 from tests.figures import meter_ecg as drawn
 from tests.figures.entry import Entry, Figure
 from tests.figures.meter_ecg import Floats, Pulse, Wave
+from wardlink import parallel
 
 FS_HZ = (100, 250, 500, 1000)
 LENGTH_S, FROM_S = 24.0, 13.0  # the standard gives 20 s to settle

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.beats import BY_SYMBOL, BeatClass, BeatScore, compare_beats
 from models.training.corpus import models_without
 from protocols.ecgfile.wfdb import read_record
 from tests.figures import corpus
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.certainty import interval
 from models.signal import delineate, leads
 from models.signal.delineate import weights as delineate_weights
@@ -16,6 +15,7 @@ from models.training.delineate import beats_of_all, load, names
 from models.training.leads import asked
 from protocols.ecgfile.wfdb import read_record
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from models.evaluation import parallel
 from models.evaluation.beats import BeatScore
 from models.evaluation.folder import compare
 from models.evaluation.played import Played, play
@@ -15,6 +14,7 @@ from models.training import beats
 from models.training.corpus import BEAT_FOLDS, DS1, DS2, PACED, models_without
 from protocols.ecgfile.wfdb import read_annotations, read_record
 from tests.figures.kept import kept
+from wardlink import parallel
 
 NAMES = (*DS1, *DS2, *PACED)
 CODE = ("models", "protocols", "tests/figures/unseen.py")

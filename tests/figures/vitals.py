@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation import parallel
 from models.evaluation.certainty import interval
 from models.signal import monitor, weights
 from models.signal.vitals import breath, heart_breath, pulse
 from tests.figures.entry import Entry, Figure
+from wardlink import parallel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
