@@ -281,8 +281,8 @@ def _accept(state: PulseState, pulse: Pulse) -> PulseState:
 def _search_back(state: PulseState, until: int) -> PulseState:
     """Where a pulse is overdue, the largest of what was passed over is one if it is not too low."""
     usual = _usual_interval(state)
-    if usual is None or not state.passed or until - state.pulses[-1].at < SEARCH_AFTER * usual:
-        return state
+    if usual is None or not state.passed or not state.pulses or until - state.pulses[-1].at < SEARCH_AFTER * usual:
+        return state  # without a pulse that is still known none is overdue
     possible = [p for p in state.passed if p.at - state.pulses[-1].at >= NOTCH_SHARE * usual]
     best = max(possible, key=lambda p: p.height, default=None)
     if best is None or best.height < SEARCH_BACK * _level(state):

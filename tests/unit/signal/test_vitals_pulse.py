@@ -189,3 +189,43 @@ def test_state_does_not_grow_with_time():
 def test_a_rate_outside_25_to_1000_hz_is_refused_with_the_reason(fs_hz: float):
     with pytest.raises(ValueError, match=str(fs_hz)):
         pulse.begin(fs_hz)
+
+
+STRETCHES = st.lists(
+    st.tuples(
+        st.sampled_from(["pulses", "noise", "flat", "missing", "rail"]),
+        st.floats(0.2, 30.0),
+        st.sampled_from([0.02, 0.2, 0.5, 1.0, 5.0, 1e4]),
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+@given(STRETCHES, st.floats(35, 180))
+@settings(max_examples=examples(80, 3000), deadline=None)
+def test_a_finger_that_comes_and_goes_for_any_time_and_at_any_height_stops_nothing(
+    stretches: list[tuple[str, float, float]], rate: float
+):
+    parts: list[np.ndarray] = []
+    for what, seconds, height in stretches:
+        n = max(1, round(seconds * FS))
+        whole = {
+            "pulses": lambda s=seconds: pulses(FS, regular(rate, s + 1), s + 1),
+            "noise": lambda n=n: np.random.default_rng(n).normal(0, 0.3, n),
+            "flat": lambda n=n: np.zeros(n),
+            "missing": lambda n=n: np.full(n, np.nan),
+            "rail": lambda n=n: np.full(n, 3.0),
+        }[what]()
+        parts.append(height * whole[:n])
+    samples = np.concatenate(parts)
+    found = played(samples, cuts=list(range(100, len(samples), 100)))
+    assert all(f.rate_per_min is None or 10 < f.rate_per_min < 400 for f in found)
+
+
+def test_pulses_that_are_told_again_behind_half_a_minute_with_hardly_any():
+    """The finger came off and was put back (found by the demo): weak waves have been passed over, and no pulse is known any more."""
+    there = pulses(FS, regular(70, 20), 20)
+    weak = 0.3 * pulses(FS, regular(90, 31), 31)
+    found = played(np.concatenate([there, weak, there]))
+    assert found[-2].rate_per_min == pytest.approx(70, rel=0.05)
