@@ -110,7 +110,7 @@ def compare(fs_hz: float, marks: "Sequence[Annotation]", played: Played, from_s:
         [BY_SYMBOL[mark.symbol] for mark in beats],
         list(played.beats.values()),
         from_s=from_s,
-        excluded=_flutter(fs_hz, marks),
+        excluded=flutter(fs_hz, marks),
     )
 
 
@@ -118,7 +118,7 @@ def lethal_stretches(fs_hz: float, end_s: float, marks: "Sequence[Annotation]") 
     """Where the annotations have fibrillation, flutter or tachycardia of the ventricle: between `[` and `]`, or by the name of a rhythm."""
     named = [(mark.sample / fs_hz, mark.aux.strip("\0")[1:]) for mark in marks if mark.aux.startswith("(")]
     by_name = ((at, end) for (at, name), (end, _) in pairwise([*named, (end_s, "")]) if name in LETHAL)
-    return union([*_flutter(fs_hz, marks), *by_name])
+    return union([*flutter(fs_hz, marks), *by_name])
 
 
 def _by_lead(
@@ -133,7 +133,8 @@ def _by_lead(
     return alone
 
 
-def _flutter(fs_hz: float, marks: "Sequence[Annotation]") -> list[Interval]:
+def flutter(fs_hz: float, marks: "Sequence[Annotation]") -> list[Interval]:
+    """Stretches of flutter of the ventricle, from `[` to `]`, seconds; EC57 leaves their beats out."""
     found: list[Interval] = []
     begun: float | None = None
     for mark in marks:

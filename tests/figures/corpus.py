@@ -1,24 +1,19 @@
 """Recordings as the product sees them: waveform groups of half a second through the whole screening."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
 from models.evaluation.beats import BY_SYMBOL
+from models.evaluation.folder import flutter
+from models.evaluation.played import SOURCE, groups
 from models.screening import chain
 from models.screening.chain import Chain
 from models.screening.rhythm import RhythmState
 from models.signal.weights import Models
 from protocols.ecgfile.wfdb import Annotation, WfdbRecord, read_annotations, read_record
-from protocols.nomenclature import lead
-from protocols.record import NS_PER_S, AlarmCondition, Scale, SourcePath, Times, WaveformGroup
-
-START_NS = 1_700_000_000 * NS_PER_S
-SOURCE = SourcePath("recording", ("ecg",))
+from protocols.record import AlarmCondition
 
 
 @dataclass(frozen=True)
@@ -29,27 +24,6 @@ class Screened:
     alarms: tuple[AlarmCondition, ...]
     holding: tuple[tuple[float, frozenset[str]], ...]
     state: Chain
-
-    def seconds(self, ns: int) -> float:
-        """Time in the record."""
-        return (ns - START_NS) / NS_PER_S
-
-
-def groups(
-    record: WfdbRecord, from_s: float = 0, to_s: float | None = None, group_s: float = 0.5
-) -> Iterator[WaveformGroup]:
-    """A record's stretch as groups; the sample numbers are the record's own."""
-    fs_hz = record.fs_hz
-    first = round(from_s * fs_hz)
-    last = record.raw.shape[1] if to_s is None else min(round(to_s * fs_hz), record.raw.shape[1])
-    n = round(group_s * fs_hz)
-    leads = (lead("II"), lead("V1"))[: len(record.raw)]
-    scales = tuple(Scale(1 / s.gain, -s.baseline / s.gain, s.unit) for s in record.header.signals)
-    for at in range(first, last, n):
-        part = np.ascontiguousarray(record.raw[:, at : min(at + n, last)], "<i2")
-        yield WaveformGroup(
-            SOURCE, leads, fs_hz, at, part.tobytes(), "<i2", scales, Times(START_NS + round(at / fs_hz * NS_PER_S))
-        )
 
 
 def screen(
@@ -88,15 +62,7 @@ def load(recordings: Path, name: str) -> tuple[WfdbRecord, tuple[Annotation, ...
 def reference_beats(fs_hz: float, annotations: tuple[Annotation, ...]) -> tuple[list[float], list[tuple[float, float]]]:
     """Times of the beats, and the stretches of ventricular flutter that EC57 leaves out (`[` to `]`)."""
     beats = [a.sample / fs_hz for a in annotations if a.symbol in BY_SYMBOL]
-    flutter: list[tuple[float, float]] = []
-    start = None
-    for a in annotations:
-        if a.symbol == "[":
-            start = a.sample / fs_hz
-        elif a.symbol == "]" and start is not None:
-            flutter.append((start, a.sample / fs_hz))
-            start = None
-    return beats, flutter
+    return beats, flutter(fs_hz, annotations)
 
 
 def rhythms(fs_hz: float, n: int, annotations: tuple[Annotation, ...]) -> list[tuple[float, float, str]]:

@@ -8,6 +8,7 @@ from time import process_time
 
 import numpy as np
 
+from models.evaluation.played import groups
 from models.screening import chain
 from tests.figures import corpus
 from tests.figures.entry import Entry, Figure
@@ -24,7 +25,7 @@ def measure(recordings: Path) -> Sequence[Entry]:
         header=replace(record.header, signals=record.header.signals[:1]),
         raw=np.ascontiguousarray(record.raw[:1]),
     )
-    played = list(corpus.groups(one, 0, SIGNAL_S, 0.1))
+    played = list(groups(one, 0, SIGNAL_S, 0.1))
     costs: list[float] = []
     for _ in range(RUNS + 1):
         state = chain.begin()

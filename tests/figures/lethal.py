@@ -153,7 +153,7 @@ def play_episode(recordings: Path, name: str, onset_s: float, length_s: float, l
     end = onset_s + min(length_s, LIMIT_S + LETHAL_ONSET_S)
     before = corpus.screen(record, models_without(f"vfdb/{name}"), start, onset_s)
     behind = corpus.screen(record, None, onset_s, end, before.state)
-    said = ((behind.seconds(alarm.detected_ns), alarm) for alarm in (*before.alarms, *behind.alarms))
+    said = ((seconds(alarm.detected_ns), alarm) for alarm in (*before.alarms, *behind.alarms))
     anew = corpus.screen(record, None, onset_s, onset_s + min(length_s, LIMIT_S), corpus.forgetting(before.state))
     return Episode(
         name,
@@ -166,7 +166,7 @@ def play_episode(recordings: Path, name: str, onset_s: float, length_s: float, l
 
 def tachycardias(played: Played) -> list[tuple[float, Heard]]:
     """Onset of each annotated run of VT in a whole record, however short, and what was heard of it."""
-    said = [(played.screened.seconds(alarm.detected_ns), alarm) for alarm in played.screened.alarms]
+    said = [(seconds(alarm.detected_ns), alarm) for alarm in played.screened.alarms]
     return [
         (a, hear(said, own_judgements(played.screened, a), a, b - a)) for a, b, r in played.rhythms if r == TACHYCARDIA
     ]
@@ -280,11 +280,7 @@ def measure_asystole(recordings: Path) -> Sequence[Entry]:
     beats, _ = corpus.reference_beats(record.fs_hz, annotations)
     limit = EXTREMES[AgeGroup.ADULT].asystole_s
     screened = corpus.screen(record)
-    raised = [
-        screened.seconds(a.detected_ns)
-        for a in screened.alarms
-        if a.code == ASYSTOLE and a.presence is Presence.PRESENT
-    ]
+    raised = [seconds(a.detected_ns) for a in screened.alarms if a.code == ASYSTOLE and a.presence is Presence.PRESENT]
     long = [(a, b) for a, b in pairwise(beats) if b - a >= limit + CERTAIN_S]
     delays = [next((at - a for at in raised if a < at <= b + CERTAIN_S), None) for a, b in long]
     missed = delays.count(None)
