@@ -107,6 +107,11 @@ EVT_ADAPTER_LOST = "WDL_EVT_ADAPTER_LOST"
 EVT_GATEWAY_SHORT = "WDL_EVT_GATEWAY_SHORT"
 EVT_ALARM_HELD = "WDL_EVT_ALARM_HELD"
 EVT_ALARM_DOUBTED = "WDL_EVT_ALARM_DOUBTED"
+EVT_BIGEMINY, EVT_TRIGEMINY = "WDL_EVT_ECG_BIGEMINY", "WDL_EVT_ECG_TRIGEMINY"
+EVT_COUPLET, EVT_V_RUN = "WDL_EVT_ECG_COUPLET", "WDL_EVT_ECG_V_RUN"
+EVT_PAUSE, EVT_NO_CAPTURE = "WDL_EVT_ECG_PAUSE", "WDL_EVT_ECG_NO_CAPTURE"
+EVT_ATRIAL_FIB = "WDL_EVT_ECG_ATRIAL_FIB"
+RHYTHM_EPISODES = (EVT_BIGEMINY, EVT_TRIGEMINY, EVT_COUPLET, EVT_V_RUN, EVT_PAUSE, EVT_NO_CAPTURE, EVT_ATRIAL_FIB)
 
 LINK_LOSS = "link_loss"
 DEVICE_RESTART = "device_restart"
@@ -256,6 +261,7 @@ def _terms() -> "Iterable[Term]":
     yield from _gateway_terms()
     yield from _pace_terms()
     yield from _held_terms()
+    yield from _episode_terms()
 
 
 def _body_terms() -> "Iterable[Term]":
@@ -291,6 +297,19 @@ def _held_terms() -> "Iterable[Term]":
     event = TermKind.EVENT
     yield Term(EVT_ALARM_HELD, event, "Alarm held back: the pulse speaks against it", "报警因脉搏不符已暂缓")
     yield Term(EVT_ALARM_DOUBTED, event, "Alarm raised although the pulse speaks against it", "脉搏不符仍已报警")
+
+
+def _episode_terms() -> "Iterable[Term]":
+    for code, en, zh in (
+        (EVT_BIGEMINY, "Ventricular bigeminy", "室性早搏二联律"),
+        (EVT_TRIGEMINY, "Ventricular trigeminy", "室性早搏三联律"),
+        (EVT_COUPLET, "Ventricular couplet", "成对室性早搏"),
+        (EVT_V_RUN, "Run of ventricular beats", "连发室性搏动"),
+        (EVT_PAUSE, "Pause", "长 RR 间期"),
+        (EVT_NO_CAPTURE, "Pacing pulse without a beat", "起搏脉冲未夺获"),
+        (EVT_ATRIAL_FIB, "Atrial fibrillation or flutter", "心房颤动或扑动"),
+    ):
+        yield Term(code, TermKind.EVENT, en, zh)
 
 
 # One table of what is alarmed about; any other code is general.

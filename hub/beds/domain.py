@@ -90,6 +90,25 @@ class Doubted:
 
 
 @dataclass(frozen=True, slots=True)
+class Episode:
+    """What the rhythm did for a while: `code` of `protocols.nomenclature.RHYTHM_EPISODES`, and how often it came, once its end was told.
+
+    `until_ms`: None without a told end; then `goes_on` where nothing says otherwise. `experimental`: as its gateway told it. The others are the most that was seen.
+    """
+
+    at_ms: int
+    source: str
+    code: str
+    until_ms: int | None
+    goes_on: bool
+    experimental: bool = False
+    times: int | None = None
+    beats: int | None = None
+    beats_per_min: int | None = None
+    pause_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trends:
     """What one picture of trends is drawn from."""
 
@@ -112,6 +131,7 @@ class Timeline:
     vital_signs: tuple[Trend, ...]
     alarms: tuple[Past, ...]
     doubted: tuple[Doubted, ...]
+    episodes: tuple[Episode, ...]
     turns: tuple[Turn, ...]
     notes: tuple[Note, ...]
 

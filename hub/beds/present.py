@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from hub.alarms.domain import Past
 from hub.alarms.present import account_of, alarm_json, people
-from hub.beds.domain import BedDetail, Doubted, Note, Timeline, Trend, Trends
+from hub.beds.domain import BedDetail, Doubted, Episode, Note, Timeline, Trend, Trends
 from hub.beds.posture import Turn
 from hub.beds.store import to_ms
 from hub.devices.domain import Device
@@ -100,6 +100,21 @@ def _doubted_json(doubted: Doubted) -> Json:
     }
 
 
+def _episode_json(episode: Episode) -> Json:
+    measured = {"times": episode.times, "beats": episode.beats, "beats_per_min": episode.beats_per_min}
+    return {
+        "kind": "rhythm",
+        "at_ms": episode.at_ms,
+        "source": episode.source,
+        "code": episode.code,
+        "until_ms": episode.until_ms,
+        "goes_on": episode.goes_on,
+        "experimental": episode.experimental,
+        **measured,
+        "pause_s": episode.pause_s,
+    }
+
+
 def timeline_json(found: Timeline, names: Mapping[int, str]) -> Json:
     """Entries of all kinds in one list, the newest first."""
     rows: dict[int, list[Json]] = {}
@@ -121,6 +136,7 @@ def timeline_json(found: Timeline, names: Mapping[int, str]) -> Json:
             for p in found.alarms
         ),
         *((d.at_ms, _doubted_json(d)) for d in found.doubted),
+        *((e.at_ms, _episode_json(e)) for e in found.episodes),
         *((t.at_ms, _turn_json(t)) for t in found.turns),
         *((n.at_ms, {"kind": "note", "at_ms": n.at_ms, "note": note_json(n, names)}) for n in found.notes),
     ]

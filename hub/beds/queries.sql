@@ -23,7 +23,7 @@ select s.path, s.device_id, g.source_id, g.from_time, g.to_time, g.reason, g.rec
  order by g.from_time
  limit 2000
 
--- name: doubted
+-- name: events
 select e.time, s.device_id, s.path, e.code, e.params
   from device_event e
   join source s using (source_id)

@@ -150,7 +150,7 @@ class Beds:
 
     @policy("timeline.read")
     async def timeline(self, principal: "Principal", key: int, wanted: tuple[int | None, int | None]) -> Timeline:
-        """Vital signs, alarms, those that a pulse spoke against, how the patient lay, and notes, together."""
+        """Vital signs, alarms, those that a pulse spoke against, episodes of rhythm, how the patient lay, and notes, together."""
         asked = _window(wanted)
         stay = await self._stay(principal, key, asked)
         tenant = tenant_of(principal)
@@ -164,10 +164,11 @@ class Beds:
             streams = await read_streams(connection, tenant, {span.device_id for span in stay.spans})
             turns = await store.read_turns(connection, stay, streams, felt_s)
             doubted = await store.read_doubted(connection, tenant, stay)
+            episodes = await store.read_episodes(connection, tenant, stay)
             notes = await store.read_notes(connection, tenant, stay, asked)
         alarms = await self._alarms.past(principal, stay)
         await self._note_read(principal, "timeline.read", key)
-        parts = (tuple(vital_signs), tuple(alarms), tuple(doubted), tuple(turns), tuple(notes))
+        parts = (tuple(vital_signs), tuple(alarms), tuple(doubted), tuple(episodes), tuple(turns), tuple(notes))
         return Timeline(stay.point.bed, asked, step_ms, *parts)
 
     @policy("note.write")

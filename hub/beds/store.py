@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from hub.alarms.store import from_ms, to_us
-from hub.beds.domain import Bucket, Doubted, Hole, Note, Trend, Window
+from hub.beds.domain import Bucket, Doubted, Episode, Hole, Note, Trend, Window
+from hub.beds.episodes import Told, episodes_of
 from hub.beds.posture import BODY_AXES, STIR_G, Turn, Vector, axes_of, turns
 from hub.core.db import Connection
 from hub.core.sql import load_queries
@@ -17,7 +18,7 @@ from hub.store.reading import read_groups, sample_groups
 from hub.wards.domain import Bed, Stream
 from hub.wards.store import group_frames, stored_group
 from protocols.live_frame import Frame, gap_frame
-from protocols.nomenclature import EVT_ALARM_DOUBTED, EVT_ALARM_HELD
+from protocols.nomenclature import EVT_ALARM_DOUBTED, EVT_ALARM_HELD, RHYTHM_EPISODES
 
 _QUERIES = load_queries("hub.beds")
 _AT_ONCE = 40  # groups decoded before others have their turn
@@ -138,23 +139,33 @@ async def read_turns(connection: Connection, stay: Stay, streams: Sequence[Strea
 
 async def read_doubted(connection: Connection, tenant: int, stay: Stay) -> list[Doubted]:
     """Alarms of a stay that a pulse spoke against, the newest first."""
+    told = await _read_events(connection, tenant, stay, [EVT_ALARM_HELD, EVT_ALARM_DOUBTED])
+    return [_doubted(*event) for event in told]
+
+
+async def read_episodes(connection: Connection, tenant: int, stay: Stay) -> list[Episode]:
+    """Episodes of rhythm of a stay, the newest first."""
+    return episodes_of(await _read_events(connection, tenant, stay, list(RHYTHM_EPISODES)))
+
+
+async def _read_events(connection: Connection, tenant: int, stay: Stay, codes: list[str]) -> list[Told]:
+    """Events of these codes that the devices of a stay told while they were its own, the newest first."""
     if not stay.spans:
         return []
     begin, end = _bounds(stay.spans)
-    codes = [EVT_ALARM_HELD, EVT_ALARM_DOUBTED]
     values = {"tenant": tenant, "devices": _devices(stay), "from": begin, "to": end, "codes": codes}
-    rows = await (await connection.execute(_QUERIES["doubted"], values)).fetchall()
+    rows = await (await connection.execute(_QUERIES["events"], values)).fetchall()
     return [
-        _doubted(at, path, code, params)
+        (to_ms(at), path, code, params)
         for at, device, path, code, params in rows
         if any(span.device_id == device and span.start <= at < span.end for span in stay.spans)
     ]
 
 
-def _doubted(at: datetime, path: str, code: str, params: Mapping[str, object]) -> Doubted:
+def _doubted(at_ms: int, path: str, code: str, params: Mapping[str, object]) -> Doubted:
     rate = params.get("pulse_rate")
     return Doubted(
-        to_ms(at),
+        at_ms,
         path,
         str(params.get("alarm", "")),
         code == EVT_ALARM_HELD,

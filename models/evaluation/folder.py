@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation.beats import BY_SYMBOL, LEARNING_S, BeatScore, Interval, compare_beats
+from models.evaluation.beats import BY_SYMBOL, LEARNING_S, BeatClass, BeatScore, Interval, compare_beats
 from models.evaluation.episodes import behind, score_duration, score_episodes, union
 from models.evaluation.played import Played, ecg_of, play
 from models.evaluation.report import Result, person
+from models.evaluation.runs import RunScore, compare_runs
 from models.signal import monitor
 from protocols.ecgfile.wfdb import read_annotations, read_record
 from protocols.errors import DecodeError
@@ -96,6 +97,7 @@ def result(
         dict(alone),
         score_duration(counted, quiet, claimed),
         score_episodes(counted, claimed),
+        runs(fs_hz, marks, played, from_s),
     )
 
 
@@ -109,6 +111,19 @@ def compare(fs_hz: float, marks: "Sequence[Annotation]", played: Played, from_s:
         [at / fs_hz for at in played.beats],
         [BY_SYMBOL[mark.symbol] for mark in beats],
         list(played.beats.values()),
+        from_s=from_s,
+        excluded=flutter(fs_hz, marks),
+    )
+
+
+def runs(fs_hz: float, marks: "Sequence[Annotation]", played: Played, from_s: float = LEARNING_S) -> RunScore:
+    """Runs of ventricular beats by EC57, without those in flutter. Nothing where no beats are annotated."""
+    beats = [mark for mark in marks if mark.symbol in BY_SYMBOL]
+    if not beats:
+        return RunScore()
+    return compare_runs(
+        [(mark.sample / fs_hz, BY_SYMBOL[mark.symbol] is BeatClass.V) for mark in beats],
+        [(at / fs_hz, kind is BeatClass.V) for at, kind in played.beats.items()],
         from_s=from_s,
         excluded=flutter(fs_hz, marks),
     )

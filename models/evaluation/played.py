@@ -4,13 +4,14 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.evaluation.beats import BeatClass, Interval
+from models.evaluation.episodes import union
 from models.screening import chain
 from models.screening.assess import MILLIVOLT
 from models.screening.rhythm import LETHAL_ONSET_S
@@ -89,13 +90,14 @@ def seconds(ns: int) -> float:
 class Played:
     """What the screening made of a record. `beats`: sample numbers, ascending, with the class of each; `holding`: stretches in seconds.
 
-    `holding` is by code, VF and VT, moved by the known delay of the score. `alarms`: each change.
+    `holding` is by code, VF and VT, moved by the known delay of the score. `alarms`: each change. `patterns`: stretches in seconds by name.
     """
 
     fs_hz: float
     beats: Mapping[int, BeatClass]
     holding: Mapping[str, tuple[Interval, ...]]
     alarms: tuple[AlarmCondition, ...]
+    patterns: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict[str, tuple[Interval, ...]])
 
     def annotations(self) -> list[Annotation]:
         """Beats as N, S, V and Q, fibrillation between `[` and `]`, tachycardia from `(VT` to `(N`."""
@@ -117,6 +119,7 @@ def play(record: "WfdbRecord", models: "Models | None" = None) -> Played:
     found: dict[int, BeatClass] = {}
     alarms: list[AlarmCondition] = []
     held: list[tuple[float, frozenset[str]]] = [(0.0, frozenset())]
+    seen: dict[str, list[Interval]] = {}
     for group in groups(record):
         state, out = chain.step(state, group)
         alarms += [one for one in out if isinstance(one, AlarmCondition)]
@@ -125,8 +128,12 @@ def play(record: "WfdbRecord", models: "Models | None" = None) -> Played:
             kind = watch.classes.get(at)
             found[at] = BeatClass.Q if kind is None else CLASS[kind]
         held.append((group.end_sample / group.fs_hz, watch.shown))
+        for one in watch.seen:
+            edges = (watch.base + one.first) / group.fs_hz, (watch.base + one.last) / group.fs_hz
+            seen.setdefault(str(one.pattern), []).append(edges)
     stretches = {code: tuple(_stretches(held, code)) for code in (V_FIB, V_TACHY)}
-    return Played(record.fs_hz, dict(sorted(found.items())), stretches, tuple(alarms))
+    patterns = {name: tuple(union(edges)) for name, edges in seen.items()}
+    return Played(record.fs_hz, dict(sorted(found.items())), stretches, tuple(alarms), patterns)
 
 
 def _stretches(held: list[tuple[float, frozenset[str]]], code: str) -> Iterator[Interval]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluation.beats import LEARNING_S, MATCH_S, BeatClass, BeatScore, Rates
+from models.evaluation.beats import LEARNING_S, MATCH_S, BeatClass, BeatScore, Rates, percent
 from models.evaluation.certainty import average, interval
 from models.evaluation.episodes import DurationScore, EpisodeScore
+from models.evaluation.runs import RunScore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +58,10 @@ def person(comments: Iterable[str]) -> Person:
 
 @dataclass(frozen=True)
 class Result:
-    """A record: its leads' names, whose it is, beats by all leads and by each alone (lead's name), VF and VT by duration and episode."""
+    """A record: its leads' names, whose it is, beats by all leads and by each alone (lead's name), VF and VT by duration and episode.
+
+    `runs`: those of ventricular beats.
+    """
 
     name: str
     leads: tuple[str, ...]
@@ -66,6 +70,7 @@ class Result:
     by_lead: Mapping[str, BeatScore] = field(default_factory=dict[str, BeatScore])
     lethal: DurationScore = field(default_factory=DurationScore)
     episodes: EpisodeScore = field(default_factory=EpisodeScore)
+    runs: RunScore = field(default_factory=RunScore)
 
 
 # What is asked of beats: heading, whose counts, which rate of them.
@@ -119,6 +124,7 @@ def _beats(results: Sequence[Result]) -> list[str]:
     return [
         "## Beats, record by record\n\n" + _records(with_beats),
         "## Of each kind of beat\n\n" + _kinds(with_beats),
+        "## Runs of ventricular beats\n\n" + _runs(with_beats),
         "## What beats were called\n\n" + _confusion(sum((one.beats for one in with_beats), BeatScore())),
         "## By sex, age and leads\n\n" + _groups(with_beats),
     ]
@@ -148,6 +154,24 @@ def _kinds(results: Sequence[Result]) -> str:
         ]
         rows.append([name, str(rates.true_positive + rates.false_negative), *shown])
     return _table(["ectopic beats", "n", "Se", "Sp", "+P (PPV)", "NPV", "F1"], rows)
+
+
+def _runs(results: Sequence[Result]) -> str:
+    rows: list[list[str]] = []
+    for sort, total in sum((one.runs for one in results), RunScore()).sorts.items():
+        each = [one.runs.sorts[sort] for one in results]
+        counts = np.array([[m.reference, m.found, m.claimed, m.true] for m in each], np.float64)
+        spans = [interval(counts, partial(_share, *of)) for of in ((1, 0), (3, 2))]
+        rates = (total.sensitivity, total.positive_predictivity)
+        shown = [
+            f"{_shown(rate)} ({_shown(low)} to {_shown(high)})" for rate, (low, high) in zip(rates, spans, strict=True)
+        ]
+        rows.append([sort, str(total.reference), str(total.claimed), *shown])
+    return _table(["", "annotated", "found", "Se", "+P"], rows[::-1])
+
+
+def _share(part: int, whole: int, sums: "Floats") -> float:
+    return percent(float(sums[part]), float(sums[whole]))
 
 
 def _confusion(score: BeatScore) -> str:

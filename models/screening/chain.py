@@ -146,6 +146,7 @@ def stepped(state: Chain, by_ns: int) -> Chain:
     return replace(
         state,
         align=align.stepped(state.align, by_ns),
+        rhythm=rhythm.stepped(state.rhythm, by_ns),
         alarms=alarms.stepped(state.alarms, by_ns),
         judged=MappingProxyType({series: at_ns + by_ns for series, at_ns in state.judged.items()}),
         held=held.stepped(state.held, by_ns),
@@ -256,6 +257,8 @@ def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tupl
         if isinstance(item, Condition):
             state, changes = _settle(state, (item,), group.times)
             out += changes
+        elif isinstance(item, DeviceEvent):
+            out.append(item)
         else:
             out.append(item)
             judged = limits.conditions(state.alarms, item, state.placement.of_ecg)

@@ -1,4 +1,4 @@
-"""Turn one source's assessed ECG into heart rate and the conditions asystole, VF, VT, extreme brady- and tachycardia.
+"""Turn one source's assessed ECG into heart rate, the conditions asystole, VF, VT, extreme brady- and tachycardia, and episodes of rhythm.
 
 What a signal shows is found by `models.signal.monitor`; here stand the thresholds at which a finding is a condition. Leads
 that cannot be judged are handed on as missing, so lead-off is never asystole; a hole in the sample numbers likewise.
@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.screening import grounds, runs
+from models.screening import episodes, grounds, runs
 from models.screening.alarms import LIVES, NO_GROUNDS, Condition
 from models.screening.assess import MAX_HOLE_S, UNJUDGEABLE
+from models.screening.episodes import NO_EPISODES, Episodes
 from models.signal import monitor
 from models.signal.frames import HOP_S
 from protocols.nomenclature import ASYSTOLE, BRADY_EXTREME, HEART_RATE, TACHY_EXTREME, V_FIB, V_TACHY
-from protocols.record import NS_PER_S, AlarmKind, Observation, Quality, SourcePath, WaveformGroup
+from protocols.record import NS_PER_S, AlarmKind, DeviceEvent, Observation, Quality, SourcePath, WaveformGroup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.screening.placement import Placement
     from models.signal.lethal import LethalScore
+    from models.signal.rhythm.patterns import Seen
     from models.signal.weights import Models
 
 LETHAL_ON = 0.85  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
@@ -51,7 +53,7 @@ class Faded:
 class Watch:
     """One source's stretch: sample number of its first sample, the monitor's state, the beats with the class of each, and what holds.
 
-    `shown`: what holds, or the run of beats that goes before it.
+    `shown`: what holds, or the run of beats that goes before it. `episodes`: those that go on; `seen`: patterns of the newest samples.
     """
 
     leads: tuple[str, ...]
@@ -65,6 +67,8 @@ class Watch:
     hops: int = 0
     faded: Faded | None = None
     shown: frozenset[str] = frozenset()
+    episodes: Episodes = field(default_factory=lambda: NO_EPISODES)
+    seen: "tuple[Seen, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ class RhythmState:
 
 def step(
     state: RhythmState, group: WaveformGroup, samples: "NDArray[np.float64]", placement: "Placement", models: "Models"
-) -> tuple[RhythmState, tuple[Observation | Condition, ...]]:
-    """Take an assessed and aligned group; heart rates about once a second, and each condition as it stands, every hop.
+) -> tuple[RhythmState, tuple[Observation | Condition | DeviceEvent, ...]]:
+    """Take an assessed and aligned group; heart rates about once a second, each condition as it stands, every hop, and episodes.
 
     `samples`: those of the group in millivolt, shape (leads, n), NaN where there is none.
     """
@@ -90,7 +94,11 @@ def step(
         or not 0 <= hole <= MAX_HOLE_S * group.fs_hz
     ):
         started = monitor.begin(len(group.leads), group.fs_hz, models)
-        watch, hole = Watch(group.leads, group.fs_hz, group.first_sample, group.first_sample, started), 0
+        going = NO_EPISODES if watch is None else watch.episodes
+        watch, hole = (
+            Watch(group.leads, group.fs_hz, group.first_sample, group.first_sample, started, episodes=going),
+            0,
+        )
     samples = samples[: monitor.MAX_LEADS]
     unjudgeable = [mark in UNJUDGEABLE for mark in group.quality[: monitor.MAX_LEADS]]
     if any(unjudgeable):
@@ -100,13 +108,26 @@ def step(
     watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, models)
     watch = Watch(
         watch.leads, watch.fs_hz, watch.base, group.end_sample, watched,
-        watch.beats, watch.classes, watch.holding, watch.hops, watch.faded, watch.shown,
+        watch.beats, watch.classes, watch.holding, watch.hops, watch.faded, watch.shown, watch.episodes,
+        tuple(one for finding in findings for one in finding.seen),
     )  # fmt: skip
-    out: list[Observation | Condition] = []
+    out: list[Observation | Condition | DeviceEvent] = []
     for finding in findings:
         watch, told = _hop(watch, group, finding, placement, models)
-        out += told
+        going, events = episodes.step(watch.episodes, group, watch.base, finding.seen, finding.atria)
+        if going is not watch.episodes:
+            watch = replace(watch, episodes=going)
+        out += [*told, *events]
     return RhythmState(MappingProxyType({**state.watches, group.source: watch})), tuple(out)
+
+
+def stepped(state: RhythmState, by_ns: int) -> RhythmState:
+    """The gateway's clock was set forward by `by_ns`."""
+    moved = {
+        source: replace(watch, episodes=episodes.stepped(watch.episodes, by_ns)) if watch.episodes else watch
+        for source, watch in state.watches.items()
+    }
+    return RhythmState(MappingProxyType(moved))
 
 
 def _hop(

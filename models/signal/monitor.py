@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from models.signal import beats, frames, front, lethal, rate
 from models.signal.beats import Class, Described
 from models.signal.qrs import followed, network, pulse, stream
-from models.signal.rhythm import atrial
+from models.signal.rhythm import atrial, pacing, patterns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,7 @@ class Finding:
     seconds was found as beats, on the lead where it is greatest; None where no lead was usable for so long. `classified`: beats of
     before whose class is known now. `described`: what those are like, where the models ask for it. `atria`:
     whether the atria fibrillated or fluttered some beats before; `windows`: what that is told from, where the models ask for it.
+    `seen`: patterns of beats of before, once their classes are known.
     """
 
     end: int
@@ -50,6 +51,7 @@ class Finding:
     described: tuple[Described, ...] = ()
     atria: tuple[atrial.Verdict, ...] = ()
     windows: tuple[atrial.Window, ...] = ()
+    seen: tuple[patterns.Seen, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,8 @@ class MonitorState:
     lethal: lethal.LethalState
     pulses: pulse.PulseState
     atrial: atrial.AtrialState
+    patterns: patterns.PatternState
+    pacing: pacing.PacingState
 
 
 def begin(leads: int, fs_hz: float, models: "Models") -> MonitorState:
@@ -81,6 +85,8 @@ def begin(leads: int, fs_hz: float, models: "Models") -> MonitorState:
         lethal.begin(watched),
         pulse.PulseState(),
         atrial.begin(),
+        patterns.PatternState(),
+        pacing.PacingState(),
     )
 
 
@@ -110,12 +116,15 @@ def _block(
         state.lethal, [hop.slow for hop in hops], [hop.missing for hop in hops], models.lethal
     )
     finder, heard = stream.listen(state.finder, hops, plan, seen, models)
-    carried = Carried(state.beats, state.rates, state.pulses, state.atrial)
+    carried = Carried(state.beats, state.rates, state.pulses, state.atrial, state.patterns, state.pacing)
     out: list[Finding] = []
     for hop, level, score, known in zip(hops, levels, scores, heard, strict=True):
         carried, finding = _hop(carried, hop, level, score, known, plan, models)
         out.append(finding)
-    behind = MonitorState(framed, seen_by, finder, carried.beats, carried.rates, scored, carried.pulses, carried.atrial)
+    behind = MonitorState(
+        framed, seen_by, finder, carried.beats, carried.rates, scored, carried.pulses, carried.atrial, carried.patterns,
+        carried.pacing,
+    )  # fmt: skip
     return behind, out
 
 
@@ -127,6 +136,8 @@ class Carried:
     rates: rate.RateState
     pulses: pulse.PulseState
     atrial: atrial.AtrialState
+    patterns: patterns.PatternState
+    pacing: pacing.PacingState
 
 
 def _hop(
@@ -134,11 +145,11 @@ def _hop(
     hop: frames.Hop,
     level: "Floats",
     score: lethal.LethalScore | None,
-    known: "tuple[followed.FollowedState | network.Watch, Heard]",
+    listened: "tuple[followed.FollowedState | network.Watch, Heard]",
     plan: frames.Plan,
     models: "Models",
 ) -> tuple[Carried, Finding]:
-    watch, heard = known
+    watch, heard = listened
     pulses, heard = pulse.step(state.pulses, hop, heard, plan.fs_hz)
     beating = None
     if score is not None:
@@ -157,8 +168,12 @@ def _hop(
         classified = tuple((at, beats.classify(one, models.beats)) for at, one in described)
     told = tuple(zip(classified, (one for _, one in described), strict=True)) if classified else ()
     atria, windows, verdicts = atrial.step(state.atrial, named, told, plan, models.atrial)
+    kinds = tuple((at, one.kind) for at, one in classified)
+    known, seen = patterns.step(state.patterns, kinds, heard.interrupted, plan.fs_hz)
+    fresh = tuple(at for at in pulses.pulses if not state.pulses.pulses or at > state.pulses.pulses[-1])
+    paced, unanswered = pacing.step(state.pacing, fresh, found, heard.judged, heard.interrupted, plan.fs_hz)
     is_usable = any(heard.usable)
-    return Carried(named, rates, pulses, atria), Finding(
+    return Carried(named, rates, pulses, atria, known, paced), Finding(
         end=(hop.number + 1) * plan.hop,
         judged=heard.judged,
         beats=found,
@@ -172,6 +187,7 @@ def _hop(
         described=tuple(one for _, one in described if one is not None) if models.describes else (),
         atria=verdicts,
         windows=windows if models.describes else (),
+        seen=(*seen, *unanswered),
     )
 
 

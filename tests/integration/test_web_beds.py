@@ -15,7 +15,9 @@ from protocols.nomenclature import (
     ASYSTOLE,
     EVT_ALARM_DOUBTED,
     EVT_ALARM_HELD,
+    EVT_ATRIAL_FIB,
     EVT_FAULT,
+    EVT_V_RUN,
     HEART_RATE,
     LINK_LOSS,
     PLETH,
@@ -23,7 +25,18 @@ from protocols.nomenclature import (
     lead,
 )
 from protocols.package import JsonObject
-from protocols.record import DeviceEvent, Gap, Observation, Presence, Quality, Scale, SourcePath, Times, WaveformGroup
+from protocols.record import (
+    NS_PER_S,
+    DeviceEvent,
+    Gap,
+    Observation,
+    Presence,
+    Quality,
+    Scale,
+    SourcePath,
+    Times,
+    WaveformGroup,
+)
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.waiting import until, until_asked
 from tests.fixtures.web import (
@@ -271,6 +284,38 @@ async def test_an_alarm_that_a_pulse_spoke_against_is_on_the_time_line_with_what
     ]
     await web.placement.place_patient(OPERATOR, Patient("A-2", "Next"), "7b", "1")
     assert (await json_of(client, f"/api/v1/beds/{await key_of(client)}/timeline"))["entries"] == []
+
+
+async def test_episodes_of_rhythm_are_on_the_time_line_once_each_with_their_sum(web: RunningWeb, hub: RunningHub):
+    """As the gateway tells them (models/screening/episodes.py): the beginning, and the sum behind the end."""
+    await been_there(hub)
+    client, peer = await web.signed_in(), await hub.peer()
+    start_ns = (now_ns() - HOUR_NS) // 1_000_000 * 1_000_000
+
+    def told(code: str, state: str, since_s: int, at_s: int, **more: str | float) -> DeviceEvent:
+        said = {"episode": state, "since_ns": start_ns + since_s * NS_PER_S, **more}
+        return DeviceEvent(SOURCE, code, Times(start_ns + at_s * NS_PER_S), tuple(said.items()))
+
+    await deliver(
+        hub, peer, Lane.EVENT,
+        told(EVT_V_RUN, "began", 60, 60, beats=3, beats_per_min=130),
+        told(EVT_ATRIAL_FIB, "began", 100, 100, experimental=True),  # behind it the gateway was started again
+        told(EVT_V_RUN, "ended", 60, 180, times=4, beats=6, beats_per_min=171),
+        told(EVT_ATRIAL_FIB, "began", 400, 400, experimental=True),
+    )  # fmt: skip
+    entries = (await json_of(client, f"/api/v1/beds/{await key_of(client)}/timeline"))["entries"]
+    none = {"until_ms": None, "times": None, "beats": None, "beats_per_min": None, "pause_s": None}
+    same = {"kind": "rhythm", "source": str(SOURCE), "experimental": False, "goes_on": False, **none}
+    atrial = {**same, "code": EVT_ATRIAL_FIB, "experimental": True}
+    start_ms = start_ns // 1_000_000
+    assert entries == [
+        {**atrial, "at_ms": start_ms + 400_000, "goes_on": True},
+        {**atrial, "at_ms": start_ms + 100_000},
+        {
+            **same, "at_ms": start_ms + 60_000, "until_ms": start_ms + 180_000,
+            "code": EVT_V_RUN, "times": 4, "beats": 6, "beats_per_min": 171,
+        },
+    ]  # fmt: skip
 
 
 async def test_a_note_is_written_by_those_who_care_for_the_patient_and_stays(web: RunningWeb, hub: RunningHub):

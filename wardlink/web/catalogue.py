@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 
-from protocols.nomenclature import TERMS, TermKind
+from protocols.nomenclature import RHYTHM_EPISODES, TERMS, TermKind
 
 Value: TypeAlias = str | int | float
 
@@ -61,7 +61,7 @@ class Catalogue:
         terms = {
             code: {"name": term.en if lang == "en" else term.zh_hans, "short": term.short, "category": term.category}
             for code, term in TERMS.items()
-            if term.kind is not TermKind.EVENT
+            if term.kind is not TermKind.EVENT or code in RHYTHM_EPISODES
         }
         page = {"lang": lang, "tag": TAGS[lang], "words": words, "terms": terms}
         return json.dumps(page, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

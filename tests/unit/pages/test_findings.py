@@ -11,6 +11,10 @@ from protocols.evidence_json import evidence_json
 from protocols.nomenclature import (
     ASYSTOLE,
     BRADY_EXTREME,
+    EVT_ATRIAL_FIB,
+    EVT_BIGEMINY,
+    EVT_PAUSE,
+    EVT_V_RUN,
     HEART_RATE,
     HI_GT_LIM,
     LEADS_OFF,
@@ -164,21 +168,35 @@ DOUBTED: list[dict[str, object]] = [
 ]
 
 
+EPISODES: list[dict[str, object]] = [
+    {"code": EVT_BIGEMINY, "until_ms": ONSET_MS + 1_740_000, "times": 1},
+    {"code": EVT_V_RUN, "until_ms": ONSET_MS + 240_000, "times": 3, "beats": 5, "beats_per_min": 160},
+    {"code": EVT_PAUSE, "goes_on": True, "pause_s": 3.16},
+    {"code": EVT_ATRIAL_FIB, "experimental": True},
+]
+NOTHING_KNOWN = {
+    "until_ms": None, "goes_on": False, "experimental": False, "times": None, "beats": None, "beats_per_min": None, "pause_s": None,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_time_line_says_what_was_held_back_and_what_the_pulse_said(lang: str, tmp_path: Path):
+@pytest.mark.parametrize(("module", "of"), [("doubted", DOUBTED), ("episode", EPISODES)])
+def test_the_time_line_says_what_was_held_back_and_what_the_rhythm_did(
+    lang: str, module: str, of: list[dict[str, object]], tmp_path: Path
+):
     words = Catalogue.load(WEB / "locale").page_json(lang)
     static = WEB / "static"
-    entries = [
-        {"kind": "doubted", "at_ms": ONSET_MS, "source": "amplifier-1/ecg", "alarm": ASYSTOLE, **one} for one in DOUBTED
-    ]
-    program = tmp_path / "doubted.mjs"
+    same = {"at_ms": ONSET_MS, "source": "amplifier-1/ecg"}
+    before = {"doubted": {"kind": "doubted", "alarm": ASYSTOLE}, "episode": {"kind": "rhythm", **NOTHING_KNOWN}}[module]
+    entries = [{**same, **before, **one} for one in of]
+    program = tmp_path / f"{module}.mjs"
     program.write_text(
-        f'import {{ doubted }} from "{(static / "doubted.js").as_uri()}";'
+        f'import {{ {module} }} from "{(static / f"{module}.js").as_uri()}";'
         f'import {{ speak }} from "{(static / "words.js").as_uri()}";'
         f"speak({words});"
-        f"process.stdout.write(JSON.stringify({json.dumps(entries)}.map(doubted)));"
+        f"process.stdout.write(JSON.stringify({json.dumps(entries)}.map({module})));"
     )
     done = node(program)
     assert (done.returncode, done.stderr) == (0, "")
-    expected: list[list[str]] = json.loads((Path(__file__).parent / "doubted.json").read_text())[lang]
+    expected: list[list[str]] = json.loads((Path(__file__).parent / f"{module}.json").read_text())[lang]
     assert json.loads(done.stdout) == expected

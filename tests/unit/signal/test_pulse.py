@@ -5,6 +5,7 @@ import pytest
 
 from models.signal import monitor, weights
 from models.signal.qrs import pulse
+from models.signal.rhythm.patterns import Pattern
 from tests.unit.signal.signals import heartbeats, regular
 
 MODELS = weights.by_rules()
@@ -12,11 +13,17 @@ LENGTH_S = 12
 PULSES_S = regular(71, LENGTH_S, 0.61)
 
 
-def paced(fs_hz: float, delay_s: float, mv: float = 8.0) -> np.ndarray:
-    """Beats whose middle comes `delay_s` behind a pulse of 2 ms, as samples that are means of their time see it."""
-    x = heartbeats(fs_hz, [at + delay_s for at in PULSES_S], LENGTH_S)
+def paced(
+    fs_hz: float, delay_s: float, mv: float = 8.0, pulses_s: list[float] = PULSES_S, lost: tuple[int, ...] = ()
+) -> np.ndarray:
+    """Beats whose middle comes `delay_s` behind a pulse of 2 ms, as samples that are means of their time see it.
+
+    `lost`: numbers of the pulses that no beat answers.
+    """
+    answered = [at + delay_s for i, at in enumerate(pulses_s) if i not in lost]
+    x = heartbeats(fs_hz, answered, pulses_s[-1] + 1)
     t = np.arange(len(x)) / fs_hz
-    for at in PULSES_S:
+    for at in pulses_s:
         edges = np.clip(t[:, None] + [0, 1 / fs_hz], at, at + 0.002)
         x += mv * (edges[:, 1] - edges[:, 0]) * fs_hz
     return x
@@ -47,3 +54,18 @@ def test_findings_do_not_depend_on_how_the_samples_were_cut():
             parts += more
         assert tuple(parts) == whole
     assert max(len(state.pulses.pulses), len(state.pulses.beats)) <= pulse.KEPT
+
+
+@pytest.mark.parametrize("fs_hz", [250, 500, 1000])
+def test_pulses_that_the_heart_does_not_answer_are_told_as_a_loss_of_capture(fs_hz: int):
+    pulses_s = regular(71, 40, 0.61)
+    lost = (24, 25, 26)
+    x = paced(fs_hz, 0.08, pulses_s=pulses_s, lost=lost)
+    _, findings = monitor.feed(monitor.begin(1, fs_hz, MODELS), x[None], fs_hz, MODELS)
+    told = [one for finding in findings for one in finding.seen]
+    assert [(one.pattern, one.beats) for one in told] == [(Pattern.NO_CAPTURE, 2), (Pattern.NO_CAPTURE, 3)]
+    assert abs(told[-1].first / fs_hz - pulses_s[24]) < 2.5 / fs_hz
+    assert abs(told[-1].last / fs_hz - pulses_s[26]) < 2.5 / fs_hz
+    whole = paced(fs_hz, 0.08, pulses_s=pulses_s)
+    _, findings = monitor.feed(monitor.begin(1, fs_hz, MODELS), whole[None], fs_hz, MODELS)
+    assert not any(finding.seen for finding in findings)

@@ -110,10 +110,12 @@ export type Lying = "supine" | "prone" | "left_side" | "right_side" | "reclined"
 export interface Posture { kind: "posture"; degrees: number; source: string; posture: Lying | null; before: Lying | null }
 /** An alarm that a pulse spoke against: held back then, or raised all the same. `device`: whose pulse, null where it is the ECG's own. */
 export interface Doubted { kind: "doubted"; source: string; alarm: string; held: boolean; why: string; pulse_per_min: number | null; device: string | null }
+export interface Episode { kind: "rhythm"; source: string; code: string; until_ms: number | null; goes_on: boolean; experimental: boolean; times: number | null; beats: number | null; beats_per_min: number | null; pause_s: number | null }
 export type Entry = { at_ms: number } & (
   | { kind: "vital_signs"; step_ms: number; values: VitalSign[] }
   | { kind: "alarm"; alarm: Past }
   | Doubted
+  | Episode
   | Posture
   | { kind: "note"; note: Note }
 );

@@ -2,6 +2,7 @@
 import { glyph, look, title, toldApart } from "./alarms.js";
 import { PATHS, h, icon } from "./dom.js";
 import { doubted } from "./doubted.js";
+import { episode } from "./episode.js";
 import { Refused } from "./hub.js";
 import { age, clock, hour, t, unitName } from "./words.js";
 
@@ -17,6 +18,7 @@ const KINDS = {
   vital_signs: "M3 13h4l2-6 4 12 3-8 1.5 2H21",
   posture: "M4 17h16M6 17v-5a3 3 0 0 1 3-3h9v8M5 8a2 2 0 1 0 .1 0",
   doubted: "M3 12h4l2-5 3 10 2-5h7M5 20h14",
+  rhythm: "M2 13h3l2-8 3 14 2-9 2 3h8",
   note: "M5 19l1-4L16 5l3 3L9 18z",
 };
 
@@ -108,6 +110,10 @@ export class Story {
     if (entry.kind === "doubted") {
       const [what, why] = doubted(entry);
       return h("li", {}, mark, h("div", {}, h("b", {}, what), h("small", {}, why)), time);
+    }
+    if (entry.kind === "rhythm") {
+      const [what, ...more] = episode(entry);
+      return h("li", {}, mark, h("div", {}, h("b", {}, what), h("small", {}, more.join(" · "))), time);
     }
     if (entry.kind === "posture") return h("li", {}, mark, h("div", {}, ...lying(entry)), time);
     const values = ordered(entry.values).map((one) => h("span", {}, h("b", {}, toldApart(one, entry.values)), ` ${decimals(one.mean)}`, one.min !== one.max && h("small", {}, ` ${t("numeric.limits", { low: decimals(one.min), high: decimals(one.max) })}`), ` ${unitName(one.unit)}`));
