@@ -34,6 +34,7 @@ CLASS: Mapping[str, BeatClass] = {
     str(Kind.S): BeatClass.S,
     str(Kind.V): BeatClass.V,
     str(Kind.Q): BeatClass.Q,
+    str(Kind.P): BeatClass.Q,
 }
 UNKNOWN_LEADS = ("II", "V1")  # what a recording is taken for that names its leads otherwise
 NO_ECG = frozenset(

@@ -1,4 +1,4 @@
-"""Say what each beat is: normal, supraventricular or ventricular (N, S, V by AAMI EC57), with the probability of each.
+"""Say what each beat is: normal, supraventricular or ventricular (N, S, V by AAMI EC57), with the probability of each; or paced.
 
 A beat is held against the patient's own dominant beat: the most frequent shape that does not come early. What a small network sees
 is the beat and that shape in two leads, and a row of features (intervals, likeness, width, noise). A class is decided when the next
@@ -14,9 +14,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.signal.averages import mean, steps
 from models.signal.averages import median as middle_of
+from models.signal.averages import steps
 from models.signal.frames import BAND_HOP, HALF_KERNEL, HOP_S, WIDE_HOP
+from models.signal.shapes import (
+    AFTER,
+    BEFORE,
+    NOT_EARLY,
+    P_WAVE,
+    QRS,
+    SHIFT,
+    T_WAVE,
+    TINY,
+    WINDOW,
+    Cluster,
+    as_paced,
+    dominant,
+    joined,
+    level,
+    of_unit,
+    span,
+    unit,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,26 +48,13 @@ if TYPE_CHECKING:
 
 RATE_HZ = WIDE_HOP / HOP_S
 BAND_HZ = BAND_HOP / HOP_S
-BEFORE, AFTER = 36, 54  # samples: 0.3 s and 0.45 s about the fiducial point
-WINDOW = BEFORE + AFTER
-QRS = slice(BEFORE - 12, BEFORE + 18)
-P_WAVE = slice(BEFORE - 32, BEFORE - 11)
-T_WAVE = slice(BEFORE + 20, WINDOW)
 RING = 6 * WIDE_HOP * 2  # six seconds
 NEXT_S = 1.0
-CLUSTERS = 10
-JOINS = 0.8  # correlation from which a beat is of a cluster
-LARGER = 1.8  # and heights that differ by no more
-FORGET = 1 / 300  # of a cluster's weight for each beat
-SHIFT = 4  # samples: a beat may lie so far from its fiducial point
-NOT_EARLY = 0.85  # of the usual interval
 SHORT, LONG = 16, 64  # intervals kept for what is usual
 MIN_HEIGHT_MV = 0.1
-TINY = 1e-6
 NO_LOGITS = (0.0, 0.0, 0.0, 0.0)
 _PLACES = np.arange(21)
 _THIRDS = np.ones(3) / 3
-_SHIFTED = np.arange(0, 2 * SHIFT + 1, 2)[:, None] + np.arange(WINDOW)  # windows of a wide one
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +68,19 @@ class Rule:
 RULE = Rule()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cluster:
-    """A shape: mean window (leads, WINDOW), how many beats by a forgetting count, their mean interval beside the usual.
-
-    `tall`: height of its complex, on the lead where it is greatest (mV).
-    """
-
-    shape: "Floats"
-    weight: float
-    ratio: float
-    tall: float
-    unit: "Floats"  # of its complex, as `_unit` makes it
-
-
 class Kind(StrEnum):
-    """Classes of EC57 4.2.1: normal, supraventricular ectopic, ventricular ectopic, and not sure."""
+    """Classes of EC57 4.2.1: normal, supraventricular ectopic, ventricular ectopic, and not sure; P: paced, which EC57 counts as Q."""
 
     N = "N"
     S = "S"
     V = "V"
     Q = "Q"
+    P = "P"
 
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """What a beat is, and the probability of N, S and V; none for one that could not be looked at."""
+    """What a beat is, and the probability of N, S and V by its shape; none for one that could not be looked at."""
 
     kind: Kind
     chances: tuple[float, float, float] | None = None
@@ -101,6 +94,7 @@ class Described:
     beat: "NDArray[np.float32]"
     usual: "NDArray[np.float32]"
     features: "NDArray[np.float32]"
+    paced: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +164,7 @@ def step(
 
 
 def classify(described: Described | None, network: "Network") -> Class:
-    """What a beat is: the likeliest class, behind the offsets of `RULE`."""
+    """What a beat is: paced where a pulse made it, whatever its shape; else the likeliest class, behind the offsets of `RULE`."""
     if described is None:
         return Class(Kind.Q)
     pairs = np.empty((2, WINDOW, 2), np.float32)
@@ -182,7 +176,7 @@ def classify(described: Described | None, network: "Network") -> Class:
     total = sum(chances)
     found = (chances[0] / total, chances[1] / total, chances[2] / total)
     kind = max(((n, Kind.N), (s + RULE.s, Kind.S), (v + RULE.v, Kind.V)))[1]
-    return Class(kind, found)
+    return Class(Kind.P if described.paced else kind, found)
 
 
 def _describe(
@@ -199,10 +193,10 @@ def _describe(
     first, second = _two(usable)
     usual_s = median(state.intervals[-SHORT:] or (before_s,))
     ratio = before_s / usual_s
-    clusters, own, window = _joined(state.clusters, window, ratio)
-    dominant = _dominant(clusters)
-    usual = clusters[dominant].shape
-    height = np.maximum(_span(usual[:, QRS]), MIN_HEIGHT_MV)[:, None]
+    clusters, own, window = joined(state.clusters, window, ratio, paced=beat.paced)
+    usual_one = dominant(clusters)
+    usual = clusters[usual_one].shape
+    height = np.maximum(span(usual[:, QRS]), MIN_HEIGHT_MV)[:, None]
     leads = [first, second]
     seen: Floats = (window / height)[leads]
     normal: Floats = (usual / height)[leads]
@@ -241,7 +235,7 @@ def _describe(
         next(logs), next(logs), next(logs), _restless(state.intervals[-SHORT:]),
         _restless(long), next(logs),
         sum(abs(i / middle - 1) < 0.12 for i in long) / len(long),
-        clusters[own].weight / total, next(logs), float(own == dominant), *(x / 4 for x in beat.logits or NO_LOGITS),
+        clusters[own].weight / total, next(logs), float(own == usual_one), *(x / 4 for x in beat.logits or NO_LOGITS),
         next(logs), sum(state.unlike) / len(state.unlike) if state.unlike else unlike, min(1.0, state.beats / 60),
         p_rough, next(logs),
         sum(i < NOT_EARLY * usual_s for i in state.intervals[-SHORT:]) / len(recent),
@@ -253,6 +247,7 @@ def _describe(
         np.clip(seen, -4, 4).astype(np.float32),
         np.clip(normal, -4, 4).astype(np.float32),
         np.array(features, np.float32),
+        beat.paced or as_paced(clusters[own], ratio, before_s),
     )
     state = BeatsState(
         state.ring,
@@ -262,7 +257,7 @@ def _describe(
         clusters,
         (*state.intervals, min(before_s, 3.0))[-LONG:],
         (*state.unlike, unlike)[-8:],
-        (*state.p_unlike, p_unlike)[-8:] if own == dominant and ratio > NOT_EARLY else state.p_unlike,
+        (*state.p_unlike, p_unlike)[-8:] if own == usual_one and ratio > NOT_EARLY else state.p_unlike,
         state.beats,
     )
     return state, described
@@ -272,11 +267,11 @@ def beside(seen: "Floats", normal: "Floats") -> list[float]:
     """The features `BESIDE` of a beat and the usual one, windows (2, WINDOW) in units of the usual beat's height."""
     both = np.concatenate([seen, normal])
     apart = seen - normal
-    qrs, p = _unit(both[:, QRS]), _level(both[:, P_WAVE])
+    qrs, p = unit(both[:, QRS]), level(both[:, P_WAVE])
     like = np.einsum("ij,ij->i", qrs[:2], qrs[2:]).tolist()
-    p_unit = _of_unit(p)
+    p_unit = of_unit(p)
     widths = _widths(both)
-    spans = _span(both[:, QRS])[:2], _span(both[:, P_WAVE])[2:]
+    spans = span(both[:, QRS])[:2], span(both[:, P_WAVE])[2:]
     bend = steps(steps(seen))
     quiet = np.concatenate([bend[:, : QRS.start - 4], bend[:, QRS.stop + 2 :]], axis=1)
     height, width = _logs(float(spans[0].max()), widths[0] / widths[1])
@@ -312,59 +307,6 @@ def _cut(state: BeatsState, at: float) -> "Floats | None":
     steep = np.maximum(steep - middle_of(steep), 0) + TINY
     middle += max(-7, min(7, round(float((steep * _PLACES).sum() / steep.sum()) - 10)))
     return state.ring[:, middle - BEFORE - SHIFT : middle + AFTER + SHIFT]
-
-
-def _joined(clusters: tuple[Cluster, ...], wide: "Floats", ratio: float) -> "tuple[tuple[Cluster, ...], int, Floats]":
-    """The clusters with this beat in one of them, which, and its window as it lies best on that cluster's shape."""
-    best, at, cuts, window = -1.0, -1, wide[:, _SHIFTED], wide[:, SHIFT : SHIFT + WINDOW]
-    if clusters:
-        complexes = cuts[:, :, QRS]
-        heights = _span(complexes).max(axis=0)
-        like = np.array([c.unit for c in clusters]) @ _unit(complexes.transpose(1, 0, 2).reshape(len(_SHIFTED), -1)).T
-        larger = heights / np.array([[c.tall] for c in clusters])
-        like[(larger <= 1 / LARGER) | (larger >= LARGER)] = -1
-        at, shifted = divmod(int(like.argmax()), len(_SHIFTED))
-        best, window = float(like[at, shifted]), cuts[:, shifted]
-    kept = [Cluster(c.shape, c.weight * (1 - FORGET), c.ratio, c.tall, c.unit) for c in clusters]
-    if best >= JOINS:
-        own = kept[at]
-        share = max(1 / (own.weight + 1), 0.04)
-        shape = own.shape + share * (window - own.shape)
-        kept[at] = _cluster(shape, own.weight + 1, own.ratio + max(share, 0.1) * (ratio - own.ratio))
-        return tuple(kept), at, window
-    if len(kept) == CLUSTERS:
-        kept.remove(min(kept, key=lambda c: c.weight))
-    return (*kept, _cluster(window, 1.0, ratio)), len(kept), window
-
-
-def _dominant(clusters: tuple[Cluster, ...]) -> int:
-    """The most frequent that does not come early; where all do, the most frequent."""
-    return max(range(len(clusters)), key=lambda i: clusters[i].weight * (1.0 if clusters[i].ratio > NOT_EARLY else 0.1))
-
-
-def _cluster(shape: "Floats", weight: float, ratio: float) -> Cluster:
-    """A cluster of this shape."""
-    complexes = shape[:, QRS]
-    return Cluster(shape, weight, ratio, float(_span(complexes).max()) + TINY, _unit(complexes.reshape(1, -1))[0])
-
-
-def _span(x: "Floats") -> "Floats":
-    """Greatest less least of each row, (..., n) -> (...)."""
-    return x.max(axis=-1) - x.min(axis=-1)
-
-
-def _unit(rows: "Floats") -> "Floats":
-    """Each row without its mean, of length 1: products of two are their correlations."""
-    return _of_unit(_level(rows))
-
-
-def _of_unit(level: "Floats") -> "Floats":
-    """Each row, which has no mean, of length 1."""
-    return level / (np.sqrt(np.einsum("ij,ij->i", level, level)) + TINY)[:, None]
-
-
-def _level(x: "Floats") -> "Floats":
-    return x - mean(x)[:, None]
 
 
 def _rms(x: "Floats") -> float:

@@ -10,8 +10,8 @@ import numpy as np
 
 from models.evaluation.beats import LEARNING_S, NOBODY, BeatClass, BeatScore, compare_beats, pairs
 from models.evaluation.certainty import Roc, interval, roc
+from models.evaluation.played import CLASS
 from models.signal import monitor
-from models.signal.beats import Kind
 from models.training import corpus
 from models.training.corpus import DS2, PACED
 from tests.figures import corpus as played
@@ -22,7 +22,6 @@ from wardlink import parallel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CLASS = {Kind.N: BeatClass.N, Kind.S: BeatClass.S, Kind.V: BeatClass.V, Kind.Q: BeatClass.Q}
 SICK_SINUS = "232"  # three quarters of the S beats of DS2
 PIECE_S = 60.0
 TOLD_APART = (BeatClass.N, BeatClass.S, BeatClass.V)  # in the order of a beat's chances

@@ -22,7 +22,7 @@ class Beat:
     """`at`: band sample of the R wave; `decided`: band sample that was needed to say so; `strength`: share of the usual.
 
     `logits`: of beat, N, S and V as a network gives them; None of one found by rules. `first`: beats may have been lost before it, as
-    no lead that shows it could be used all the time since the last one.
+    no lead that shows it could be used all the time since the last one. `paced`: a pacing pulse made it.
     """
 
     at: int
@@ -31,6 +31,7 @@ class Beat:
     late: bool
     logits: tuple[float, float, float, float] | None = None
     first: bool = False
+    paced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Time a paced beat by its pacing pulse.
+"""Know a paced beat by its pacing pulse, and time it there.
 
 A paced ventricle answers its pulse with a wide complex that has no sharp middle; annotators and devices place such a beat at the pulse
 (mitdb 102, 104, 107, 217). The pulses have left the samples before anything looks for beats (`pacer`), so what is found lies up to
@@ -43,15 +43,16 @@ def step(state: PulseState, hop: "Hop", heard: "Heard", fs_hz: float) -> "tuple[
     last = max([state.last, *(at for at, _ in heard.beats)])
     if not pulses:
         return PulseState((), found, last), heard
-    beats = tuple((_timed(at, pulses, found, state.last, fs_hz), beat) for at, beat in heard.beats)
+    made = ((at, _made_by(at, pulses, found, state.last, fs_hz), beat) for at, beat in heard.beats)
+    beats = tuple((at, beat) if by is None else (by, replace(beat, paced=True)) for at, by, beat in made)
     return PulseState(pulses, found, max([state.last, *(at for at, _ in beats)])), replace(heard, beats=beats)
 
 
-def _timed(at: int, pulses: tuple[int, ...], beats: tuple[int, ...], last: int, fs_hz: float) -> int:
-    """The pulse that made the beat at sample `at`; `at` itself where none did."""
+def _made_by(at: int, pulses: tuple[int, ...], beats: tuple[int, ...], last: int, fs_hz: float) -> int | None:
+    """The pulse that made the beat at sample `at`, if one did."""
     before = [p for p in pulses if p <= at + BEFORE_S * fs_hz]
     if not before or before[-1] <= max(last, at - BEHIND_S * fs_hz):
-        return at
+        return None
     asked = before[-LOOKED_AT:]
     answered = sum(any(p - BEFORE_S * fs_hz <= b < p + BEHIND_S * fs_hz for b in beats) for p in asked)
-    return before[-1] if answered >= ANSWERED * len(asked) else at
+    return before[-1] if answered >= ANSWERED * len(asked) else None

@@ -14,6 +14,7 @@ RUN = 3  # ventricular beats in a row; two are a couplet
 TIMES = 3  # ventricular beats of a bigeminy or trigeminy
 KEPT = 7  # beats: the longest pattern, three ventricular ones with two others between each
 INTERRUPTIONS = 8
+KNOWN = (Kind.N, Kind.S, Kind.P)  # what surely is no ventricular ectopic beat
 
 
 class Pattern(StrEnum):
@@ -105,6 +106,6 @@ def _alternates(beats: tuple[tuple[int, Kind], ...], between: int) -> bool:
     if len(beats) < length:
         return False
     return all(
-        kind is Kind.V if i % (between + 1) == 0 else kind in (Kind.N, Kind.S)
+        kind is Kind.V if i % (between + 1) == 0 else kind in KNOWN
         for i, (_, kind) in enumerate(beats[-length:])
     )

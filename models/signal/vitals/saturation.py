@@ -10,6 +10,7 @@ from enum import StrEnum
 from models.signal.vitals.wave import Fault
 
 DISAGREE_PER_MIN, DISAGREE_SHARE = 15.0, 0.2  # further apart than both: two rates that are not of one heart
+HALF_SHARE = 0.08  # of the heart's: a pulse that is half of it belongs to every second beat
 STALE_S = 5.0  # a judgement of the wave older than that says nothing of this reading
 
 
@@ -45,6 +46,8 @@ def doubt(pulsation: Pulsation | None, pulse_per_min: float | None, heart_per_mi
 
 
 def agrees(pulse_per_min: float, heart_per_min: float) -> bool:
-    """Whether two rates can be of one heart; in an irregular rhythm not every beat reaches the finger."""
-    apart = abs(pulse_per_min - heart_per_min)
-    return apart <= max(DISAGREE_PER_MIN, DISAGREE_SHARE * heart_per_min)
+    """Whether two rates can be of one heart; in an irregular rhythm not every beat reaches the finger, in a bigeminy every second one."""
+    apart, apart_from_half = abs(pulse_per_min - heart_per_min), abs(2 * pulse_per_min - heart_per_min)
+    return (
+        apart <= max(DISAGREE_PER_MIN, DISAGREE_SHARE * heart_per_min) or apart_from_half <= HALF_SHARE * heart_per_min
+    )

@@ -34,6 +34,7 @@ def names(kinds: str) -> list[str]:
         ("NVNVN", []),
         ("NVNVNVN", ["bigeminy"]),
         ("NVSVSVN", ["bigeminy"]),  # what stands between need not be normal
+        ("PVPVPVP", ["bigeminy"]),  # a paced beat is no ectopic one
         ("NVQVQVN", []),  # but it must be known
         ("VNNVNNVN", ["trigeminy"]),
         ("VNVNNVN", []),  # neither
