@@ -463,11 +463,13 @@ async def test_what_comes_behind_a_step_back_of_the_gateways_clock_is_live_and_w
         measured(0, hour_ns, 97.0)
         measured(1, hour_ns, 97.0)
         measured(2, 0, 80.0)
-        # The piece from just before the step is overtaken by what came behind it.
-        for lane in (Lane.NUMERIC, Lane.WAVEFORM):
-            await peer.say(hub.uplink, lane, (1, 3, 2))
+        # A page is told the newest number of those that come at once, so the first comes alone.
+        await peer.say(hub.uplink, Lane.NUMERIC, (1,))
         assert (await wanted(stream, "numeric")).data["value"] == 97.0
+        # The piece from just before the step is overtaken by what came behind it.
+        await peer.say(hub.uplink, Lane.NUMERIC, (3, 2))
         assert (await wanted(stream, "numeric")).data["value"] == 80.0
+        await peer.say(hub.uplink, Lane.WAVEFORM, (1, 3, 2))
         found = await frames(connection, 4)
         assert [(f.first_sample, us(f.t0_ms)) for f in found if f.lead == 0] == [
             (0, (start + hour_ns) // 1000),
