@@ -56,8 +56,10 @@ HEART_RATE = "MDC_ECG_HEART_RATE"
 SPO2 = "MDC_PULS_OXIM_SAT_O2"
 PULSE_RATE = "MDC_PULS_OXIM_PULS_RATE"
 PULSE_RATE_CUFF = "MDC_PULS_RATE_NON_INV"
+PULSE_RATE_ART = "MDC_BLD_PULS_RATE_INV"
 PLETH = "MDC_PULS_OXIM_PLETH"
 RESPIRATION_RATE = "MDC_TTHOR_RESP_RATE"
+IMPEDANCE_WAVE = "MDC_IMPED_TTHOR"
 NONINV_SYS, NONINV_DIA, NONINV_MEAN = (f"MDC_PRESS_BLD_NONINV_{part}" for part in ("SYS", "DIA", "MEAN"))
 ART_WAVE = "MDC_PRESS_BLD_ART"
 ART_SYS, ART_DIA, ART_MEAN = (f"MDC_PRESS_BLD_ART_{part}" for part in ("SYS", "DIA", "MEAN"))
@@ -265,9 +267,11 @@ def _terms() -> "Iterable[Term]":
 
 
 def _body_terms() -> "Iterable[Term]":
-    """Of an arterial line; what else is measured of the body and its blood."""
+    """Of breathing and of an arterial line; what else is measured of the body and its blood."""
     metric = TermKind.METRIC
     yield Term(ART_WAVE, metric, "Arterial pressure", "动脉血压波形", unit="mm[Hg]", short="ABP")
+    yield Term(IMPEDANCE_WAVE, metric, "Thoracic impedance", "胸阻抗呼吸波", unit="Ohm", short="Resp")
+    yield Term(PULSE_RATE_ART, metric, "Pulse rate (artery)", "脉率·动脉", 149522, "8889-8", "/min", (0, 350), "PR")
     for code, shown, zh, number, loinc, plausible, short in (
         (ART_SYS, "Arterial systolic pressure", "动脉收缩压", 150033, "76215-3", (0, 350), "ABPs"),
         (ART_DIA, "Arterial diastolic pressure", "动脉舒张压", 150034, "76213-8", (0, 300), "ABPd"),
@@ -316,7 +320,7 @@ def _episode_terms() -> "Iterable[Term]":
 _CATEGORIES: "Mapping[AlarmCategory, frozenset[str]]" = {
     AlarmCategory.CARDIAC: frozenset({
         V_FIB, V_TACHY, ASYSTOLE, BRADY_EXTREME, TACHY_EXTREME, HEART_RATE, PULSE_RATE, RR_INTERVAL,
-        PULSE_RATE_CUFF, NONINV_SYS, NONINV_DIA, NONINV_MEAN, ART_SYS, ART_DIA, ART_MEAN,
+        PULSE_RATE_CUFF, PULSE_RATE_ART, NONINV_SYS, NONINV_DIA, NONINV_MEAN, ART_SYS, ART_DIA, ART_MEAN,
     }),
     AlarmCategory.VENTILATION: frozenset({RESPIRATION_RATE}),
     AlarmCategory.OXYGEN: frozenset({SPO2}),

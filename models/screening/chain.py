@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.screening import alarms, align, assess, held, limits, recent, rhythm
+from models.screening import alarms, align, assess, held, limits, recent, rhythm, vitals
 from models.screening.alarms import AlarmsState, Condition, Life
 from models.screening.align import AlignState
 from models.screening.assess import AssessState
@@ -21,6 +21,7 @@ from models.screening.held import HeldState
 from models.screening.placement import Placement
 from models.screening.recent import Pulsing
 from models.screening.rhythm import RhythmState
+from models.screening.vitals import VitalsState
 from models.signal import weights
 from protocols.nomenclature import FLOOD, HEART_RATE, LINK_LOST
 from protocols.record import (
@@ -29,6 +30,7 @@ from protocols.record import (
     AlarmKind,
     DeviceEvent,
     Observation,
+    Quality,
     Record,
     SourcePath,
     WaveformGroup,
@@ -52,7 +54,7 @@ KEPT_BACK_NS = AGREE_NS  # older than that at its arrival, a reading is not live
 class Chain:
     """State of a device's screening: placement, one state a step, the last ten seconds of each ECG source, and `judged`.
 
-    That is the time of the newest reading of each series with limits. `held`: the pulse beside the ECG, and what it holds back.
+    That is the time of the newest reading of each series with limits. `held`: the pulse beside the ECG, and what it holds back. `vitals`: rates of waves.
     """
 
     placement: Placement
@@ -68,6 +70,7 @@ class Chain:
         default_factory=lambda: MappingProxyType(dict[tuple[SourcePath, str], int]())
     )
     held: HeldState = field(default_factory=HeldState)
+    vitals: VitalsState = field(default_factory=VitalsState)
 
 
 def begin(
@@ -150,6 +153,7 @@ def stepped(state: Chain, by_ns: int) -> Chain:
         alarms=alarms.stepped(state.alarms, by_ns),
         judged=MappingProxyType({series: at_ns + by_ns for series, at_ns in state.judged.items()}),
         held=held.stepped(state.held, by_ns),
+        vitals=vitals.stepped(state.vitals, by_ns),
     )
 
 
@@ -172,10 +176,13 @@ def step(state: Chain, record: Record) -> tuple[Chain, tuple[Record, ...]]:
     if isinstance(first, WaveformGroup) and assess.is_ecg(first):
         return _ecg(state, first, records[1:])
     if isinstance(first, WaveformGroup):
-        return _beside(state, held.follow(state.held, first)), records
+        state, found = _wave(_beside(state, held.follow(state.held, first)), first)
+        return state, (*records, *found) if found else records
     if isinstance(first, Observation):
-        state, changes = _reading(state, first)
-        return state, (*records, *changes) if changes else records
+        known = vitals.said(state.vitals, first)
+        reading = vitals.judged(known, first, state.held.pulses)
+        state, changes = _reading(_of_vitals(state, known), reading)
+        return state, (reading, *records[1:], *changes)
     return state, records
 
 
@@ -195,7 +202,7 @@ def _aligned(state: Chain, aligned: AlignState) -> Chain:
         return state
     return Chain(
         state.placement, state.models, aligned, state.assess, state.rhythm, state.alarms, state.recent, state.judged,
-        state.held,
+        state.held, state.vitals,
     )  # fmt: skip
 
 
@@ -205,8 +212,29 @@ def _beside(state: Chain, kept: HeldState) -> Chain:
         return state
     return Chain(
         state.placement, state.models, state.align, state.assess, state.rhythm, state.alarms, state.recent,
-        state.judged, kept,
+        state.judged, kept, state.vitals,
     )  # fmt: skip
+
+
+def _of_vitals(state: Chain, known: VitalsState) -> Chain:
+    """The same state with what is known of rates."""
+    if known is state.vitals:
+        return state
+    return Chain(
+        state.placement, state.models, state.align, state.assess, state.rhythm, state.alarms, state.recent,
+        state.judged, state.held, known,
+    )  # fmt: skip
+
+
+def _wave(state: Chain, group: WaveformGroup) -> tuple[Chain, list[Record]]:
+    """The rates that a wave shows, and what they change."""
+    known, rates = vitals.step(state.vitals, group, state.held.pulses)
+    state = _of_vitals(state, known)
+    out: list[Record] = []
+    for rate in rates:
+        state, changes = _reading(state, rate)
+        out += [rate, *changes]
+    return state, out
 
 
 def _judged(state: Chain, series: tuple[SourcePath, str], at_ns: int) -> Chain:
@@ -214,7 +242,7 @@ def _judged(state: Chain, series: tuple[SourcePath, str], at_ns: int) -> Chain:
     judged = MappingProxyType({**state.judged, series: at_ns})
     return Chain(
         state.placement, state.models, state.align, state.assess, state.rhythm, state.alarms, state.recent, judged,
-        state.held,
+        state.held, state.vitals,
     )  # fmt: skip
 
 
@@ -248,8 +276,9 @@ def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tupl
     recent = MappingProxyType({**state.recent, group.source: _kept(state.recent.get(group.source, ()), group)})
     watched, found = rhythm.step(state.rhythm, group, samples, state.placement, state.models)
     state = Chain(  # not by `replace`, as above
-        state.placement, state.models, state.align, assessed, watched, state.alarms, recent, state.judged, state.held
-    )
+        state.placement, state.models, state.align, assessed, watched, state.alarms, recent, state.judged, state.held,
+        state.vitals,
+    )  # fmt: skip
     out: list[Record] = [group, *events]
     state, changes = _settle(state, technical, group.times)
     out += changes
@@ -261,6 +290,8 @@ def _ecg(state: Chain, group: WaveformGroup, events: tuple[Record, ...]) -> tupl
             out.append(item)
         else:
             out.append(item)
+            if item.quality is Quality.GOOD:
+                state = _of_vitals(state, vitals.said(state.vitals, item))
             judged = limits.conditions(state.alarms, item, state.placement.of_ecg)
             state, changes = _settle(state, judged, item.times)
             out += changes

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.screening.assess import MAX_HOLE_S, MISSING, UNJUDGEABLE
 from models.signal.vitals import pulse, wave
+from models.signal.vitals.wave import Fault
 from protocols.nomenclature import ART_WAVE, PLETH
 from protocols.record import NS_PER_S, SourcePath, WaveformGroup
 
@@ -43,7 +44,7 @@ class Pulsing:
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """One wave's unbroken stretch. `pulsing`: None while it cannot be used."""
+    """One wave's unbroken stretch. `pulsing`: None while it cannot be used, by `fault` at `judged_ns` (0 before anything was judged)."""
 
     fs_hz: float
     base: int
@@ -52,6 +53,8 @@ class Followed:
     end_ns: int
     beats: tuple[int, ...] = ()
     pulsing: Pulsing | None = None
+    fault: Fault | None = None
+    judged_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def stepped(state: RecentState, by_ns: int) -> RecentState:
     for key, one in state.waves.items():
         beats = tuple(at + by_ns for at in one.beats)
         seen = one.pulsing and replace(one.pulsing, beats=beats, judged_ns=one.pulsing.judged_ns + by_ns)
-        moved[key] = replace(one, beats=beats, end_ns=one.end_ns + by_ns, pulsing=seen)
+        judged_ns = one.judged_ns + by_ns if one.judged_ns else 0
+        moved[key] = replace(one, beats=beats, end_ns=one.end_ns + by_ns, pulsing=seen, judged_ns=judged_ns)
     return RecentState(MappingProxyType(moved))
 
 
@@ -110,25 +114,26 @@ def _follow(known: Followed | None, group: WaveformGroup, row: int) -> Followed:
         began = pulse.begin(group.fs_hz, least)
         known = Followed(group.fs_hz, group.first_sample, group.first_sample, began, group.times.best_ns)
         hole = 0
-    samples = np.concatenate([np.full(hole, np.nan), _samples(group, row)])
+    samples = np.concatenate([np.full(hole, np.nan), samples_of(group, row)])
     state, findings = pulse.feed(known.state, samples, group.fs_hz)
-    beats, seen = known.beats, known.pulsing
+    beats, seen, fault, judged_ns = known.beats, known.pulsing, known.fault, known.judged_ns
     uncertainty_ns = group.times.uncertainty_ns or 0
     for finding in findings:
         judged_ns = group.time_of(known.base + finding.judged)
         found = {*beats, *(group.time_of(known.base + at) for at in finding.pulses)}
         beats = tuple(sorted(at for at in found if at > judged_ns - KEPT_NS))
         rate = finding.rate_per_min
+        fault = finding.fault
         believed = finding.fault is None and rate is not None
         if believed:
             seen = Pulsing(group.leads[row], beats, judged_ns, rate or 0.0, finding.alike, uncertainty_ns)
         else:
             seen = None
     end_ns = group.time_of(group.end_sample)
-    return Followed(known.fs_hz, known.base, group.end_sample, state, end_ns, beats, seen)
+    return Followed(known.fs_hz, known.base, group.end_sample, state, end_ns, beats, seen, fault, judged_ns)
 
 
-def _samples(group: WaveformGroup, row: int) -> "NDArray[np.float64]":
+def samples_of(group: WaveformGroup, row: int) -> "NDArray[np.float64]":
     """Samples of one lead in its unit, NaN where there is none or the device says that it cannot be used."""
     raw = group.array()[row]
     if group.quality and group.quality[row] in UNJUDGEABLE:
