@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hub.core.errors import InvalidError
+from models.signal import resting
 from protocols.ecgfile import aecg
 from protocols.errors import DecodeError
 from protocols.nomenclature import EVT_DEVICE_SEEN, TERMS, lead
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from hub.placement.domain import Point, Who
     from models.screening.critical_recording import Found
+    from models.signal.resting import Reading
 
 MEDIA_TYPES = (aecg.MEDIA_TYPE,)
 SHOWN_S = 10.0  # of a longer recording its begin
@@ -76,7 +78,8 @@ class Recording:
 class Ecg:
     """An ECG with whose it is. `others` are those of the same stay, the newest first, this one among them.
 
-    `critical`: what the cart measured beyond a critical value, by the table in force and the patient's age on that day.
+    `critical`: what the cart measured beyond a critical value, by the table in force and the patient's age on that day. `reading`: what Wardlink
+    measures in the same ten seconds, None where it cannot.
     """
 
     ref: EcgRef
@@ -85,6 +88,7 @@ class Ecg:
     who: "Who | None"
     others: tuple[EcgRef, ...]
     critical: "tuple[Found, ...]" = ()
+    reading: "Reading | None" = None
 
 
 def read(content: bytes, device: str) -> Recording:
@@ -107,6 +111,15 @@ def read(content: bytes, device: str) -> Recording:
         tuple((o.code.removeprefix(_STATEMENT).lower(), str(o.value)) for o in said if o.code.startswith(_STATEMENT)),
         tuple((name, str(value)) for name, value in seen[0].params) if seen else (),
     )
+
+
+def measure(recording: Recording) -> "Reading | None":
+    """What the product's own program measures; it takes a quarter of a second: call it in a thread."""
+    n = min((len(trace.samples) for trace in recording.traces), default=0)
+    if not n:
+        return None
+    samples = np.stack([trace.samples[:n].astype(np.float64) * (trace.uv_per_lsb / 1000) for trace in recording.traces])
+    return resting.read(samples, [trace.short for trace in recording.traces], recording.fs_hz)
 
 
 def _traces(group: WaveformGroup) -> list[Trace]:

@@ -1,9 +1,12 @@
 """An ECG as JSON (docs/reference/http-api.md): codes and steps; words belong to the page."""
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from hub.alarms.store import to_us
 from hub.ecgs.domain import Ecg, EcgRef
+
+if TYPE_CHECKING:
+    from models.signal.resting import Reading
 
 Json: TypeAlias = dict[str, object]
 
@@ -11,6 +14,32 @@ Json: TypeAlias = dict[str, object]
 def ref_json(ref: EcgRef) -> Json:
     """One line of a list."""
     return {"id": ref.document_id, "at_ms": to_us(ref.at) // 1000, "device": ref.device}
+
+
+def _reading_json(reading: "Reading") -> Json:
+    def ms(value: float | None) -> int | None:
+        return None if value is None else round(value)
+
+    swap = reading.swap
+    return {
+        "beats": reading.beats,
+        "rate_per_min": None if reading.rate_per_min is None else round(reading.rate_per_min),
+        "p_ms": ms(reading.p_ms),
+        "pr_ms": ms(reading.pr_ms),
+        "qrs_ms": ms(reading.qrs_ms),
+        "qt_ms": ms(reading.qt_ms),
+        "qtc_bazett_ms": ms(reading.qtc_bazett_ms),
+        "qtc_fridericia_ms": ms(reading.qtc_fridericia_ms),
+        "st_mv": {name: round(level, 2) for name, level in reading.st_mv.items()},
+        "swap": None
+        if swap is None
+        else {
+            "which": swap.swap.value,
+            "probability": round(swap.probability, 2),
+            "sure": swap.sure,
+            "doubts": [doubt.value for doubt in swap.doubts],
+        },
+    }
 
 
 def ecg_json(ecg: Ecg) -> Json:
@@ -42,5 +71,6 @@ def ecg_json(ecg: Ecg) -> Json:
             }
             for one in ecg.critical
         ],
+        "reading": None if ecg.reading is None else _reading_json(ecg.reading),
         "others": [ref_json(ref) for ref in ecg.others],
     }

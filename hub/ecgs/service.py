@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hub.core.errors import NotFoundError
 from hub.core.policy import policy
 from hub.core.principal import tenant_of
-from hub.ecgs.domain import Ecg, EcgRef, read
+from hub.ecgs.domain import Ecg, EcgRef, measure, read
 from hub.ecgs.store import read_ecg, read_ecgs
 from models.screening.critical_items import Examination
 from models.screening.critical_recording import critical
@@ -58,6 +58,7 @@ class Ecgs:
         await self.audit.look(principal, "ecg.read", f"document:{document_id}", {"bed": bed})
         ref, content = found
         recording = await asyncio.to_thread(read, content, ref.device)
+        reading = await asyncio.to_thread(measure, recording)
         stay = await self._stay(principal, bed)
         # The bed may have another patient by now: then the list would be another's.
         same = stay.patient_id == whose.patient_id
@@ -65,7 +66,7 @@ class Ecgs:
         table = (await self._critical.in_force(principal)).table
         said = [(one.code, one.value, one.unit) for one in recording.measurements]
         found = critical(said, table, whose.age_group, Examination.ROUTINE_ECG)
-        return Ecg(ref, recording, whose.point, whose.who, tuple(others) or (ref,), found)
+        return Ecg(ref, recording, whose.point, whose.who, tuple(others) or (ref,), found, reading)
 
     @policy("ecg.read")
     async def of_bed(self, principal: "Principal", point: int) -> list[EcgRef]:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.signal import weights
 from models.signal.delineate import decide, grid, measure
 from models.signal.delineate.weights import BOUNDARIES, FOLDS, Table, fold_of
-from models.signal.monitor import find_beats
+from models.signal.resting import beats_of_all
 from models.training.shelf import table_bytes
 from protocols.ecgfile.wfdb import Annotation, WfdbRecord, read_annotations, read_record
 
@@ -30,8 +29,6 @@ VERSION = "2"
 # apart, the median of 100 records). With one step for all leads it is (5 %); a step of 1 uV makes V4 2.5 mV and lead I 1.1 mV tall.
 STEP_MV = 0.001
 NEAR_S = 0.150  # a boundary further away is another one
-LEADS_AGREE = 5  # that many must see a beat
-SAME_BEAT_S = 0.12
 RIDGE = 300.0
 HUBER = 5.0  # grid samples: 20 ms; what lies further away pulls no harder
 ROUNDS = 8
@@ -73,23 +70,6 @@ def drawn_waves(annotations: Sequence[Annotation]) -> tuple[Drawn, ...]:
                 out.append(Drawn(kind, onset, mark.sample))
             onset = kind = None
     return tuple(out)
-
-
-def beats_of_all(samples: "Floats", fs_hz: float) -> tuple[int, ...]:
-    """R waves that the rules of the detector find in most leads: the median of the leads for each."""
-    models = weights.by_rules()
-    rest = np.repeat(samples[:, -1:], round(2 * fs_hz), axis=1)  # so that the last beat is decided
-    found = sorted(
-        (at, i) for i, lead in enumerate(samples) for at in find_beats(np.concatenate([lead, rest[i]]), fs_hz, models)
-    )
-    groups: list[list[tuple[int, int]]] = []
-    for at, lead in found:
-        if groups and at - groups[-1][-1][0] <= SAME_BEAT_S * fs_hz:
-            groups[-1].append((at, lead))
-        else:
-            groups.append([(at, lead)])
-    need = min(LEADS_AGREE, (len(samples) + 1) // 2)
-    return tuple(round(float(np.median([at for at, _ in g]))) for g in groups if len({lead for _, lead in g}) >= need)
 
 
 def millivolt(record: WfdbRecord) -> "Floats":

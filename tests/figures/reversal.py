@@ -11,7 +11,8 @@ from models.evaluation.certainty import interval
 from models.signal import delineate, leads
 from models.signal.delineate import weights as delineate_weights
 from models.signal.leads import Finding, Swap
-from models.training.delineate import beats_of_all, load, names
+from models.signal.resting import beats_of_all
+from models.training.delineate import load, names
 from models.training.leads import asked
 from protocols.ecgfile.wfdb import read_record
 from tests.figures.entry import Entry, Figure

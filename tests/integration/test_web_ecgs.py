@@ -12,6 +12,7 @@ from firmware_adapters.simulate.aecg import file_of, recording_of
 from hub.core.principal import Role
 from hub.placement.domain import Patient
 from protocols.ecgfile.wfdb import read_record
+from protocols.package import JsonObject
 from tests.fixtures.hub import RunningHub
 from tests.fixtures.stored_ecg import CAPTURE, hand_over, newest, place, written
 from tests.fixtures.web import OPERATOR, RunningWeb
@@ -50,6 +51,37 @@ async def test_an_ecg_is_told_as_the_cart_wrote_it(web: RunningWeb, hub: Running
     assert [m["code"].rpartition("_")[2] for m in ecg["measurements"]] == ["RATE", "QRS", "QT"]
     one_lead = (await client.get(f"/api/v1/ecgs/{bed['ecg']['id']}", params={"lead": "MDC_ECG_ELEC_POTL_V5"})).json()
     assert [lead["short"] for lead in one_lead["leads"]] == ["V5"]
+
+
+async def test_intervals_are_measured_beside_the_carts_and_swapped_arms_are_warned_of(web: RunningWeb, hub: RunningHub):
+    """ecg12 A0005 as it was recorded, and with the cable of the right arm on the left one."""
+    await place(web, hub)
+    client = await web.signed_in()
+
+    async def read(minutes_ago: float, *, is_swapped: bool) -> tuple[JsonObject, str]:
+        begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes_ago)
+        recording = recording_of(CAPTURE.with_name("ecg12-A0005-pvc"), begin)
+        rows = dict(zip(recording.leads, recording.microvolt, strict=True))
+        if is_swapped:
+            rows |= {"I": -rows["I"], "II": rows["III"], "III": rows["II"], "aVR": rows["aVL"], "aVL": rows["aVR"]}
+        microvolt = np.stack([rows[name] for name in recording.leads])
+        await hand_over(hub, file_of(replace(recording, microvolt=microvolt, measured={})))
+        key = (await newest(client))["key"]
+        listed = (await client.get(f"/api/v1/beds/{key}/ecgs")).json()["ecgs"]
+        number = listed[0]["id"]
+        ecg = (await client.get(f"/api/v1/ecgs/{number}")).json()
+        return ecg["reading"], (await client.get(f"/ecg/{number}")).text
+
+    right, page = await read(20, is_swapped=False)
+    assert (right["swap"]["which"], right["swap"]["sure"], "ecg-swapped" in page) == ("none", True, False)
+    assert 60 < right["qrs_ms"] < 120
+    assert (
+        right["pr_ms"] < right["qt_ms"] < right["qtc_fridericia_ms"] < right["qtc_bazett_ms"]
+    )  # faster than 60 a minute
+    assert set(right["st_mv"]) == {"I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"}
+    wrong, page = await read(10, is_swapped=True)
+    assert (wrong["swap"]["which"], wrong["swap"]["sure"], "ecg-swapped" in page) == ("ra-la", True, True)
+    assert wrong["qrs_ms"] == pytest.approx(right["qrs_ms"], abs=8)  # the heart is the same
 
 
 async def test_a_carts_file_makes_no_strip_no_number_and_no_lost_link(web: RunningWeb, hub: RunningHub):

@@ -106,6 +106,5 @@ def _alternates(beats: tuple[tuple[int, Kind], ...], between: int) -> bool:
     if len(beats) < length:
         return False
     return all(
-        kind is Kind.V if i % (between + 1) == 0 else kind in KNOWN
-        for i, (_, kind) in enumerate(beats[-length:])
+        kind is Kind.V if i % (between + 1) == 0 else kind in KNOWN for i, (_, kind) in enumerate(beats[-length:])
     )

@@ -71,6 +71,11 @@ export interface Bed {
 }
 export interface EcgRef { id: number; at_ms: number; device: string }
 export interface EcgLead { code: string; short: string; uv_per_lsb: number; samples: number[] }
+export interface Reading {
+  beats: number; rate_per_min: number | null; p_ms: number | null; pr_ms: number | null; qrs_ms: number | null;
+  qt_ms: number | null; qtc_bazett_ms: number | null; qtc_fridericia_ms: number | null; st_mv: Record<string, number>;
+  swap: { which: string; probability: number; sure: boolean; doubts: string[] } | null;
+}
 export interface Ecg extends EcgRef {
   ward: { id: string; name: string };
   bed: string;
@@ -81,6 +86,7 @@ export interface Ecg extends EcgRef {
   measurements: { code: string; value: number; unit: string }[];
   statements: { kind: string; text: string }[];
   critical: { code: string; value: number; unit: string; level: "red" | "yellow"; bound: number; side: "low" | "high"; item: string; table: number }[];
+  reading: Reading | null;
   others: EcgRef[];
 }
 export interface Snapshot {
