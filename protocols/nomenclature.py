@@ -262,8 +262,7 @@ def _terms() -> "Iterable[Term]":
     yield Term(EVT_GATEWAY_STATUS, event, "State of the gateway", "网关状态")
     yield from _gateway_terms()
     yield from _pace_terms()
-    yield from _held_terms()
-    yield from _episode_terms()
+    yield from _screening_terms()
 
 
 def _body_terms() -> "Iterable[Term]":
@@ -297,13 +296,11 @@ def _pace_terms() -> "Iterable[Term]":
     yield Term(EVT_THROTTLE_ENDED, TermKind.EVENT, "Keeps its pace again", "发送速率恢复正常")
 
 
-def _held_terms() -> "Iterable[Term]":
+def _screening_terms() -> "Iterable[Term]":
+    """What the screening tells beside its alarms."""
     event = TermKind.EVENT
     yield Term(EVT_ALARM_HELD, event, "Alarm held back: the pulse speaks against it", "报警因脉搏不符已暂缓")
     yield Term(EVT_ALARM_DOUBTED, event, "Alarm raised although the pulse speaks against it", "脉搏不符仍已报警")
-
-
-def _episode_terms() -> "Iterable[Term]":
     for code, en, zh in (
         (EVT_BIGEMINY, "Ventricular bigeminy", "室性早搏二联律"),
         (EVT_TRIGEMINY, "Ventricular trigeminy", "室性早搏三联律"),
@@ -313,7 +310,7 @@ def _episode_terms() -> "Iterable[Term]":
         (EVT_NO_CAPTURE, "Pacing pulse without a beat", "起搏脉冲未夺获"),
         (EVT_ATRIAL_FIB, "Atrial fibrillation or flutter", "心房颤动或扑动"),
     ):
-        yield Term(code, TermKind.EVENT, en, zh)
+        yield Term(code, event, en, zh)
 
 
 # One table of what is alarmed about; any other code is general.

@@ -272,8 +272,12 @@ async def test_a_disk_that_hangs_under_the_inbox_or_the_answer_holds_up_nothing_
         updater.offered(Offer("hub-1-" + "d" * 64, FileSource(folder.path / "none"), "d" * 64))
         assert await longest_turn_s(1.5) < 0.5
     finally:
-        await asyncio.to_thread(answer.write_text, "{}")  # whoever reads it goes on
-        answer.unlink()
+        pipe = os.open(answer, os.O_RDWR)  # whoever waits to open it has opened it
+        whole = answer.with_suffix(".whole")
+        whole.write_text("{}")
+        whole.replace(answer)  # whoever opens it from now on finds a file
+        os.write(pipe, b"{}")
+        os.close(pipe)  # whoever reads the pipe comes to its end
     await until(lambda: [one.outcome for one in told] == ["refused"])
     running.cancel()
 
