@@ -18,6 +18,7 @@ from models.machine import THRESHOLDS
 from models.screening.critical_check import Wrong
 from models.screening.critical_items import AgeGroup, Examination
 from models.signal import explain
+from models.signal.leads import Swap
 from protocols.device_command import Outcome, Reason
 from protocols.link import LimitRefusal
 from protocols.nomenclature import GAP_REASONS, TERMS, AlarmCategory, TermKind
@@ -76,6 +77,7 @@ BUILT: dict[str, list[str]] = {
     "vitals.short.": [*THRESHOLDS],
     "rail.": ["ward", "critical", "devices", "quarantine", "gateways", "operations"],
     "level.": ["red", "yellow"],
+    "ecg.reading.swap.": [swap for swap in Swap if swap is not Swap.NONE],
     "ecg.critical.": ["red", "yellow", "low", "high"],
     "examination.": [*Examination],
     "age_group.": [*AgeGroup],

@@ -53,6 +53,18 @@ ECG = {
             "table": 1,
         },
     ],
+    "reading": {
+        "beats": 11,
+        "rate_per_min": 34,
+        "p_ms": None,
+        "pr_ms": None,
+        "qrs_ms": 98,
+        "qt_ms": 400,
+        "qtc_bazett_ms": 420,
+        "qtc_fridericia_ms": 415,
+        "st_mv": {"I": -0.04, "AVR": 0.1},
+        "swap": {"which": "ra-la", "probability": 0.97, "sure": True, "doubts": []},
+    },
     "others": [{"id": 5, "at_ms": 1_795_261_349_896, "device": "cart-6"}],
 }
 Context: TypeAlias = dict[str, object]
@@ -78,7 +90,10 @@ PAGES: list[tuple[str, Context]] = [
     ],
     *[
         ("ecg.html", {"ecg": {**ECG, **more}})
-        for more in ({}, {"who": None, "measurements": [], "statements": [], "cart": {}, "critical": []})
+        for more in (
+            {},
+            {"who": None, "measurements": [], "statements": [], "cart": {}, "critical": [], "reading": None},
+        )
     ],
     ("error.html", {"status": 404, "title": NASTY, "detail": "", "what_to_do": "", "instance": ""}),
     ("error.html", {"status": 500, "title": "t", "detail": "d", "what_to_do": "w", "instance": "i"}),
