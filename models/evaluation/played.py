@@ -3,7 +3,7 @@
 `bxb` compares the beats, `epicmp` what lies between `[` and `]`; a run of ventricular tachycardia is a change of rhythm, `(VT`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -116,12 +116,17 @@ class Played:
 def play(record: "WfdbRecord", models: "Models | None" = None) -> Played:
     """Play the ECG of a whole record, as fast as it goes. ValueError where it has none, or at a rate that is not screened."""
     record = ecg_of(record)
+    return play_groups(groups(record), record.fs_hz, models)
+
+
+def play_groups(source: Iterable[WaveformGroup], fs_hz: float, models: "Models | None" = None) -> Played:
+    """Play groups of one ECG, as `groups` makes them."""
     state = chain.begin(models=models)
     found: dict[int, BeatClass] = {}
     alarms: list[AlarmCondition] = []
     held: list[tuple[float, frozenset[str]]] = [(0.0, frozenset())]
     seen: dict[str, list[Interval]] = {}
-    for group in groups(record):
+    for group in source:
         state, out = chain.step(state, group)
         alarms += [one for one in out if isinstance(one, AlarmCondition)]
         watch = state.rhythm.watches[SOURCE]
@@ -134,7 +139,7 @@ def play(record: "WfdbRecord", models: "Models | None" = None) -> Played:
             seen.setdefault(str(one.pattern), []).append(edges)
     stretches = {code: tuple(_stretches(held, code)) for code in (V_FIB, V_TACHY)}
     patterns = {name: tuple(union(edges)) for name, edges in seen.items()}
-    return Played(record.fs_hz, dict(sorted(found.items())), stretches, tuple(alarms), patterns)
+    return Played(fs_hz, dict(sorted(found.items())), stretches, tuple(alarms), patterns)
 
 
 def _stretches(held: list[tuple[float, frozenset[str]]], code: str) -> Iterator[Interval]:
