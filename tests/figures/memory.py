@@ -41,19 +41,25 @@ SHORT = Form(120.0, 45, 120.0, 240.0, "9 of 10 minutes")
 LONG = Form(600.0, 1002, 120.0, 3600.0)
 
 
-def pss_bytes(pid: int) -> int:
-    """Proportional set size of a process: its own memory, and its share of what it shares."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        if name == "Pss":
-            return int(rest.split()[0]) * 1024
-    msg = f"/proc/{pid}/smaps_rollup has no line Pss"
-    raise ValueError(msg)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process holds at a moment (seconds), bytes: proportional set size, and of it the pages that are no file's and its own."""
+
+    at_s: float
+    pss: int
+    own: int
 
 
-def growth_per_hour(samples: Sequence[tuple[float, int]]) -> tuple[float, float, float]:
-    """Slope of (seconds, bytes) in bytes an hour by least squares, with its 95 % interval."""
-    at_s, held = (np.array(column, dtype=float) for column in zip(*samples, strict=True))
+def held_by(pid: int) -> Held:
+    """Its own memory, and its share of what it shares with others, as the kernel counts it."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    bytes_of = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines[1:])}
+    return Held(time.monotonic(), bytes_of["Pss"], bytes_of["Pss_Anon"] + bytes_of["Pss_Shmem"])
+
+
+def growth_per_hour(at: Sequence[float], bytes_held: Sequence[int]) -> tuple[float, float, float]:
+    """Slope in bytes an hour by least squares over seconds, with its 95 % interval."""
+    at_s, held = np.array(at, dtype=float), np.array(bytes_held, dtype=float)
     at_h = (at_s - at_s.mean()) / 3600
     spread = float(at_h @ at_h)
     slope = float(at_h @ held) / spread
@@ -73,16 +79,14 @@ def _measure(form: Form) -> Sequence[Entry]:
             pid = site.processes.pid("agent")
             devices = [device for rig in site.rigs for device in rig.devices]
 
-            def watch(
-                seconds: float, turn: Callable[[], None] = lambda: None, every_s: float = EVERY_S
-            ) -> list[tuple[float, int]]:
-                seen: list[tuple[float, int]] = []
+            def watch(seconds: float, turn: Callable[[], None] = lambda: None, every_s: float = EVERY_S) -> list[Held]:
+                seen: list[Held] = []
                 until_s = time.monotonic() + seconds
                 while time.monotonic() < until_s:
                     turn()
                     time.sleep(every_s)
                     site.processes.check()
-                    seen.append((time.monotonic(), pss_bytes(pid)))
+                    seen.append(held_by(pid))
                 return seen
 
             playing = watch(form.play_s)
@@ -135,18 +139,20 @@ def _drop(site: Installation) -> None:
 def entries(
     form: Form,
     devices: int,
-    playing: Sequence[tuple[float, int]],
-    dropping: Sequence[tuple[float, int]],
-    after: Sequence[tuple[float, int]],
+    playing: Sequence[Held],
+    dropping: Sequence[Held],
+    after: Sequence[Held],
     told: Mapping[str, int],
 ) -> list[Entry]:
     """Both numbers, with what was held when."""
-    most = max(held for _, held in (*playing, *dropping, *after))
-    slope, low, high = growth_per_hour(after)
+    most = max(held.pss for held in (*playing, *dropping, *after))
+    at_s = [held.at_s for held in after]
+    slope, low, high = growth_per_hour(at_s, [held.own for held in after])
+    with_files, *_ = growth_per_hour(at_s, [held.pss for held in after])
     story: dict[str, object] = {
         "devices": devices,
         "held at the end of playing, of the reconnections, of the watch": " / ".join(
-            f"{part[-1][1] / MB:.1f} MB" for part in (playing, dropping, after)
+            f"{part[-1].pss / MB:.1f} MB" for part in (playing, dropping, after)
         ),
         "times that a link went, by the agent's log": ", ".join(f"{name} {n}" for name, n in told.items()),
     }
@@ -159,6 +165,7 @@ def entries(
             id="edge-memory-growth", group="edge", value=round(slope / MB, 2), unit="MB/h", gate=1, goal=0, reference="",
             higher_is_better=False, n=form.reconnects, interval=(round(low / MB, 2), round(high / MB, 2)),
             note=f"{form.watch_s / 60:.0f} of 60 minutes, {form.reconnects} of 1,000 reconnections" if form.note else "",
+            details={"with its share of files' pages": f"{with_files / MB:+.2f} MB/h"},
         ),
     ]  # fmt: skip
 
