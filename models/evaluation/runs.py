@@ -43,17 +43,17 @@ class Met:
 
 
 def _nothing() -> Mapping[str, Met]:
-    return MappingProxyType({sort: Met() for sort in FROM_BEATS})
+    return {sort: Met() for sort in FROM_BEATS}
 
 
 @dataclass(frozen=True, slots=True)
 class RunScore:
-    """By sort of run: `COUPLET`, `SHORT`, `LONG`."""
+    """By sort of run: `COUPLET`, `SHORT`, `LONG`; a plain mapping, as it goes from process to process."""
 
     sorts: Mapping[str, Met] = field(default_factory=_nothing)
 
     def __add__(self, other: "RunScore") -> "RunScore":
-        return RunScore(MappingProxyType({sort: met + other.sorts[sort] for sort, met in self.sorts.items()}))
+        return RunScore({sort: met + other.sorts[sort] for sort, met in self.sorts.items()})
 
 
 Beats = Sequence[tuple[float, bool]]  # time in seconds, ascending, and whether it is ventricular
@@ -83,7 +83,7 @@ def compare_runs(
         inside = _between(least, below)
         sorts[sort] = Met(*met(both[0], found, inside, least), *met(both[1], reference, inside, least))
         below = least
-    return RunScore(MappingProxyType(sorts))
+    return RunScore(sorts)
 
 
 def _between(least: int, below: float) -> Callable[[int], bool]:
