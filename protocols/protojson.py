@@ -51,6 +51,9 @@ class Reader(Generic[M]):
             return json_format.ParseDict(cast("dict[str, object]", value), self._kind())
         except OverflowError as error:  # of an integer that no double holds; protobuf lets it through
             raise json_format.ParseError(str(error)) from error
+        except (SystemError, UnicodeError) as error:  # names are asked for in C, where half a surrogate pair is none
+            msg = "a text holds half of a surrogate pair, which is no character"
+            raise json_format.ParseError(msg) from error
 
 
 def _values(fields: Mapping[str, _Field], value: object) -> dict[str, object]:

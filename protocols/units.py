@@ -36,6 +36,7 @@ def _table() -> Mapping[str, _Unit]:
         "volume, L": {"L": "1", "l": "1", "dL": "1/10", "mL": "1/1000", "ml": "1/1000", "m3": "1000"},
         "flow, L/min": {"L/min": "1", "l/min": "1", "mL/min": "1/1000", "L/s": "60", "L/h": "1/60", "mL/h": "1/60000"},
         "plane angle, deg": {"deg": "1", "gon": "9/10"},
+        "resistance, Ohm": {"Ohm": "1", "mOhm": "1/1000", "kOhm": "1000"},
         "acceleration, m/s2": {"m/s2": "1", "[g]": "9.80665"},
     }  # fmt: skip
     table = {unit: (dimension, Fraction(factor), zero) for dimension, units in linear.items() for unit, factor in units.items()}  # fmt: skip

@@ -58,6 +58,8 @@ def said(read: object) -> str:
         message = cast("pb.Record", read())
     except (json_format.ParseError, OverflowError):
         return "refused"
+    except (SystemError, UnicodeError):  # protobuf's own reader, of half a surrogate pair
+        return "refused"
     except (AttributeError, TypeError):
         return "no object"
     return message.SerializeToString(deterministic=True).hex()
@@ -90,6 +92,9 @@ def damaged(draw: st.DrawFn) -> JsonValue:
 
 
 @given(damaged())
+@example({"source": "a", "times": "\ud800"})
+@example({"source": "\ud800"})
+@example({"\ud800": "a"})
 @example({"source": "a", "observation": {"number": 10**400}})
 @example({"source": "a", "observation": {"number": 1, "text": "b"}})
 @example({"source": "a", "times": {}, "observation": {}})
@@ -105,3 +110,14 @@ def test_every_value_is_read_as_protobufs_own_reader_reads_it(record: JsonValue)
 def test_what_we_write_ourselves_is_read_again(record: JsonValue):
     quick, slow = both(record)
     assert quick == slow != "refused"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{"source": "a", "times": "\ud800"}, {"source": "\ud800"}, {"\ud800": 1}, {"event": {"text": "\ud800"}}],
+    ids=repr,
+)
+def test_half_of_a_surrogate_pair_is_refused_as_everything_that_is_wrong(record: JsonValue):
+    """`json.loads` gives it for an escaped U+D800, which any device may send."""
+    with pytest.raises(json_format.ParseError):
+        Reader(pb.Record).read(record)
