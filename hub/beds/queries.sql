@@ -30,7 +30,7 @@ select e.time, s.device_id, s.path, e.code, e.params
  where s.tenant_id = %(tenant)s and s.device_id = any(%(devices)s) and e.code = any(%(codes)s)
    and e.time >= %(from)s and e.time < %(to)s
  order by e.time desc
- limit 500
+ limit 2000
 
 -- name: notes
 select note_id, at, written_at, who, text
