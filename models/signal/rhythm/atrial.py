@@ -15,7 +15,7 @@ from models.signal.averages import median, steps
 from models.signal.beats import FEATURES as OF_A_BEAT
 from models.signal.beats import P_WAVE, Kind
 from models.signal.frames import BAND_HOP, HALF_KERNEL, WIDE_HOP
-from models.signal.rhythm.fibrillation import entropy, expected
+from models.signal.rhythm.order import entropy, expected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
