@@ -5,8 +5,8 @@ import pytest
 
 from models.training.corpus import DS2
 from protocols.ecgfile.wfdb import Annotation
-from tests.figures import robust
-from tests.figures.robust import DISTURBANCES, Beside, Signal
+from tests.figures import robustness
+from tests.figures.robustness import DISTURBANCES, Beside, Signal
 
 FS_HZ = 360.0
 LENGTH_S = 300
@@ -34,7 +34,7 @@ def disturbed(what: str) -> Signal:
 
 
 def arrays(signal: Signal) -> np.ndarray:
-    groups = list(robust.stored(signal, ("a", "b")))
+    groups = list(robustness.stored(signal, ("a", "b")))
     raw = np.concatenate([group.array() for group in groups], axis=1)
     missing = raw == np.iinfo(np.int32).min
     return np.where(missing, np.nan, raw * groups[0].scales[0].gain)
@@ -81,4 +81,4 @@ def test_what_is_stored_has_the_steps_and_the_ends_of_its_bits():
 
 
 def test_the_records_are_of_the_test_split():
-    assert set(robust.BEATS) <= set(DS2)
+    assert set(robustness.BEATS) <= set(DS2)

@@ -1,4 +1,4 @@
-"""Figure `robust`: beats, ventricular beats and lethal rhythms under disturbances, one at a time; a page of what remains of each.
+"""Figure `robustness`: beats, ventricular beats and lethal rhythms under disturbances, one at a time; a page of what remains of each.
 
 Six minutes of eight records of DS2 and of eight of vfdb, each by models that never saw the record, as recorded and disturbed: moving electrodes,
 lost leads, gains, mains, rates, bits, lost packets. The whole screening is run; nothing before it knows of the disturbance.
@@ -224,8 +224,8 @@ def measure(recordings: Path) -> Sequence[Entry]:
     }
     worst = min(usual, key=lambda what: usual[what])
     return [
-        rate(id="robust-as-recorded", value=round(usual["as recorded"], 2), details=dict(details)),
-        rate(id="robust-worst", value=round(usual[worst], 2), details={"disturbance": worst}),
+        rate(id="robustness-as-recorded", value=round(usual["as recorded"], 2), details=dict(details)),
+        rate(id="robustness-worst", value=round(usual[worst], 2), details={"disturbance": worst}),
     ]
 
 
@@ -251,11 +251,11 @@ def judges() -> list[str]:
 def page(totals: Mapping[str, Outcome]) -> str:
     """The page."""
     lines = [
-        "# Robustness: what remains under a disturbance",
+        "# robustness: what remains under a disturbance",
         "",
         f"Six minutes each of mitdb {', '.join(BEATS)} (from minute 5 on) and of vfdb {', '.join(LETHAL)} (from two minutes before their first lethal rhythm), as recorded and with one",
         "disturbance all the time; the whole screening, by models that never saw the record. Beats by EC57 (gross, all eight records together), fibrillation, flutter and tachycardia of the ventricle",
-        "by duration; the first 30 s are not counted. All in per cent. Written by `RECORD=1 make figures ONLY=robust`.",
+        "by duration; the first 30 s are not counted. All in per cent. Written by `RECORD=1 make figures ONLY=robustness`.",
         "",
         *(f"- {line}" for line in judges()),
         "",
@@ -272,11 +272,11 @@ def page(totals: Mapping[str, Outcome]) -> str:
 
 FIGURES = (
     Figure(
-        "robust",
+        "robustness",
         "robustness",
         measure,
         ("mitdb", "vfdb", "nstdb"),
-        yields=("robust-as-recorded", "robust-worst"),
+        yields=("robustness-as-recorded", "robustness-worst"),
         cached=False,
     ),
 )
