@@ -404,9 +404,12 @@ async def test_strips_are_numbered_and_equal_what_is_stored_before_and_after_the
 
 
 async def test_a_page_that_comes_late_gets_the_last_ten_seconds_that_there_are(hub: RunningHub, web: RunningWeb):
-    start = now_ns() - 3600_000_000_000
-    await deliver(hub, await hub.peer(), Lane.WAVEFORM, *(strip(i * 125, start + i * 500_000_000) for i in range(60)))
-    async with socket(web, await web.signed_in()) as connection:
+    start, client = now_ns() - 3600_000_000_000, await web.signed_in()
+    groups = [strip(i * 125, start + i * 500_000_000) for i in range(60)]
+    async with socket(web, client) as early:  # what it has been given, the room has heard: until then nobody is late
+        await deliver(hub, await hub.peer(), Lane.WAVEFORM, *groups)
+        await frames(early, 2 * len(groups))
+    async with socket(web, client) as connection:
         found = await frames(connection, 40)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
