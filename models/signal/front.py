@@ -24,7 +24,7 @@ BASELINE_HZ = 0.7
 SLOPE = 3  # samples: 25 ms
 SECONDS = 8
 FLOOR_MV = 0.2  # of a change in 25 ms
-JUMP_MV = 10.0  # in 25 ms: an amplifier at its end, no heart; the filter would ring for seconds
+JUMP_MV = 25.0  # in 25 ms: an amplifier at its end, no heart, were its gain told wrong by four; the filter would ring for seconds
 JUMP, SMALL_JUMP_MV = 6.0, 3.0  # so is what is that many times as steep as the lead's own beats, and no small one
 
 

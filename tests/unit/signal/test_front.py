@@ -1,9 +1,12 @@
 """What a network sees of a lead: the same for half the amplitude, and soon again behind a step."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from models.signal import frames, front
+from protocols.ecgfile.wfdb import read_record
 from tests.unit.signal.signals import heartbeats, regular
 
 
@@ -19,6 +22,14 @@ def test_a_lead_of_half_the_amplitude_looks_the_same():
     lead = heartbeats(250, regular(70, 20), 20, noise_mv=0.0)
     one, half = seen(np.stack([lead, 0.5 * lead]))
     assert np.abs(one - half)[5 * 120 :].max() < 1e-5
+
+
+def test_tall_complexes_of_a_lead_whose_gain_is_told_wrong_look_the_same(captures: Path):
+    lead = read_record(captures / "mitdb-100-normal").physical()[0, : 20 * 360]
+    tall = lead * 14 / np.ptp(lead)  # 3.5 mV by a gain that is four times too large
+    assert np.abs(tall[9:] - tall[:-9]).max() > 10  # in 25 ms
+    one, other = seen(np.stack([lead, tall]), 360)
+    assert np.abs(one - other)[5 * 120 :].max() < 1e-5
 
 
 def test_a_line_with_noise_alone_is_not_drawn_up_to_a_heart():
