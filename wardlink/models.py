@@ -156,13 +156,9 @@ def evaluate(
 def judges() -> list[str]:
     """What the installed screening judges by, a line each: the program, and each model with the beginning of its hash."""
     by = [f"Wardlink {version('wardlink')}"]
-    for name in ("qrs", "beats", "lethal"):
+    for name in ("qrs", "beats", "supraventricular", "lethal"):
         stated = card.of(name)
         hashes = ", ".join(sha256[:12] for sha256 in stated.sha256.values())
-        used = (
-            ""
-            if networks.can_run() or not any(file.endswith(".tflite") for file in stated.sha256)
-            else ", not used: LiteRT is not installed"
-        )
+        used = "" if networks.can_run() or name == "lethal" else ", not used: LiteRT is not installed"
         by.append(f"{name} {stated.version} ({hashes}{used})")
     return by

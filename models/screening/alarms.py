@@ -46,7 +46,7 @@ from protocols.record import (
 # named fibrillation when its beats are no longer found, and its alarm then ends (docs/decisions/0117). 4: limits have two levels, and
 # what is not set for a patient is of the table of critical-value items (docs/decisions/0184). 5: the pulse beside an ECG
 # holds back what it speaks against (docs/decisions/0174). 6: paced beats make no run of ventricular ones (docs/decisions/0199).
-VERSION = "6"
+VERSION = "7"
 
 
 @dataclass(frozen=True, slots=True)

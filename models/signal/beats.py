@@ -1,12 +1,13 @@
 """Say what each beat is: normal, supraventricular or ventricular (N, S, V by AAMI EC57), with the probability of each; or paced.
 
 A beat is held against the patient's own dominant beat: the most frequent shape that does not come early. What a small network sees
-is the beat and that shape in two leads, and a row of features (intervals, likeness, width, noise). A class is decided when the next
-beat is known or `NEXT_S` has passed, so at most `NEXT_S` behind the detection of a beat.
+is the beat and that shape in two leads, and a row of features (intervals, likeness, width, noise). It says which beats are ventricular; trees
+say which of the others are supraventricular (`models.signal.supraventricular`). A class is decided when the next beat is known or
+`NEXT_S` has passed, so at most `NEXT_S` behind the detection of a beat.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal import supraventricular
 from models.signal.averages import median as middle_of
 from models.signal.averages import steps
 from models.signal.frames import BAND_HOP, HALF_KERNEL, HOP_S, WIDE_HOP
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from models.signal.frames import Plan
     from models.signal.networks import Network
     from models.signal.qrs.beat import Beat, Heard
+    from models.signal.trees import Trees
 
     Floats = NDArray[np.float64]
 
@@ -59,7 +62,7 @@ _THIRDS = np.ones(3) / 3
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is added to the network's log-probabilities of S and V: chosen inside DS1 (docs/reference/figures/veb.md)."""
+    """What is added to the network's log-probabilities of S and V to tell V: chosen inside DS1 (docs/reference/figures/veb.md)."""
 
     s: float = -3.0
     v: float = -2.0
@@ -80,7 +83,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """What a beat is, and the probability of N, S and V by its shape; none for one that could not be looked at."""
+    """What a beat is, and the probability of N, S and V; none for one that could not be looked at."""
 
     kind: Kind
     chances: tuple[float, float, float] | None = None
@@ -88,12 +91,16 @@ class Class:
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """A beat with what is known of it. `beat`, `usual`: windows of both leads in units of the usual beat's height, (2, WINDOW)."""
+    """A beat with what is known of it. `beat`, `usual`: windows of both leads in units of the usual beat's height, (2, WINDOW).
+
+    `features`: the row `FEATURES`; `beside_last`: the row `supraventricular.FEATURES`.
+    """
 
     at: int  # sample number
     beat: "NDArray[np.float32]"
     usual: "NDArray[np.float32]"
     features: "NDArray[np.float32]"
+    beside_last: "NDArray[np.float32]"
     paced: bool = False
 
 
@@ -110,6 +117,7 @@ class BeatsState:
     unlike: tuple[float, ...] = ()
     p_unlike: tuple[float, ...] = ()  # of the last beats that were like the usual one
     beats: int = 0
+    lately: supraventricular.Last = field(default_factory=supraventricular.begin)
 
 
 # What a beat is beside the shape of another: the first, so that a pair can be made of any two (models.training.beats).
@@ -132,6 +140,8 @@ FEATURES = (
     "pauses", "even", "own_share", "own_ratio", "own_usual", "beat_logit", "n_logit", "s_logit", "v_logit", "strength", "noise", "known",
     "p_rough", "p_beside", "early_share", "before_quarter", "before_three_quarters", "before_pauses", "compensated", "last_unlike",
 )  # fmt: skip
+OF_S = (*FEATURES, *supraventricular.FEATURES)
+_COLUMNS = supraventricular.Columns(FEATURES)
 
 
 def begin(leads: int) -> BeatsState:
@@ -147,7 +157,7 @@ def step(
         np.concatenate([state.ring[:, level.shape[1] :], level], axis=1),
         state.ends + level.shape[1],
         tuple(sorted((*state.waiting, *heard.beats), key=lambda placed: placed[0])),
-        state.last, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats,
+        state.last, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats, state.lately,
     )  # fmt: skip
     out: list[tuple[int, Described | None]] = []
     while state.waiting:
@@ -156,15 +166,16 @@ def step(
         if after is None and heard.judged < at + NEXT_S * plan.fs_hz:
             break
         state = BeatsState(
-            state.ring, state.ends, state.waiting[1:], state.last, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats
+            state.ring, state.ends, state.waiting[1:], state.last, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats,
+            state.lately,
         )  # fmt: skip
         state, described = _describe(state, at, beat, after, heard.usable)
         out.append((at, described))
     return state, tuple(out)
 
 
-def classify(described: Described | None, network: "Network") -> Class:
-    """What a beat is: paced where a pulse made it, whatever its shape; else the likeliest class, behind the offsets of `RULE`."""
+def classify(described: Described | None, network: "Network", trees: "Trees") -> Class:
+    """What a beat is: paced where a pulse made it, whatever its shape; V by `network`, and of the others S by `trees`."""
     if described is None:
         return Class(Kind.Q)
     pairs = np.empty((2, WINDOW, 2), np.float32)
@@ -173,10 +184,15 @@ def classify(described: Described | None, network: "Network") -> Class:
     n, s, v = (float(x) for x in logits.ravel())
     most = max(n, s, v)
     chances = [math.exp(x - most) for x in (n, s, v)]
-    total = sum(chances)
-    found = (chances[0] / total, chances[1] / total, chances[2] / total)
-    kind = max(((n, Kind.N), (s + RULE.s, Kind.S), (v + RULE.v, Kind.V)))[1]
-    return Class(Kind.P if described.paced else kind, found)
+    of_v = chances[2] / sum(chances)
+    known = np.concatenate([described.features, described.beside_last], dtype=np.float64)
+    of_s = trees.predict(known[None]).item()
+    of_s /= of_s + (1 - of_s) * math.exp(
+        supraventricular.LIMIT
+    )  # as rare as S beats are, not as often as they were shown
+    is_v = v + RULE.v > max(n, s + RULE.s)
+    kind = Kind.V if is_v else Kind.S if of_s > 0.5 else Kind.N
+    return Class(Kind.P if described.paced else kind, ((1 - of_v) * (1 - of_s), (1 - of_v) * of_s, of_v))
 
 
 def _describe(
@@ -185,7 +201,8 @@ def _describe(
     before_s = (beat.at - state.last) / BAND_HZ if state.last is not None else 0.0
     after_s = min(NEXT_S, (after - beat.at) / BAND_HZ) if after is not None else NEXT_S
     state = BeatsState(
-        state.ring, state.ends, state.waiting, beat.at, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats + 1
+        state.ring, state.ends, state.waiting, beat.at, state.clusters, state.intervals, state.unlike, state.p_unlike, state.beats + 1,
+        state.lately,
     )  # fmt: skip
     window = _cut(state, beat.at)
     if window is None or not before_s:
@@ -242,11 +259,14 @@ def _describe(
         next(logs), next(logs),
         next(logs), next(logs), state.unlike[-1] if state.unlike else unlike,
     ]  # fmt: skip
+    row = np.array(features, np.float32)
+    lately, beside_last = supraventricular.step(state.lately, row, _COLUMNS)
     described = Described(
         place,
         np.clip(seen, -4, 4).astype(np.float32),
         np.clip(normal, -4, 4).astype(np.float32),
-        np.array(features, np.float32),
+        row,
+        beside_last,
         beat.paced or as_paced(clusters[own], ratio, before_s),
     )
     state = BeatsState(
@@ -259,6 +279,7 @@ def _describe(
         (*state.unlike, unlike)[-8:],
         (*state.p_unlike, p_unlike)[-8:] if own == usual_one and ratio > NOT_EARLY else state.p_unlike,
         state.beats,
+        lately,
     )
     return state, described
 

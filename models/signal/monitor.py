@@ -164,8 +164,8 @@ def _hop(
     named, described, classified = state.beats, (), ()
     if _names(models):
         named, described = beats.step(state.beats, level, heard, plan)
-    if models.beats is not None:
-        classified = tuple((at, beats.classify(one, models.beats)) for at, one in described)
+    if models.beats is not None and models.supraventricular is not None:
+        classified = tuple((at, beats.classify(one, models.beats, models.supraventricular)) for at, one in described)
     told = tuple(zip(classified, (one for _, one in described), strict=True)) if classified else ()
     atria, windows, verdicts = atrial.step(state.atrial, named, told, plan, models.atrial)
     kinds = tuple((at, one.kind) for at, one in classified)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from models.signal import card, explain, networks
 from models.signal import lethal as _lethal
+from models.signal.beats import OF_S
 from models.signal.rhythm import atrial as _atrial
 from models.signal.trees import Trees, load
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What a monitor judges by. Without `qrs` beats are found by rules; without `beats` they have no classes.
+    """What a monitor judges by. Without `qrs` beats are found by rules; without `beats` and `supraventricular` they have no classes.
 
     `describes`: findings tell what beats are like, from which `beats` and `atrial` are made. Without `atrial`, or without `beats`, nothing
     is said of the atria.
@@ -24,6 +25,7 @@ class Models:
     lethal: Trees
     qrs: "Network | None" = None
     beats: "Network | None" = None
+    supraventricular: Trees | None = None
     describes: bool = False
     atrial: Trees | None = None
 
@@ -31,7 +33,7 @@ class Models:
 @lru_cache(maxsize=1)
 def product() -> Models:
     """What is shipped: the networks too where LiteRT is installed."""
-    return replace(by_rules(), qrs=qrs(), beats=beats(), atrial=atrial()) if networks.can_run() else by_rules()
+    return replace(naming(by_rules()), qrs=qrs(), atrial=atrial()) if networks.can_run() else by_rules()
 
 
 @lru_cache(maxsize=1)
@@ -84,6 +86,20 @@ def beats(fold: int | None = None) -> "Network":
         return _network("beats")
     name = f"beats-{fold}.tflite"
     return networks.load(f"folds/{name}", card.of_folds()[name], card.of("beats").version)
+
+
+@lru_cache(maxsize=2)
+def supraventricular(fold: int | None = None) -> Trees:
+    """The trees that tell S beats from normal ones; those of a fold of ten as above."""
+    if fold is None:
+        return load("supraventricular.json", card.of("supraventricular").sha256["supraventricular.json"], OF_S)
+    name = f"supraventricular-{fold}.json"
+    return load(f"folds/{name}", card.of_folds()[name], OF_S)
+
+
+def naming(models: Models, fold: int | None = None) -> Models:
+    """The same with what names beats: the product's, or for figures that of a fold of ten."""
+    return replace(models, beats=beats(fold), supraventricular=supraventricular(fold))
 
 
 @lru_cache(maxsize=2)

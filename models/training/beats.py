@@ -51,12 +51,14 @@ NAMED = (BeatClass.N, BeatClass.S, BeatClass.V)
 class Taught:
     """The beats of a record that the product finds: windows (n, 2, WINDOW), features (n, len(FEATURES)), the class of each.
 
+    `beside_last`: (n, len(supraventricular.FEATURES)).
     `kind` is BeatClass; NONE of one that nobody annotated. `judged`: whether it lies outside flutter.
     """
 
     beat: "Floats"
     usual: "Floats"
     features: "Floats"
+    beside_last: "Floats"
     kind: "NDArray[np.int64]"
     judged: "NDArray[np.bool_]"
 
@@ -81,6 +83,7 @@ def taught(recordings: Path, name: str) -> Taught:
         np.stack([one.beat for one in found]),
         np.stack([one.usual for one in found]),
         np.stack([one.features for one in found]),
+        np.stack([one.beside_last for one in found]),
         kind,
         judged,
     )
@@ -257,12 +260,15 @@ def held_out(fold: int) -> tuple[str, ...]:
 
 def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each network (`models.training.procedures.Made`)."""
-    names = sorted((*DS1, *DS2)) if folds else DS1
-    with get_context("spawn").Pool(2) as pool:
-        known: Mapping[str, Taught] = dict(
-            zip(names, pool.map(partial(taught, recordings), names, chunksize=1), strict=True)
-        )
+    known = all_taught(recordings, folds=folds)
     yield "beats.tflite", export(train([known[name] for name in DS1]))
     for fold in range(corpus.BEAT_FOLDS if folds else 0):
         out = held_out(fold)
-        yield f"folds/beats-{fold}.tflite", export(train([known[name] for name in names if name not in out]))
+        yield f"folds/beats-{fold}.tflite", export(train([t for name, t in known.items() if name not in out]))
+
+
+def all_taught(recordings: Path, *, folds: bool) -> Mapping[str, Taught]:
+    """What each record of DS1 teaches, in their order; with `folds` of DS1 and DS2."""
+    names = sorted((*DS1, *DS2)) if folds else DS1
+    with get_context("spawn").Pool(2) as pool:
+        return dict(zip(names, pool.map(partial(taught, recordings), names, chunksize=1), strict=True))

@@ -69,7 +69,7 @@ def unseen_by(name: str) -> Models:
     """Networks of which none saw this record of mitdb, nor was made to say anything of the atria."""
     named = sorted((*DS1, *DS2))
     fold = named.index(name) % corpus.BEAT_FOLDS if name in named else None
-    return replace(corpus.models_without(f"mitdb/{name}"), beats=weights.beats(fold), atrial=None, describes=True)
+    return replace(weights.naming(corpus.models_without(f"mitdb/{name}"), fold), atrial=None, describes=True)
 
 
 def taught(recordings: Path, name: str) -> Taught:
@@ -111,18 +111,7 @@ def train(used: Sequence[Taught]) -> dict[str, object]:
     share = float(all_wanted.mean())
     weight: Floats = np.asarray(np.where(all_wanted > 0, 0.5 / share, 0.5 / (1 - share)), np.float64)
     forest = boost.fit(np.concatenate(values), all_wanted, weight, SETTINGS)
-    return {
-        "version": VERSION,
-        "features": list(atrial.FEATURES),
-        "feature": [forest.feature.tolist()],
-        "threshold": [[[_short(v) for v in tree] for tree in forest.threshold.tolist()]],
-        "leaf": [[[round(v, 5) for v in tree] for tree in forest.leaf.tolist()]],
-        "bias": [round(forest.bias, 5)],
-    }
-
-
-def _short(value: float) -> float:
-    return 1e30 if np.isinf(value) else float(f"{value:.6g}")
+    return boost.table(VERSION, atrial.FEATURES, [forest])
 
 
 def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:

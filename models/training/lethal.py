@@ -92,19 +92,7 @@ def _overlap(ends_s: "Floats", rhythm: list[tuple[float, str]], names: frozenset
 
 def train(used: list[Windows]) -> dict[str, object]:
     """The table of `models.signal.trees` for these records."""
-    forests = [_forest(used, "lethal"), _forest(used, "fibrillation")]
-    return {
-        "version": VERSION,
-        "features": list(lethal.FEATURES),
-        "feature": [f.feature.tolist() for f in forests],
-        "threshold": [[[_short(v) for v in tree] for tree in f.threshold.tolist()] for f in forests],
-        "leaf": [[[round(v, 5) for v in tree] for tree in f.leaf.tolist()] for f in forests],
-        "bias": [round(f.bias, 5) for f in forests],
-    }
-
-
-def _short(value: float) -> float:
-    return 1e30 if np.isinf(value) else float(f"{value:.6g}")
+    return boost.table(VERSION, lethal.FEATURES, [_forest(used, "lethal"), _forest(used, "fibrillation")])
 
 
 def _forest(used: list[Windows], target: str) -> boost.Forest:

@@ -33,6 +33,7 @@ PROCEDURES: dict[str, Procedure] = {
     "lethal-meaning": Procedure("models.training.meaning", ("vfdb", "mitdb")),
     "qrs": Procedure("models.training.qrs", ("mitdb", "ludb", "nstdb")),
     "beats": Procedure("models.training.beats", ("mitdb",)),
+    "supraventricular": Procedure("models.training.supraventricular", ("mitdb",)),
     "fibrillation": Procedure("models.training.fibrillation", ("mitdb",)),
     "delineate": Procedure("models.training.delineate", ("ludb",)),
     "leads": Procedure("models.training.leads", ("ludb",)),

@@ -31,10 +31,14 @@ def judges() -> list[str]:
     def of(kind: str) -> str:
         return ", ".join(f"`{sha256[:12]}`" for name, sha256 in sorted(folds.items()) if name.startswith(kind))
 
-    shipped = {name: ", ".join(f"`{one[:12]}`" for one in card.of(name).sha256.values()) for name in ("qrs", "beats")}
+    shipped = {
+        name: ", ".join(f"`{one[:12]}`" for one in card.of(name).sha256.values())
+        for name in ("qrs", "beats", "supraventricular")
+    }
     return [
         f"Beats: networks of four folds of DS1 and ludb ({of('qrs-')}); DS2 and the paced records by that of the product ({shipped['qrs']}).",
         f"Classes: networks of ten folds of DS1 and DS2 ({of('beats-')}); the paced records by that of the product ({shipped['beats']}).",
+        f"Supraventricular beats: trees of the same ten folds ({of('supraventricular-')}); the paced records by those of the product ({shipped['supraventricular']}).",
         f"Fibrillation and tachycardia: trees of four folds of DS1 ({of('lethal-ds1-')}); the others by those of the product, which learned from vfdb and DS1.",
     ]
 

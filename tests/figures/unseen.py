@@ -1,7 +1,6 @@
 """All 48 records of mitdb through the whole screening, each by models that never saw it: one run for every figure that asks."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +22,7 @@ CODE = ("models", "protocols", "tests/figures/unseen.py")
 def models_for(name: str) -> Models:
     """Models none of which learned from this record of mitdb; no network of classes learned from a paced one."""
     fold = next((fold for fold in range(BEAT_FOLDS) if name in beats.held_out(fold)), None)
-    return replace(models_without(f"mitdb/{name}"), beats=weights.beats(fold))
+    return weights.naming(models_without(f"mitdb/{name}"), fold)
 
 
 @lru_cache(maxsize=1)

@@ -119,7 +119,7 @@ def test_a_rhythm_that_fades_for_eight_seconds_at_most_is_the_same_alarm_and_goe
     evidence = told[0].evidence
     assert evidence is not None
     # The rules of docs/decisions/0115, 0117, 0184 and 0174.
-    assert (evidence.rule, evidence.rule_version) == ("lethal", "6")
+    assert (evidence.rule, evidence.rule_version) == ("lethal", "7")
 
 
 def test_a_rhythm_may_fade_again_and_each_time_the_eight_seconds_begin_anew():

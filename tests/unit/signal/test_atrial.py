@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.signal import beats, frames, monitor, weights
+from models.signal import beats, frames, monitor, supraventricular, weights
 from models.signal.beats import Class, Described, Kind
 from models.signal.rhythm import atrial
 from models.training import fibrillation
@@ -96,7 +96,7 @@ def test_a_pause_and_a_beat_of_which_nothing_is_known_begin_anew():
     signal = beats.begin(2)
     described = Described(
         0, np.zeros((2, beats.WINDOW), np.float32), np.zeros((2, beats.WINDOW), np.float32),
-        np.zeros(len(beats.FEATURES), np.float32),
+        np.zeros(len(beats.FEATURES), np.float32), np.zeros(len(supraventricular.FEATURES), np.float32),
     )  # fmt: skip
     normal = Class(Kind.N, (1.0, 0.0, 0.0))
     state = atrial.begin()
