@@ -186,10 +186,8 @@ def classify(described: Described | None, network: "Network", trees: "Trees") ->
     chances = [math.exp(x - most) for x in (n, s, v)]
     of_v = chances[2] / sum(chances)
     known = np.concatenate([described.features, described.beside_last], dtype=np.float64)
-    of_s = trees.predict(known[None]).item()
-    of_s /= of_s + (1 - of_s) * math.exp(
-        supraventricular.LIMIT
-    )  # as rare as S beats are, not as often as they were shown
+    shown = trees.predict(known[None]).item()  # were S beats as frequent as when the trees learned
+    of_s = shown / (shown + (1 - shown) * math.exp(supraventricular.LIMIT))
     is_v = v + RULE.v > max(n, s + RULE.s)
     kind = Kind.V if is_v else Kind.S if of_s > 0.5 else Kind.N
     return Class(Kind.P if described.paced else kind, ((1 - of_v) * (1 - of_s), (1 - of_v) * of_s, of_v))
