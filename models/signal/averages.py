@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Number = TypeVar("Number", bound=np.generic)
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 def mean(x: "Floats") -> "Floats":
@@ -24,11 +25,15 @@ def share(which: "NDArray[np.bool_]") -> "Floats":
     return count / which.shape[-1]
 
 
-def median(x: "Floats") -> "Floats":
+def median(x: "NDArray[Real]") -> "NDArray[Real]":
     """Median of each row, (..., n) -> (...); no NaN among them."""
     order = np.sort(x, axis=-1)
     middle, odd = divmod(x.shape[-1], 2)
-    return order[..., middle] if odd else (order[..., middle - 1] + order[..., middle]) / 2
+    found = order[..., middle]
+    if not odd:
+        found += order[..., middle - 1]
+        found /= 2
+    return found
 
 
 def steps(x: "Floats") -> "Floats":

@@ -7,10 +7,10 @@ say which of the others are supraventricular (`models.signal.supraventricular`).
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -206,7 +206,8 @@ def _describe(
     if window is None or not before_s:
         return state, None
     first, second = _two(usable)
-    usual_s = median(state.intervals[-SHORT:] or (before_s,))
+    recent = sorted(state.intervals[-SHORT:]) or [before_s]
+    usual_s = _middle(recent)
     ratio = before_s / usual_s
     clusters, own, window = joined(state.clusters, window, ratio, paced=beat.paced)
     usual_one = dominant(clusters)
@@ -224,7 +225,6 @@ def _describe(
     total = sum(c.weight for c in clusters)
     past = [1.0, *(i / usual_s for i in state.intervals[-3:])]
     p_rough = sum(state.p_unlike) / len(state.p_unlike) if state.p_unlike else p_unlike
-    recent = sorted(state.intervals[-SHORT:]) or [before_s]
     logs = iter(
         _logs(
             ratio,
@@ -249,11 +249,11 @@ def _describe(
         next(logs), next(logs), next(logs), float(after is None), next(logs),
         next(logs), next(logs), next(logs), _restless(state.intervals[-SHORT:]),
         _restless(long), next(logs),
-        sum(abs(i / middle - 1) < 0.12 for i in long) / len(long),
+        (bisect_left(order, 1.12 * middle) - bisect_right(order, 0.88 * middle)) / len(order),
         clusters[own].weight / total, next(logs), float(own == usual_one), *(x / 4 for x in beat.logits or NO_LOGITS),
         next(logs), sum(state.unlike) / len(state.unlike) if state.unlike else unlike, min(1.0, state.beats / 60),
         p_rough, next(logs),
-        sum(i < NOT_EARLY * usual_s for i in state.intervals[-SHORT:]) / len(recent),
+        (bisect_left(recent, NOT_EARLY * usual_s) if state.intervals else 0) / len(recent),
         next(logs), next(logs),
         next(logs), next(logs), state.unlike[-1] if state.unlike else unlike,
     ]  # fmt: skip
@@ -347,7 +347,7 @@ def _restless(intervals: tuple[float, ...]) -> float:
     """Median step from interval to interval, beside the median interval."""
     if len(intervals) < 3:
         return 0.0
-    return median(tuple(abs(b - a) for a, b in pairwise(intervals))) / median(intervals)
+    return _middle(sorted(abs(b - a) for a, b in pairwise(intervals))) / _middle(sorted(intervals))
 
 
 def _logs(*ratios: float) -> list[float]:

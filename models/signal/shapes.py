@@ -107,5 +107,5 @@ def of_unit(rows: "Floats") -> "Floats":
 
 
 def level(x: "Floats") -> "Floats":
-    """Each row without its mean."""
-    return x - mean(x)[:, None]
+    """Each row without its mean, (..., n)."""
+    return x - mean(x)[..., None]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.signal.averages import median
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -66,7 +68,7 @@ _BESIDE = np.array([COMPARED.index(name) for name in FORMER_BESIDE])
 def step(last: Last, features: "Numbers", columns: Columns) -> "tuple[Last, Numbers]":
     """Take the features of the next beat; the row `FEATURES` of it."""
     here = features[columns.compared]
-    usual: Numbers = np.asarray(np.median(last.compared, axis=0) if len(last.compared) else here, np.float32)
+    usual: Numbers = median(last.compared.T) if len(last.compared) else here
     beside: Numbers = here - usual
     values = np.concatenate(
         [beside, features[columns.steps] / (features[columns.spreads] + np.float32(STILL)), last.former]

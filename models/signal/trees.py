@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,20 +32,23 @@ class Trees:
     bias: "Floats"
     meaning: "Meaning | None" = None
 
+    @cached_property
+    def _flat(self) -> "tuple[NDArray[np.intp], Floats, Floats, NDArray[np.intp], NDArray[np.intp]]":
+        """Tables in one row, and of each tree where its nodes and (less the nodes before them) its leaves begin."""
+        outputs, trees, nodes = self.feature.shape
+        each = np.arange(outputs * trees, dtype=np.intp)
+        return self.feature.ravel(), self.threshold.ravel(), self.leaf.ravel(), each * nodes, each * (nodes + 1) - nodes
+
     def predict(self, values: "Floats") -> "Floats":
         """Probabilities, shape (rows, outputs), for feature rows, shape (rows, features)."""
         outputs, trees, nodes = self.feature.shape
-        row = np.arange(len(values))[:, None]
-        base = np.arange(0, outputs * trees * nodes, nodes, dtype=np.intp).reshape(1, -1)
-        feature, threshold = self.feature.ravel(), self.threshold.ravel()
-        node = np.zeros((len(values), outputs * trees), np.intp)
-        while True:
-            at = base + node
-            node = 2 * node + 1 + (values[row, feature[at]] > threshold[at])
-            if node[0, 0] >= nodes:
-                break
-        leaf_base = np.arange(0, outputs * trees * (nodes + 1), nodes + 1, dtype=np.intp).reshape(1, -1)
-        total = self.leaf.ravel()[leaf_base + node - nodes].reshape(len(values), outputs, trees).sum(axis=2)
+        feature, threshold, leaf, roots, leaves = self._flat
+        rows = np.arange(0, values.size, values.shape[1], dtype=np.intp)[:, None]
+        flat = values.ravel()
+        at = np.repeat(roots[None], len(values), axis=0)
+        for _ in range((nodes + 1).bit_length() - 1):
+            at += at - roots + 1 + (flat.take(rows + feature.take(at)) > threshold.take(at))
+        total = leaf.take(at - roots + leaves).reshape(len(values), outputs, trees).sum(axis=2)
         return 1 / (1 + np.exp(-(total + self.bias)))
 
 

@@ -7,15 +7,17 @@ the newest. It needs beats with classes (`models.signal.beats`). Experimental: n
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.signal.averages import median, steps
+from models.signal.averages import mean, median, share, steps, windows
 from models.signal.beats import FEATURES as OF_A_BEAT
 from models.signal.beats import P_WAVE, Kind
 from models.signal.frames import BAND_HOP, HALF_KERNEL, WIDE_HOP
 from models.signal.rhythm.order import entropy, expected
+from models.signal.shapes import level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +41,8 @@ EARLY = 0.85  # of the median interval
 EVEN = 0.12
 FEWEST = 8  # intervals between beats that are not ventricular: with fewer of them all are taken
 # Atrial waves: likeness of what lies between T and QRS to itself `LAGS` later, in samples at 120 Hz; flutter is 4 to 6 Hz.
-LAGS = np.arange(8, 33, 2)
+LAG_STEP = 2
+LAGS = np.arange(8, 33, LAG_STEP)
 FLUTTER = slice(4, 13)  # of LAGS: 16 to 32 samples, 7.5 to 3.75 Hz
 TROUGH = slice(1, 5)
 AFTER, AFTER_SHARE, BEFORE = (
@@ -120,14 +123,14 @@ def step(
 
     Without `trees` there are no verdicts.
     """
-    windows: list[Window] = []
+    seen: list[Window] = []
     verdicts: list[Verdict] = []
     for (at, named), described in found:
         state = add(state, signal, at, named, described, plan)
         if len(state.rows) <= WINDOW or state.count % STRIDE:
             continue
         values = features(state.rows, plan.fs_hz)
-        windows.append(Window(state.rows[SHORT.start].at, state.rows[SHORT.stop].at, values))
+        seen.append(Window(state.rows[SHORT.start].at, state.rows[SHORT.stop].at, values))
         if trees is None:
             continue
         (chance,) = trees.predict(values[None])[0].tolist()
@@ -139,7 +142,7 @@ def step(
         if len(scores) == SMOOTHED:
             last = len(state.rows) - 1 - LAG + STRIDE // 2
             verdicts.append(Verdict(state.rows[last - STRIDE].at, state.rows[last].at, mean, holds))
-    return state, tuple(windows), tuple(verdicts)
+    return state, tuple(seen), tuple(verdicts)
 
 
 def add(
@@ -180,16 +183,22 @@ def between(ring: "Floats", before: int, here: int, scale: "Floats") -> "tuple[F
     first, last = before + min(AFTER, int(AFTER_SHARE * (here - before))), here - BEFORE
     if before < 0 or last > ring.shape[1] or last - first < int(LAGS[0]) + LEAST:
         return products, energies
-    x = ring[:, first:last] / scale[:, None]
-    t = np.linspace(-1, 1, last - first)
-    x = x - x.mean(axis=1, keepdims=True)
-    x = x - np.outer((x * t).sum(axis=1) / (t * t).sum(), t)
-    for i, lag in enumerate(LAGS.tolist()):
-        if last - first - lag >= LEAST:
-            later, sooner = x[:, lag:], x[:, :-lag]
-            products[:, i] = (later * sooner).sum(axis=1)
-            energies[:, i] = np.sqrt((later * later).sum(axis=1) * (sooner * sooner).sum(axis=1))
+    x = level(ring[:, first:last] / scale[:, None])
+    ramp, steep = _ramp(last - first)
+    x -= ((x * ramp).sum(axis=1) / steep)[:, None] * ramp
+    lags = LAGS[: (last - first - LEAST - int(LAGS[0])) // LAG_STEP + 1]
+    later = windows(np.concatenate([x[:, LAGS[0] :], np.zeros((len(x), LAGS[-1]))], axis=1), last - first, LAG_STEP)
+    products[:, : len(lags)] = np.einsum("lkn,ln->lk", later[:, : len(lags)], x)
+    energy = np.cumsum(x * x, axis=1)
+    energies[:, : len(lags)] = np.sqrt((energy[:, -1:] - energy[:, lags - 1]) * energy[:, last - first - 1 - lags])
     return products, energies
+
+
+@lru_cache(maxsize=512)
+def _ramp(count: int) -> "tuple[Floats, float]":
+    """A line from -1 to 1, and the sum of its squares."""
+    line = np.linspace(-1, 1, count)
+    return line, float((line * line).sum())
 
 
 def features(rows: tuple[Row, ...], fs_hz: float) -> "Floats":
@@ -198,8 +207,8 @@ def features(rows: tuple[Row, ...], fs_hz: float) -> "Floats":
     wide = np.array([kind is Kind.V for kind in kinds])
     ectopic = wide | np.array([kind is Kind.S for kind in kinds])
     seen: Bools = ~wide if (~wide).sum() >= FEWEST else np.ones_like(wide)
-    chances = np.array([row.chances for row in rows]).mean(axis=0).tolist()
-    intervals = np.diff(np.array([row.at for row in rows])) / fs_hz
+    chances = mean(np.array([row.chances for row in rows]).T).tolist()
+    intervals = steps(np.array([row.at for row in rows])) / fs_hz
     known = np.array([row.known for row in rows], np.float64)[seen]
     return np.array([
         *_order(intervals, wide, ectopic), chances[1], chances[0], *_narrow(_apart(intervals, wide)),
@@ -224,29 +233,29 @@ def _order(intervals: "Floats", wide: "Bools", ectopic: "Bools") -> list[float]:
         entropy(_apart(intervals, ectopic)),
         _middle(np.abs(steps(narrow))) / _middle(narrow),
         _middle(np.abs(intervals[2:] - intervals[:-2])) / usual,
-        float(np.mean(intervals < EARLY * usual)),
+        float(share(intervals < EARLY * usual)),
     ]
 
 
 def _narrow(intervals: "Floats") -> list[float]:
     """Share of even ones; likeness of an interval to the next and to the one behind that; share of turns between shorter and longer."""
-    step, level = steps(intervals), intervals - intervals.mean()
-    total = float((level * level).sum()) + TINY
+    step, apart = steps(intervals), intervals - float(mean(intervals))
+    total = float(apart @ apart) + TINY
     return [
-        float(np.mean(np.abs(intervals / _middle(intervals) - 1) < EVEN)),
-        *(float((level[n:] * level[:-n]).sum()) / total for n in (1, 2)),
-        float(np.mean(step[1:] * step[:-1] < 0)),
+        float(share(np.abs(intervals / _middle(intervals) - 1) < EVEN)),
+        *(float(apart[n:] @ apart[:-n]) / total for n in (1, 2)),
+        float(share(step[1:] * step[:-1] < 0)),
     ]
 
 
-def _p_waves(windows: "Floats") -> list[float]:
+def _p_waves(each: "Floats") -> list[float]:
     """How like one another P waves are, by energy and by shape, and the height of their mean, each on the better lead."""
-    level = windows - windows.mean(axis=2, keepdims=True)
-    energy = (level * level).sum(axis=2)
-    count, total = len(level), level.sum(axis=0)
+    waves = level(each)
+    energy = (waves * waves).sum(axis=2)
+    count, total = len(waves), waves.sum(axis=0)
     own = energy.sum(axis=0)
     alike = ((total * total).sum(axis=1) - own) / ((count - 1) * own + TINY)
-    unit = (level / np.sqrt(energy + TINY)[:, :, None]).sum(axis=0)
+    unit = (waves / np.sqrt(energy + TINY)[:, :, None]).sum(axis=0)
     steady = ((unit * unit).sum(axis=1) - count) / (count * (count - 1))
     return [float(alike.max()), float(steady.max()), float(np.ptp(total / count, axis=1).max())]
 
