@@ -3,7 +3,7 @@
 Newton boosting on the logistic loss with binned features (Friedman, Ann Stat 29:1189, 2001; Chen & Guestrin, KDD 2016, eq. 7).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,6 +133,25 @@ def together(forests: "Sequence[Forest]") -> Forest:
         np.concatenate([f.leaf for f in forests]) / len(forests),
         sum(f.bias for f in forests) / len(forests),
     )
+
+
+def drawn(
+    classes: "Sequence[tuple[float, Sequence[Floats]]]", settings: Settings, seeds: "Sequence[int]"
+) -> Forest:
+    """The mean of a forest for each seed, of two classes (0, then 1): of each its share of all weight, and its rows by record.
+
+    Of a class every record counts alike, so that no patient outvotes the others.
+    """
+    values = np.concatenate([rows for _, records in classes for rows in records])
+    wanted: list[Floats] = []
+    weight: list[Floats] = []
+    for kind, (share, records) in enumerate(classes):
+        each = np.concatenate([np.full(len(rows), 1 / max(1, len(rows))) for rows in records])
+        wanted.append(np.full(len(each), float(kind)))
+        weight.append(share * each / each.sum())
+    all_wanted = np.concatenate(wanted)
+    all_weight = len(all_wanted) * np.concatenate(weight)
+    return together([fit(values, all_wanted, all_weight, replace(settings, seed=seed)) for seed in seeds])
 
 
 def table(version: str, features: "Sequence[str]", forests: "Sequence[Forest]") -> dict[str, object]:

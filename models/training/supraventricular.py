@@ -6,7 +6,6 @@ gives the same bytes.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,22 +33,15 @@ EVERY = 2  # of the normal beats
 
 def train(used: Sequence[Taught]) -> dict[str, object]:
     """The table of `models.signal.trees` for these records."""
-    values: list[Floats] = []
-    wanted: list[Floats] = []
-    weight: list[Floats] = []
+    classes: list[tuple[float, list[Floats]]] = []
     for kind, share in SHARES.items():
         rows = [np.flatnonzero((t.kind == kind) & t.judged)[:: EVERY if kind == BeatClass.N else 1] for t in used]
-        each = np.concatenate([np.full(len(at), 1 / max(1, len(at))) for at in rows])
-        weight.append(share * each / each.sum())
-        wanted.append(np.full(len(each), float(kind == BeatClass.S)))
-        values += [
+        of_records = [
             np.concatenate([t.features[at], t.beside_last[at]], axis=1, dtype=np.float64)
             for t, at in zip(used, rows, strict=True)
         ]
-    all_wanted = np.concatenate(wanted)
-    rows_of_all, all_weight = np.concatenate(values), len(all_wanted) * np.concatenate(weight)
-    forests = [boost.fit(rows_of_all, all_wanted, all_weight, replace(SETTINGS, seed=seed)) for seed in SEEDS]
-    return boost.table(VERSION, OF_S, [boost.together(forests)])
+        classes.append((share, of_records))
+    return boost.table(VERSION, OF_S, [boost.drawn(classes, SETTINGS, SEEDS)])
 
 
 def made(recordings: Path, *, folds: bool) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,7 @@
-"""`python -m tests.figures [--only ID,...] [--long]`: a table on the terminal, build/figures.json for machines."""
+"""`python -m tests.figures [--only ID,...] [--long]`: a table on the terminal, build/figures.json for machines.
+
+With RECORD=1 in the environment the documentation says what was measured (`tests.figures.recorded`).
+"""
 
 import argparse
 import json
@@ -9,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
 
+from tests.figures import recorded
 from tests.figures.catalogue import chosen
 from tests.figures.entry import Entry, Figure
 from tests.figures.kept import fingerprint
@@ -86,6 +90,10 @@ def main(arguments: Sequence[str] | None = None, data: Path | None = None, build
                     print(f"    {key}: {value}")
     build.mkdir(exist_ok=True)
     (build / "figures.json").write_text(json.dumps(rows, indent=1))
+    if os.environ.get("RECORD"):
+        last = recorded.keep(json.loads(json.dumps(rows)))
+        for page in recorded.pages():
+            page.write_text(recorded.filled(page.read_text("utf-8"), last), encoding="utf-8")
     return 0 if all(row["passes"] for row in rows) else 1
 
 

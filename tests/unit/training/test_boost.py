@@ -56,3 +56,25 @@ def test_forests_together_say_their_mean():
 
     mean = (odds(read(both[:1])) + odds(read(both[1:]))) / 2
     assert np.allclose(odds(read([boost.together(both)])), mean, atol=1e-3)  # tables are rounded
+
+
+def test_a_record_of_many_rows_counts_no_more_than_one_of_few():
+    """Two records say the opposite of one feature: the forest sides with neither, though one has fifty times the rows."""
+    chance = np.random.default_rng(6)
+
+    def record(rows: int, place: float) -> np.ndarray:
+        values = chance.normal(size=(rows, len(NAMES)))
+        values[:, 2] = place + 0.01 * values[:, 2]
+        return values
+
+    negatives, positives = [record(5000, -1.0), record(100, 1.0)], [record(100, -1.0), record(5000, 1.0)]
+    settings = replace(SETTINGS, depth=2, trees=100)
+
+    def chances(even: boost.Forest) -> np.ndarray:
+        return read([even]).predict(np.array([[0.0, 0, place, 0, 0, 0] for place in (-1.0, 1.0)]))[:, 0]
+
+    assert chances(boost.drawn([(0.5, negatives), (0.5, positives)], settings, (1, 2))) == pytest.approx(0.5, abs=0.1)
+    rows, wanted = np.concatenate([*negatives, *positives]), np.repeat([0.0, 1.0], 5100)
+    low, high = chances(boost.fit(rows, wanted, np.ones(len(rows)), settings))
+    assert low < 0.1
+    assert high > 0.9
