@@ -84,11 +84,13 @@ def step(state: FrontState, wide: "Floats") -> "tuple[FrontState, Floats, NDArra
     filtered = wide @ _S_BY_X + state.filter @ _S_BY_S
     joined = np.concatenate([state.tail, level], axis=1)
     steep = np.abs(joined[:, SLOPE:] - joined[:, :-SLOPE]).max(axis=1)
-    usual = median(state.seconds) if state.seconds.shape[1] == SECONDS else np.full(len(wide), np.inf)
+    is_known = state.seconds.shape[1] == SECONDS
+    usual = median(state.seconds) if is_known else np.full(len(wide), np.inf)
     most = np.minimum(JUMP_MV, np.maximum(JUMP * usual, SMALL_JUMP_MV))
     if (jumped := steep > most).any():  # such a lead begins anew, behind a hop that shows nothing
         filtered[jumped] = wide[jumped, -1:] * _REST
-        level[jumped], joined[jumped], steep[jumped] = 0, 0, 0
+        level[jumped], joined[jumped] = 0, 0
+        steep[jumped] = most[jumped] if is_known else 0  # what comes again and again is the heart's
     steepest = np.maximum(state.steepest, steep)
     seconds = state.seconds
     if state.hops % 2:

@@ -49,9 +49,9 @@ class Rule:
     others: float = 0.3  # what the mean of the other leads counts beside the first
     limit: float = -0.5
     limit_alone: float = 0.5
-    back: float = -1.5
-    amplitude: float = 0.5
-    after_rr: float = 1.6
+    back: float = -1.75
+    amplitude: float = 0.25
+    after_rr: float = 1.4
     weak: float = -3.0  # below it nothing is kept for a search-back
     sure: float = (
         0.0  # from it on a beat counts beside the waves of fibrillation, of which many look a little like beats

@@ -46,3 +46,16 @@ def test_behind_a_step_beats_look_as_ever_within_a_second(step_mv: float):
     settled = slice(round(16.2 * 120), None)
     assert np.abs(after[: 15 * 120] - as_ever[: 15 * 120]).max() < 1e-6
     assert np.abs(after[settled] - as_ever[settled]).max() < 0.35
+
+
+def test_tall_beats_behind_a_lead_that_showed_nearly_none_are_seen_within_five_seconds():
+    """As the first lead of mitdb 116 at 23:18: an electrode that hung sits again."""
+    lead = heartbeats(250, regular(80, 40), 40)
+    hung = 3.5 * lead / np.ptp(lead)
+    assert np.abs(hung[6:] - hung[:-6]).max() > front.SMALL_JUMP_MV
+    as_ever = seen(hung[None])
+    hung[10 * 250 : 20 * 250] *= 0.01
+    after = seen(hung[None])
+    settled = slice(round(25.2 * 120), round(28 * 120))
+    assert after[0, settled].max() > 0.8 * as_ever[0, settled].max()
+    assert np.abs(after - as_ever)[0, round(33 * 120) :].max() < 0.05
