@@ -149,8 +149,8 @@ def _hop(
     plan: frames.Plan,
     models: "Models",
 ) -> tuple[Carried, Finding]:
-    watch, heard = listened
-    pulses, heard = pulse.step(state.pulses, hop, heard, plan.fs_hz)
+    watch, untimed = listened
+    pulses, heard = pulse.step(state.pulses, hop, untimed, plan.fs_hz)
     beating = None
     if score is not None:
         whole = lethal.WINDOW_HOPS * plan.hop
@@ -160,7 +160,9 @@ def _hop(
             beating = followed.beating(watch, score.waves, whole)
     rates = state.rates if heard.interrupted is None else rate.interrupt(state.rates, heard.interrupted)
     found = tuple(at for at, _ in heard.beats)
-    rates = rate.add(rates, found)
+    rates = rate.add(
+        rates, tuple(at for at, _ in untimed.beats)
+    )  # where some pulses are seen and some are not, R waves are even
     named, described, classified = state.beats, (), ()
     if _names(models):
         named, described = beats.step(state.beats, level, heard, plan)

@@ -135,9 +135,7 @@ def together(forests: "Sequence[Forest]") -> Forest:
     )
 
 
-def drawn(
-    classes: "Sequence[tuple[float, Sequence[Floats]]]", settings: Settings, seeds: "Sequence[int]"
-) -> Forest:
+def drawn(classes: "Sequence[tuple[float, Sequence[Floats]]]", settings: Settings, seeds: "Sequence[int]") -> Forest:
     """The mean of a forest for each seed, of two classes (0, then 1): of each its share of all weight, and its rows by record.
 
     Of a class every record counts alike, so that no patient outvotes the others.

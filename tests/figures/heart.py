@@ -39,9 +39,9 @@ def _job(job: tuple[Path, str, Way]) -> tuple[str, BeatScore]:
     return job[1], score_record(*job)
 
 
-def scores_of(recordings: Path, way: Way) -> dict[str, BeatScore]:
+def scores_of(recordings: Path, way: Way, names: Sequence[str] = (*DS1, *DS2, *PACED)) -> dict[str, BeatScore]:
     """By record."""
-    return dict(parallel.over(_job, [(recordings, name, way) for name in (*DS1, *DS2, *PACED)]))
+    return dict(parallel.over(_job, [(recordings, name, way) for name in names]))
 
 
 def entry(
@@ -87,8 +87,10 @@ def in_time(scores: dict[str, BeatScore]) -> Entry:
 
 
 def measure_both(recordings: Path) -> Sequence[Entry]:
-    """Both leads, whole chain."""
-    return [entry("qrs", scores_of(recordings, Way(both=True)), 200, 90, "OSEA 378, gqrs 490")]
+    """Both leads, whole chain. The models of the product never saw DS2 and the paced records: what found their beats is in `unseen`."""
+    seen = scores_of(recordings, Way(both=True), DS1)
+    scores = seen | {name: unseen.score(recordings, name) for name in (*DS2, *PACED)}
+    return [entry("qrs", scores, 200, 90, "OSEA 378, gqrs 490")]
 
 
 def measure_first(recordings: Path) -> Sequence[Entry]:

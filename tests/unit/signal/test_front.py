@@ -56,6 +56,6 @@ def test_tall_beats_behind_a_lead_that_showed_nearly_none_are_seen_within_five_s
     as_ever = seen(hung[None])
     hung[10 * 250 : 20 * 250] *= 0.01
     after = seen(hung[None])
-    settled = slice(round(25.2 * 120), round(28 * 120))
+    settled = slice(round(25.2 * 120), 28 * 120)
     assert after[0, settled].max() > 0.8 * as_ever[0, settled].max()
-    assert np.abs(after - as_ever)[0, round(33 * 120) :].max() < 0.05
+    assert np.abs(after - as_ever)[0, 33 * 120 :].max() < 0.05

@@ -69,3 +69,21 @@ def test_pulses_that_the_heart_does_not_answer_are_told_as_a_loss_of_capture(fs_
     whole = paced(fs_hz, 0.08, pulses_s=pulses_s)
     _, findings = monitor.feed(monitor.begin(1, fs_hz, MODELS), whole[None], fs_hz, MODELS)
     assert not any(finding.seen for finding in findings)
+
+
+def test_a_rate_is_even_where_the_recorder_shows_two_pulses_of_five():
+    """A beat is told at its pulse, 0.12 s before its complex, where there is one: intervals between the two kinds are no heart's."""
+    pulses_s = regular(71, 40, 0.61)
+    shown = paced(500, 0.12, pulses_s=pulses_s)
+    answers = heartbeats(500, [at + 0.12 for at in pulses_s], pulses_s[-1] + 1)
+    for i, at in enumerate(pulses_s):
+        if i % 5 > 1:
+            hidden = slice(round((at - 0.01) * 500), round((at + 0.015) * 500))
+            shown[hidden] = answers[hidden]
+    _, findings = monitor.feed(monitor.begin(1, 500, MODELS), shown[None], 500, MODELS)
+    beats = np.array([beat for finding in findings for beat in finding.beats])[8:] / 500
+    intervals = np.diff(beats)
+    assert intervals.max() - intervals.min() > 0.1  # told at pulses and at complexes
+    rates = [one.rate_per_min for one in findings if one.end > 10 * 500 and one.rate_per_min is not None]
+    assert len(rates) > 50
+    assert max(abs(rate - 71) for rate in rates) < 1
