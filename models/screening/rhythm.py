@@ -1,7 +1,8 @@
 """Turn one source's assessed ECG into heart rate, the conditions asystole, VF, VT, extreme brady- and tachycardia, and episodes of rhythm.
 
 What a signal shows is found by `models.signal.monitor`; here stand the thresholds at which a finding is a condition. Leads
-that cannot be judged are handed on as missing, so lead-off is never asystole; a hole in the sample numbers likewise.
+that cannot be judged are handed on as missing, so lead-off is never asystole; a hole in the sample numbers likewise. Of a source with many
+leads the first two are watched, and the next that can be judged once neither of these could for `BLIND_S`.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ BEATING = 0.5
 # As long as its alarm has not ended, what would keep a rhythm brings it back.
 RESUMES_HOPS = round(LIVES[V_FIB].off_s / HOP_S)
 RATE_EVERY_HOPS = 2
+BLIND_S = 2.0  # so long no lead that is watched can be judged before others are watched in its place
 RATE_AVERAGE_NS = 6 * NS_PER_S
 BEATS_KEPT = 64
 
@@ -54,6 +56,7 @@ class Watch:
     """One source's stretch: sample number of its first sample, the monitor's state, the beats with the class of each, and what holds.
 
     `shown`: what holds, or the run of beats that goes before it. `episodes`: those that go on; `seen`: patterns of the newest samples.
+    `rows`: which of the source's leads are watched; `blind`: for how many samples none of them could be judged.
     """
 
     leads: tuple[str, ...]
@@ -69,6 +72,13 @@ class Watch:
     shown: frozenset[str] = frozenset()
     episodes: Episodes = field(default_factory=lambda: NO_EPISODES)
     seen: "tuple[Seen, ...]" = ()
+    rows: tuple[int, ...] = ()
+    blind: int = 0
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The leads that are watched."""
+        return tuple(self.leads[row] for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +103,25 @@ def step(
         or watch.fs_hz != group.fs_hz
         or not 0 <= hole <= MAX_HOLE_S * group.fs_hz
     ):
-        started = monitor.begin(len(group.leads), group.fs_hz, models)
-        going = NO_EPISODES if watch is None else watch.episodes
-        watch, hole = (
-            Watch(group.leads, group.fs_hz, group.first_sample, group.first_sample, started, episodes=going),
-            0,
-        )
-    samples = samples[: monitor.MAX_LEADS]
-    unjudgeable = [mark in UNJUDGEABLE for mark in group.quality[: monitor.MAX_LEADS]]
-    if any(unjudgeable):
-        samples = np.where(np.array(unjudgeable)[:, None], np.nan, samples)
+        watch, hole = _anew(group, tuple(range(len(group.leads))), models, watch), 0
+    judgeable = [mark not in UNJUDGEABLE for mark in group.quality] or [True] * len(group.leads)
+    others = tuple(row for row, able in enumerate(judgeable) if able)
+    if others and watch.blind >= BLIND_S * group.fs_hz and not set(others) & set(watch.rows):
+        held = watch.holding & {V_FIB, V_TACHY}
+        watch, hole = _anew(group, others, models, watch), 0
+        if held:  # another lead, the same heart: its alarm goes on if the next scores do not speak against it
+            watch = replace(watch, faded=Faded(next(iter(held)), 0))
+    samples, able = samples[list(watch.rows)], [judgeable[row] for row in watch.rows]
+    blind = 0 if any(able) else watch.blind + hole + samples.shape[1]
+    if not all(able):
+        samples = np.where(np.array(able)[:, None], samples, np.nan)
     if hole:
         samples = np.concatenate([np.full((len(samples), hole), np.nan), samples], axis=1)
     watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, models)
     watch = Watch(
         watch.leads, watch.fs_hz, watch.base, group.end_sample, watched,
         watch.beats, watch.classes, watch.holding, watch.hops, watch.faded, watch.shown, watch.episodes,
-        tuple(one for finding in findings for one in finding.seen),
+        tuple(one for finding in findings for one in finding.seen), watch.rows, blind,
     )  # fmt: skip
     out: list[Observation | Condition | DeviceEvent] = []
     for finding in findings:
@@ -119,6 +131,20 @@ def step(
             watch = replace(watch, episodes=going)
         out += [*told, *events]
     return RhythmState(MappingProxyType({**state.watches, group.source: watch})), tuple(out)
+
+
+def _anew(group: WaveformGroup, rows: tuple[int, ...], models: "Models", before: Watch | None) -> Watch:
+    """A watch of the first of these leads that begins with a group; episodes go on."""
+    rows = rows[: monitor.MAX_LEADS]
+    return Watch(
+        group.leads,
+        group.fs_hz,
+        group.first_sample,
+        group.first_sample,
+        monitor.begin(len(rows), group.fs_hz, models),
+        episodes=NO_EPISODES if before is None else before.episodes,
+        rows=rows,
+    )
 
 
 def stepped(state: RhythmState, by_ns: int) -> RhythmState:
@@ -160,7 +186,7 @@ def _hop(
             onset = run.first if run and code == V_TACHY else watch.base + max(0, since.get(code, finding.end))
             basis = NO_GROUNDS
             if present and lethal and score and code not in watch.holding:  # as costly as it is rare
-                basis = grounds.of_waves(score, models.lethal, deciding + 1, watch.fs_hz, group.leads)
+                basis = grounds.of_waves(score, models.lethal, deciding + 1, watch.fs_hz, watch.watched)
             elif present and run and code == V_TACHY:
                 basis = grounds.of_run(run, models.qrs, models.beats)
             elif present and not lethal:
@@ -192,7 +218,7 @@ def _hop(
     if hops % RATE_EVERY_HOPS == 0 and finding.rate_per_min is not None:
         if V_FIB in holding or (V_TACHY in holding and not _beats(finding.beating)):
             sure = Quality.UNUSABLE  # fibrillation has waves, no beats to count
-        elif Quality.GOOD in group.quality[: monitor.MAX_LEADS]:
+        elif any(group.quality[row] is Quality.GOOD for row in watch.rows):
             sure = Quality.GOOD
         else:
             sure = Quality.QUESTIONABLE

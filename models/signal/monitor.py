@@ -160,9 +160,8 @@ def _hop(
             beating = followed.beating(watch, score.waves, whole)
     rates = state.rates if heard.interrupted is None else rate.interrupt(state.rates, heard.interrupted)
     found = tuple(at for at, _ in heard.beats)
-    rates = rate.add(
-        rates, tuple(at for at, _ in untimed.beats)
-    )  # where some pulses are seen and some are not, R waves are even
+    # Not at their pulses: where some of these are seen and some are not, only R waves are even.
+    rates = rate.add(rates, tuple(at for at, _ in untimed.beats))
     named, described, classified = state.beats, (), ()
     if _names(models):
         named, described = beats.step(state.beats, level, heard, plan)

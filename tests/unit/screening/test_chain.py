@@ -1,5 +1,6 @@
 """The whole screening: what a nurse would be told of signals whose truth is known."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,45 @@ def test_the_other_lead_takes_over_with_the_beats_that_the_first_one_lost():
     first[20 * 250 :] = 155.0
     rates = play(groups(np.stack([first, SINUS]))).rates
     assert [float(r.value) for r in rates] == pytest.approx([75.0] * len(rates), rel=0.02)
+
+
+def lost(samples: np.ndarray, lead: int, from_s: float, to_s: float | None = None) -> np.ndarray:
+    """The samples with a lead at its rail for a while, 250 Hz."""
+    out = samples.copy()
+    out[lead, round(from_s * 250) : None if to_s is None else round(to_s * 250)] = 155.0
+    return out
+
+
+def test_a_third_lead_is_watched_when_the_first_two_cannot_be():
+    """The technical alarm of a lead that is off says that others are still watched: so they are."""
+    stopped = heartbeats(250, [at for at in regular(75, 60) if at < 45], 60)
+    three = lost(lost(np.stack([stopped, 0.6 * stopped, 0.8 * stopped]), 0, 15), 1, 20)
+    played = play(groups(three))
+    shown = {seconds(r.times.best_ns): float(r.value) for r in played.rates}
+    assert max(b - a for a, b in pairwise(sorted(at for at in shown if at < 44))) < 7
+    assert all(value == pytest.approx(75, rel=0.02) for at, value in shown.items() if at < 45)
+    (alarm,) = played.raised(ASYSTOLE)
+    assert 48 < seconds(alarm.detected_ns) < 51
+
+
+def test_leads_that_come_back_are_watched_on_with_what_is_known_of_them():
+    both = np.stack([SINUS, 0.6 * SINUS])
+    for lead in (0, 1):
+        both = lost(both, lead, 20, 26)
+    state = chain.begin()
+    for group in groups(both):
+        state, _ = chain.step(state, group)
+    assert state.rhythm.watches[SOURCE].base == 0
+
+
+def test_fibrillation_goes_on_as_one_alarm_when_its_leads_are_lost_and_a_third_is_watched():
+    waves = np.concatenate([heartbeats(250, regular(75, 30), 30), fibrillation(250, 50)])
+    three = lost(lost(np.stack([waves, 0.7 * waves, 0.9 * waves]), 0, 50), 1, 50)
+    played = play(groups(three))
+    told = [a for a in played.alarms if a.code in (V_FIB, V_TACHY)]
+    assert {a.code for a in told if seconds(a.detected_ns) < 50} >= {V_FIB}
+    assert not [a for a in told if seconds(a.detected_ns) > 50]
+    assert played.state.rhythm.watches[SOURCE].watched == (lead_of("V5"),)
 
 
 def test_a_heart_that_slows_down_behind_a_step_is_still_alarmed():
