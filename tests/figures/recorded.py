@@ -61,7 +61,7 @@ def _table(ids: Sequence[str], last: Mapping[str, Row]) -> str:
     for one in ids:
         row = last[one]
         interval, note = row["interval"], f" ({row['note']})" if row["note"] else ""
-        span = f"{_number(interval[0])} to {_number(interval[1])}" if isinstance(interval, list) else ""
+        span = f"{interval[0]:.4g} to {interval[1]:.4g}" if isinstance(interval, list) else ""
         state = "" if row["gate"] is None else "goal" if row["reaches"] else "met" if row["passes"] else "**not met**"
         shown = [
             f"`{one}`",
