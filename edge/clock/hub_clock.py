@@ -5,6 +5,7 @@ and drift is what lies between short ones. Pure; times are nanoseconds.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 EXCHANGES = 64
 CRYSTAL = 50e-6  # what two clocks commonly drift apart by, before it is measured
@@ -45,6 +46,7 @@ class HubClock:
 
     def __init__(self) -> None:
         self._kept: list[Exchange] = []  # the newest
+        self._drift, self._doubt = 0.0, 2 * CRYSTAL
         self.steps = 0
 
     def add(self, exchange: Exchange) -> HubTime:
@@ -54,6 +56,7 @@ class HubClock:
             self._kept = []
             self.steps += 1
         self._kept = [*self._kept, exchange][-EXCHANGES:]
+        self._learn()
         now = self.at(exchange.back_ns)
         return HubTime(exchange.offset_ns, exchange.half_ns, 0.0) if now is None else now
 
@@ -61,24 +64,19 @@ class HubClock:
         """What is known at a moment; None before the first exchange."""
         if not self._kept:
             return None
-        drift, doubt = self._drift()
 
         def off_by(one: Exchange) -> float:
-            return one.half_ns + doubt * abs(monotonic_ns - one.back_ns)
+            return one.half_ns + self._doubt * abs(monotonic_ns - one.back_ns)
 
         best = min(self._kept, key=off_by)
-        offset_ns = best.offset_ns + round(drift * (monotonic_ns - best.back_ns))
-        return HubTime(offset_ns, round(off_by(best)), drift)
+        offset_ns = best.offset_ns + round(self._drift * (monotonic_ns - best.back_ns))
+        return HubTime(offset_ns, round(off_by(best)), self._drift)
 
-    def _drift(self) -> tuple[float, float]:
-        """Between the shortest exchange of the older half and that of the newer one; and what it may be off by."""
-        kept = list(self._kept)
-        half = len(kept) // 2
-        if half == 0:
-            return 0.0, 2 * CRYSTAL
-        a, b = (min(part, key=lambda one: one.half_ns) for part in (kept[:half], kept[half:]))
-        span_ns = b.back_ns - a.back_ns
-        doubt = (a.half_ns + b.half_ns) / max(span_ns, 1) + WANDER
-        if doubt >= 2 * CRYSTAL:
-            return 0.0, 2 * CRYSTAL
-        return (b.offset_ns - a.offset_ns) / span_ns, doubt
+    def _learn(self) -> None:
+        """Drift between the two exchanges that leave least doubt of it: short, and far apart."""
+        self._drift, self._doubt = 0.0, 2 * CRYSTAL
+        for a, b in combinations(self._kept, 2):
+            span_ns = max(b.back_ns - a.back_ns, 1)
+            doubt = (a.half_ns + b.half_ns) / span_ns + WANDER
+            if doubt < self._doubt:
+                self._drift, self._doubt = (b.offset_ns - a.offset_ns) / span_ns, doubt

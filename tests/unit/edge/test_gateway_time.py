@@ -227,6 +227,18 @@ def test_what_is_stated_of_the_hubs_clock_holds_and_its_drift_is_learned(ppm: in
     assert hub.steps == 0
 
 
+def test_drift_is_learned_though_the_two_shortest_exchanges_stand_side_by_side():
+    """Nothing can be told of drift from fifteen seconds: others, longer but far apart, tell it."""
+    hub = HubClock()
+    for n in range(64):
+        sent_ns, way_ns = n * 15 * S, 2 * 10**6 if n in (31, 32) else 5 * 10**6
+        received_ns = NOW + sent_ns + way_ns + round((sent_ns + way_ns) * 50e-6)
+        hub.add(Exchange(sent_ns, received_ns, received_ns, sent_ns + 2 * way_ns))
+    told = hub.at(64 * 15 * S)
+    assert told is not None
+    assert told.drift * 1e6 == pytest.approx(50, abs=0.5)
+
+
 def test_a_hub_whose_clock_is_set_is_followed_from_the_next_exchange():
     hub = HubClock()
     for second in range(20):
