@@ -17,6 +17,7 @@ from models.screening.assess import MILLIVOLT
 from models.screening.rhythm import LETHAL_ONSET_S
 from models.signal import frames
 from models.signal.beats import Kind
+from models.signal.rhythm.atrial import Verdict
 from protocols.ecgfile.wfdb import Annotation
 from protocols.nomenclature import V_FIB, V_TACHY, lead
 from protocols.record import NS_PER_S, AlarmCondition, Scale, SourcePath, Times, WaveformGroup
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
 START_NS = 1_700_000_000 * NS_PER_S
 SOURCE = SourcePath("recording", ("ecg",))
-GROUP_S = 0.5
-NEWEST = 16  # beats in which a class may still come
+GROUP_S = 1.0  # as most devices send: findings depend on no group's length, only a lead's quality is one mark a group
 CLASS: Mapping[str, BeatClass] = {
     str(Kind.N): BeatClass.N,
     str(Kind.S): BeatClass.S,
@@ -92,6 +92,7 @@ class Played:
     """What the screening made of a record. `beats`: sample numbers, ascending, with the class of each; `holding`: stretches in seconds.
 
     `holding` is by code, VF and VT, moved by the known delay of the score. `alarms`: each change. `patterns`: stretches in seconds by name.
+    `atria`: whether they fibrillated or fluttered, stretch by stretch.
     """
 
     fs_hz: float
@@ -99,6 +100,7 @@ class Played:
     holding: Mapping[str, tuple[Interval, ...]]
     alarms: tuple[AlarmCondition, ...]
     patterns: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict[str, tuple[Interval, ...]])
+    atria: tuple[tuple[Interval, bool], ...] = ()
 
     def annotations(self) -> list[Annotation]:
         """Beats as N, S, V and Q, fibrillation between `[` and `]`, tachycardia from `(VT` to `(N`."""
@@ -126,20 +128,25 @@ def play_groups(source: Iterable[WaveformGroup], fs_hz: float, models: "Models |
     alarms: list[AlarmCondition] = []
     held: list[tuple[float, frozenset[str]]] = [(0.0, frozenset())]
     seen: dict[str, list[Interval]] = {}
+    atria: list[tuple[Interval, bool]] = []
     for group in source:
         state, out = chain.step(state, group)
         alarms += [one for one in out if isinstance(one, AlarmCondition)]
         watch = state.rhythm.watches[SOURCE]
-        for at in watch.beats[-NEWEST:]:
-            kind = watch.classes.get(at)
-            found[at] = BeatClass.Q if kind is None else CLASS[kind]
-        held.append((group.end_sample / group.fs_hz, watch.shown))
-        for one in watch.seen:
-            edges = (watch.base + one.first) / group.fs_hz, (watch.base + one.last) / group.fs_hz
-            seen.setdefault(str(one.pattern), []).append(edges)
+        for hop in watch.newest:
+            finding = hop.finding
+            found |= dict.fromkeys((watch.base + at for at in finding.beats), BeatClass.Q)
+            found |= {watch.base + at: CLASS[named.kind] for at, named in finding.classified}
+            held.append(((watch.base + finding.end) / fs_hz, hop.shown))
+            for one in (*finding.seen, *finding.atria):
+                edges = (watch.base + one.first) / fs_hz, (watch.base + one.last) / fs_hz
+                if isinstance(one, Verdict):
+                    atria.append((edges, one.fibrillation))
+                else:
+                    seen.setdefault(str(one.pattern), []).append(edges)
     stretches = {code: tuple(_stretches(held, code)) for code in (V_FIB, V_TACHY)}
     patterns = {name: tuple(union(edges)) for name, edges in seen.items()}
-    return Played(fs_hz, dict(sorted(found.items())), stretches, tuple(alarms), patterns)
+    return Played(fs_hz, dict(sorted(found.items())), stretches, tuple(alarms), patterns, tuple(atria))
 
 
 def _stretches(held: list[tuple[float, frozenset[str]]], code: str) -> Iterator[Interval]:

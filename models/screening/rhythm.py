@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from models.screening.placement import Placement
     from models.signal.lethal import LethalScore
-    from models.signal.rhythm.patterns import Seen
     from models.signal.weights import Models
 
 LETHAL_ON = 0.85  # smoothed score; chosen on held-out records of vfdb and DS1, docs/decisions/0020
@@ -52,10 +51,19 @@ class Faded:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """What the monitor found in a hop, and what held at its end."""
+
+    finding: monitor.Finding
+    holding: frozenset[str]
+    shown: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """One source's stretch: sample number of its first sample, the monitor's state, the beats with the class of each, and what holds.
 
-    `shown`: what holds, or the run of beats that goes before it. `episodes`: those that go on; `seen`: patterns of the newest samples.
+    `shown`: what holds, or the run of beats that goes before it. `episodes`: those that go on; `newest`: the hops that the newest group completed.
     `rows`: which of the source's leads are watched; `blind`: for how many samples none of them could be judged.
     """
 
@@ -71,7 +79,7 @@ class Watch:
     faded: Faded | None = None
     shown: frozenset[str] = frozenset()
     episodes: Episodes = field(default_factory=lambda: NO_EPISODES)
-    seen: "tuple[Seen, ...]" = ()
+    newest: tuple[Hop, ...] = ()
     rows: tuple[int, ...] = ()
     blind: int = 0
 
@@ -120,16 +128,18 @@ def step(
     watched, findings = monitor.feed(watch.monitor, samples, group.fs_hz, models)
     watch = Watch(
         watch.leads, watch.fs_hz, watch.base, group.end_sample, watched,
-        watch.beats, watch.classes, watch.holding, watch.hops, watch.faded, watch.shown, watch.episodes,
-        tuple(one for finding in findings for one in finding.seen), watch.rows, blind,
+        watch.beats, watch.classes, watch.holding, watch.hops, watch.faded, watch.shown, watch.episodes, (), watch.rows, blind,
     )  # fmt: skip
     out: list[Observation | Condition | DeviceEvent] = []
+    newest: list[Hop] = []
     for finding in findings:
         watch, told = _hop(watch, group, finding, placement, models)
         going, events = episodes.step(watch.episodes, group, watch.base, finding.seen, finding.atria)
         if going is not watch.episodes:
             watch = replace(watch, episodes=going)
+        newest.append(Hop(finding, watch.holding, watch.shown))
         out += [*told, *events]
+    watch = replace(watch, newest=tuple(newest))
     return RhythmState(MappingProxyType({**state.watches, group.source: watch})), tuple(out)
 
 

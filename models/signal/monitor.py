@@ -9,13 +9,14 @@ by what these say of all leads, without them by rules from the lead that is foll
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from models.signal import beats, frames, front, lethal, rate
 from models.signal.beats import Class, Described
 from models.signal.qrs import followed, network, pulse, stream
 from models.signal.rhythm import atrial, pacing, patterns
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from models.signal.qrs.beat import Heard
@@ -202,7 +203,8 @@ def _looks(models: "Models") -> bool:
     return models.qrs is not None or _names(models)
 
 
-def find_beats(lead: "Floats", fs_hz: float, models: "Models") -> tuple[int, ...]:
-    """Sample numbers of the R waves of one lead, shape (n,), in millivolt: the streaming detector fed in one piece."""
-    _, hops = stream.feed(stream.begin(1, fs_hz, models), lead[None, :], fs_hz, models)
+def find_beats(leads: "Floats", fs_hz: float, models: "Models") -> tuple[int, ...]:
+    """Sample numbers of the R waves of one lead or of two together, shape (n,) or (leads, n), in millivolt: the streaming detector fed in one piece."""
+    leads = np.atleast_2d(leads)
+    _, hops = stream.feed(stream.begin(len(leads), fs_hz, models), leads, fs_hz, models)
     return tuple(sorted(at for heard in hops for at, _ in heard.beats))

@@ -63,8 +63,16 @@ def hops(recordings: Path, record: str) -> Hops:
     right: list[bool] = []
     values: list[Floats] = []
     positive: list[bool] = []
-    for hop in frames.feed(frames.begin(len(samples), read.fs_hz), samples, read.fs_hz)[1]:
-        state, score = lethal.step(state, hop.slow, hop.missing, unseen)
+    framed = frames.begin(len(samples), read.fs_hz)
+    found: list[tuple[frames.Hop, lethal.LethalScore | None]] = []
+    for part in frames.blocks(samples, read.fs_hz):
+        framed, completed = frames.feed(framed, part, read.fs_hz)
+        if completed:
+            state, told = lethal.steps(
+                state, [hop.slow for hop in completed], [hop.missing for hop in completed], unseen
+            )
+            found += zip(completed, told, strict=True)
+    for hop, score in found:
         end_s = (hop.number + 1) * hop_s
         at = int(np.searchsorted(starts, end_s - BEHIND_S, "right")) - 1
         name = marks[at][1] if at >= 0 else ""

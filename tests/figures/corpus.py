@@ -1,4 +1,4 @@
-"""Recordings as the product sees them: waveform groups of half a second through the whole screening."""
+"""Recordings as the product sees them: waveform groups of a second through the whole screening."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,7 +18,7 @@ from protocols.record import AlarmCondition
 
 @dataclass(frozen=True)
 class Screened:
-    """A record through the chain, and its state behind it. `holding`: seconds at the end of each group, and the codes that hold there."""
+    """A record through the chain, and its state behind it. `holding`: seconds at the end of each hop, and the codes that hold there."""
 
     beats_s: tuple[float, ...]
     alarms: tuple[AlarmCondition, ...]
@@ -42,8 +42,9 @@ def screen(
         state, out = chain.step(state, group)
         alarms += [r for r in out if isinstance(r, AlarmCondition)]
         watch = state.rhythm.watches[SOURCE]
-        beats.update(watch.beats[-8:])
-        holding.append((group.end_sample / group.fs_hz, watch.holding))
+        for hop in watch.newest:
+            beats.update(watch.base + at for at in hop.finding.beats)
+            holding.append(((watch.base + hop.finding.end) / record.fs_hz, hop.holding))
     return Screened(tuple(b / record.fs_hz for b in sorted(beats)), tuple(alarms), tuple(holding), state)
 
 

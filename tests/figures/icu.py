@@ -36,7 +36,7 @@ START_NS = 1_700_000_000 * NS_PER_S
 ALARM_S = 300.0
 WINDOW_S = 10.0
 MISSED = 5  # what a suppressed true alarm weighs
-GROUP_S = 0.5
+GROUP_S = 1.0
 ECG, BESIDE = SourcePath("monitor", ("ecg",)), SourcePath("monitor", ("pulse",))
 LEADS = {"I": "I", "II": "II", "III": "III", "V": "V1", "MCL": "V2"}
 WAVES = {"PLETH": PLETH, "ABP": ART_WAVE}
@@ -86,7 +86,7 @@ def placement() -> Placement:
 
 
 def stream(record: WfdbRecord) -> Iterator[WaveformGroup]:
-    """What a monitor sends until the alarm: half a second of its ECG leads, then of the pulse waves beside them."""
+    """What a monitor sends until the alarm: a second of its ECG leads, then of the pulse waves beside them."""
     names = [signal.description for signal in record.header.signals]
     parts = (
         (ECG, [i for i, name in enumerate(names) if name in LEADS]),

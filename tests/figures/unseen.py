@@ -1,6 +1,7 @@
 """All 48 records of mitdb through the whole screening, each by models that never saw it: one run for every figure that asks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from models.evaluation.folder import compare
 from models.evaluation.played import Played, play
 from models.signal import weights
 from models.signal.weights import Models
-from models.training import beats
+from models.training import beats, fibrillation
 from models.training.corpus import BEAT_FOLDS, DS1, DS2, PACED, models_without
 from protocols.ecgfile.wfdb import read_annotations, read_record
 from tests.figures.kept import kept
@@ -22,7 +23,8 @@ CODE = ("models", "protocols", "tests/figures/unseen.py")
 def models_for(name: str) -> Models:
     """Models none of which learned from this record of mitdb; no network of classes learned from a paced one."""
     fold = next((fold for fold in range(BEAT_FOLDS) if name in beats.held_out(fold)), None)
-    return weights.naming(models_without(f"mitdb/{name}"), fold)
+    (atria,) = (fold for fold in range(fibrillation.FOLDS) if name in fibrillation.held_out(fold))
+    return replace(weights.naming(models_without(f"mitdb/{name}"), fold), atrial=weights.atrial(atria))
 
 
 @lru_cache(maxsize=1)
