@@ -18,16 +18,18 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar, cast
+from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import start_http_server
 
+from hub.accounts.domain import SecondFactor
 from hub.core.audit import AuditLog
 from hub.core.db import Database
 from hub.core.ending import end_all
 from hub.core.errors import InvalidError
 from hub.core.principal import ANONYMOUS
-from hub.settings import HubSettings, split_address
+from hub.settings import HubSettings, is_loopback, split_address
 from models.log_stream import LogStream
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from hub.accounts.passwords import Passwords
+    from hub.accounts.second import Codes
     from hub.accounts.service import Accounts
     from hub.clocks.service import Clocks
     from hub.core.live_copies import Place
@@ -78,6 +81,7 @@ class Services:
     database: Database
     audit: AuditLog
     passwords: "Passwords"
+    codes: "Codes"
     live_path: Path
     ticket_key: "Ed25519PrivateKey | None" = (
         None  # signs tickets to the local pages of gateways; None: none is given out
@@ -221,14 +225,13 @@ class People:
 @asynccontextmanager
 async def people(settings: HubSettings, tenant: str) -> AsyncGenerator[People]:
     """Open them with the rights of the role web; NotFoundError for a tenant that is not there."""
-    from hub.accounts.passwords import Passwords
     from hub.accounts.service import Accounts
     from hub.gateways.service import tenant_id_of
     from hub.placement.service import Placement
 
     async with Database(required(settings.web_url, "web_url"), "wardlink command", max_size=2) as database:
         audit = AuditLog(database, instance())
-        accounts = Accounts(database, audit, Passwords())
+        accounts = Accounts(database, audit)
         yield People(accounts, Placement(database, audit, accounts), await tenant_id_of(database, tenant))
 
 
@@ -284,7 +287,8 @@ async def _ingest(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
 
 @asynccontextmanager
 async def _ingest_at(place: "Place", settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
-    from hub.gateways.ca import load_or_make, write_file
+    from hub.core.state import write_file
+    from hub.gateways.ca import load_or_make
     from hub.gateways.service import GatewayService
     from hub.ingest.downlink import LocalPageTerms
     from hub.ingest.handshakes import HandshakeLog
@@ -350,10 +354,23 @@ async def _handshake_refused(audit: AuditLog, reason: str, count: int) -> None:
     await audit.record(ANONYMOUS, "uplink.connect", "-", details, outcome="denied")
 
 
+def _refuse_one_factor_for_others(settings: HubSettings) -> None:
+    """Pages that other machines reach ask everybody for a second factor; InvalidError."""
+    listens, _ = split_address(settings.web_listen)
+    public = urlsplit(settings.page_origin).hostname or ""
+    if settings.second_factor is SecondFactor.OFFERED and not (is_loopback(listens) and is_loopback(public)):
+        raise InvalidError(
+            f"HUB_SECOND_FACTOR is `offered`, and the pages listen at {settings.web_listen} for {settings.page_origin}.",
+            "Leave it out, so that everybody sets up a second factor, or let the pages listen on this machine alone (127.0.0.1).",
+            reason="setting",
+        )
+
+
 @asynccontextmanager
 async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     os.environ.update(PINYIN_OF_CHARACTERS)
     from hub.accounts.passwords import Passwords
+    from hub.accounts.second import load_codes
     from hub.core.loop import watch_loop
     from hub.local_pages.keys import load_or_make_key
     from hub.operations.recorder import Recorder
@@ -361,9 +378,11 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
     from hub.web.server import WebServer
 
     host, port = split_address(settings.web_listen)
+    _refuse_one_factor_for_others(settings)
     async with Database(required(settings.web_url, "web_url"), "wardlink web", max_size=10) as database:
         key = load_or_make_key(settings.state_dir)
-        services = Services(database, AuditLog(database, instance()), Passwords(), settings.live_path, key)
+        codes = load_codes(settings.state_dir)
+        services = Services(database, AuditLog(database, instance()), Passwords(), codes, settings.live_path, key)
         server = WebServer(create_app(services, settings), host, port)
         serving = await server.begin()
         lag = asyncio.create_task(watch_loop())

@@ -3,12 +3,15 @@
 docs/reference/hub-settings.md lists them, and a test compares.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from hub.accounts.domain import SecondFactor
 
 
 class HubSettings(BaseSettings):
@@ -35,6 +38,10 @@ class HubSettings(BaseSettings):
     )
     web_listen: str = Field("127.0.0.1:7400", description="Address and port of the pages and the API")
     web_public: str = Field("", description="Address of the pages as people type it; empty: http:// and `web_listen`")
+    second_factor: SecondFactor = Field(
+        SecondFactor.REQUIRED,
+        description="`required`: everybody sets up a second factor; `offered`: who wants to, on pages of this machine only",
+    )
     metrics_listen: str = Field(
         "",
         description="Address and port of the metrics (Prometheus) of ingest; web has the next port, the worker the one after; empty: none",
@@ -97,3 +104,11 @@ def split_address(text: str) -> tuple[str, int]:
         msg = f"{text!r}: expected host:port"
         raise ValueError(msg)
     return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

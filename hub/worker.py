@@ -55,6 +55,7 @@ PURGES = (
     Purge("tokens", SECRET_KEPT),
     Purge("invitations", SECRET_KEPT),
     Purge("sessions", SECRET_KEPT),
+    Purge("steps", timedelta(0)),
     Purge("failures", FAILURES_FORGOTTEN),
     Purge("operation_process", MEASURED_KEPT),
     Purge("operation_function", MEASURED_KEPT),

@@ -7,6 +7,9 @@ delete from account_invitation where expires_at < now() - %(kept)s::interval
 -- name: purge_sessions
 delete from account_session where least(ended_at, ends_at) < now() - %(kept)s::interval
 
+-- name: purge_steps
+delete from sign_in_step where expires_at < now() - %(kept)s::interval
+
 -- name: purge_failures
 delete from sign_in_failure where failed_at < now() - %(kept)s::interval and blocked_until < now()
 

@@ -32,16 +32,26 @@ def add(
     ward: Annotated[
         list[str] | None, typer.Option("--ward", help="Which wards a nurse sees; may be given again.")
     ] = None,
+    staff_number: Annotated[
+        str | None, typer.Option("--staff-number", help="The number by which the hospital knows the person.")
+    ] = None,
     display_name: Annotated[str, typer.Option("--display-name", help="The name that others see [default: NAME].")] = "",
     tenant: TenantOption = "default",
     config: ConfigOption = None,
+    *,
+    reset_second_factor: Annotated[
+        bool, typer.Option("--reset-second-factor", help="The person lost it, and sets up another by the link.")
+    ] = False,
 ) -> None:
     """Invite a person and print the one-time link; an account that is there gets a new link and these roles and wards."""
 
     async def work() -> str:
         settings = settings_of(config)
         async with people(settings, tenant) as found:
-            invitation = Invitation(name, display_name or name, frozenset(Role(one) for one in role), tuple(ward or ()))
+            roles = frozenset(Role(one) for one in role)
+            invitation = Invitation(
+                name, display_name or name, roles, tuple(ward or ()), staff_number, reset_second_factor
+            )
             token = await found.accounts.invite(principal.operator("account add", found.tenant_id), invitation)
         return f"{settings.web_public or f'http://{settings.web_listen}'}/welcome/{token}"
 

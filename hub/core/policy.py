@@ -52,6 +52,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "account.invite": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.list": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
         "account.disable": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+        "account.own": _SEES_WARD | {Role.BUREAU},
         "session.end": _SEES_WARD | {Role.BUREAU},
         "ward.read": _SEES_WARD | _MACHINE,
         "waveform.read": _SEES_WARD,

@@ -3,26 +3,19 @@
 It is not the authority's key: the role web signs tickets, and it shall not be able to issue certificates.
 """
 
-import fcntl
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from hub.core.errors import InvalidError
-from hub.gateways.ca import write_file
+from hub.core.state import load_or_make
 
 
 def load_or_make_key(folder: Path) -> Ed25519PrivateKey:
     """Load `ticket.key`, or make it; safe for several starters at once. Roles on several machines share the file."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "ticket.key"
-    with (folder / "ticket.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            made = Ed25519PrivateKey.generate()
-            write_file(path, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    key = load_pem_private_key(load_or_make(path, _made), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise InvalidError(
             f"{path} is no Ed25519 key.",
@@ -30,3 +23,7 @@ def load_or_make_key(folder: Path) -> Ed25519PrivateKey:
             reason="ticket-key",
         )
     return key
+
+
+def _made() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -148,7 +148,7 @@ class EventStreams:
 
     async def _may_go_on(self, start: Start) -> bool:
         """Whether the session still stands and still sees this ward; looking is what keeps a watching page's session alive."""
-        person = await self._accounts.who(start.secret)
+        person = await self._accounts.sessions.who(start.secret)
         if person is None:
             structlog.get_logger().info("event-stream-ended", principal=str(start.person.principal), reason="session")
             return False

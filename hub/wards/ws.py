@@ -90,7 +90,7 @@ class WaveStreams:
             if time.monotonic() - checked_s >= _CHECK_S:
                 checked_s = time.monotonic()
                 sent.clear()
-                if await self._accounts.who(secret) is None:
+                if await self._accounts.sessions.who(secret) is None:
                     return _SESSION_ENDED, "session ended"
         return _GOING, ""
 

@@ -20,8 +20,12 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from hub.accounts import own_pages
 from hub.accounts import pages as account_pages
+from hub.accounts.own import Own
+from hub.accounts.proofs import Proofs
 from hub.accounts.service import Accounts
+from hub.accounts.sign_in import SignIn
 from hub.alarms import api as alarm_api
 from hub.alarms.follower import AlarmFollower
 from hub.alarms.service import AlarmService
@@ -88,7 +92,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     """Make the application; `shared` is found in the installation unless it is given."""
     shared = load_shared_pages() if shared is None else shared
     database, audit = services.database, services.audit
-    accounts = Accounts(database, audit, services.passwords)
+    accounts = Accounts(database, audit)
     placement = Placement(database, audit, accounts)
     alarms = AlarmService(database, audit, placement)
     follower = AlarmFollower(database)
@@ -119,7 +123,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.room = room
     app.state.machine = machine
-    account_pages.add_routes(app.router, web, accounts)
+    _add_people(app, web, services, accounts, settings)
     preferences.add_routes(app.router, web)
     _add_ledger(app, web, services, machine)
     alarm_api.add_routes(app.router, web, alarms, placement, accounts)
@@ -154,6 +158,15 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
 
     database.history.on_another(begin_anew)
     return app
+
+
+def _add_people(app: FastAPI, web: WebKit, services: "Services", accounts: Accounts, settings: "HubSettings") -> None:
+    """Who gets in, and what people do with their own account."""
+    database, audit, sessions = services.database, services.audit, accounts.sessions
+    proofs = Proofs(services.passwords, services.codes)
+    sign_in = SignIn(database, audit, proofs, sessions, settings.second_factor)
+    account_pages.add_routes(app.router, web, sign_in, sessions)
+    own_pages.add_routes(app.router, web, Own(database, audit, proofs), sessions)
 
 
 def _stand_before(app: FastAPI, database: "Database", *, secure: bool) -> None:

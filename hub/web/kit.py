@@ -4,14 +4,14 @@ import secrets
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from hub.accounts.domain import SESSION_LIFE, Person, form_token
+from hub.accounts.domain import SESSION_LIFE, STEP_LIFE, Person, form_token
 from hub.core.errors import DomainError, UnauthenticatedError
 from hub.core.policy import allowed
 from hub.core.principal import Role
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hub.accounts.service import Accounts
     from hub.core.i18n import SharedPages
 
+STEP_COOKIE, _STEP_PATH = "wl_step", "/sign-in"
+_SECRET_LENGTH = 43  # of `secrets.token_urlsafe(32)`
 LANGUAGE_COOKIE = "wl_lang"
 THEME_COOKIE = "wl_theme"
 THEMES = ("night", "day", "room")  # room: as the page itself is, night for monitoring and day for the office
@@ -53,7 +55,7 @@ class WebKit:
     async def person(self, connection: HTTPConnection) -> Person | None:
         """Who is signed in on this connection."""
         secret = self.secret(connection)
-        return await self.accounts.who(secret) if secret else None
+        return await self.accounts.sessions.who(secret) if secret else None
 
     async def signed_in(self, connection: HTTPConnection) -> Person:
         """Who is signed in; UnauthenticatedError when nobody is. A dependency of routes."""
@@ -141,6 +143,24 @@ class WebKit:
             path="/",
         )
         response.delete_cookie(VISIT_COOKIE, path="/", httponly=True, samesite="lax", secure=self._secure)
+        response.delete_cookie(STEP_COOKIE, path=_STEP_PATH, httponly=True, samesite="strict", secure=self._secure)
+
+    def keep_step(self, response: Response, secret: str, onward: str) -> None:
+        """Let the browser go on with a sign-in, and then to `onward`, a path of this hub."""
+        response.set_cookie(
+            STEP_COOKIE,
+            f"{secret}{quote(onward, safe='')}" if secret else "",
+            max_age=int(STEP_LIFE.total_seconds()),
+            httponly=True,
+            samesite="strict",
+            secure=self._secure,
+            path=_STEP_PATH,
+        )
+
+    def step(self, connection: HTTPConnection) -> tuple[str, str]:
+        """The secret of the sign-in that is under way, or nothing; and where it leads."""
+        kept = cookies(connection.headers).get(STEP_COOKIE, "")
+        return kept[:_SECRET_LENGTH], inside(unquote(kept[_SECRET_LENGTH:]) or "/")
 
     def sign_out(self, response: Response) -> None:
         """Take the session from the browser."""

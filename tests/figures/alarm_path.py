@@ -43,7 +43,7 @@ SHORT_PERIODS, LONG_PERIODS = (
     640,
 )  # 56 alarms in three minutes; 1,280, of which the thirteenth longest is P99, in an hour
 RAIL = 32000  # the highest of the 16-bit file: 155 mV at the excerpt's gain
-PASSWORD = "a-long-password-of-this-figure"
+PASSWORD = "A-long-password-of-1-figure"
 HOPS = ("deciding sample", "sent", "stored", "shown")
 FLAGS = (
     "--no-sandbox",

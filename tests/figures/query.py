@@ -21,7 +21,6 @@ import httpx
 import psycopg
 
 from hub.accounts.domain import Invitation
-from hub.accounts.passwords import Passwords
 from hub.accounts.service import Accounts
 from hub.core.audit import AuditLog
 from hub.core.db import Database as Pool
@@ -239,7 +238,7 @@ async def _signed_in(database: Database, address: str) -> AsyncGenerator[list[ht
     """Eight engineers."""
     clients: list[httpx.AsyncClient] = []
     async with Pool(database.url_for("wardlink_web"), "figure", max_size=2) as pool:
-        accounts = Accounts(pool, AuditLog(pool, "figure"), Passwords())
+        accounts = Accounts(pool, AuditLog(pool, "figure"))
         for n in range(CLIENTS):
             name = f"engineer-{time.time_ns()}-{n}"
             token = await accounts.invite(OPERATOR, Invitation(name, name, frozenset({Role.ENGINEER}), ()))

@@ -26,7 +26,7 @@ from tests.fixtures.hub import RunningHub
 from tests.fixtures.hub_roles import ROLES, Installation
 from tests.fixtures.migrated_database import MigratedDatabases
 from tests.fixtures.waiting import until
-from tests.fixtures.web import RunningWeb
+from tests.fixtures.web import PASSWORD, RunningWeb, token_of
 from wardlink.local.database import Database as Local
 
 pytestmark = pytest.mark.integration
@@ -88,6 +88,7 @@ async def test_secrets_go_when_they_have_been_of_no_use_for_their_time_and_not_b
             "tokens": gone,
             "invitations": gone,
             "sessions": gone,
+            "steps": 0,
             "failures": 0,
             "operation_process": 0,
             "operation_function": 0,
@@ -100,6 +101,19 @@ async def test_secrets_go_when_they_have_been_of_no_use_for_their_time_and_not_b
     }
     for what, rows in left.items():
         assert hub.rows(f"select count(*) from {rows}") == [(still[what] - 1,)]
+
+
+async def test_a_sign_in_that_nobody_finished_goes_when_its_time_is_over(
+    hub: RunningHub, web: RunningWeb, worker: Database
+):
+    await web.signed_in("li.na")
+    hub.do("update account set password_set_at = now() - interval '90 days'")
+    client = web.client()
+    fields = {"csrf": token_of(await client.get("/sign-in")), "name": "li.na", "password": PASSWORD, "next": ""}
+    assert (await client.post("/sign-in", data=fields)).headers["location"] == "/sign-in/step"
+    assert (await purge_secrets(worker))["steps"] == 0
+    hub.do("update sign_in_step set expires_at = now() - interval '1 second'")
+    assert (await purge_secrets(worker))["steps"] == 1
 
 
 async def test_a_session_that_ran_out_goes_too_and_its_owner_signs_in_again(

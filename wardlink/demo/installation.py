@@ -119,6 +119,7 @@ class Installation:
             "HUB_UPLINK_LISTEN": f"127.0.0.1:{self.ports['uplink']}",
             "HUB_ENROLMENT_LISTEN": f"127.0.0.1:{self.ports['enrolment']}",
             "HUB_WEB_LISTEN": f"127.0.0.1:{self.ports['web']}",
+            "HUB_SECOND_FACTOR": "offered",  # simulated patients, on pages that no other machine reaches
         }
 
     def start_hub(self, *roles: str) -> None:

@@ -20,7 +20,9 @@ LANGUAGES: Final = ("zh_Hans", "en")
 # BCP 47 tag for `lang` attributes and for Intl in the browser.
 TAGS: Final[Mapping[str, str]] = {"zh_Hans": "zh-Hans", "en": "en-GB"}
 # Namespaces that only server-rendered pages use; the browser's copy of the words leaves them out.
-SERVER_ONLY: Final = ("admit.", "sign_in.", "welcome.", "error.", "devices.", "quarantine.", "gateways.", "table.")
+SERVER_ONLY: Final = (
+    "account.", "admit.", "sign_in.", "step.", "welcome.", "error.", "devices.", "quarantine.", "gateways.", "table.",
+)  # fmt: skip
 
 
 class MessageError(ValueError):

@@ -23,10 +23,12 @@ BEHIND_A_SERVICE = "what it reads is given out by services alone, which have che
 OWN_TASK = "a task of the process, which nobody calls from outside"
 # `module:Class.method` or `module:function`, as of fnmatch.
 EXCEPTIONS = {
-    "hub.accounts.service:Accounts.sign_in": "who signs in is nobody yet; success and failure are written",
-    "hub.accounts.service:Accounts.who": "makes the principal of a session's secret, with which all others are called",
-    "hub.accounts.service:Accounts.invited": "the one-time secret is what admits; a refused link is written",
-    "hub.accounts.service:Accounts.accept": "the same; the new password is written",
+    "hub.accounts.sign_in:SignIn.*": "who signs in is nobody yet: what was shown is the authority; each step and each refusal is written",
+    "hub.accounts.sign_in:tenant_name": "the name of a hospital, for those who have shown that they are of it",
+    "hub.accounts.sessions:Sessions.begin": "carries out a sign-in, which writes it",
+    "hub.accounts.sessions:Sessions.who": "makes the principal of a session's secret, with which all others are called",
+    "hub.accounts.sessions:Sessions.why_ended": "tells who holds the secret of an ended session why it ended",
+    "hub.accounts.proofs:Attempts.one": "counts and writes attempts of those who are nobody yet",
     "hub.gateways.service:GatewayService.enrol": "the one-time secret is what admits; grant and refusal are written",
     "hub.gateways.service:GatewayService.unreadable": "writes what reached the enrolment door and is no request",
     "hub.gateways.service:tenant_id_of": "finds the tenant of an operator's principal before there is one",

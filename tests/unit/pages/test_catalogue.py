@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hub.accounts.domain import ROLES
+from hub.accounts.proofs import PASSWORD_FAULTS
 from hub.beds.posture import Posture
 from hub.core.policy import ACTIONS
 from hub.critical_values.pages import COLUMNS as CRITICAL_COLUMNS
@@ -171,8 +173,13 @@ BUILT: dict[str, list[str]] = {
     "sound.": ["on", "off", "none"],
     "numeric.quality.": [],
     "limits.why.": [*LimitRefusal, "other"],
-    "sign_in.error_": ["wrong", "locked", "expired"],
-    "welcome.error_": ["short", "differ", "common"],
+    "sign_in.error_": ["wrong", "locked", "expired", "elsewhere", "over"],
+    "welcome.error_": [*PASSWORD_FAULTS, "differ"],
+    "step.": [f"{need}_{part}" for need in ("second", "enrol", "renew") for part in ("title", "lead", "submit")],
+    "step.error_": [*PASSWORD_FAULTS, "differ", "wrong", "locked"],
+    "account.done_": ["password", "session"],
+    "account.error_": [*PASSWORD_FAULTS, "differ", "wrong-password", "wrong-code", "held-back"],
+    "account.role.": list(ROLES),
     "welcome.": ["used_title", "used_how", "expired_title", "expired_how", "unknown_title", "unknown_how"],
 }
 KEY = re.compile(r"""[^\w.](?:t|has)\(\s*["']([\w.%/\[\]]+)["']\s*[,)]""")

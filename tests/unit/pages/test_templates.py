@@ -1,7 +1,7 @@
 """Every template renders in both languages with exactly the context that its head describes, and nothing a strict policy refuses."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,6 +9,8 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from hub.accounts.own import Factor, OwnAccount
+from hub.accounts.sessions import Live
 from wardlink.web.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[3]
@@ -67,6 +69,18 @@ ECG = {
     },
     "others": [{"id": 5, "at_ms": 1_795_261_349_896, "device": "cart-6"}],
 }
+STEP = {
+    "min_length": 12, "qr": "data:image/svg+xml,x", "secret": "ABC", "codes": (), "onward": "", "sign_in_name": NASTY,
+}  # fmt: skip
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+OWN = [
+    OwnAccount("li.na", NASTY, NASTY, ("nurse", "doctor"), timedelta(days=3), factors, 7)
+    for factors in ((Factor("totp", "TOTP", NOW, NOW),), ())
+]
+ACCOUNT = {
+    "room": "account", "own": OWN[0], "sessions": [Live("a", NOW, NOW, "10.0.0.1", NASTY, is_own) for is_own in (True, False)],
+    "done": None, "min_length": 12, "qr": "data:image/svg+xml,x", "secret": "ABC", "codes": (),
+}  # fmt: skip
 Context: TypeAlias = dict[str, object]
 PAGES: list[tuple[str, Context]] = [
     ("ward.html", {"ward": WARD, "snapshot": {"beds": [NASTY]}}),
@@ -76,13 +90,34 @@ PAGES: list[tuple[str, Context]] = [
         {"ward": WARD, "bed": {"id": "1", "label": "1"}, "detail": {"key": NASTY}, "snapshot": {"beds": [NASTY]}},
     ),
     ("alarm.html", {"ward": WARD, "bed": {"id": "1", "label": "1"}, "who": None, "alarm": ALARM}),
-    *[("sign_in.html", {"name": NASTY, "next": "", "error": e}) for e in (None, "wrong", "locked", "expired")],
+    *[
+        ("sign_in.html", {"name": NASTY, "next": "", "error": e})
+        for e in (None, "wrong", "locked", "expired", "elsewhere", "over")
+    ],
+    *[("step.html", {**STEP, "need": "second", "error": e}) for e in (None, "wrong", "locked")],
+    *[("step.html", {**STEP, "need": "enrol", "error": e}) for e in (None, "wrong", "locked")],
+    *[
+        ("step.html", {**STEP, "need": "renew", "error": e})
+        for e in (None, "short", "differ", "classes", "common", "used")
+    ],
+    ("step.html", {**STEP, "need": "recovery", "error": None, "codes": ["AAAAA-BBBBB"], "onward": "/ward"}),
+    *[
+        ("account.html", {**ACCOUNT, "act": act, "error": e})
+        for act, e in (
+            (None, None),
+            ("password", "wrong-password"),
+            ("second", "wrong-code"),
+            ("recovery", "held-back"),
+        )
+    ],
+    ("account.html", {**ACCOUNT, "own": OWN[1], "act": "second", "error": None, "done": "password"}),
+    ("account.html", {**ACCOUNT, "act": None, "error": None, "codes": ["AAAAA-BBBBB"]}),
     *[
         (
             "welcome.html",
             {"state": "open", "display_name": NASTY, "sign_in_name": "n", "min_length": 12, "error": e},
         )
-        for e in (None, "short", "differ", "common")
+        for e in (None, "short", "differ", "common", "classes", "used", "long")
     ],
     *[
         ("welcome.html", {"state": s, "display_name": "", "sign_in_name": "", "min_length": 12, "error": None})

@@ -3,45 +3,90 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from hub.accounts.domain import (
     Invitation,
+    Need,
+    Proof,
+    SecondFactor,
     SignInName,
     form_token,
     held_back,
-    password_fault,
+    needs,
     secret_hash,
 )
+from hub.accounts.strength import password_fault
 from hub.core.errors import ForbiddenError, InvalidError
 from hub.core.principal import Role
 from hub.web.guard import check_form, same_origin
 from hub.web.kit import inside
 
 
+@pytest.mark.req("AIQ-D.2.2a", surface="page")
 @pytest.mark.parametrize(
     ("password", "fault"),
     [
-        ("elevenchars", "short"),
+        ("Elev3nchars", "short"),
         ("七夜静悄悄的心电图室里", "short"),
-        ("七夜静悄悄的心电图室里啊", None),
-        ("seven quiet nights", None),
-        ("aaaaaaaaaaaaaaaa", "common"),
-        ("Password12345", None),
-        ("Password1234", "common"),
-        ("zhang.wei-2026", None),
-        ("zhang.wei2026", "common"),
+        ("七夜静悄悄的心电图室里啊", "classes"),
+        ("七夜静悄悄的心电图室 Ward 7b", None),
+        ("seven quiet nights", "classes"),
+        ("Seven quiet nights", "classes"),
+        ("Seven quiet nights 7", None),
+        ("SevenQuietNights7", "classes"),
+        ("Aaaaaaaaaaa1!", "common"),
+        ("Password1234!", "common"),
+        ("P@ssw0rd12345", "common"),
+        ("Qwertyuiop12!", "common"),
+        ("Zhang.wei2026", "common"),
+        ("Wardlink2026!", "common"),
+        ("Zhang.wei-20417", "common"),
         ("x" * 257, "long"),
+        ("Ab1 " * 64, "common"),
+        ("Seven quiet nights 7 " * 12, None),
     ],
 )
-def test_a_password_is_long_and_not_what_attackers_try_first(password: str, fault: str | None):
-    assert password_fault(password, "zhang.wei") == fault
+def test_a_password_is_long_of_four_classes_and_not_what_attackers_try_first(password: str, fault: str | None):
+    assert password_fault(password, ["zhang.wei", "Zhang Wei", "20417"]) == fault
 
 
-def test_guessing_is_held_back_twice_as_long_each_time_and_then_locked():
-    waits = [held_back(failures).total_seconds() for failures in range(11)]
-    assert waits == [0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 900]
-    assert held_back(1000) == timedelta(minutes=15)
+@given(st.text(max_size=300))
+def test_any_text_is_judged(password: str):
+    assert password_fault(password, []) in {None, "short", "long", "classes", "common"}
+
+
+@pytest.mark.req("TCE-8.1a", surface="page")
+def test_guessing_is_held_back_longer_each_time_and_the_fifth_failure_locks_for_an_hour():
+    waits = [held_back(failures).total_seconds() for failures in range(7)]
+    assert waits == [0, 0, 1, 2, 4, 3600, 3600]
+    assert held_back(1000) == timedelta(hours=1)
+
+
+YOUNG, OLD = timedelta(days=89), timedelta(days=90)
+PASSWORD, LINK, SECOND = Proof.TYPED, Proof.LINK, Proof.SECOND
+
+
+@pytest.mark.parametrize(
+    ("passed", "has_second", "policy", "age", "need"),
+    [
+        ({PASSWORD}, True, SecondFactor.OFFERED, YOUNG, Need.SECOND),
+        ({LINK}, True, SecondFactor.OFFERED, YOUNG, Need.SECOND),
+        ({PASSWORD}, False, SecondFactor.REQUIRED, YOUNG, Need.ENROL),
+        ({LINK}, False, SecondFactor.REQUIRED, YOUNG, Need.ENROL),
+        ({PASSWORD}, False, SecondFactor.OFFERED, YOUNG, None),
+        ({PASSWORD, SECOND}, True, SecondFactor.REQUIRED, YOUNG, None),
+        ({PASSWORD, SECOND}, True, SecondFactor.REQUIRED, OLD, Need.RENEW),
+        ({PASSWORD}, True, SecondFactor.REQUIRED, OLD, Need.SECOND),
+        ({PASSWORD}, False, SecondFactor.OFFERED, OLD, Need.RENEW),
+    ],
+)
+def test_a_sign_in_asks_for_the_second_factor_before_a_new_password(
+    passed: set[Proof], has_second: bool, policy: SecondFactor, age: timedelta, need: Need | None
+):
+    assert needs(frozenset(passed), has_second=has_second, policy=policy, password_age=age) is need
 
 
 def test_a_typed_name_may_name_its_hospital():

@@ -1,4 +1,4 @@
-/** Sign-in and welcome: shows what is typed on request, and keeps one press from being two. Both pages work without it. */
+/** Sign-in, its steps and the own account: shows what is typed on request, prints, and keeps one press from being two. The pages work without it. */
 for (const button of document.querySelectorAll("button[data-show]")) {
   if (!(button instanceof HTMLButtonElement)) continue;
   const input = document.getElementById(button.dataset.show ?? "");
@@ -16,4 +16,9 @@ for (const form of document.querySelectorAll("form")) {
   form.addEventListener("submit", () => {
     for (const button of form.querySelectorAll("button.primary")) button.setAttribute("aria-busy", "true");
   });
+}
+for (const button of document.querySelectorAll("button[data-print]")) {
+  if (!(button instanceof HTMLButtonElement)) continue;
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
 }

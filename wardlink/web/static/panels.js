@@ -30,7 +30,7 @@ export function menuPanel(on, rows = KEYS) {
       ...["zh_Hans", "en"].map((lang) => h("a", { class: "plain", href: `/lang/${lang}?next=${next}`, lang: lang === "en" ? "en" : "zh-Hans" }, t(`language.${lang}`)))),
     ...(on.pages ? [on.pages] : []),
     ...(person ? [h("h3", {}, t("menu.person")), h("div", { class: "row" }, h("span", {}, person),
-      h("form", { method: "post", action: "/sign-out" }, h("input", { type: "hidden", name: "csrf", value: meta("csrf") }), h("button", { class: "plain", type: "submit" }, t("nav.sign_out"))))] : []));
+      h("a", { class: "plain", href: "/account" }, t("nav.account")), h("form", { method: "post", action: "/sign-out" }, h("input", { type: "hidden", name: "csrf", value: meta("csrf") }), h("button", { class: "plain", type: "submit" }, t("nav.sign_out"))))] : []));
 }
 
 /** Puts the links to the gateways' own pages into a section of the menu. @param {HTMLElement} section @param {import("./contract").GatewayPage[]} pages */

@@ -1,0 +1,119 @@
+"""Signing in with two factors and the own account, as a nurse does it with a telephone; each page in both languages, themes and all sizes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from pyotp.totp import TOTP
+
+from hub.accounts.domain import SecondFactor
+from tests.e2e.album import Album
+from tests.fixtures.migrated_database import MigratedDatabases
+from tests.fixtures.synthetic_ward import SyntheticWard, synthetic_wards
+from tests.fixtures.web import PASSWORD, RunningWeb, running_web
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+LANGS = {"en": "", "zh_Hans": "-zh_Hans"}
+TELEPHONE_S = 30
+
+
+@pytest.fixture(scope="module")
+def ward(migrated_databases: MigratedDatabases, short_folder: Callable[[], Path]) -> Iterator[SyntheticWard]:
+    with migrated_databases.lent() as database, synthetic_wards(database, short_folder) as make:
+        yield make(1)
+
+
+@pytest.fixture(scope="module")
+def web(ward: SyntheticWard) -> Iterator[RunningWeb]:
+    """The pages as they come: everybody sets up a second factor."""
+    stack = AsyncExitStack()
+    strict = running_web(ward.hub.database, ward.hub.live_path, second_factor=SecondFactor.REQUIRED)
+    yield ward.do(stack.enter_async_context(strict))
+    ward.do(stack.aclose())
+
+
+def follow_link(page: Page, ward: SyntheticWard, web: RunningWeb, name: str) -> None:
+    page.goto(f"http://{web.address}{ward.do(web.invite(name))}")
+    page.fill("#password", PASSWORD)
+    page.fill("#password_again", PASSWORD)
+    page.click("button[type=submit]")
+    expect(page.locator(".qr")).to_be_visible()
+
+
+def telephone(page: Page) -> TOTP:
+    """What scans the picture: here it is typed by hand."""
+    page.click(".by-hand summary")
+    return TOTP(page.locator(".by-hand code").inner_text())
+
+
+def set_up(page: Page, ward: SyntheticWard, web: RunningWeb, name: str) -> TOTP:
+    follow_link(page, ward, web, name)
+    codes = telephone(page)
+    page.fill("#code", codes.now())
+    page.click("button[type=submit]")
+    expect(page.locator(".codes li")).to_have_count(10)
+    return codes
+
+
+def next_code(ward: SyntheticWard, codes: TOTP) -> str:
+    """The code that is shown when the time of the one before is over, without waiting for it."""
+    ward.hub.do("update account_factor set last_step = last_step - 2")
+    return codes.now()
+
+
+@pytest.mark.req("AIQ-D.2.2a", surface="page")
+@pytest.mark.parametrize("lang", list(LANGS))
+def test_a_nurse_sets_up_her_telephone_keeps_her_codes_and_signs_in_with_them(
+    lang: str, ward: SyntheticWard, web: RunningWeb, open_page: Callable[..., Page], album: Album
+) -> None:
+    page, name = open_page(lang), f"li.na{LANGS[lang]}".lower().replace("_", "-")
+    follow_link(page, ward, web, name)
+    album.themes(page, f"second-factor-set-up-{lang}")
+    codes = telephone(page)
+    page.fill("#code", codes.now())
+    page.click("button[type=submit]")
+    expect(page.locator(".codes li")).to_have_count(10)
+    album.themes(page, f"recovery-codes-{lang}")
+    page.click("a.primary")
+    page.wait_for_url("**/ward/7b")
+    expect(page.locator("article")).to_be_visible()
+
+    page.goto(f"http://{web.address}/account")
+    album.themes(page, f"account-{lang}")
+    page.locator(".room-tools form button").click()
+    page.wait_for_url("**/sign-in")
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/sign-in/step")
+    page.fill("#code", "000000")
+    page.click("button[type=submit]")
+    expect(page.locator("#trouble")).to_be_visible()
+    album.themes(page, f"second-factor-{lang}")
+    page.fill("#code", next_code(ward, codes))
+    page.click("button[type=submit]")
+    page.wait_for_url("**/ward/7b")
+
+
+@pytest.mark.parametrize("lang", list(LANGS))
+def test_the_own_account_tells_what_was_refused_and_gives_new_codes(
+    lang: str, ward: SyntheticWard, web: RunningWeb, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page(lang)
+    codes = set_up(page, ward, web, f"wang-wu-{lang}".lower().replace("_", "-"))
+    page.goto(f"http://{web.address}/account?act=second")
+    fresh = telephone(page)
+    page.fill("#new_code", fresh.now())
+    page.fill("#second_current", "Not the one at all 1")
+    page.fill("#second_code", next_code(ward, codes))
+    page.click("#second button[type=submit]")
+    expect(page.locator("#trouble")).to_be_visible()
+    album.themes(page, f"account-refused-{lang}")
+    page.fill("#new_code", fresh.now())
+    page.fill("#second_current", PASSWORD)
+    page.fill("#second_code", next_code(ward, codes))
+    page.click("#second button[type=submit]")
+    expect(page.locator(".codes li")).to_have_count(10)
+    album.themes(page, f"account-codes-{lang}")
