@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from hub.accounts.domain import FAILURES_FORGOTTEN
+from hub.accounts.ending import end_over
 from hub.core import audit_check, principal
 from hub.core.functions import timed
 from hub.core.policy import policy
@@ -86,6 +87,12 @@ def build_jobs(worker_url: str, database: "Database", audit: "AuditLog") -> proc
         with timed("worker:secrets.purge:job"):
             log.info("secrets-purged", scheduled=timestamp, **await purge_secrets(database))
             await app.job_manager.delete_old_jobs(nb_hours=DONE_JOBS_KEPT_H)
+
+    @app.periodic(cron="*/10 * * * *")
+    @app.task(name="accounts.end", queue=Turn.LONG, queueing_lock="accounts.end", pass_context=False)
+    async def end_accounts(timestamp: int) -> None:
+        with timed("worker:accounts.end:job"):
+            log.info("accounts-ended", accounts=await end_over(database, audit), scheduled=timestamp)
 
     @app.periodic(cron="23 3 * * *")
     @app.task(name="audit.verify", queue=Turn.LONG, queueing_lock="audit.verify", pass_context=False)

@@ -1,12 +1,13 @@
 """The command `wardlink hub account`: invites people by a one-time link, lists and disables accounts. No password is ever typed here."""
 
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from hub.accounts.domain import Invitation
+from hub.accounts.domain import Invitation, end_of
 from hub.app import people
 from hub.command_line import ConfigOption, TenantOption, run, settings_of
 from hub.core import principal
@@ -17,6 +18,7 @@ class InvitedRole(StrEnum):
     """The roles that an account can have."""
 
     NURSE = Role.NURSE
+    DOCTOR = Role.DOCTOR
     ENGINEER = Role.ENGINEER
     BUREAU = Role.BUREAU
     ADMINISTRATOR = Role.ADMINISTRATOR
@@ -35,6 +37,10 @@ def add(
     staff_number: Annotated[
         str | None, typer.Option("--staff-number", help="The number by which the hospital knows the person.")
     ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--until", formats=["%Y-%m-%d"], help="Last day; the account then ends by itself."),
+    ] = None,
     display_name: Annotated[str, typer.Option("--display-name", help="The name that others see [default: NAME].")] = "",
     tenant: TenantOption = "default",
     config: ConfigOption = None,
@@ -50,7 +56,7 @@ def add(
         async with people(settings, tenant) as found:
             roles = frozenset(Role(one) for one in role)
             invitation = Invitation(
-                name, display_name or name, roles, tuple(ward or ()), staff_number, reset_second_factor
+                name, display_name or name, roles, tuple(ward or ()), staff_number, reset_second_factor, end_of(until)
             )
             token = await found.accounts.invite(principal.operator("account add", found.tenant_id), invitation)
         return f"{settings.web_public or f'http://{settings.web_listen}'}/welcome/{token}"
@@ -66,7 +72,8 @@ def list_(tenant: TenantOption = "default", config: ConfigOption = None) -> None
     async def work() -> list[str]:
         async with people(settings_of(config), tenant) as found:
             accounts = await found.accounts.every(principal.operator("account list", found.tenant_id))
-        return [f"{a.name:24} {a.state:10} {','.join(a.roles):24} {','.join(a.wards)}" for a in accounts]
+        now = datetime.now(UTC)
+        return [f"{a.name:24} {a.state(now):10} {','.join(a.roles):24} {','.join(a.wards)}" for a in accounts]
 
     print(
         "\n".join(run(work()))
@@ -75,12 +82,21 @@ def list_(tenant: TenantOption = "default", config: ConfigOption = None) -> None
 
 
 @app.command()
-def disable(name: str, tenant: TenantOption = "default", config: ConfigOption = None) -> None:
+def disable(
+    name: str,
+    tenant: TenantOption = "default",
+    config: ConfigOption = None,
+    *,
+    for_good: Annotated[
+        bool, typer.Option("--for-good", help="Close it: the person has left, and the name is not given again.")
+    ] = False,
+) -> None:
     """Let nobody in under this name any more, and end its sessions at once."""
 
     async def work() -> None:
         async with people(settings_of(config), tenant) as found:
-            await found.accounts.disable(principal.operator("account disable", found.tenant_id), name)
+            who = principal.operator("account disable", found.tenant_id)
+            await (found.accounts.close if for_good else found.accounts.disable)(who, name)
 
     run(work())
-    print(f"{name} is disabled.")
+    print(f"{name} is {'closed' if for_good else 'disabled'}.")

@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hub.core.errors import InvalidError
@@ -18,6 +18,7 @@ from hub.core.principal import Principal, PrincipalKind, Role
 
 PASSWORD_LIFE = timedelta(days=90)  # D.2.2 of the standard for access of AI, which is stricter than SP 800-63B
 TYPED_MAX = 1024  # characters that are compared of what was typed as a password; more than any that is kept
+REVIEW_EVERY = timedelta(days=182)  # half a year: 6.3.4 of the standard for ECG centres
 PASSWORDS_REMEMBERED = 5  # that may not be chosen again
 STEP_LIFE = timedelta(minutes=10)  # from the password to the end of the sign-in: long enough to find a telephone
 INVITATION_LIFE = timedelta(hours=24)
@@ -31,7 +32,7 @@ _LOCK_AFTER = 5  # and
 _LOCK = timedelta(hours=1)  # 8.1 of the standard for consultation between hospitals
 FAILURES_FORGOTTEN = timedelta(hours=1)
 
-ROLES = (Role.NURSE, Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR)
+ROLES = (Role.NURSE, Role.DOCTOR, Role.ENGINEER, Role.BUREAU, Role.ADMINISTRATOR)
 DEFAULT_TENANT = "default"
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
@@ -90,6 +91,7 @@ class Invitation:
     wards: tuple[str, ...] = ()
     staff_number: str | None = None
     is_second_factor_reset: bool = False
+    valid_until: datetime | None = None  # by itself over from then on; None: until somebody ends it
 
     def __post_init__(self) -> None:
         """Refuse what the tables would refuse, with words."""
@@ -117,16 +119,47 @@ class Invitation:
             )
 
 
+class AccountState(StrEnum):
+    """What an administrator sees of the life of an account, the most urgent first."""
+
+    CLOSED = "closed"  # for good; its name is not given again
+    DISABLED = "disabled"
+    OVER = "over"  # its time has ended
+    LOCKED = "locked"  # after failures, for an hour
+    INVITED = "invited"
+    REVIEW = "review"  # its rights have not been looked at for half a year
+    ACTIVE = "active"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account as an administrator sees it."""
+    """An account as an administrator sees it. `locked_until`: None when the name is not locked; `seen_at`: its last request."""
 
     account_id: int
     name: str
     display_name: str
+    staff_number: str
     roles: tuple[str, ...]
-    state: str
+    stored_state: str
     wards: tuple[str, ...]
+    has_second: bool
+    valid_until: datetime | None
+    reviewed_at: datetime
+    seen_at: datetime | None
+    is_signed_in: bool
+    locked_until: datetime | None = None
+
+    def state(self, now: datetime) -> AccountState:
+        """The state at a moment."""
+        if self.stored_state in (AccountState.CLOSED, AccountState.DISABLED):
+            return AccountState(self.stored_state)
+        if self.valid_until is not None and self.valid_until <= now:
+            return AccountState.OVER
+        if self.locked_until is not None and self.locked_until > now:
+            return AccountState.LOCKED
+        if self.stored_state == AccountState.INVITED:
+            return AccountState.INVITED
+        return AccountState.REVIEW if now - self.reviewed_at >= REVIEW_EVERY else AccountState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +192,11 @@ def secret_hash(secret: str) -> bytes:
 def form_token(secret: str) -> str:
     """The CSRF token that belongs to a cookie: only pages served to the holder of the cookie have it."""
     return hmac.new(secret.encode(), b"wardlink form", hashlib.sha256).hexdigest()
+
+
+def end_of(day: datetime | None) -> datetime | None:
+    """The end of an account whose last day this is: that day's midnight in the time zone of this machine."""
+    return None if day is None else (day + timedelta(days=1)).astimezone()
 
 
 def needs(passed: frozenset[Proof], *, has_second: bool, policy: SecondFactor, password_age: timedelta) -> Need | None:

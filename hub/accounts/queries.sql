@@ -15,11 +15,28 @@ select name, display_name, coalesce(staff_number, ''), roles, password_hash, now
  where account_id = %(account)s
 
 -- name: accounts
-select a.account_id, a.name, a.display_name, a.roles, a.state,
-       array(select w.slug from account_ward x join ward w using (ward_id) where x.account_id = a.account_id order by w.slug)
+select a.account_id, a.name, a.display_name, coalesce(a.staff_number, ''), a.roles, a.state,
+       array(select w.slug from account_ward x join ward w using (ward_id) where x.account_id = a.account_id order by w.slug),
+       exists (select from account_factor f where f.account_id = a.account_id),
+       a.valid_until, a.reviewed_at, s.seen_at, coalesce(s.is_live, false)
   from account a
+  left join lateral (
+    select max(seen_at) as seen_at, bool_or(ended_at is null and ends_at > now() and seen_at > now() - %(idle)s::interval) as is_live
+      from account_session x where x.account_id = a.account_id) s on true
  where a.tenant_id = %(tenant)s
  order by a.name
+
+-- name: locked
+select key, blocked_until from sign_in_failure where tenant_id = %(tenant)s and blocked_until > now() + interval '1 minute'
+
+-- name: wards_there
+select slug, name from ward where tenant_id = %(tenant)s order by slug
+
+-- name: name_of
+select name, state from account where tenant_id = %(tenant)s and account_id = %(account)s
+
+-- name: review
+update account set reviewed_at = now() where account_id = %(account)s
 
 -- name: names
 select account_id, display_name from account where account_id = any(%(ids)s)
@@ -30,9 +47,9 @@ returning account_id
 
 -- name: change
 update account
-   set display_name = %(display_name)s, roles = %(roles)s, reviewed_at = now(),
-       staff_number = coalesce(%(staff_number)s, staff_number)
- where account_id = %(account)s
+   set display_name = %(display_name)s, roles = %(roles)s, reviewed_at = now(), valid_until = %(valid_until)s,
+       staff_number = coalesce(%(staff_number)s, staff_number), state = case state when 'disabled' then 'invited' else state end
+ where account_id = %(account)s and state <> 'closed'
 
 -- name: forget_wards
 delete from account_ward where account_id = %(account)s
@@ -73,7 +90,11 @@ delete from account_password p
    and set_at not in (select set_at from account_password where account_id = %(account)s order by set_at desc limit %(n)s)
 
 -- name: disable
-update account set state = 'disabled' where account_id = %(account)s
+update account set state = %(state)s where account_id = %(account)s and state <> 'closed'
+
+-- name: over
+update account set state = 'disabled' where valid_until <= now() and state in ('invited', 'active')
+returning account_id, tenant_id
 
 -- name: open_session
 insert into account_session (session_hash, tenant_id, account_id, ends_at, address, device, proved_at)

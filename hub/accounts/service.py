@@ -47,6 +47,7 @@ class Accounts:
             "display_name": invitation.display_name,
             "roles": sorted(invitation.roles),
             "staff_number": invitation.staff_number,
+            "valid_until": invitation.valid_until,
         }
         async with self._database.transaction(tenant) as connection:
             found = await (await connection.execute(_QUERIES["account_of_name"], values)).fetchone()
@@ -81,6 +82,7 @@ class Accounts:
                     "roles": ",".join(sorted(invitation.roles)),
                     "wards": ",".join(invitation.wards),
                     "second_factor_reset": invitation.is_second_factor_reset,
+                    "until": invitation.valid_until and invitation.valid_until.isoformat(),
                 },
             )
         return token
@@ -89,24 +91,57 @@ class Accounts:
     async def every(self, principal: Principal) -> list[Account]:
         """Every account of the tenant, by name."""
         tenant = tenant_of(principal)
+        hospital = await tenant_name(self._database, tenant)
+        values = {"tenant": tenant, "idle": domain.SESSION_IDLE}
         async with self._database.transaction(tenant) as connection:
-            rows = await (await connection.execute(_QUERIES["accounts"], {"tenant": tenant})).fetchall()
+            rows = await (await connection.execute(_QUERIES["accounts"], values)).fetchall()
+            locks = await (await connection.execute(_QUERIES["locked"], values)).fetchall()
             await self.audit.write(connection, principal, "account.list", f"tenant:{tenant}")
-        return [Account(r[0], r[1], r[2], tuple(r[3]), r[4], tuple(r[5])) for r in rows]
+        locked = {bytes(key): until for key, until in locks}
+        return [
+            Account(
+                account_id, name, display_name, staff_number, tuple(roles), state, tuple(wards), has_second, valid_until, reviewed_at,
+                seen_at, is_signed_in, locked.get(SignInName(name, hospital).key),
+            )
+            for account_id, name, display_name, staff_number, roles, state, wards, has_second, valid_until, reviewed_at,
+                seen_at, is_signed_in in rows
+        ]  # fmt: skip
+
+    @policy("account.list")
+    async def wards_there(self, principal: Principal) -> list[tuple[str, str]]:
+        """The wards of the tenant to which somebody can be assigned: slug and name."""
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            rows = await (await connection.execute(_QUERIES["wards_there"], {"tenant": principal.tenant_id})).fetchall()
+        return [(str(row[0]), str(row[1])) for row in rows]
 
     @policy("account.disable")
     async def disable(self, principal: Principal, name: str) -> None:
         """Let nobody in under this name any more, and end its sessions at once; NotFoundError when there is none."""
+        await self._end(principal, name, "disabled")
+
+    @policy("account.disable")
+    async def close(self, principal: Principal, name: str) -> None:
+        """As `disable`, and for good: somebody has left. What the person did stays, and the name is not given again."""
+        await self._end(principal, name, "closed")
+
+    @policy("account.disable")
+    async def end_sessions(self, principal: Principal, name: str) -> None:
+        """End the sessions of an account and the sign-ins under way; it may sign in again. NotFoundError."""
         tenant = tenant_of(principal)
         async with self._database.transaction(tenant) as connection:
-            found = await (
-                await connection.execute(_QUERIES["account_of_name"], {"tenant": tenant, "name": name})
-            ).fetchone()
-            if found is None:
-                raise NotFoundError(f"There is no account {name!r}.", "See the names with: wardlink hub account list")
-            for query in ("disable", "end_sessions", "withdraw_invitations", "end_steps"):
-                await connection.execute(_QUERIES[query], {"account": found[0], "why": "disabled"})
-            await self.audit.write(connection, principal, "account.disable", f"account:{found[0]}")
+            account = await self._account(connection, tenant, name)
+            for query in ("end_sessions", "end_steps"):
+                await connection.execute(_QUERIES[query], {"account": account, "why": "ended"})
+            await self.audit.write(connection, principal, "account.end-sessions", f"account:{account}")
+
+    @policy("account.invite")
+    async def review(self, principal: Principal, name: str) -> None:
+        """Say that the account and its rights were looked at and are right; due again in half a year. NotFoundError."""
+        tenant = tenant_of(principal)
+        async with self._database.transaction(tenant) as connection:
+            account = await self._account(connection, tenant, name)
+            await connection.execute(_QUERIES["review"], {"account": account})
+            await self.audit.write(connection, principal, "account.review", f"account:{account}")
 
     @policy("ward.read")
     async def names(self, principal: Principal, accounts: Iterable[int]) -> dict[int, str]:
@@ -138,10 +173,36 @@ class Accounts:
 
     async def _change(self, connection: Connection, values: Mapping[str, object]) -> None:
         try:
-            await connection.execute(_QUERIES["change"], values)
+            changed = await connection.execute(_QUERIES["change"], values)
         except UniqueViolation as error:
             raise ConflictError(
                 f"The staff number {values['staff_number']!r} is another account's.",
                 "See whose with: wardlink hub account list",
                 reason="staff-number-taken",
             ) from error
+        if changed.rowcount != 1:
+            raise ConflictError(
+                f"The account {values['name']!r} is closed.",
+                "A closed account stays closed, so that its name means one person; choose another name.",
+                reason="account-closed",
+            )
+
+    async def _account(self, connection: Connection, tenant: int, name: str) -> int:
+        found = await (
+            await connection.execute(_QUERIES["account_of_name"], {"tenant": tenant, "name": name})
+        ).fetchone()
+        if found is None:
+            raise NotFoundError(f"There is no account {name!r}.", "See the names with: wardlink hub account list")
+        return int(found[0])
+
+    async def _end(self, principal: Principal, name: str, state: str) -> None:
+        tenant = tenant_of(principal)
+        async with self._database.transaction(tenant) as connection:
+            account = await self._account(connection, tenant, name)
+            if principal.kind is PrincipalKind.USER and principal.id == str(account):
+                raise ConflictError(
+                    "This is your own account.", "Let another administrator do it.", reason="own-account"
+                )
+            for query in ("disable", "end_sessions", "withdraw_invitations", "end_steps"):
+                await connection.execute(_QUERIES[query], {"account": account, "why": "disabled", "state": state})
+            await self.audit.write(connection, principal, "account.disable", f"account:{account}", {"state": state})

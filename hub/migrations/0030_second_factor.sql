@@ -6,6 +6,9 @@ alter table account
     add valid_until  timestamptz,
     add reviewed_at  timestamptz not null default now(),
     add unique (tenant_id, staff_number),
+    drop constraint account_roles_check,
+    add constraint account_roles_check
+        check (roles <@ array['nurse', 'doctor', 'engineer', 'bureau', 'administrator'] and cardinality(roles) > 0),
     drop constraint account_state_check,
     add constraint account_state_check check (state in ('invited', 'active', 'disabled', 'closed'));
 
@@ -66,7 +69,7 @@ alter table account_session
     add address   text not null default '',
     add device    text not null default '',
     add proved_at timestamptz,
-    add ended_why text check (ended_why in ('signed-out', 'elsewhere', 'ended', 'link', 'password', 'disabled'));
+    add ended_why text check (ended_why in ('signed-out', 'elsewhere', 'ended', 'link', 'password', 'disabled', 'over'));
 
 drop function find_session(bytea, interval);
 create function find_session(wanted bytea, idle interval)
@@ -106,6 +109,7 @@ grant update (ended_why, proved_at) on account_session to wardlink_web;
 grant select, delete on sign_in_step to wardlink_worker;
 grant update (state) on account to wardlink_worker;
 grant update (ended_at, ended_why) on account_session to wardlink_worker;
+grant update (used_at) on account_invitation to wardlink_worker;
 
 do $$
 declare

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from hub.accounts import own_pages
+from hub.accounts import own_pages, people_pages
 from hub.accounts import pages as account_pages
 from hub.accounts.own import Own
 from hub.accounts.proofs import Proofs
@@ -101,7 +101,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     ecgs = Ecgs(database, audit, placement, critical)
     wards = WardService(database, audit, placement, alarms, ecgs, room)
     secure = settings.web_public.startswith("https:")
-    web = WebKit(accounts, shared, secure=secure, version=pages_version(shared.static))
+    web = WebKit(accounts, shared, public=settings.web_public, version=pages_version(shared.static))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -166,6 +166,7 @@ def _add_people(app: FastAPI, web: WebKit, services: "Services", accounts: Accou
     proofs = Proofs(services.passwords, services.codes)
     sign_in = SignIn(database, audit, proofs, sessions, settings.second_factor)
     account_pages.add_routes(app.router, web, sign_in, sessions)
+    people_pages.add_routes(app.router, web, accounts)
     own_pages.add_routes(app.router, web, Own(database, audit, proofs), sessions)
 
 

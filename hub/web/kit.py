@@ -41,12 +41,13 @@ def _templates() -> Environment:
 class WebKit:
     """One for the application."""
 
-    def __init__(self, accounts: "Accounts", shared: "SharedPages", *, secure: bool, version: str) -> None:
-        """`secure`: cookies are sent by https only. `version` changes with the scripts."""
+    def __init__(self, accounts: "Accounts", shared: "SharedPages", *, public: str, version: str) -> None:
+        """`public`: the address of the pages as people type it, or nothing; by https, cookies are sent so only. `version` changes with the scripts."""
+        self._public = public.rstrip("/")
         self.accounts = accounts
         self.shared = shared
         self.version = version
-        self._secure = secure
+        self._secure = public.startswith("https:")
 
     def secret(self, connection: HTTPConnection) -> str:
         """The session's secret, or nothing."""
@@ -161,6 +162,10 @@ class WebKit:
         """The secret of the sign-in that is under way, or nothing; and where it leads."""
         kept = cookies(connection.headers).get(STEP_COOKIE, "")
         return kept[:_SECRET_LENGTH], inside(unquote(kept[_SECRET_LENGTH:]) or "/")
+
+    def link(self, request: Request, path: str) -> str:
+        """A whole address to hand on, under the name by which the reader reached the hub unless the hub has one of its own."""
+        return f"{self._public or str(request.base_url).rstrip('/')}{path}"
 
     def sign_out(self, response: Response) -> None:
         """Take the session from the browser."""

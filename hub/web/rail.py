@@ -25,6 +25,7 @@ ROOMS = (
     Room("devices", "/devices", "device.list"),
     Room("quarantine", "/quarantine", "quarantine.read"),
     Room("gateways", "/gateways", "gateway.list"),
+    Room("people", "/people", "account.list"),
     Room("operations", "/operations", "operations.read"),
 )
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from pyotp.totp import TOTP
 
 from hub.accounts.domain import SecondFactor
+from hub.core.principal import Role
 from tests.e2e.album import Album
 from tests.fixtures.migrated_database import MigratedDatabases
 from tests.fixtures.synthetic_ward import SyntheticWard, synthetic_wards
@@ -117,3 +118,31 @@ def test_the_own_account_tells_what_was_refused_and_gives_new_codes(
     page.click("#second button[type=submit]")
     expect(page.locator(".codes li")).to_have_count(10)
     album.themes(page, f"account-codes-{lang}")
+
+
+@pytest.mark.req("ECG-6.3.4a", surface="page")
+def test_an_administrator_sees_everybody_and_invites_somebody(
+    ward: SyntheticWard, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page("en")
+    for name in ("liu.fang", "chen.jing", "yang.yang", "zhao.min"):
+        ward.do(ward.web.invite(name))
+    ward.hub.do("update account set reviewed_at = now() - interval '200 days' where name = 'chen.jing'")
+    ward.hub.do("update account set state = 'active', password_hash = 'x' where name in ('chen.jing', 'zhao.min')")
+    ward.hub.do("update account set valid_until = now() - interval '1 day' where name = 'zhao.min'")
+    ward.sign_in(page, "admin", Role.ADMINISTRATOR, ())
+    page.goto(f"{ward.url}/people?open=chen.jing")
+    album.fill(page, "people")
+    page.goto(f"{ward.url}/people?open=%2B")
+    page.fill("#person_name", "He Jun")
+    page.fill("#person_display", "贺军")
+    page.click(".people-form button[type=submit]")
+    expect(page.locator(".side-sheet .told.bad")).to_be_visible()
+    expect(page.locator("#person_display")).to_have_value("贺军")
+    page.fill("#person_name", "he.jun")
+    page.check("#ward_1")
+    page.click(".people-form button[type=submit]")
+    expect(page.locator(".people-link code")).to_contain_text(f"{ward.url}/welcome/")
+    album.themes(page, "people-invited-en")
+    page.goto(page.locator(".people-link code").inner_text())
+    expect(page.locator("#password_again")).to_be_visible()

@@ -28,6 +28,7 @@ EXCEPTIONS = {
     "hub.accounts.sessions:Sessions.begin": "carries out a sign-in, which writes it",
     "hub.accounts.sessions:Sessions.who": "makes the principal of a session's secret, with which all others are called",
     "hub.accounts.sessions:Sessions.why_ended": "tells who holds the secret of an ended session why it ended",
+    "hub.accounts.ending:end_over": OWN_TASK,
     "hub.accounts.proofs:Attempts.one": "counts and writes attempts of those who are nobody yet",
     "hub.gateways.service:GatewayService.enrol": "the one-time secret is what admits; grant and refusal are written",
     "hub.gateways.service:GatewayService.unreadable": "writes what reached the enrolment door and is no request",

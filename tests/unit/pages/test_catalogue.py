@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.accounts.domain import ROLES
+from hub.accounts.domain import ROLES, AccountState
 from hub.accounts.proofs import PASSWORD_FAULTS
 from hub.beds.posture import Posture
 from hub.core.policy import ACTIONS
@@ -180,6 +180,19 @@ BUILT: dict[str, list[str]] = {
     "account.done_": ["password", "session"],
     "account.error_": [*PASSWORD_FAULTS, "differ", "wrong-password", "wrong-code", "held-back"],
     "account.role.": list(ROLES),
+    "people.": ["review", "end_sessions", "disable", "close"],
+    "people.card.": ["review", "locked", "invited", "over"],
+    "people.column.": ["name", "state", "roles", "wards", "staff_number", "second", "seen"],
+    "people.state.": list(AccountState),
+    "people.error.": [
+        "account-name",
+        "account-role",
+        "staff-number",
+        "staff-number-taken",
+        "ward-unknown",
+        "account-closed",
+        "own-account",
+    ],
     "welcome.": ["used_title", "used_how", "expired_title", "expired_how", "unknown_title", "unknown_how"],
 }
 KEY = re.compile(r"""[^\w.](?:t|has)\(\s*["']([\w.%/\[\]]+)["']\s*[,)]""")

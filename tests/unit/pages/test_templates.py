@@ -9,7 +9,9 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from hub.accounts.domain import ROLES, Account, AccountState
 from hub.accounts.own import Factor, OwnAccount
+from hub.accounts.people_pages import Typed
 from hub.accounts.sessions import Live
 from wardlink.web.catalogue import Catalogue
 
@@ -81,6 +83,14 @@ ACCOUNT = {
     "room": "account", "own": OWN[0], "sessions": [Live("a", NOW, NOW, "10.0.0.1", NASTY, is_own) for is_own in (True, False)],
     "done": None, "min_length": 12, "qr": "data:image/svg+xml,x", "secret": "ABC", "codes": (),
 }  # fmt: skip
+PEOPLE = [
+    Account(n, f"li.na{n}", NASTY, NASTY, ("nurse",), state, ("7b",), n % 2 == 0, NOW, NOW, seen, seen is not None, NOW)
+    for n, (state, seen) in enumerate([("active", NOW), ("invited", None), ("disabled", None), ("closed", None)])
+]
+ROOM_OF_PEOPLE = {
+    "room": "people", "people": PEOPLE, "total": 4, "counts": dict.fromkeys(AccountState, 1), "only": "", "now": NOW, "opened": None,
+    "is_new": False, "is_own": False, "typed": Typed(), "roles": ROLES, "wards": [("7b", NASTY)], "link": "", "error": None,
+}  # fmt: skip
 Context: TypeAlias = dict[str, object]
 PAGES: list[tuple[str, Context]] = [
     ("ward.html", {"ward": WARD, "snapshot": {"beds": [NASTY]}}),
@@ -109,6 +119,13 @@ PAGES: list[tuple[str, Context]] = [
             ("second", "wrong-code"),
             ("recovery", "held-back"),
         )
+    ],
+    ("people.html", {**ROOM_OF_PEOPLE}),
+    ("people.html", {**ROOM_OF_PEOPLE, "people": [], "only": "locked"}),
+    ("people.html", {**ROOM_OF_PEOPLE, "is_new": True, "error": "account-name"}),
+    *[
+        ("people.html", {**ROOM_OF_PEOPLE, "opened": one, "typed": Typed.of(one), "link": "hub/welcome/x"})
+        for one in PEOPLE
     ],
     ("account.html", {**ACCOUNT, "own": OWN[1], "act": "second", "error": None, "done": "password"}),
     ("account.html", {**ACCOUNT, "act": None, "error": None, "codes": ["AAAAA-BBBBB"]}),
