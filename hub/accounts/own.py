@@ -10,16 +10,18 @@ from datetime import datetime, timedelta
 
 from hub.accounts import domain
 from hub.accounts.domain import SignInName
-from hub.accounts.proofs import Attempts, Proofs
+from hub.accounts.passkeys import wrong_passkey
+from hub.accounts.proofs import PASSKEY, Attempts, Proofs
 from hub.accounts.sign_in import SettingUp, tenant_name
 from hub.core.audit import AuditLog
 from hub.core.db import Connection, Database
-from hub.core.errors import UnauthenticatedError
+from hub.core.errors import NotFoundError, UnauthenticatedError
 from hub.core.policy import policy
 from hub.core.principal import Principal, tenant_of
 from hub.core.sql import load_queries
 
 _QUERIES = load_queries("hub.accounts")
+NAME_MAX = 60  # characters of what somebody calls a passkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Factor:
     name: str
     created_at: datetime
     used_at: datetime | None
+    factor_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class OwnAccount:
     password_left: timedelta
     factors: tuple[Factor, ...]
     recovery_left: int
+    can_have_passkeys: bool
+
+    @property
+    def passkeys(self) -> list[Factor]:
+        """The passkeys among the factors."""
+        return [one for one in self.factors if one.kind == PASSKEY]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class Own:
         assert left is not None
         return OwnAccount(
             str(row[0]), str(row[1]), str(row[2]), tuple(row[3]), domain.PASSWORD_LIFE - row[5],
-            tuple(Factor(*one[1:]) for one in factors), int(left[0]),
+            tuple(Factor(*one) for one in factors), int(left[0]), self._proofs.passkeys.are_offered,
         )  # fmt: skip
 
     @policy("account.own")
@@ -106,6 +115,51 @@ class Own:
                 connection, principal, "account.set-second-factor", f"account:{account}", {"kind": "totp"}
             )
         return recovery
+
+    @policy("account.own")
+    async def passkey_asked(self, principal: Principal) -> str:
+        """What the browser's authenticator is asked for a new passkey, as JSON, new each time."""
+        account = int(principal.id)
+        name = (await self.account(principal)).name
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            known = await self._proofs.known_passkeys(connection, account)
+            asked = self._proofs.passkeys.to_add(account, name, known)
+            values = {"account": account, "session": principal.session, "challenge": asked.challenge}
+            await connection.execute(_QUERIES["ask_session"], values)
+        return asked.options
+
+    @policy("account.own")
+    async def add_passkey(self, principal: Principal, shown: Shown, name: str, answer: str) -> None:
+        """Keep a new passkey beside the codes; UnauthenticatedError for what was shown, and `wrong-passkey`."""
+        tenant, account = tenant_of(principal), int(principal.id)
+        of = {"account": account, "session": principal.session}
+        async with self._proved(principal, shown) as connection:
+            row = await (await connection.execute(_QUERIES["asked_of_session"], of)).fetchone()
+            if row is None or row[0] is None:
+                raise wrong_passkey()
+            made = self._proofs.passkeys.added(answer, bytes(row[0]))
+            await connection.execute(_QUERIES["ask_session"], of | {"challenge": None})
+            values = {
+                "tenant": tenant, "account": account, "name": name.strip()[:NAME_MAX] or "?",
+                "credential": made.credential, "public_key": made.public_key, "sign_count": made.sign_count,
+            }  # fmt: skip
+            if (await connection.execute(_QUERIES["add_passkey"], values)).rowcount != 1:
+                raise wrong_passkey()
+            await self.audit.write(
+                connection, principal, "account.set-second-factor", f"account:{account}", {"kind": PASSKEY}
+            )
+
+    @policy("account.own")
+    async def remove_passkey(self, principal: Principal, factor: int) -> None:
+        """Forget a passkey; NotFoundError when it is not there. The codes stay."""
+        tenant, account = tenant_of(principal), int(principal.id)
+        async with self._database.transaction(tenant) as connection:
+            values = {"account": account, "factor": factor}
+            if (await connection.execute(_QUERIES["forget_passkey"], values)).rowcount != 1:
+                raise NotFoundError("This passkey is not there any more.", "Load the page again.", reason="passkey")
+            await self.audit.write(
+                connection, principal, "account.remove-passkey", f"account:{account}", {"factor": factor}
+            )
 
     @policy("account.own")
     async def new_recovery_codes(self, principal: Principal, shown: Shown) -> Sequence[str]:

@@ -1,15 +1,17 @@
 """The page of the own account: sessions, password, second factor, recovery codes. Works without scripts."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from hub.accounts.domain import Person
 from hub.accounts.own import Shown
 from hub.accounts.pages import Typed, picture
+from hub.accounts.passkeys import ANSWER_MAX
 from hub.accounts.sign_in import SettingUp
 from hub.accounts.strength import PASSWORD_MIN
 from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from hub.accounts.sessions import Sessions
     from hub.web.kit import WebKit
 
-_ACTS = ("password", "second", "recovery")
-_DONE = ("password", "session")
+_ACTS = ("password", "second", "passkey", "recovery")
+_DONE = ("password", "session", "passkey")
 
 
 class Page:
@@ -62,6 +64,7 @@ class Page:
             qr="" if setting_up is None else picture(setting_up),
             secret="" if setting_up is None else setting_up.secret,
             codes=codes,
+            passkey=await self._own.passkey_asked(person.principal) if act == "passkey" else "",
         )
 
 
@@ -142,3 +145,28 @@ def _add_proofs(router: APIRouter, web: "WebKit", own: "Own", show: Page) -> Non
         except UnauthenticatedError as error:
             return await show(request, person, "recovery", error)
         return await show(request, person, codes=codes)
+
+    @router.post("/account/passkeys")
+    @declares("account.own")
+    async def add_passkey(
+        request: Request,
+        person: Annotated[Person, signed_in],
+        current: Typed,
+        code: Typed = "",
+        name: Annotated[str, Form(max_length=200)] = "",
+        passkey: Annotated[str, Form(max_length=ANSWER_MAX)] = "",
+    ) -> Response:
+        try:
+            await own.add_passkey(person.principal, Shown(current, code), name, passkey)
+        except UnauthenticatedError as error:
+            return await show(request, person, "passkey", error)
+        return RedirectResponse("/account?done=passkey", 303)
+
+    @router.post("/account/passkeys/{factor}/remove")
+    @declares("account.own")
+    async def remove_passkey(
+        person: Annotated[Person, signed_in], factor: Annotated[int, Path(ge=1, le=2**31 - 1)]
+    ) -> Response:
+        with suppress(NotFoundError):  # it is gone, which is what was wanted
+            await own.remove_passkey(person.principal, factor)
+        return RedirectResponse("/account", 303)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hub.accounts.domain import Need, Session
+from hub.accounts.passkeys import ANSWER_MAX
 from hub.accounts.proofs import HeldBackError
 from hub.accounts.sessions import Caller
 from hub.accounts.strength import PASSWORD_MIN
@@ -62,7 +63,14 @@ class Doors:
 
     def step_page(self, request: Request, need: str, error: str | None, code: int, **context: object) -> HTMLResponse:
         """The page of a step."""
-        usual: dict[str, object] = {"qr": "", "secret": "", "codes": (), "onward": "", "sign_in_name": ""}
+        usual: dict[str, object] = {
+            "qr": "",
+            "secret": "",
+            "codes": (),
+            "onward": "",
+            "sign_in_name": "",
+            "passkey": "",
+        }
         told = usual | context
         return self.web.page(request, "step", None, code=code, need=need, error=error, min_length=PASSWORD_MIN, **told)
 
@@ -72,6 +80,8 @@ class Doors:
         if step.need is Need.ENROL:
             setting_up = await self.sign_in.set_up(step.secret)
             context |= {"qr": picture(setting_up), "secret": setting_up.secret}
+        if step.need is Need.SECOND:
+            context["passkey"] = await self.sign_in.passkey_asked(step)
         return self.step_page(request, step.need, error, code, **context)
 
     def told_codes(self, request: Request, reached: "Session | Step", codes: Sequence[str], onward: str) -> Response:
@@ -82,11 +92,13 @@ class Doors:
             self.web.sign_in(page, reached.secret)
         return page
 
-    async def go_on(self, request: Request, step: "Step", typed: str, onward: str) -> Response:
-        """Take what was typed at this step: a code, or a new password."""
+    async def go_on(self, request: Request, step: "Step", typed: str, passkey: str, onward: str) -> Response:
+        """Take what was typed at this step, a code or a new password; or the answer of an authenticator."""
         if step.need is Need.ENROL:
             reached, codes = await self.sign_in.confirm(step.secret, typed, caller_of(request))
             return self.told_codes(request, reached, codes, onward)
+        if passkey:
+            return self.reached(await self.sign_in.with_passkey(step.secret, passkey, caller_of(request)), onward)
         take = self.sign_in.with_code if step.need is Need.SECOND else self.sign_in.renew
         return self.reached(await take(step.secret, typed, caller_of(request)), onward)
 
@@ -151,7 +163,13 @@ def _steps(router: APIRouter, doors: Doors) -> None:
 
     @router.post(_STEP)
     @public("the secret of the step is the authority")
-    async def go_on(request: Request, code: Typed = "", password: Typed = "", password_again: Typed = "") -> Response:
+    async def go_on(
+        request: Request,
+        code: Typed = "",
+        password: Typed = "",
+        password_again: Typed = "",
+        passkey: Annotated[str, Form(max_length=ANSWER_MAX)] = "",
+    ) -> Response:
         secret, onward = web.step(request)
         try:
             step = await sign_in.step(secret)
@@ -161,13 +179,13 @@ def _steps(router: APIRouter, doors: Doors) -> None:
         if renews and password != password_again:
             return await doors.show(request, step, "differ", InvalidError.status)
         try:
-            return await doors.go_on(request, step, password if renews else code, onward)
+            return await doors.go_on(request, step, password if renews else code, passkey, onward)
         except HeldBackError as error:
             page = await doors.show(request, step, "locked", error.status)
             page.headers["Retry-After"] = str(max(1, round(error.wait_s)))
             return page
         except UnauthenticatedError as error:
-            return await doors.show(request, step, "wrong", error.status)
+            return await doors.show(request, step, "passkey" if passkey else "wrong", error.status)
         except InvalidError as error:
             return await doors.show(request, step, error.reason.removeprefix("password-"), error.status)
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from hub.accounts import domain, second, strength
+from hub.accounts.passkeys import Asked, Passkey, Passkeys, credential_of, wrong_passkey
 from hub.accounts.passwords import Passwords
 from hub.accounts.second import Codes
 from hub.core.audit import AuditLog
@@ -24,6 +25,7 @@ PASSWORD_FAULTS = {
 }
 TOTP = "totp"
 RECOVERY = "recovery"
+PASSKEY = "passkey"
 
 
 class HeldBackError(UnauthenticatedError):
@@ -94,9 +96,10 @@ class Attempt:
 class Proofs:
     """Holds proofs against what is kept of an account."""
 
-    def __init__(self, passwords: Passwords, codes: Codes) -> None:
+    def __init__(self, passwords: Passwords, codes: Codes, passkeys: Passkeys) -> None:
         self.passwords = passwords
         self.codes = codes
+        self.passkeys = passkeys
 
     async def check_code(self, connection: Connection, account: int, typed: str) -> str:
         """Take a one-time code or a recovery code, once, and return which it was; UnauthenticatedError `wrong-code`."""
@@ -114,6 +117,28 @@ class Proofs:
             raise wrong_code()
         await connection.execute(_QUERIES["use_totp"], {"factor": row[0], "step": step})
         return TOTP
+
+    async def ask_for_passkey(self, connection: Connection, account: int) -> Asked | None:
+        """What the browser's authenticator is asked; None for an account without passkeys, and where they are not offered."""
+        known = await self.known_passkeys(connection, account)
+        return self.passkeys.to_show(known) if known and self.passkeys.are_offered else None
+
+    async def known_passkeys(self, connection: Connection, account: int) -> list[bytes]:
+        """By which names its authenticators know the passkeys of an account."""
+        rows = await (await connection.execute(_QUERIES["passkeys"], {"account": account})).fetchall()
+        return [bytes(row[0]) for row in rows]
+
+    async def check_passkey(self, connection: Connection, account: int, answer: str, challenge: bytes | None) -> str:
+        """Take the answer of an authenticator to a challenge, which is used up; UnauthenticatedError `wrong-passkey`."""
+        credential = credential_of(answer)
+        values = {"account": account, "credential": credential}
+        row = await (await connection.execute(_QUERIES["passkey"], values)).fetchone()
+        if row is None or challenge is None:
+            raise wrong_passkey()
+        kept = Passkey(credential, bytes(row[1]), int(row[2]))
+        count = self.passkeys.shown(answer, challenge, kept)
+        await connection.execute(_QUERIES["use_passkey"], {"factor": row[0], "sign_count": count})
+        return PASSKEY
 
     async def set_password(self, connection: Connection, tenant: int, account: int, password: str) -> None:
         """Keep a new password; InvalidError `password-...` when it is short, long, of too few classes, common or an earlier one."""

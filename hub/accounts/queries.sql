@@ -152,7 +152,7 @@ insert into sign_in_step (step_hash, tenant_id, account_id, passed, expires_at)
 values (%(hash)s, %(tenant)s, %(account)s, %(passed)s, now() + %(life)s)
 
 -- name: find_step
-select tenant_id, account_id, passed, sealed from find_step(%(hash)s)
+select tenant_id, account_id, passed, sealed, challenge from find_step(%(hash)s)
 
 -- name: pass_step
 update sign_in_step set passed = %(passed)s where step_hash = %(hash)s
@@ -167,7 +167,7 @@ delete from sign_in_step where account_id = %(account)s
 select factor_id, sealed, last_step from account_factor where account_id = %(account)s and kind = 'totp' for update
 
 -- name: factors
-select factor_id, kind, name, created_at, used_at from account_factor where account_id = %(account)s order by factor_id
+select kind, name, created_at, used_at, factor_id from account_factor where account_id = %(account)s order by factor_id
 
 -- name: add_totp
 insert into account_factor (tenant_id, account_id, kind, name, sealed, last_step, used_at)
@@ -175,6 +175,34 @@ values (%(tenant)s, %(account)s, 'totp', %(name)s, %(sealed)s, %(step)s, now())
 
 -- name: use_totp
 update account_factor set last_step = %(step)s, used_at = now() where factor_id = %(factor)s
+
+-- name: passkeys
+select credential, public_key, sign_count from account_factor where account_id = %(account)s and kind = 'passkey' order by factor_id
+
+-- name: passkey
+select factor_id, public_key, sign_count from account_factor
+ where account_id = %(account)s and credential = %(credential)s and kind = 'passkey'
+   for update
+
+-- name: add_passkey
+insert into account_factor (tenant_id, account_id, kind, name, credential, public_key, sign_count)
+values (%(tenant)s, %(account)s, 'passkey', %(name)s, %(credential)s, %(public_key)s, %(sign_count)s)
+on conflict (credential) do nothing
+
+-- name: use_passkey
+update account_factor set sign_count = %(sign_count)s, used_at = now() where factor_id = %(factor)s
+
+-- name: forget_passkey
+delete from account_factor where account_id = %(account)s and factor_id = %(factor)s and kind = 'passkey'
+
+-- name: ask_step
+update sign_in_step set challenge = %(challenge)s where step_hash = %(hash)s
+
+-- name: ask_session
+update account_session set challenge = %(challenge)s where session_id = %(session)s and account_id = %(account)s
+
+-- name: asked_of_session
+select challenge from account_session where session_id = %(session)s and account_id = %(account)s for update
 
 -- name: forget_totp
 delete from account_factor where account_id = %(account)s and kind = 'totp'

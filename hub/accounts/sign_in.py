@@ -44,6 +44,7 @@ class Step:
     name: str
     passed: frozenset[Proof]
     sealed: bytes | None = field(default=None, repr=False)
+    challenge: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,8 @@ class SignIn:
             async with self._database.transaction(tenant) as connection:
                 need, name = await self._need(connection, account, passed)
             if need is not None:
-                return Step(secret, need, tenant, account, name, passed, None if row[3] is None else bytes(row[3]))
+                sealed, challenge = (None if one is None else bytes(one) for one in row[3:5])
+                return Step(secret, need, tenant, account, name, passed, sealed, challenge)
         raise UnauthenticatedError("This sign-in took too long, or it has ended.", "Begin again.", reason="step-over")
 
     async def with_code(self, secret: str, typed: str, caller: Caller) -> Session | Step:
@@ -155,6 +157,28 @@ class SignIn:
         step = await self._at(secret, Need.SECOND)
         async with self._attempt(step) as (attempt, connection):
             proof = await self._proofs.check_code(connection, step.account_id, typed)
+            reached = await self._passed(connection, step, Proof.SECOND, caller)
+            await attempt.forgiven(connection)
+            await self._tell(connection, reached, "account.sign-in", {"by": proof})
+        return reached
+
+    async def passkey_asked(self, step: Step) -> str:
+        """What the browser's authenticator is asked at this step, as JSON, new each time; "" for somebody without passkeys."""
+        async with self._database.transaction(step.tenant_id) as connection:
+            asked = await self._proofs.ask_for_passkey(connection, step.account_id)
+            if asked is None:
+                return ""
+            values = {"hash": domain.secret_hash(step.secret), "challenge": asked.challenge}
+            await connection.execute(_QUERIES["ask_step"], values)
+        return asked.options
+
+    async def with_passkey(self, secret: str, answer: str, caller: Caller) -> Session | Step:
+        """Show the second factor by a passkey; UnauthenticatedError `wrong-passkey`, HeldBackError after several."""
+        step = await self._at(secret, Need.SECOND)
+        async with self._attempt(step) as (attempt, connection):
+            values = {"hash": domain.secret_hash(secret), "challenge": None}
+            await connection.execute(_QUERIES["ask_step"], values)
+            proof = await self._proofs.check_passkey(connection, step.account_id, answer, step.challenge)
             reached = await self._passed(connection, step, Proof.SECOND, caller)
             await attempt.forgiven(connection)
             await self._tell(connection, reached, "account.sign-in", {"by": proof})

@@ -69,6 +69,7 @@ alter table account_session
     add address   text not null default '',
     add device    text not null default '',
     add proved_at timestamptz,
+    add challenge bytea,
     add ended_why text check (ended_why in ('signed-out', 'elsewhere', 'ended', 'link', 'password', 'disabled', 'over'));
 
 drop function find_session(bytea, interval);
@@ -105,7 +106,7 @@ grant update (staff_number, valid_until, reviewed_at) on account to wardlink_web
 grant update (name, sign_count, last_step, used_at) on account_factor to wardlink_web;
 grant update (used_at) on account_recovery to wardlink_web;
 grant update (passed, sealed, challenge) on sign_in_step to wardlink_web;
-grant update (ended_why, proved_at) on account_session to wardlink_web;
+grant update (ended_why, proved_at, challenge) on account_session to wardlink_web;
 grant select, delete on sign_in_step to wardlink_worker;
 grant update (state) on account to wardlink_worker;
 grant update (ended_at, ended_why) on account_session to wardlink_worker;

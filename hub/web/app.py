@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 from hub.accounts import own_pages, people_pages
 from hub.accounts import pages as account_pages
 from hub.accounts.own import Own
+from hub.accounts.passkeys import Passkeys
 from hub.accounts.proofs import Proofs
 from hub.accounts.service import Accounts
 from hub.accounts.sign_in import SignIn
@@ -163,7 +164,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
 def _add_people(app: FastAPI, web: WebKit, services: "Services", accounts: Accounts, settings: "HubSettings") -> None:
     """Who gets in, and what people do with their own account."""
     database, audit, sessions = services.database, services.audit, accounts.sessions
-    proofs = Proofs(services.passwords, services.codes)
+    proofs = Proofs(services.passwords, services.codes, Passkeys(settings.page_origin))
     sign_in = SignIn(database, audit, proofs, sessions, settings.second_factor)
     account_pages.add_routes(app.router, web, sign_in, sessions)
     people_pages.add_routes(app.router, web, accounts)

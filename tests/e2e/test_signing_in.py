@@ -14,6 +14,7 @@ from tests.e2e.album import Album
 from tests.fixtures.migrated_database import MigratedDatabases
 from tests.fixtures.synthetic_ward import SyntheticWard, synthetic_wards
 from tests.fixtures.web import PASSWORD, RunningWeb, running_web
+from wardlink.local.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 LANGS = {"en": "", "zh_Hans": "-zh_Hans"}
@@ -29,14 +30,18 @@ def ward(migrated_databases: MigratedDatabases, short_folder: Callable[[], Path]
 @pytest.fixture(scope="module")
 def web(ward: SyntheticWard) -> Iterator[RunningWeb]:
     """The pages as they come: everybody sets up a second factor."""
-    stack = AsyncExitStack()
-    strict = running_web(ward.hub.database, ward.hub.live_path, second_factor=SecondFactor.REQUIRED)
+    stack, port = AsyncExitStack(), free_port()
+    # By name: an address of digits can have no passkeys.
+    public = f"http://localhost:{port}"
+    strict = running_web(
+        ward.hub.database, ward.hub.live_path, port, second_factor=SecondFactor.REQUIRED, public=public
+    )
     yield ward.do(stack.enter_async_context(strict))
     ward.do(stack.aclose())
 
 
 def follow_link(page: Page, ward: SyntheticWard, web: RunningWeb, name: str) -> None:
-    page.goto(f"http://{web.address}{ward.do(web.invite(name))}")
+    page.goto(f"http://localhost:{web.server.port}{ward.do(web.invite(name))}")
     page.fill("#password", PASSWORD)
     page.fill("#password_again", PASSWORD)
     page.click("button[type=submit]")
@@ -64,6 +69,33 @@ def next_code(ward: SyntheticWard, codes: TOTP) -> str:
     return codes.now()
 
 
+class Authenticator:
+    """The browser's virtual authenticator (WebDriver, Web Authentication 11), which answers without anybody's finger."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("WebAuthn.enable")
+        options = {
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True,
+            "automaticPresenceSimulation": True,
+        }  # fmt: skip
+        self._id = self._session.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+
+    def send(self, command: str, more: dict[str, object] | None = None) -> dict[str, list[dict[str, int]]]:
+        return self._session.send(command, {"authenticatorId": self._id, **(more or {})})
+
+
+def sign_out_and_in(page: Page, name: str) -> None:
+    """Out by the account page, and in again as far as the second factor."""
+    page.goto(page.evaluate("location.origin") + "/account")
+    page.locator(".room-tools form button").click()
+    page.wait_for_url("**/sign-in")
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/sign-in/step")
+
+
 @pytest.mark.req("AIQ-D.2.2a", surface="page")
 @pytest.mark.parametrize("lang", list(LANGS))
 def test_a_nurse_sets_up_her_telephone_keeps_her_codes_and_signs_in_with_them(
@@ -81,14 +113,9 @@ def test_a_nurse_sets_up_her_telephone_keeps_her_codes_and_signs_in_with_them(
     page.wait_for_url("**/ward/7b")
     expect(page.locator("article")).to_be_visible()
 
-    page.goto(f"http://{web.address}/account")
+    page.goto(f"http://localhost:{web.server.port}/account")
     album.themes(page, f"account-{lang}")
-    page.locator(".room-tools form button").click()
-    page.wait_for_url("**/sign-in")
-    page.fill("#name", name)
-    page.fill("#password", PASSWORD)
-    page.click("button[type=submit]")
-    page.wait_for_url("**/sign-in/step")
+    sign_out_and_in(page, name)
     page.fill("#code", "000000")
     page.click("button[type=submit]")
     expect(page.locator("#trouble")).to_be_visible()
@@ -104,7 +131,7 @@ def test_the_own_account_tells_what_was_refused_and_gives_new_codes(
 ) -> None:
     page = open_page(lang)
     codes = set_up(page, ward, web, f"wang-wu-{lang}".lower().replace("_", "-"))
-    page.goto(f"http://{web.address}/account?act=second")
+    page.goto(f"http://localhost:{web.server.port}/account?act=second")
     fresh = telephone(page)
     page.fill("#new_code", fresh.now())
     page.fill("#second_current", "Not the one at all 1")
@@ -118,6 +145,38 @@ def test_the_own_account_tells_what_was_refused_and_gives_new_codes(
     page.click("#second button[type=submit]")
     expect(page.locator(".codes li")).to_have_count(10)
     album.themes(page, f"account-codes-{lang}")
+
+
+@pytest.mark.req("TCE-8.1a", surface="page")
+def test_a_doctor_adds_a_passkey_signs_in_with_it_and_is_refused_one_that_is_not_hers(
+    ward: SyntheticWard, web: RunningWeb, open_page: Callable[..., Page], album: Album
+) -> None:
+    page = open_page("en")
+    authenticator = Authenticator(page)
+    codes = set_up(page, ward, web, "zhou.yi")
+    page.goto(f"http://localhost:{web.server.port}/account?act=passkey#passkeys")
+    page.fill("#passkey_name", "Tablet of the round")
+    page.fill("#passkey_current", PASSWORD)
+    page.fill("#passkey_code", next_code(ward, codes))
+    page.click("#passkeys [data-passkey]")
+    page.wait_for_url("**/account?done=passkey")
+    page.click("#passkeys summary")
+    expect(page.locator("#passkeys li")).to_contain_text("Tablet of the round")
+    album.themes(page, "account-passkeys-en")
+    sign_out_and_in(page, "zhou.yi")
+    album.themes(page, "second-factor-passkey-en")
+    page.click("[data-passkey]")
+    page.wait_for_url("**/ward/7b")
+    assert authenticator.send("WebAuthn.getCredentials")["credentials"][0]["signCount"] >= 2
+
+    sign_out_and_in(page, "zhou.yi")
+    authenticator.send("WebAuthn.clearCredentials")
+    authenticator.send("WebAuthn.setUserVerified", {"isUserVerified": False})
+    page.click("[data-passkey]")
+    expect(page.locator("[data-passkey-refused]")).to_be_visible()
+    page.fill("#code", next_code(ward, codes))
+    page.click("button[type=submit]")
+    page.wait_for_url("**/ward/7b")
 
 
 @pytest.mark.req("ECG-6.3.4a", surface="page")

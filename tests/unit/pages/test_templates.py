@@ -72,16 +72,16 @@ ECG = {
     "others": [{"id": 5, "at_ms": 1_795_261_349_896, "device": "cart-6"}],
 }
 STEP = {
-    "min_length": 12, "qr": "data:image/svg+xml,x", "secret": "ABC", "codes": (), "onward": "", "sign_in_name": NASTY,
+    "min_length": 12, "qr": "data:image/svg+xml,x", "secret": "ABC", "codes": (), "onward": "", "sign_in_name": NASTY, "passkey": "",
 }  # fmt: skip
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 OWN = [
-    OwnAccount("li.na", NASTY, NASTY, ("nurse", "doctor"), timedelta(days=3), factors, 7)
-    for factors in ((Factor("totp", "TOTP", NOW, NOW),), ())
+    OwnAccount("li.na", NASTY, NASTY, ("nurse", "doctor"), timedelta(days=3), factors, 7, can_have_passkeys=True)
+    for factors in ((Factor("totp", "TOTP", NOW, NOW, 1), Factor("passkey", NASTY, NOW, None, 2)), ())
 ]
 ACCOUNT = {
     "room": "account", "own": OWN[0], "sessions": [Live("a", NOW, NOW, "10.0.0.1", NASTY, is_own) for is_own in (True, False)],
-    "done": None, "min_length": 12, "qr": "data:image/svg+xml,x", "secret": "ABC", "codes": (),
+    "done": None, "min_length": 12, "qr": "data:image/svg+xml,x", "secret": "ABC", "codes": (), "passkey": '{"a": "</form>"}',
 }  # fmt: skip
 PEOPLE = [
     Account(n, f"li.na{n}", NASTY, NASTY, ("nurse",), state, ("7b",), n % 2 == 0, NOW, NOW, seen, seen is not None, NOW)
@@ -105,6 +105,7 @@ PAGES: list[tuple[str, Context]] = [
         for e in (None, "wrong", "locked", "expired", "elsewhere", "over")
     ],
     *[("step.html", {**STEP, "need": "second", "error": e}) for e in (None, "wrong", "locked")],
+    ("step.html", {**STEP, "need": "second", "error": "passkey", "passkey": '{"a": "</form>"}'}),
     *[("step.html", {**STEP, "need": "enrol", "error": e}) for e in (None, "wrong", "locked")],
     *[
         ("step.html", {**STEP, "need": "renew", "error": e})
@@ -116,6 +117,7 @@ PAGES: list[tuple[str, Context]] = [
         for act, e in (
             (None, None),
             ("password", "wrong-password"),
+            ("passkey", "wrong-passkey"),
             ("second", "wrong-code"),
             ("recovery", "held-back"),
         )
