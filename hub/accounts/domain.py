@@ -178,10 +178,14 @@ class Session:
     person: Person
 
 
-def person(tenant_id: int, account_id: int, display_name: str, roles: Iterable[str], session_id: str) -> Person:
+def person(
+    tenant_id: int, account_id: int, display_name: str, roles: Iterable[str], session_id: str, proved_at: datetime
+) -> Person:
     """Make the principal of somebody who is signed in."""
-    granted = frozenset(Role(role) for role in roles)
-    return Person(Principal(PrincipalKind.USER, str(account_id), tenant_id, granted, session_id), display_name)
+    granted, proved_ns = frozenset(Role(role) for role in roles), round(proved_at.timestamp() * 1e9)
+    return Person(
+        Principal(PrincipalKind.USER, str(account_id), tenant_id, granted, session_id, proved_ns), display_name
+    )
 
 
 def secret_hash(secret: str) -> bytes:

@@ -192,7 +192,6 @@ class Own:
             async with self._database.transaction(tenant) as connection:
                 if row[6]:
                     await self._proofs.check_code(connection, account, shown.code)
-                    values = {"account": account, "session": principal.session}
-                    await connection.execute(_QUERIES["prove"], values)
+                await connection.execute(_QUERIES["prove"], {"account": account, "session": principal.session})
                 await attempt.forgiven(connection)
                 yield connection

@@ -16,7 +16,7 @@ from hub.accounts.sign_in import SettingUp
 from hub.accounts.strength import PASSWORD_MIN
 from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.policy import declares
-from hub.web.kit import to_sign_in
+from hub.web.kit import inside, to_sign_in
 
 if TYPE_CHECKING:
     from hub.accounts.own import Own
@@ -73,6 +73,8 @@ def add_routes(router: APIRouter, web: "WebKit", own: "Own", sessions: "Sessions
     show = Page(web, own, sessions)
     _add_sessions(router, web, sessions, show)
     _add_proofs(router, web, own, show)
+    _add_passkeys(router, web, own, show)
+    _add_prove(router, web, own)
 
 
 def _add_sessions(router: APIRouter, web: "WebKit", sessions: "Sessions", show: Page) -> None:
@@ -146,6 +148,10 @@ def _add_proofs(router: APIRouter, web: "WebKit", own: "Own", show: Page) -> Non
             return await show(request, person, "recovery", error)
         return await show(request, person, codes=codes)
 
+
+def _add_passkeys(router: APIRouter, web: "WebKit", own: "Own", show: Page) -> None:
+    signed_in = Depends(web.signed_in)
+
     @router.post("/account/passkeys")
     @declares("account.own")
     async def add_passkey(
@@ -170,3 +176,43 @@ def _add_proofs(router: APIRouter, web: "WebKit", own: "Own", show: Page) -> Non
         with suppress(NotFoundError):  # it is gone, which is what was wanted
             await own.remove_passkey(person.principal, factor)
         return RedirectResponse("/account", 303)
+
+
+def _add_prove(router: APIRouter, web: "WebKit", own: "Own") -> None:
+    signed_in = Depends(web.signed_in)
+
+    @router.get("/account/prove")
+    @declares("account.own")
+    async def prove_page(
+        request: Request, onward: Annotated[str, Query(alias="next", max_length=2000)] = ""
+    ) -> Response:
+        person = await web.person(request)
+        if person is None:
+            return to_sign_in(request)
+        return await ask(request, person, onward)
+
+    @router.post("/account/prove")
+    @declares("account.own")
+    async def prove(
+        request: Request,
+        person: Annotated[Person, signed_in],
+        current: Typed,
+        code: Typed = "",
+        onward: Annotated[str, Form(alias="next", max_length=2000)] = "",
+    ) -> Response:
+        try:
+            await own.prove(person.principal, Shown(current, code))
+        except UnauthenticatedError as error:
+            return await ask(request, person, onward, error)
+        return RedirectResponse(inside(onward or "/"), 303)
+
+    async def ask(request: Request, person: Person, onward: str, error: DomainError | None = None) -> Response:
+        return web.page(
+            request,
+            "prove",
+            person,
+            code=200 if error is None else error.status,
+            next=inside(onward or "/"),
+            has_second=bool((await own.account(person.principal)).factors),
+            error=None if error is None else error.reason,
+        )

@@ -11,7 +11,7 @@ from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
 from hub.accounts.domain import ROLES, Account, AccountState, Invitation, Person, end_of
-from hub.core.errors import DomainError, NotFoundError
+from hub.core.errors import ConflictError, DomainError, InvalidError, NotFoundError
 from hub.core.policy import declares
 from hub.core.principal import Role
 from hub.web.kit import to_sign_in
@@ -132,7 +132,7 @@ def add_routes(router: APIRouter, web: "WebKit", accounts: "Accounts") -> None:
         typed = Typed(name, display_name, staff_number, tuple(roles), tuple(wards), until)
         try:
             token = await accounts.invite(person.principal, typed.invitation(reset=reset))
-        except DomainError as error:
+        except (ConflictError, InvalidError, NotFoundError) as error:
             return await show(request, person, opened, typed=typed, error=error)
         return await show(request, person, typed.name.strip().lower(), link=web.link(request, f"/welcome/{token}"))
 
@@ -147,7 +147,7 @@ def _add_acts(router: APIRouter, web: "WebKit", accounts: "Accounts", show: Page
             await act(person.principal, name)
         except NotFoundError:
             return RedirectResponse("/people", 303)
-        except DomainError as error:
+        except ConflictError as error:
             return await show(request, person, name, error=error)
         return RedirectResponse(f"/people?open={quote(name)}", 303)
 

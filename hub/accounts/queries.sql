@@ -97,12 +97,12 @@ update account set state = 'disabled' where valid_until <= now() and state in ('
 returning account_id, tenant_id
 
 -- name: open_session
-insert into account_session (session_hash, tenant_id, account_id, ends_at, address, device, proved_at)
-values (%(hash)s, %(tenant)s, %(account)s, now() + %(life)s, %(address)s, %(device)s, case when %(proved)s then now() end)
-returning session_id::text
+insert into account_session (session_hash, tenant_id, account_id, ends_at, address, device)
+values (%(hash)s, %(tenant)s, %(account)s, now() + %(life)s, %(address)s, %(device)s)
+returning session_id::text, proved_at
 
 -- name: find_session
-select session_id::text, tenant_id, account_id, display_name, roles, seen_at < now() - %(touch)s::interval
+select session_id::text, tenant_id, account_id, display_name, roles, proved_at, seen_at < now() - %(touch)s::interval
   from find_session(%(hash)s, %(idle)s)
 
 -- name: touch_session

@@ -57,10 +57,8 @@ class Sessions:
         self._database = database
         self.audit = audit
 
-    async def begin(
-        self, connection: Connection, tenant: int, account: int, caller: Caller, *, proved: bool
-    ) -> Session:
-        """Open one in the caller's transaction, in place of any other of the account; `proved`: by a second factor.
+    async def begin(self, connection: Connection, tenant: int, account: int, caller: Caller) -> Session:
+        """Open one in the caller's transaction, in place of any other of the account.
 
         Whoever opens it writes the audit, with the principal that it makes.
         """
@@ -73,13 +71,12 @@ class Sessions:
             "life": domain.SESSION_LIFE,
             "address": caller.address,
             "device": caller.device[:_DEVICE_KEPT],
-            "proved": proved,
         }
         opened = await (await connection.execute(_QUERIES["open_session"], values)).fetchone()
         row = await (await connection.execute(_QUERIES["account_of_id"], {"account": account})).fetchone()
         assert opened is not None
         assert row is not None
-        return Session(secret, domain.person(tenant, account, str(row[1]), row[3], str(opened[0])))
+        return Session(secret, domain.person(tenant, account, str(row[1]), row[3], str(opened[0]), opened[1]))
 
     async def who(self, secret: str) -> Person | None:
         """Tell whose session this is; None when there is no such session, it has ended, or its account is not active."""
@@ -92,11 +89,11 @@ class Sessions:
             row = await (await connection.execute(_QUERIES["find_session"], values)).fetchone()
         if row is None:
             return None
-        session_id, tenant, account, display_name, roles, stale = row
+        session_id, tenant, account, display_name, roles, proved_at, stale = row
         if stale:
             async with self._database.transaction(tenant) as connection:
                 await connection.execute(_QUERIES["touch_session"], {"session": session_id})
-        return domain.person(tenant, account, display_name, roles, session_id)
+        return domain.person(tenant, account, display_name, roles, session_id, proved_at)
 
     async def why_ended(self, secret: str) -> str:
         """Why the session of an old cookie ended: a word of `account_session.ended_why`, or "" when its time was over."""

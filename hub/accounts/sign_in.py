@@ -240,7 +240,7 @@ class SignIn:
         passed = step.passed | {proof}
         need, name = await self._need(connection, step.account_id, passed)
         if need is None:
-            return await self._begin(connection, step.tenant_id, step.account_id, passed, caller)
+            return await self._begin(connection, step.tenant_id, step.account_id, caller)
         values = {"hash": domain.secret_hash(step.secret), "passed": sorted(passed)}
         await connection.execute(_QUERIES["pass_step"], values)
         return Step(step.secret, need, step.tenant_id, step.account_id, name, passed)
@@ -250,7 +250,7 @@ class SignIn:
     ) -> Session | Step:
         need, name = await self._need(connection, account, passed)
         if need is None:
-            return await self._begin(connection, tenant, account, passed, caller)
+            return await self._begin(connection, tenant, account, caller)
         secret = secrets.token_urlsafe(32)
         values = {
             "hash": domain.secret_hash(secret),
@@ -262,11 +262,9 @@ class SignIn:
         await connection.execute(_QUERIES["begin_step"], values)
         return Step(secret, need, tenant, account, name, passed)
 
-    async def _begin(
-        self, connection: Connection, tenant: int, account: int, passed: frozenset[Proof], caller: Caller
-    ) -> Session:
+    async def _begin(self, connection: Connection, tenant: int, account: int, caller: Caller) -> Session:
         await connection.execute(_QUERIES["end_steps"], {"account": account})
-        return await self._sessions.begin(connection, tenant, account, caller, proved=Proof.SECOND in passed)
+        return await self._sessions.begin(connection, tenant, account, caller)
 
     async def _need(self, connection: Connection, account: int, passed: frozenset[Proof]) -> tuple[Need | None, str]:
         row = await (await connection.execute(_QUERIES["account_of_id"], {"account": account})).fetchone()

@@ -71,6 +71,20 @@ class ForbiddenError(DomainError):
     title = "Not allowed"
 
 
+class StepUpError(ForbiddenError):
+    """The principal may do this behind another proof of who sits there."""
+
+    title = "Prove that it is you"
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__(
+            "This needs a fresh proof that it is you: the last one is more than ten minutes old.",
+            "Show your password and code at /account/prove, and do it again.",
+            reason="step-up",
+        )
+
+
 class NotFoundError(DomainError):
     """There is no such thing, or none that the principal may see."""
 

@@ -6,14 +6,16 @@
 
 import functools
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 from hub.core.audit import call_from_outside
-from hub.core.errors import ForbiddenError, UnauthenticatedError
+from hub.core.errors import ForbiddenError, StepUpError, UnauthenticatedError
 from hub.core.principal import Principal, PrincipalKind, Role
+from protocols.record import NS_PER_S
 
 _BEDSIDE = frozenset({Role.NURSE, Role.DOCTOR, Role.STATION})
 _SEES_WARD = _BEDSIDE | {Role.ENGINEER, Role.ADMINISTRATOR}
@@ -80,6 +82,21 @@ ACTIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
     }
 )
 
+# What a person does only within so much of having shown who sits there: an open page that somebody left is not enough.
+PROVED_FOR_NS = 600 * NS_PER_S
+STEP_UP = frozenset(
+    {
+        "account.disable",
+        "account.invite",
+        "clock.retime",
+        "device.command",
+        "gateway.add",
+        "gateway.configure",
+        "gateway.revoke",
+        "update.change",
+    }
+)
+
 _MARK = "__wardlink_action__"
 PUBLIC = "public"
 
@@ -121,6 +138,8 @@ def allowed(principal: Principal, action: str) -> bool:
 def check(principal: Principal, action: str) -> None:
     """Raise `UnauthenticatedError` or `ForbiddenError` unless the principal may do `action`."""
     if allowed(principal, action):
+        if needs_proof(principal, action):
+            raise StepUpError
         return
     if principal.kind is PrincipalKind.ANONYMOUS:
         raise UnauthenticatedError("This needs somebody who is signed in.", "Sign in and try again.")
@@ -128,6 +147,12 @@ def check(principal: Principal, action: str) -> None:
         f"{principal} may not do {action}.",
         "Ask an administrator for the role that may, or leave it to somebody who has it.",
     )
+
+
+def needs_proof(principal: Principal, action: str) -> bool:
+    """Whether a person who may do `action` has to show first who sits there."""
+    stale = time.time_ns() - principal.proved_ns > PROVED_FOR_NS
+    return principal.kind is PrincipalKind.USER and action in STEP_UP and stale
 
 
 def policy(action: str) -> Callable[[Method[S, P, R]], Method[S, P, R]]:
@@ -143,6 +168,8 @@ def policy(action: str) -> Callable[[Method[S, P, R]], Method[S, P, R]]:
         async def guarded(self: S, principal: Principal, /, *args: P.args, **kwargs: P.kwargs) -> R:
             if not allowed(principal, action):
                 await self.audit.denied(principal, action, "role")
+            elif needs_proof(principal, action):
+                await self.audit.denied(principal, action, "step-up")
             check(principal, action)
             with call_from_outside() as call:
                 result = await method(self, principal, *args, **kwargs)

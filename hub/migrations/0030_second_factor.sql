@@ -64,11 +64,11 @@ create table sign_in_step (
 );
 create index on sign_in_step (account_id);
 
--- proved_at: when a second factor was shown last. ended_why: what the next page tells who comes with the old cookie.
+-- proved_at: when its person showed who sits there for the last time, by all factors that are set up. ended_why: what the next page tells who comes with the old cookie.
 alter table account_session
     add address   text not null default '',
     add device    text not null default '',
-    add proved_at timestamptz,
+    add proved_at timestamptz not null default now(),
     add challenge bytea,
     add ended_why text check (ended_why in ('signed-out', 'elsewhere', 'ended', 'link', 'password', 'disabled', 'over'));
 

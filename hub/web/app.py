@@ -35,7 +35,7 @@ from hub.beds.service import Beds
 from hub.clocks import api as clock_api
 from hub.clocks.service import Clocks
 from hub.core.ending import end_all
-from hub.core.errors import DomainError, InvalidError, NotFoundError, UnauthenticatedError
+from hub.core.errors import DomainError, InvalidError, NotFoundError, StepUpError, UnauthenticatedError
 from hub.core.i18n import SharedPages, load_shared_pages
 from hub.core.live_copies import subscribe_all
 from hub.core.machine import Machine
@@ -75,7 +75,7 @@ from hub.wards.sse import EventStreams
 from hub.wards.ws import WaveStreams
 from hub.web import preferences
 from hub.web.guard import OneHistory, RequestGuard, SecurityHeaders
-from hub.web.kit import WebKit, to_sign_in
+from hub.web.kit import WebKit, to_proof, to_sign_in
 from hub.web.notices import hear
 from hub.web.problems import domain_error, problem_response
 from hub.web.times import FunctionTimes
@@ -246,6 +246,8 @@ def _tell_errors(app: FastAPI, web: WebKit) -> None:
             return problem_response(error, path)
         if isinstance(error, UnauthenticatedError) and request.method == "GET":
             return to_sign_in(request)
+        if isinstance(error, StepUpError):
+            return to_proof(request)
         person = None if error.status >= 500 else await web.person(request)
         return web.error_page(request, error, person)
 

@@ -196,6 +196,14 @@ def to_sign_in(request: Request) -> RedirectResponse:
     return RedirectResponse(f"/sign-in?next={quote(_here(request))}", 303)
 
 
+def to_proof(request: Request) -> RedirectResponse:
+    """Lead to the page that asks who sits there, and back to the page from which the request came."""
+    came = urlsplit(request.headers.get("referer", ""))
+    back = f"{came.path}?{came.query}" if came.query else came.path
+    own = came.netloc == request.headers.get("host")
+    return RedirectResponse(f"/account/prove?next={quote(inside(back) if own else '/')}", 303)
+
+
 def _here(request: Request) -> str:
     """The address of a request within this hub, with what stands behind `?`."""
     return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

@@ -1,6 +1,7 @@
 """The room of people: an administrator invites, changes, reviews and ends accounts; with real sockets and the real database."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -167,10 +168,39 @@ async def test_nobody_ends_the_own_account_and_nobody_else_enters_the_room(web: 
     client = await administrator(web)
     answer = await post(client, "/people/admin/disable")
     assert (answer.status_code, "own account" in answer.text) == (409, True)
+    who = Principal(PrincipalKind.USER, "1", 1, frozenset({Role.ADMINISTRATOR}), proved_ns=time.time_ns())
     with pytest.raises(ConflictError):
-        await web.accounts.close(Principal(PrincipalKind.USER, "1", 1, frozenset({Role.ADMINISTRATOR})), "admin")
+        await web.accounts.close(who, "admin")
     for role in (Role.NURSE, Role.DOCTOR, Role.ENGINEER, Role.BUREAU):
         other = await web.signed_in(f"x-{role}", role, ())
         assert (await other.get("/people")).status_code == 403
         token = token_of(await other.get("/sign-in"))
         assert (await other.post("/people/admin/disable", data={"csrf": token})).status_code == 403
+
+
+@pytest.mark.req("ECG-6.3.4d", surface="page")
+async def test_a_dangerous_act_needs_a_proof_of_the_last_ten_minutes(hub: RunningHub, web: RunningWeb):
+    client = await administrator(web)
+    hub.do("update account_session set proved_at = now() - interval '601 seconds'")
+    page = {"Accept": "text/html", "Referer": f"http://{web.address}/people?open=%2B"}
+    token = token_of(await client.get("/people"))
+    told = await client.post("/people", data={"csrf": token, **SOMEBODY}, headers=page)
+    assert (told.status_code, told.headers["location"]) == (303, "/account/prove?next=/people%3Fopen%3D%252B")
+    assert set(await accounts(web)) == {"admin"}, "nothing was done"
+    plain = await client.post("/people", data={"csrf": token, **SOMEBODY})
+    assert (plain.status_code, plain.json()["type"]) == (403, "urn:wardlink:problem:step-up")
+    reasons = hub.rows("select body::jsonb->'details'->>'reason' from audit where outcome = 'denied'")
+    assert reasons == [("step-up",), ("step-up",)]
+    elsewhere = {"Accept": "text/html", "Referer": "http://elsewhere.example/people"}
+    told = await client.post("/people", data={"csrf": token, **SOMEBODY}, headers=elsewhere)
+    assert told.headers["location"] == "/account/prove?next=/"
+    wrong = await post(client, "/account/prove", current="Not the one at all 1", next="/people")
+    assert (wrong.status_code, "not right" in wrong.text) == (401, True)
+    hub.do("delete from sign_in_failure")
+    done = await post(client, "/account/prove", current=PASSWORD, next="/people?open=%2B")
+    assert (done.status_code, done.headers["location"]) == (303, "/people?open=%2B")
+    assert (await client.post("/people", data={"csrf": token, **SOMEBODY})).status_code == 200
+    assert set(await accounts(web)) == {"admin", "he.jun"}
+    assert (await post(client, "/account/prove", current=PASSWORD, next="//elsewhere.example")).headers[
+        "location"
+    ] == "/"

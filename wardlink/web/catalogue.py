@@ -21,7 +21,7 @@ LANGUAGES: Final = ("zh_Hans", "en")
 TAGS: Final[Mapping[str, str]] = {"zh_Hans": "zh-Hans", "en": "en-GB"}
 # Namespaces that only server-rendered pages use; the browser's copy of the words leaves them out.
 SERVER_ONLY: Final = (
-    "account.", "admit.", "people.", "sign_in.", "step.", "welcome.", "error.", "devices.", "quarantine.", "gateways.", "table.",
+    "account.", "admit.", "people.", "prove.", "sign_in.", "step.", "welcome.", "error.", "devices.", "quarantine.", "gateways.", "table.",
 )  # fmt: skip
 
 

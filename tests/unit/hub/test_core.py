@@ -1,12 +1,13 @@
 """Named queries, problems, policy and the audit's hash: what every feature of the hub stands on."""
 
 import hashlib
+import time
 
 import pytest
 
 from hub.core import policy, principal
 from hub.core.audit import canonical, entry_hash
-from hub.core.errors import ForbiddenError, GoneError, UnauthenticatedError
+from hub.core.errors import ForbiddenError, GoneError, StepUpError, UnauthenticatedError
 from hub.core.principal import ANONYMOUS, Principal, PrincipalKind, Role
 from hub.core.sql import Queries
 
@@ -21,6 +22,21 @@ def test_queries_are_found_by_name():
 def test_a_query_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(KeyError, match=r"x\.sql has no query two; it has one"):
         Queries("-- name: one\nselect 1", "x.sql")["two"]
+
+
+def test_dangerous_acts_of_a_person_need_a_proof_of_ten_minutes_and_those_of_machines_do_not():
+    assert set(policy.ACTIONS) >= policy.STEP_UP
+    roles = frozenset({Role.ADMINISTRATOR, Role.ENGINEER, Role.OPERATOR})
+    fresh, stale = (
+        Principal(PrincipalKind.USER, "7", 1, roles, proved_ns=time.time_ns() - age_s * 10**9) for age_s in (595, 605)
+    )
+    policy.check(fresh, "account.invite")
+    policy.check(stale, "account.list")
+    policy.check(principal.operator("account add", 1), "account.invite")
+    with pytest.raises(StepUpError):
+        policy.check(stale, "account.invite")
+    with pytest.raises(ForbiddenError, match="may not do"):
+        policy.check(NURSE, "account.invite")
 
 
 @pytest.mark.parametrize("text", ["select 1", "-- name: a\nselect 1\n-- name: a\nselect 2", "-- name: a\n\n"])

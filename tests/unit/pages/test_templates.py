@@ -122,6 +122,10 @@ PAGES: list[tuple[str, Context]] = [
             ("recovery", "held-back"),
         )
     ],
+    *[
+        ("prove.html", {"next": "/people", "has_second": e != "held-back", "error": e})
+        for e in (None, "wrong-code", "held-back")
+    ],
     ("people.html", {**ROOM_OF_PEOPLE}),
     ("people.html", {**ROOM_OF_PEOPLE, "people": [], "only": "locked"}),
     ("people.html", {**ROOM_OF_PEOPLE, "is_new": True, "error": "account-name"}),
