@@ -383,7 +383,7 @@ async def _web(settings: HubSettings) -> AsyncGenerator[Awaitable[None]]:
         key = load_or_make_key(settings.state_dir)
         codes = load_codes(settings.state_dir)
         services = Services(database, AuditLog(database, instance()), Passwords(), codes, settings.live_path, key)
-        server = WebServer(create_app(services, settings), host, port)
+        server = WebServer(create_app(services, settings), host, port, settings.trusted_proxies)
         serving = await server.begin()
         lag = asyncio.create_task(watch_loop())
         recorder = Recorder(database, HubRole.WEB, _process(), {"rows": "hub_query_rows_total"})

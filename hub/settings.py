@@ -3,15 +3,18 @@
 docs/reference/hub-settings.md lists them, and a test compares.
 """
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from hub.accounts.domain import SecondFactor
+
+# Loopback and what no router of the internet passes on (RFC 1918, RFC 4193).
+_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 class HubSettings(BaseSettings):
@@ -38,6 +41,14 @@ class HubSettings(BaseSettings):
     )
     web_listen: str = Field("127.0.0.1:7400", description="Address and port of the pages and the API")
     web_public: str = Field("", description="Address of the pages as people type it; empty: http:// and `web_listen`")
+    trusted_proxies: list[str] = Field(
+        default_factory=lambda: ["127.0.0.1", "::1"],
+        description="Addresses and networks of the proxies in front of the pages, whose `X-Forwarded-For` is believed",
+    )
+    inside_networks: list[IPvAnyNetwork] = Field(
+        default_factory=lambda: [ip_network(one) for one in _PRIVATE],
+        description="Networks of the hospital; a session from elsewhere is bound to its address and browser",
+    )
     second_factor: SecondFactor = Field(
         SecondFactor.REQUIRED,
         description="`required`: everybody sets up a second factor; `offered`: who wants to, on pages of this machine only",

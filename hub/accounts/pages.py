@@ -10,11 +10,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from hub.accounts.domain import Need, Session
 from hub.accounts.passkeys import ANSWER_MAX
 from hub.accounts.proofs import HeldBackError
-from hub.accounts.sessions import Caller
 from hub.accounts.strength import PASSWORD_MIN
 from hub.core.errors import GoneError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.policy import declares, public
-from hub.web.kit import inside
+from hub.web.kit import caller_of, inside
 
 if TYPE_CHECKING:
     from hub.accounts.sessions import Sessions
@@ -32,11 +31,6 @@ def add_routes(router: APIRouter, web: "WebKit", sign_in: "SignIn", sessions: "S
     _sign_in(router, doors, sessions)
     _steps(router, doors)
     _welcome(router, doors)
-
-
-def caller_of(request: Request) -> Caller:
-    """Where a request comes from."""
-    return Caller(request.client.host if request.client else "", request.headers.get("user-agent", ""))
 
 
 def picture(setting_up: "SettingUp") -> str:
@@ -114,8 +108,9 @@ def _sign_in(router: APIRouter, doors: Doors, sessions: "Sessions") -> None:
         secret = web.secret(request)
         stale = bool(secret) and await web.person(request) is None
         error = "over" if why == "over" else None
-        if stale and await sessions.why_ended(secret) == "elsewhere":
-            error = "elsewhere"
+        why_ended = await sessions.why_ended(secret) if stale else ""
+        if why_ended in ("elsewhere", "moved"):
+            error = why_ended
         elif stale and onward:
             error = "expired"
         return web.page(request, "sign_in", None, name="", next=onward, error=error)

@@ -10,7 +10,7 @@ from psycopg.errors import UniqueViolation
 
 from hub.accounts import domain
 from hub.accounts.domain import Account, Invitation, SignInName
-from hub.accounts.sessions import Sessions
+from hub.accounts.sessions import Inside, Sessions
 from hub.accounts.sign_in import tenant_name
 from hub.core.audit import AuditLog
 from hub.core.db import Connection, Database
@@ -26,11 +26,11 @@ _EVERY_WARD = frozenset({Role.ADMINISTRATOR, Role.ENGINEER})  # of the tenant, w
 class Accounts:
     """The accounts of all tenants; each call touches one."""
 
-    def __init__(self, database: Database, audit: AuditLog) -> None:
-        """`database` as the role web."""
+    def __init__(self, database: Database, audit: AuditLog, inside: Iterable[str] = ()) -> None:
+        """`database` as the role web; `inside`: the networks of the hospital."""
         self._database = database
         self.audit = audit
-        self.sessions = Sessions(database, audit)
+        self.sessions = Sessions(database, audit, Inside(inside))
 
     @policy("account.invite")
     async def invite(self, principal: Principal, invitation: Invitation) -> str:

@@ -2,8 +2,10 @@
 
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 
 from hub.accounts import domain
 from hub.accounts.domain import Person, Session
@@ -29,6 +31,32 @@ class Caller:
     address: str = ""
     device: str = ""
 
+    @property
+    def kept(self) -> "Caller":
+        """As a session keeps it."""
+        return Caller(self.address, self.device[:_DEVICE_KEPT])
+
+
+class Inside:
+    """The networks of the hospital. A session from elsewhere is bound to the address and the browser that began it."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """`networks`: as `10.0.0.0/8`; ValueError for one that is none."""
+        self._networks = [ip_network(one) for one in networks]
+
+    def holds(self, address: str) -> bool:
+        """Whether an address is one of the hospital; what is no address is not."""
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self._networks)
+
+    def is_moved(self, began: Caller, now: Caller) -> bool:
+        """Whether a session goes on from where it may not."""
+        is_bound = not (self.holds(began.address) and self.holds(now.address))
+        return is_bound and began != now.kept
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -52,10 +80,11 @@ class Live:
 class Sessions:
     """The sessions of all tenants."""
 
-    def __init__(self, database: Database, audit: AuditLog) -> None:
+    def __init__(self, database: Database, audit: AuditLog, inside: Inside) -> None:
         """`database` as the role web."""
         self._database = database
         self.audit = audit
+        self._inside = inside
 
     async def begin(self, connection: Connection, tenant: int, account: int, caller: Caller) -> Session:
         """Open one in the caller's transaction, in place of any other of the account.
@@ -69,8 +98,8 @@ class Sessions:
             "tenant": tenant,
             "account": account,
             "life": domain.SESSION_LIFE,
-            "address": caller.address,
-            "device": caller.device[:_DEVICE_KEPT],
+            "address": caller.kept.address,
+            "device": caller.kept.device,
         }
         opened = await (await connection.execute(_QUERIES["open_session"], values)).fetchone()
         row = await (await connection.execute(_QUERIES["account_of_id"], {"account": account})).fetchone()
@@ -78,8 +107,12 @@ class Sessions:
         assert row is not None
         return Session(secret, domain.person(tenant, account, str(row[1]), row[3], str(opened[0]), opened[1]))
 
-    async def who(self, secret: str) -> Person | None:
-        """Tell whose session this is; None when there is no such session, it has ended, or its account is not active."""
+    async def who(self, secret: str, caller: Caller | None = None) -> Person | None:
+        """Tell whose session this is; None when there is no such session, it has ended, or its account is not active.
+
+        A session of elsewhere that comes from another address or browser than it began at ends. `caller`: None for a stream that has
+        been open since it was looked at.
+        """
         values = {
             "hash": domain.secret_hash(secret),
             "idle": domain.SESSION_IDLE,
@@ -89,11 +122,15 @@ class Sessions:
             row = await (await connection.execute(_QUERIES["find_session"], values)).fetchone()
         if row is None:
             return None
-        session_id, tenant, account, display_name, roles, proved_at, stale = row
+        session_id, tenant, account, display_name, roles, proved_at, address, device, stale = row
+        person = domain.person(tenant, account, display_name, roles, session_id, proved_at)
+        if caller is not None and self._inside.is_moved(Caller(address, device), caller):
+            await self._end_moved(person.principal)
+            return None
         if stale:
             async with self._database.transaction(tenant) as connection:
                 await connection.execute(_QUERIES["touch_session"], {"session": session_id})
-        return domain.person(tenant, account, display_name, roles, session_id, proved_at)
+        return person
 
     async def why_ended(self, secret: str) -> str:
         """Why the session of an old cookie ended: a word of `account_session.ended_why`, or "" when its time was over."""
@@ -102,6 +139,13 @@ class Sessions:
                 await connection.execute(_QUERIES["why_ended"], {"hash": domain.secret_hash(secret)})
             ).fetchone()
         return str(row[0] or "") if row else ""
+
+    async def _end_moved(self, principal: Principal) -> None:
+        async with self._database.transaction(tenant_of(principal)) as connection:
+            values = {"session": principal.session, "account": int(principal.id), "why": "moved"}
+            await connection.execute(_QUERIES["end_session"], values)
+            target, told = f"session:{principal.session}", {"reason": "moved"}
+            await self.audit.write(connection, principal, "account.end-session", target, told, outcome="denied")
 
     @policy("account.own")
     async def live(self, principal: Principal) -> list[Live]:

@@ -70,14 +70,15 @@ alter table account_session
     add device    text not null default '',
     add proved_at timestamptz not null default now(),
     add challenge bytea,
-    add ended_why text check (ended_why in ('signed-out', 'elsewhere', 'ended', 'link', 'password', 'disabled', 'over'));
+    add ended_why text check (ended_why in ('signed-out', 'elsewhere', 'ended', 'link', 'password', 'disabled', 'over', 'moved'));
 
 drop function find_session(bytea, interval);
 create function find_session(wanted bytea, idle interval)
-returns table (session_id uuid, tenant_id int, account_id int, display_name text, roles text[], seen_at timestamptz, proved_at timestamptz)
+returns table (session_id uuid, tenant_id int, account_id int, display_name text, roles text[], seen_at timestamptz, proved_at timestamptz,
+    address text, device text)
 language sql stable security definer set search_path = public, pg_temp
 begin atomic
-    select s.session_id, s.tenant_id, s.account_id, a.display_name, a.roles, s.seen_at, s.proved_at
+    select s.session_id, s.tenant_id, s.account_id, a.display_name, a.roles, s.seen_at, s.proved_at, s.address, s.device
       from account_session s
       join account a using (account_id)
      where s.session_hash = wanted and s.ended_at is null and s.ends_at > now() and s.seen_at > now() - idle

@@ -93,7 +93,7 @@ def create_app(services: "Services", settings: "HubSettings", shared: SharedPage
     """Make the application; `shared` is found in the installation unless it is given."""
     shared = load_shared_pages() if shared is None else shared
     database, audit = services.database, services.audit
-    accounts = Accounts(database, audit)
+    accounts = Accounts(database, audit, map(str, settings.inside_networks))
     placement = Placement(database, audit, accounts)
     alarms = AlarmService(database, audit, placement)
     follower = AlarmFollower(database)

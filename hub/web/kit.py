@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hub.accounts.domain import SESSION_LIFE, STEP_LIFE, Person, form_token
+from hub.accounts.sessions import Caller
 from hub.core.errors import DomainError, UnauthenticatedError
 from hub.core.policy import allowed
 from hub.core.principal import Role
@@ -56,7 +57,7 @@ class WebKit:
     async def person(self, connection: HTTPConnection) -> Person | None:
         """Who is signed in on this connection."""
         secret = self.secret(connection)
-        return await self.accounts.sessions.who(secret) if secret else None
+        return await self.accounts.sessions.who(secret, caller_of(connection)) if secret else None
 
     async def signed_in(self, connection: HTTPConnection) -> Person:
         """Who is signed in; UnauthenticatedError when nobody is. A dependency of routes."""
@@ -181,6 +182,11 @@ class WebKit:
 
     def _remember(self, response: Response, name: str, value: str) -> None:
         response.set_cookie(name, value, max_age=_YEAR_S, httponly=True, samesite="lax", secure=self._secure, path="/")
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """From where a request comes: the address (of the browser, where a trusted proxy tells it), and what the browser says of itself."""
+    return Caller(connection.client.host if connection.client else "", connection.headers.get("user-agent", ""))
 
 
 def inside(path: str) -> str:

@@ -1,6 +1,7 @@
 """The server of the role web: uvicorn with this application's limits; ends open streams first when it stops."""
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -19,8 +20,8 @@ _STOP_S = 3
 class WebServer(QuietServer):
     """Serves `hub.web.app`."""
 
-    def __init__(self, app: "FastAPI", host: str, port: int) -> None:
-        """`port` 0: any free one."""
+    def __init__(self, app: "FastAPI", host: str, port: int, proxies: Sequence[str] = ()) -> None:
+        """`port` 0: any free one. `proxies`: addresses and networks whose `X-Forwarded-For` and `-Proto` are believed."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -32,6 +33,8 @@ class WebServer(QuietServer):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=list(proxies),
             )
         )
         self._room: Room = app.state.room

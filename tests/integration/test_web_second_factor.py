@@ -254,3 +254,20 @@ async def test_the_audit_tells_each_step_and_no_secret(hub: RunningHub, strict: 
     assert told == ["invite", "set-password", "set-second-factor", "sign-in", "sign-in"]
     assert not any(one in "".join(bodies) for one in (secret, PASSWORD, recovery[0], recovery[0].replace("-", "")))
     assert time.time() - began_s < 30
+
+
+@pytest.mark.req("TCE-8.1a", surface="page")
+async def test_a_session_from_outside_the_hospital_ends_when_it_comes_from_elsewhere(hub: RunningHub, web: RunningWeb):
+    await web.signed_in()
+    assert hub.rows("select address from account_session") == [("127.0.0.1",)]
+    away = web.client(**{"X-Forwarded-For": "203.0.113.7", "User-Agent": "Chrome"})
+    assert (await post(away, "/sign-in", name="li.na", password=PASSWORD, next="")).status_code == 303
+    assert (await away.get("/api/v1/ward/7b")).status_code == 200
+    secret = away.cookies["wl_session"]
+    thief = web.client(**{"X-Forwarded-For": "203.0.113.8", "User-Agent": "Chrome"})
+    thief.cookies.set("wl_session", secret)
+    assert (await thief.get("/api/v1/ward/7b")).status_code == 401
+    assert (await away.get("/api/v1/ward/7b")).status_code == 401, "the session has ended for both"
+    assert "another address" in (await away.get("/sign-in?next=/ward/7b")).text
+    told = hub.rows("select outcome, body::jsonb->'details'->>'reason' from audit where action = 'account.end-session'")
+    assert told == [("denied", "moved")]

@@ -173,7 +173,7 @@ BUILT: dict[str, list[str]] = {
     "sound.": ["on", "off", "none"],
     "numeric.quality.": [],
     "limits.why.": [*LimitRefusal, "other"],
-    "sign_in.error_": ["wrong", "locked", "expired", "elsewhere", "over"],
+    "sign_in.error_": ["wrong", "locked", "expired", "elsewhere", "moved", "over"],
     "welcome.error_": [*PASSWORD_FAULTS, "differ"],
     "step.": [f"{need}_{part}" for need in ("second", "enrol", "renew") for part in ("title", "lead", "submit")],
     "step.error_": [*PASSWORD_FAULTS, "differ", "wrong", "passkey", "locked"],

@@ -102,7 +102,7 @@ PAGES: list[tuple[str, Context]] = [
     ("alarm.html", {"ward": WARD, "bed": {"id": "1", "label": "1"}, "who": None, "alarm": ALARM}),
     *[
         ("sign_in.html", {"name": NASTY, "next": "", "error": e})
-        for e in (None, "wrong", "locked", "expired", "elsewhere", "over")
+        for e in (None, "wrong", "locked", "expired", "elsewhere", "moved", "over")
     ],
     *[("step.html", {**STEP, "need": "second", "error": e}) for e in (None, "wrong", "locked")],
     ("step.html", {**STEP, "need": "second", "error": "passkey", "passkey": '{"a": "</form>"}'}),

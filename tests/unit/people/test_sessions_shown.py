@@ -1,10 +1,10 @@
-"""How a session is shown to its person: by the browser and its system, as they name themselves."""
+"""Sessions: how one is shown to its person, and from where it may go on."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from hub.accounts.sessions import Live
+from hub.accounts.sessions import Caller, Inside, Live
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -24,3 +24,27 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 )  # fmt: skip
 def test_a_browser_is_shown_by_its_name(says: str, shown: str):
     assert Live("a", NOW, NOW, "10.0.0.1", says, is_own=True).browser == shown
+
+
+HERE = Caller("10.1.2.3", "Chrome")
+AWAY = Caller("203.0.113.7", "Chrome")
+
+
+@pytest.mark.parametrize(
+    ("began", "now", "moved"),
+    [
+        (HERE, HERE, False),
+        (HERE, Caller("10.9.9.9", "Firefox"), False),
+        (AWAY, AWAY, False),
+        (AWAY, Caller("203.0.113.8", "Chrome"), True),
+        (AWAY, Caller("203.0.113.7", "Firefox"), True),
+        (AWAY, HERE, True),
+        (HERE, AWAY, True),
+        (HERE, Caller("", "Chrome"), True),
+        (Caller("fd00::1", "Chrome"), Caller("fd00::2", "Chrome"), False),
+        (Caller("2001:db8::1", "Chrome"), Caller("2001:db8::2", "Chrome"), True),
+        (Caller("203.0.113.7", "x" * 200), Caller("203.0.113.7", "x" * 300), False),
+    ],
+)
+def test_a_session_of_elsewhere_is_bound_to_its_address_and_browser(began: Caller, now: Caller, *, moved: bool):
+    assert Inside(["10.0.0.0/8", "fd00::/8"]).is_moved(began, now) is moved
