@@ -179,13 +179,18 @@ class Session:
 
 
 def person(
-    tenant_id: int, account_id: int, display_name: str, roles: Iterable[str], session_id: str, proved_at: datetime
+    tenant_id: int,
+    account_id: int,
+    display_name: str,
+    roles: Iterable[str],
+    session_id: str,
+    proved_at: datetime,
+    staff: str,
 ) -> Person:
     """Make the principal of somebody who is signed in."""
     granted, proved_ns = frozenset(Role(role) for role in roles), round(proved_at.timestamp() * 1e9)
-    return Person(
-        Principal(PrincipalKind.USER, str(account_id), tenant_id, granted, session_id, proved_ns), display_name
-    )
+    who = Principal(PrincipalKind.USER, str(account_id), tenant_id, granted, session_id, staff, proved_ns)
+    return Person(who, display_name)
 
 
 def secret_hash(secret: str) -> bytes:

@@ -13,7 +13,8 @@ from hub.accounts.proofs import HeldBackError
 from hub.accounts.strength import PASSWORD_MIN
 from hub.core.errors import GoneError, InvalidError, NotFoundError, UnauthenticatedError
 from hub.core.policy import declares, public
-from hub.web.kit import caller_of, inside
+from hub.web.kit import inside
+from hub.web.origin import caller_of
 
 if TYPE_CHECKING:
     from hub.accounts.sessions import Sessions

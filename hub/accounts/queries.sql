@@ -102,7 +102,7 @@ values (%(hash)s, %(tenant)s, %(account)s, now() + %(life)s, %(address)s, %(devi
 returning session_id::text, proved_at
 
 -- name: find_session
-select session_id::text, tenant_id, account_id, display_name, roles, proved_at, address, device, seen_at < now() - %(touch)s::interval
+select session_id::text, tenant_id, account_id, display_name, roles, proved_at, address, device, coalesce(staff_number, ''), seen_at < now() - %(touch)s::interval
   from find_session(%(hash)s, %(idle)s)
 
 -- name: touch_session

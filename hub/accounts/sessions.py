@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from hub.accounts import domain
 from hub.accounts.domain import Person, Session
 from hub.core.audit import AuditLog
+from hub.core.caller import Caller
 from hub.core.db import Connection, Database
 from hub.core.errors import NotFoundError
 from hub.core.policy import policy
@@ -17,24 +18,10 @@ from hub.core.principal import Principal, tenant_of
 from hub.core.sql import load_queries
 
 _QUERIES = load_queries("hub.accounts")
-_DEVICE_KEPT = 200  # characters of what a browser says of itself
 # Every browser names those before it as well; the first of these in this order that it names is itself.
 _PROGRAM = re.compile(r"(?:^|.* )(Firefox|Edg|OPR|(?:Headless)?Chrome|Version)/(\d+)(?!.*(?:Edg|OPR)/)")
 _SYSTEM = re.compile(r"(Windows|Android|iPhone|iPad|Mac OS X|Linux(?!; Android))")
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "HeadlessChrome": "Chrome", "Version": "Safari", "Mac OS X": "macOS"}
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """From where somebody signs in: the address, and what the browser says of itself."""
-
-    address: str = ""
-    device: str = ""
-
-    @property
-    def kept(self) -> "Caller":
-        """As a session keeps it."""
-        return Caller(self.address, self.device[:_DEVICE_KEPT])
 
 
 class Inside:
@@ -105,7 +92,9 @@ class Sessions:
         row = await (await connection.execute(_QUERIES["account_of_id"], {"account": account})).fetchone()
         assert opened is not None
         assert row is not None
-        return Session(secret, domain.person(tenant, account, str(row[1]), row[3], str(opened[0]), opened[1]))
+        return Session(
+            secret, domain.person(tenant, account, str(row[1]), row[3], str(opened[0]), opened[1], str(row[2]))
+        )
 
     async def who(self, secret: str, caller: Caller | None = None) -> Person | None:
         """Tell whose session this is; None when there is no such session, it has ended, or its account is not active.
@@ -122,8 +111,8 @@ class Sessions:
             row = await (await connection.execute(_QUERIES["find_session"], values)).fetchone()
         if row is None:
             return None
-        session_id, tenant, account, display_name, roles, proved_at, address, device, stale = row
-        person = domain.person(tenant, account, display_name, roles, session_id, proved_at)
+        session_id, tenant, account, display_name, roles, proved_at, address, device, staff, stale = row
+        person = domain.person(tenant, account, display_name, roles, session_id, proved_at, staff)
         if caller is not None and self._inside.is_moved(Caller(address, device), caller):
             await self._end_moved(person.principal)
             return None

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from hub.accounts import domain
 from hub.accounts.domain import Need, Proof, SecondFactor, Session, SignInName
 from hub.accounts.proofs import Attempt, Attempts, Proofs
-from hub.accounts.sessions import Caller, Sessions
+from hub.accounts.sessions import Sessions
 from hub.core.audit import AuditLog
+from hub.core.caller import Caller
 from hub.core.db import Connection, Database
 from hub.core.errors import ConflictError, GoneError, NotFoundError, UnauthenticatedError
 from hub.core.principal import ANONYMOUS

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict, Unpack
 
+from hub.core.caller import caller_now
 from hub.core.db import Connection, Database
 from hub.core.looks import Looks
 from hub.core.principal import Principal
@@ -87,12 +88,15 @@ class AuditLog:
         Write it as the last statement: the writer's chain is locked until the transaction ends.
         """
         _told()
-        tenant = result.get("tenant_id")
+        tenant, caller = result.get("tenant_id"), caller_now()
         body: dict[str, object] = {
             "at_ns": time.time_ns(),
             "tenant": principal.tenant_id if tenant is None else tenant,
             "principal": str(principal),
+            "staff": principal.staff,
             "session": principal.session,
+            "address": caller.address,
+            "device": caller.device,
             "action": action,
             "target": target,
             "outcome": result.get("outcome", "done"),

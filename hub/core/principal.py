@@ -42,6 +42,7 @@ class Principal:
     tenant_id: int | None
     roles: frozenset[Role]
     session: str | None = None  # public id of the session, never its secret
+    staff: str = ""  # number by which the hospital knows a person
     proved_ns: int = 0  # when a person showed who they are for the last time, by all factors that are set up
 
     def __str__(self) -> str:

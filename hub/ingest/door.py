@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError as ProtobufError
 from prometheus_client import Counter
 
 from hub.core import principal as principals
+from hub.core.caller import Caller, called_by
 from hub.core.errors import DomainError, ForbiddenError, InvalidError, UnavailableError
 from hub.core.functions import observe, timed
 from hub.core.history import OtherHistoryError
@@ -85,6 +86,10 @@ class UplinkDoor:
     @declares("uplink.connect")
     async def Connect(self, _: AsyncIterable[bytes], context: Context) -> None:  # noqa: N802  the name in uplink.proto
         """Serve one stream until either side ends it."""
+        with called_by(Caller(context.peer())):
+            await self._connect(context)
+
+    async def _connect(self, context: Context) -> None:
         stream: Stream | None = None
         try:
             with timed("ingest:uplink.connect:hello"):

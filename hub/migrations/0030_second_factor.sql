@@ -75,10 +75,10 @@ alter table account_session
 drop function find_session(bytea, interval);
 create function find_session(wanted bytea, idle interval)
 returns table (session_id uuid, tenant_id int, account_id int, display_name text, roles text[], seen_at timestamptz, proved_at timestamptz,
-    address text, device text)
+    address text, device text, staff_number text)
 language sql stable security definer set search_path = public, pg_temp
 begin atomic
-    select s.session_id, s.tenant_id, s.account_id, a.display_name, a.roles, s.seen_at, s.proved_at, s.address, s.device
+    select s.session_id, s.tenant_id, s.account_id, a.display_name, a.roles, s.seen_at, s.proved_at, s.address, s.device, a.staff_number
       from account_session s
       join account a using (account_id)
      where s.session_hash = wanted and s.ended_at is null and s.ends_at > now() and s.seen_at > now() - idle

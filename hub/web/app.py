@@ -77,6 +77,7 @@ from hub.web import preferences
 from hub.web.guard import OneHistory, RequestGuard, SecurityHeaders
 from hub.web.kit import WebKit, to_proof, to_sign_in
 from hub.web.notices import hear
+from hub.web.origin import KnownOrigin
 from hub.web.problems import domain_error, problem_response
 from hub.web.times import FunctionTimes
 
@@ -175,6 +176,7 @@ def _stand_before(app: FastAPI, database: "Database", *, secure: bool) -> None:
     """What every request passes, the innermost first."""
     app.add_middleware(OneHistory, database=database)
     app.add_middleware(RequestGuard)
+    app.add_middleware(KnownOrigin)
     app.add_middleware(SecurityHeaders, secure=secure)
     app.add_middleware(FunctionTimes)
 

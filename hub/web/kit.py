@@ -12,11 +12,11 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hub.accounts.domain import SESSION_LIFE, STEP_LIFE, Person, form_token
-from hub.accounts.sessions import Caller
 from hub.core.errors import DomainError, UnauthenticatedError
 from hub.core.policy import allowed
 from hub.core.principal import Role
 from hub.web.guard import SESSION_COOKIE, VISIT_COOKIE, cookies, form_secret
+from hub.web.origin import caller_of
 from hub.web.problems import text_key
 from hub.web.rail import rooms_for
 from protocols.nomenclature import TERMS
@@ -182,11 +182,6 @@ class WebKit:
 
     def _remember(self, response: Response, name: str, value: str) -> None:
         response.set_cookie(name, value, max_age=_YEAR_S, httponly=True, samesite="lax", secure=self._secure, path="/")
-
-
-def caller_of(connection: HTTPConnection) -> Caller:
-    """From where a request comes: the address (of the browser, where a trusted proxy tells it), and what the browser says of itself."""
-    return Caller(connection.client.host if connection.client else "", connection.headers.get("user-agent", ""))
 
 
 def inside(path: str) -> str:

@@ -271,3 +271,21 @@ async def test_a_session_from_outside_the_hospital_ends_when_it_comes_from_elsew
     assert "another address" in (await away.get("/sign-in?next=/ward/7b")).text
     told = hub.rows("select outcome, body::jsonb->'details'->>'reason' from audit where action = 'account.end-session'")
     assert told == [("denied", "moved")]
+
+
+@pytest.mark.req("AIQ-D.2.2c", surface="page")
+@pytest.mark.req("TCE-8.4", surface="page")
+async def test_each_entry_of_the_audit_says_who_by_staff_number_and_from_where(hub: RunningHub, web: RunningWeb):
+    nurse = Invitation("li.na", "Li Na", frozenset({Role.NURSE}), ("7b",), "20417")
+    client = web.client(**{"X-Forwarded-For": "10.1.2.3", "User-Agent": "Chrome/140 " + "x" * 300})
+    token = await web.accounts.invite(OPERATOR, nurse)
+    await post(client, f"/welcome/{token}", password=PASSWORD, password_again=PASSWORD)
+    assert (await client.get("/api/v1/ward/7b")).status_code == 200
+    rows = hub.rows(
+        "select action, body::jsonb->>'staff', body::jsonb->>'address', left(body::jsonb->>'device', 12),"
+        " length(body::jsonb->>'device') from audit where principal like 'user:%%' order by seq"
+    )
+    assert {row[0] for row in rows} == {"account.set-password", "ward.read"}
+    assert {row[1:] for row in rows} == {("20417", "10.1.2.3", "Chrome/140 x", 200)}
+    told = hub.rows("select body::jsonb->>'address', body::jsonb->>'staff' from audit where action = 'account.invite'")
+    assert told == [("", "")], "a command has no address"

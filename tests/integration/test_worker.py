@@ -35,6 +35,7 @@ NIGHT = system("audit.verify")
 JOB_NAMES = (
     "audit.verify",
     "names.spell",
+    "accounts.end",
     "secrets.purge",
     "store.destroy",
     "store.roll-up",

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.accounts.sessions import Caller, Inside, Live
+from hub.accounts.sessions import Inside, Live
+from hub.core.caller import Caller
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
