@@ -44,11 +44,16 @@ class Typed:
         return cls(account.name, account.display_name, account.staff_number, account.roles, account.wards, last_day)
 
     def invitation(self, *, reset: bool) -> Invitation:
-        """What is asked for; InvalidError, and ValueError for a day that is none."""
-        day = datetime.combine(date.fromisoformat(self.until), time()) if self.until else None
+        """What is asked for; InvalidError when it cannot be."""
+        try:
+            until = end_of(datetime.combine(date.fromisoformat(self.until), time())) if self.until else None
+        except (ValueError, OverflowError) as error:
+            raise InvalidError(
+                f"The last day {self.until!r} is no day.", "Give it as 2026-12-31.", reason="account-until"
+            ) from error
         roles = frozenset(Role(one) for one in self.roles if one in ROLES)
         return Invitation(
-            self.name.strip().lower(), self.display_name.strip(), roles, self.wards, self.staff_number.strip() or None, reset, end_of(day)
+            self.name.strip().lower(), self.display_name.strip(), roles, self.wards, self.staff_number.strip() or None, reset, until
         )  # fmt: skip
 
 

@@ -76,6 +76,11 @@ class Attempts:
             told = {"reason": error.reason, "failures": failures, "wait_s": wait.total_seconds()}
             await self._audit.record(who, "account.sign-in", target, told, outcome="denied", tenant_id=tenant)
             raise
+        except InvalidError:
+            # What was shown was right; what was asked for behind it was not, and nothing of it was kept.
+            async with self._database.transaction(tenant) as connection:
+                await attempt.passed(connection)
+            raise
 
 
 class Attempt:
@@ -85,7 +90,7 @@ class Attempt:
         self._key = key
 
     async def passed(self, connection: Connection) -> None:
-        """It was right and more is asked for: those before it still count, or codes could be tried without end."""
+        """It was right and does not end here: those before it still count, or codes could be tried without end."""
         await connection.execute(_QUERIES["take_back_attempt"], {"key": self._key})
 
     async def forgiven(self, connection: Connection) -> None:

@@ -76,6 +76,8 @@ async def test_an_administrator_invites_somebody_who_then_gets_in_with_these_rig
         ({"staff_number": "a b"}, "letters, digits"),
         ({"wards": ["none"]}, "not there any more"),
         ({"staff_number": "1"}, "another account"),
+        ({"until": "2027-02-30"}, "no day of the calendar"),
+        ({"until": "9999-12-31"}, "no day of the calendar"),
     ],
 )
 async def test_what_cannot_be_is_refused_with_the_form_as_it_was_typed(

@@ -184,6 +184,15 @@ async def test_a_password_is_changed_by_who_knows_the_one_before(hub: RunningHub
     assert (await post(web.client(), "/sign-in", name="li.na", password=OTHER, next="")).status_code == 303
 
 
+async def test_who_looks_for_a_password_that_is_taken_is_not_locked_out(web: RunningWeb):
+    client = await web.signed_in()
+    for _ in range(7):
+        fields = {"current": PASSWORD, "password": "Password1234!", "password_again": "Password1234!"}
+        assert (await post(client, "/account/password", **fields)).status_code == 422
+    done = await post(client, "/account/password", current=PASSWORD, password=OTHER, password_again=OTHER)
+    assert done.status_code == 303
+
+
 async def test_the_second_factor_is_replaced_by_who_has_password_and_code(hub: RunningHub, strict: RunningWeb):
     client, old, recovery = await enrolled(strict)
     page = await client.get("/account?act=second")

@@ -3,7 +3,6 @@
 import ipaddress
 import json
 import os
-import secrets
 import shutil
 import signal
 import sys
@@ -17,6 +16,7 @@ import typer
 
 from edge.identity import TokenError, parse_token
 from wardlink.demo.installation import DemoError
+from wardlink.load.page import new_password
 from wardlink.load.play import Given, LoadError, play, play_at
 from wardlink.load.report import table
 from wardlink.local.errors import StackError
@@ -74,9 +74,7 @@ def load(
             places = replace(default_places(os.environ, None), data=folder / "data", database_url=None)
             found = play(given, places, folder, _tell)
         else:
-            found = play_at(
-                given, _tokens(tokens, gateways, test_hub), folder, page, ward, secrets.token_urlsafe(18), _tell
-            )
+            found = play_at(given, _tokens(tokens, gateways, test_hub), folder, page, ward, new_password(), _tell)
     except KeyboardInterrupt:
         print("ended before there was anything to tell", file=sys.stderr)
         raise typer.Exit(1) from None

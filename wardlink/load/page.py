@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import re
+import secrets
 import time
 from collections import Counter
 from urllib.parse import urlencode, urlsplit
@@ -10,6 +11,11 @@ from urllib.parse import urlencode, urlsplit
 from websockets.asyncio.client import connect
 
 from protocols.live_frame import SAMPLES, read_head
+
+
+def new_password() -> str:
+    """A random one that has a character of each class, whatever chance gives."""
+    return f"{secrets.token_urlsafe(18)}-aA1"
 
 
 class PageError(RuntimeError):
@@ -20,7 +26,7 @@ class Page:
     """`frame_ms`: how often a frame came so many milliseconds behind its last sample."""
 
     def __init__(self, url: str, ward: str, link: str, password: str) -> None:
-        """`url`: of the hub's pages; `link`: a one-time link to an account that may see `ward`."""
+        """`url`: of the hub's pages; `link`: a one-time link to an account that may see `ward`; `password`: of four classes, as hubs ask."""
         self._url, self._ward, self._link, self._password = urlsplit(url), ward, link, password
         self.frame_ms: Counter[int] = Counter()
         self.opened = asyncio.Event()
@@ -51,6 +57,11 @@ class Page:
         status, more, page = self._ask("POST", path, cookies, urlencode(fields))
         if status != http.client.SEE_OTHER:
             msg = f"the hub answers {status} to the new password: {page[:200]}"
+            raise PageError(msg)
+        if "wl_session" not in more:
+            msg = (
+                "the hub asks for a second factor: let its pages listen on this machine with HUB_SECOND_FACTOR=offered"
+            )
             raise PageError(msg)
         return "; ".join(f"{name}={value}" for name, value in {**cookies, **more}.items())
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import queue
-import secrets
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from wardlink.load.page import Page
+from wardlink.load.page import Page, new_password
 from wardlink.load.report import Report, report
 from wardlink.load.senders import SETTLE_S, Sent, Share, read_sent
 
@@ -57,7 +56,7 @@ def play(given: Given, places: "Places", folder: Path, tell: Tell) -> Report:
     with LoadHub(places, folder / "hub", [device for own in devices.values() for device in own]) as hub:
         tokens = hub.tokens(names)
         ward, link = hub.nurse()
-        page = Page(hub.url, ward, link, secrets.token_urlsafe(18))
+        page = Page(hub.url, ward, link, new_password())
         with _watching(page), _Senders(given, folder, tokens, devices) as senders:
             tell(f"{given.gateways} gateways play")
             before = hub.cpu_s()

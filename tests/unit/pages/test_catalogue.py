@@ -186,6 +186,7 @@ BUILT: dict[str, list[str]] = {
     "people.state.": list(AccountState),
     "people.error.": [
         "account-name",
+        "account-until",
         "account-role",
         "staff-number",
         "staff-number-taken",
